@@ -1,0 +1,48 @@
+"""Errors that say in one line which file, which field, and what to do about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class InputError(ValueError):
+    """Something given to us is wrong; the message is one line fit for a terminal.
+
+    Args:
+        problem: what is wrong, in words, with the offending value.
+        source: the file, folder or argument it was found in.
+        field: the key, column, line or array inside ``source``.
+        fix: what the reader should do.
+
+    >>> str(InputError("is not a rotation (det -1.00)", source="calib/000007.txt", field="R0_rect",
+    ...                fix="check the row order"))
+    'calib/000007.txt: R0_rect: is not a rotation (det -1.00). Fix: check the row order'
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        source: str | Path | None = None,
+        field: str | None = None,
+        fix: str | None = None,
+    ) -> None:
+        self.problem, self.source, self.field, self.fix = problem, source, field, fix
+        where = "".join(f"{part}: " for part in (source, field) if part is not None)
+        advice = f". Fix: {fix}" if fix else ""
+        super().__init__(" ".join(f"{where}{problem}{advice}".split()))
+
+    def __reduce__(self) -> tuple:  # keyword-only arguments do not survive default exception pickling
+        return _rebuild, (type(self), self.problem, self.source, self.field, self.fix)
+
+
+class BadFrameError(InputError):
+    """One frame cannot be used. Long jobs count it, name it and go on."""
+
+
+class BadDatasetError(InputError):
+    """The dataset as a whole cannot be used. Jobs stop before they start."""
+
+
+def _rebuild(cls: type[InputError], problem: str, source: str, field: str, fix: str) -> InputError:
+    return cls(problem, source=source, field=field, fix=fix)

@@ -1,0 +1,114 @@
+"""Boxes in 3D and in the image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from data_prep.errors import InputError
+from data_prep.geometry.camera import NEAR, Camera
+
+_CORNER_SIGNS = np.array(
+    [[x, y, z] for z in (-0.5, 0.5) for x, y in ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5))]
+)
+# Pairs of corner indices: bottom ring, top ring, uprights.
+BOX_EDGES = np.array(
+    [(0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7)]
+)
+
+
+@dataclass(frozen=True)
+class OrientedBox:
+    """A box in 3D.
+
+    Attributes:
+        center: (3,) float64, the geometric centre, metres.
+        size: (3,) float64, full lengths along the box's own x, y, z (length, width, height), metres.
+        rotation: (3, 3) float64, takes box axes to the surrounding frame.
+    """
+
+    center: NDArray[np.float64]
+    size: NDArray[np.float64]
+    rotation: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
+
+    def __post_init__(self) -> None:
+        for name, shape in (("center", (3,)), ("size", (3,)), ("rotation", (3, 3))):
+            value = np.asarray(getattr(self, name), dtype=np.float64)
+            if value.shape != shape or not np.isfinite(value).all():
+                raise InputError(f"must be finite with shape {shape}, got {value.shape}", field=f"box.{name}")
+            object.__setattr__(self, name, value)
+        if (self.size < 0).any():
+            raise InputError(f"is negative: {self.size.tolist()}", field="box.size", fix="give full lengths")
+
+    @classmethod
+    def from_yaw(cls, center: ArrayLike, size: ArrayLike, yaw: float) -> OrientedBox:
+        """Upright box: ``yaw`` radians counter-clockwise about z, 0 = box length along x."""
+        c, s = np.cos(yaw), np.sin(yaw)
+        return cls(np.asarray(center), np.asarray(size), np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]))
+
+    @property
+    def yaw(self) -> float:
+        """Angle of the box's length axis about z, radians in (-π, π]."""
+        return float(np.arctan2(self.rotation[1, 0], self.rotation[0, 0]))
+
+    def corners(self) -> NDArray[np.float64]:
+        """(8, 3): bottom ring counter-clockwise, then top ring; see ``BOX_EDGES``."""
+        return (_CORNER_SIGNS * self.size) @ self.rotation.T + self.center
+
+    def contains(self, points: NDArray, margin: float = 0.0) -> NDArray[np.bool_]:
+        """(N,) True for the (N, 3) points inside, faces included, grown by ``margin`` metres on every side."""
+        local = (points - self.center) @ self.rotation
+        inside: NDArray[np.bool_] = np.all(np.abs(local) <= self.size / 2 + margin, axis=1)
+        return inside
+
+    def transformed(self, T_a_b: NDArray[np.float64]) -> OrientedBox:
+        """The same box, given in frame b, in frame a."""
+        return OrientedBox(
+            T_a_b[:3, :3] @ self.center + T_a_b[:3, 3], self.size, T_a_b[:3, :3] @ self.rotation
+        )
+
+
+def box_to_image(box: OrientedBox, camera: Camera, clip: bool = True) -> NDArray[np.float64] | None:
+    """Smallest image rectangle (4,) x0 y0 x1 y1 around the visible part of a 3D box, pixels; None if out of view.
+
+    Edges are cut at the image plane, so a box that reaches behind the camera is not mirrored. Straight
+    edges are assumed: with strong distortion the hull is that of the corners.
+    """
+    T = camera.T_cam_points
+    corners = box.corners() @ T[:3, :3].T + T[:3, 3]
+    front = corners[:, 2] > NEAR
+    kept = [corners[front]]
+    for a, b in BOX_EDGES:
+        if front[a] != front[b]:
+            t = (NEAR * 2 - corners[a, 2]) / (corners[b, 2] - corners[a, 2])
+            kept.append((corners[a] + t * (corners[b] - corners[a]))[None])
+    visible = np.concatenate(kept)
+    if len(visible) == 0:
+        return None
+    xy = camera.distortion.apply(visible[:, :2] / visible[:, 2:])
+    uv = xy @ camera.K[:2, :2].T + camera.K[:2, 2]
+    x0, y0 = uv.min(axis=0)
+    x1, y1 = uv.max(axis=0)
+    if x1 < 0 or y1 < 0 or x0 > camera.width - 1 or y0 > camera.height - 1:
+        return None
+    if clip:
+        x0, x1 = np.clip([x0, x1], 0, camera.width - 1)
+        y0, y1 = np.clip([y0, y1], 0, camera.height - 1)
+    return np.array([x0, y0, x1, y1])
+
+
+def box_iou_2d(a: NDArray, b: NDArray) -> NDArray[np.float64]:
+    """Intersection over union of (M, 4) and (N, 4) xyxy boxes → (M, N).
+
+    >>> box_iou_2d(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2], [5, 5, 6, 6]]))
+    array([[0.33333333, 0.        ]])
+    """
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    corner_low = np.maximum(a[:, None, :2], b[None, :, :2])
+    corner_high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    overlap = np.clip(corner_high - corner_low, 0, None).prod(axis=2)
+    area_a, area_b = (np.clip(x[:, 2:] - x[:, :2], 0, None).prod(axis=1) for x in (a, b))
+    union = area_a[:, None] + area_b[None] - overlap
+    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)

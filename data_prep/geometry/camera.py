@@ -1,0 +1,176 @@
+"""Pinhole cameras, with the two lens models that datasets use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.errors import InputError
+from data_prep.geometry.transforms import invert, validate_rigid
+
+NEAR = 1e-3  # metres; points closer to the image plane than this have no pixel
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """Lens distortion by name.
+
+    Attributes:
+        model: ``none``; ``radtan`` = OpenCV's k1 k2 p1 p2 [k3]; ``fisheye`` = Kannala-Brandt k1 k2 k3 k4.
+        coefficients: in OpenCV's order.
+    """
+
+    model: Literal["none", "radtan", "fisheye"] = "none"
+    coefficients: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        allowed = {"none": (0,), "radtan": (4, 5), "fisheye": (4,)}
+        if self.model not in allowed:
+            raise InputError(
+                f"{self.model!r} is unknown", field="distortion.model", fix=f"use one of {list(allowed)}"
+            )
+        if len(self.coefficients) not in allowed[self.model]:
+            raise InputError(
+                f"has {len(self.coefficients)} values",
+                field="distortion.coefficients",
+                fix=f"{self.model} takes {' or '.join(map(str, allowed[self.model]))}",
+            )
+
+    def apply(self, xy: NDArray) -> NDArray:
+        """Distort normalised image coordinates (N, 2) = (x/z, y/z)."""
+        if self.model == "none":
+            return xy
+        x, y = xy[:, 0], xy[:, 1]
+        r2 = x * x + y * y
+        if self.model == "fisheye":
+            k1, k2, k3, k4 = self.coefficients
+            r = np.sqrt(r2)
+            theta = np.arctan(r)
+            t2 = theta * theta
+            bent = theta * (1 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4))))
+            return xy * np.where(r > 1e-9, bent / np.maximum(r, 1e-9), 1.0)[:, None].astype(xy.dtype)
+        k1, k2, p1, p2 = self.coefficients[:4]
+        k3 = self.coefficients[4] if len(self.coefficients) > 4 else 0.0
+        radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+        return np.stack(
+            [
+                x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
+                y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,
+            ],
+            axis=1,
+        )
+
+    def remove(self, xy: NDArray, iterations: int = 20) -> NDArray:
+        """Undo :meth:`apply` by fixed-point iteration; (N, 2) in, (N, 2) out."""
+        if self.model == "none":
+            return xy
+        estimate = xy.copy()
+        for _ in range(iterations):
+            estimate = estimate + (xy - self.apply(estimate))
+        return estimate
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera and where it sits relative to the frame's points.
+
+    Camera axes are OpenCV's: x right, y down, z forward. Pixel centres lie at integers, so the image
+    covers [-0.5, width - 0.5] x [-0.5, height - 0.5].
+
+    Attributes:
+        K: (3, 3) float64 intrinsics in pixels.
+        width, height: image size in pixels.
+        T_points_cam: (4, 4) float64; takes camera coordinates to the coordinates of ``Frame.points``.
+        distortion: lens model; images of undistorted datasets keep the default.
+
+    Raises:
+        InputError: K not finite or without positive focal lengths, size not positive, T_points_cam not rigid.
+    """
+
+    K: NDArray[np.float64]
+    width: int
+    height: int
+    T_points_cam: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
+    distortion: Distortion = field(default_factory=Distortion)
+
+    def __post_init__(self) -> None:
+        K = np.asarray(self.K, dtype=np.float64)
+        if K.shape != (3, 3) or not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
+            raise InputError(
+                "is not a 3x3 matrix with positive focal lengths", field="camera.K", fix="check intrinsics"
+            )
+        if self.width <= 0 or self.height <= 0:
+            raise InputError(f"is {self.width}x{self.height}", field="camera size", fix="give pixels")
+        object.__setattr__(self, "K", K)
+        object.__setattr__(self, "T_points_cam", validate_rigid(self.T_points_cam, field="T_points_cam"))
+
+    @property
+    def T_cam_points(self) -> NDArray[np.float64]:
+        """(4, 4): takes points to this camera's coordinates."""
+        return invert(self.T_points_cam)
+
+    def project(self, points: NDArray) -> tuple[NDArray, NDArray]:
+        """Project points into the image.
+
+        Args:
+            points: (N, 3) in the frame of ``Frame.points``, metres.
+
+        Returns:
+            uv (N, 2) pixels, NaN where the point is not in front of the camera; depth (N,) metres along z.
+            Both in the points' floating dtype. Pixels outside the image are returned as they are.
+        """
+        dtype = points.dtype if points.dtype.kind == "f" else np.dtype(np.float64)
+        T = self.T_cam_points
+        if self.distortion.model == "none":
+            # One (3, 3) product instead of two: K R p + K t.
+            P = (self.K @ T[:3]).astype(dtype)
+            homogeneous = points @ P[:, :3].T + P[:, 3]
+            depth = homogeneous[:, 2] / dtype.type(self.K[2, 2])
+            front = depth > NEAR
+            scale = np.where(front, homogeneous[:, 2], np.nan).astype(dtype)
+            return homogeneous[:, :2] / scale[:, None], depth
+        camera_points = points @ T[:3, :3].T.astype(dtype) + T[:3, 3].astype(dtype)
+        depth = camera_points[:, 2]
+        scale = np.where(depth > NEAR, depth, np.nan).astype(dtype)
+        xy = self.distortion.apply(camera_points[:, :2] / scale[:, None])
+        return xy @ self.K[:2, :2].T.astype(dtype) + self.K[:2, 2].astype(dtype), depth
+
+    def in_image(self, uv: NDArray) -> NDArray[np.bool_]:
+        """(N,) True where a pixel position lies inside the image; NaN is outside."""
+        u, v = uv[:, 0], uv[:, 1]
+        return (u >= -0.5) & (u < self.width - 0.5) & (v >= -0.5) & (v < self.height - 0.5)
+
+    def unproject_pixels(self, uv: NDArray, depth: NDArray) -> NDArray:
+        """(N, 2) pixels with (N,) depths in metres along z → (N, 3) points in the frame of ``Frame.points``."""
+        uv = np.asarray(uv, dtype=np.float64)
+        xy = (uv - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T
+        xy = self.distortion.remove(xy)
+        z = np.asarray(depth, dtype=np.float64)[:, None]
+        return np.hstack([xy * z, z]) @ self.T_points_cam[:3, :3].T + self.T_points_cam[:3, 3]
+
+    def unproject(self, depth: NDArray) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Lift a depth image.
+
+        Args:
+            depth: (H, W) metres along z; 0, NaN and inf mean no measurement.
+
+        Returns:
+            points (M, 3) float32 in the frame of ``Frame.points`` and the flat pixel index (M,) each came from,
+            in row-major order.
+
+        Raises:
+            InputError: the depth image is not of this camera's size.
+        """
+        if depth.shape != (self.height, self.width):
+            raise InputError(
+                f"is {depth.shape[1]}x{depth.shape[0]}, the camera {self.width}x{self.height}",
+                field="depth",
+                fix="use the depth camera's intrinsics or register depth to colour",
+            )
+        flat = depth.reshape(-1)
+        pixels = np.flatnonzero(np.isfinite(flat) & (flat > 0))
+        uv = np.stack([pixels % self.width, pixels // self.width], axis=1)
+        return self.unproject_pixels(uv, flat[pixels]).astype(np.float32), pixels

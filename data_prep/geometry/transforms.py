@@ -1,0 +1,104 @@
+"""Rigid transforms as (4, 4) float64 matrices. ``T_a_b`` takes coordinates in b to coordinates in a."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from data_prep.errors import InputError
+
+
+def rigid(rotation: ArrayLike | None = None, translation: ArrayLike | None = None) -> NDArray[np.float64]:
+    """Build a (4, 4) rigid transform from a (3, 3) rotation and a (3,) translation in metres.
+
+    >>> rigid(translation=[1, 2, 3])[:3, 3]
+    array([1., 2., 3.])
+    """
+    T = np.eye(4)
+    if rotation is not None:
+        T[:3, :3] = np.asarray(rotation, dtype=np.float64)
+    if translation is not None:
+        T[:3, 3] = np.asarray(translation, dtype=np.float64).reshape(3)
+    return T
+
+
+def invert(T_a_b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Invert a rigid transform exactly: ``T_b_a`` from ``T_a_b``, both (4, 4)."""
+    rotation = T_a_b[:3, :3].T
+    return rigid(rotation, -rotation @ T_a_b[:3, 3])
+
+
+def transform_points(T_a_b: NDArray[np.float64], points_b: NDArray) -> NDArray:
+    """Take (N, 3) points from frame b to frame a, in the points' own floating dtype.
+
+    The matrix is applied in float64 only when the points are float64: at sensor ranges (< 1 km)
+    float32 keeps better than 0.1 mm, and it is twice as fast.
+    """
+    dtype = points_b.dtype if points_b.dtype.kind == "f" else np.float64
+    return points_b @ T_a_b[:3, :3].T.astype(dtype) + T_a_b[:3, 3].astype(dtype)
+
+
+def validate_rigid(
+    T: ArrayLike, *, source: str | None = None, field: str = "transform", tolerance: float = 1e-2
+) -> NDArray[np.float64]:
+    """Return ``T`` as a (4, 4) float64 rigid transform, or raise.
+
+    Args:
+        T: (3, 4) or (4, 4).
+        source: file named in the error.
+        field: key named in the error.
+        tolerance: largest accepted deviation of R Rᵀ from the identity; text files round.
+
+    Raises:
+        InputError: wrong shape, not finite, a rotation that is not one, or a mirrored frame.
+    """
+    matrix = np.asarray(T, dtype=np.float64)
+    if matrix.shape not in ((3, 4), (4, 4)):
+        raise InputError(
+            f"has shape {matrix.shape}", source=source, field=field, fix="give a 3x4 or 4x4 matrix"
+        )
+    if not np.isfinite(matrix).all():
+        raise InputError("holds values that are not finite", source=source, field=field, fix="drop this pose")
+    full = np.eye(4)
+    full[:3] = matrix[:3]
+    rotation = full[:3, :3]
+    deviation = float(np.abs(rotation @ rotation.T - np.eye(3)).max())
+    determinant = float(np.linalg.det(rotation))
+    if deviation > tolerance or determinant < 0:
+        raise InputError(
+            f"is not a rotation (|R Rt - I| = {deviation:.3g}, det = {determinant:.3g})",
+            source=source,
+            field=field,
+            fix="check row order, units and handedness",
+        )
+    return full
+
+
+def rotation_between(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Smallest (3, 3) rotation that takes direction ``a`` to direction ``b``.
+
+    >>> np.round(rotation_between([1, 0, 0], [0, 0, 1]) @ [1, 0, 0], 6) + 0.0
+    array([0., 0., 1.])
+    """
+    u = np.asarray(a, dtype=np.float64) / np.linalg.norm(a)
+    v = np.asarray(b, dtype=np.float64) / np.linalg.norm(b)
+    cosine = float(u @ v)
+    if cosine < -1 + 1e-12:  # opposite: half a turn about any axis normal to u
+        axis = np.cross(u, np.eye(3)[np.argmin(np.abs(u))])
+        axis /= np.linalg.norm(axis)
+        return 2 * np.outer(axis, axis) - np.eye(3)
+    x, y, z = np.cross(u, v)
+    skew = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + skew + skew @ skew / (1 + cosine)
+
+
+def quaternion_to_rotation(wxyz: ArrayLike) -> NDArray[np.float64]:
+    """(3, 3) rotation from a quaternion in order w, x, y, z (nuScenes order); it is normalised first."""
+    w, x, y, z = np.asarray(wxyz, dtype=np.float64) / np.linalg.norm(wxyz)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )

@@ -1,0 +1,121 @@
+"""One moment of a scan: points, the images taken with them, and where they sit in the world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.errors import BadFrameError
+from data_prep.geometry import Camera
+from data_prep.geometry.transforms import transform_points, validate_rigid
+
+
+@dataclass(frozen=True)
+class View:
+    """One image and the camera that took it.
+
+    Attributes:
+        name: the image file relative to the scan's root with ``/`` separators; detections are matched by it.
+        camera: intrinsics and pose relative to ``Frame.points``.
+        image: (H, W, 3) uint8 RGB.
+
+    Raises:
+        BadFrameError: the image is not uint8 RGB of the camera's size.
+    """
+
+    name: str
+    camera: Camera
+    image: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        shape = (self.camera.height, self.camera.width, 3)
+        if self.image.shape != shape or self.image.dtype != np.uint8:
+            raise BadFrameError(
+                f"is {self.image.dtype} {self.image.shape}, the camera expects uint8 {shape}",
+                source=self.name,
+                field="image",
+                fix="use the image that belongs to this calibration, not a resized copy",
+            )
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame of a scan. Points that are not finite are refused: readers drop them first (``Frame.build``).
+
+    Attributes:
+        id: unique within its scan, safe in file names.
+        points: (N, 3) float32, metres, in the sensor's own axes (each reader says which).
+        T_world_points: (4, 4) float64; takes points to the world, which is z-up.
+        views: the images, possibly none.
+        colors: (N, 3) uint8 RGB, or None where the source has none. Never zeros by default.
+        intensity: (N,) float32 in 0..1, or None.
+        depth: (H, W) float32 metres of ``views[0]``'s camera, 0 = no measurement; None for LiDAR.
+        timestamp: seconds, or None.
+
+    Raises:
+        BadFrameError: wrong shapes or dtypes, no points, values that are not finite.
+    """
+
+    id: str
+    points: NDArray[np.float32]
+    T_world_points: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
+    views: tuple[View, ...] = ()
+    colors: NDArray[np.uint8] | None = None
+    intensity: NDArray[np.float32] | None = None
+    depth: NDArray[np.float32] | None = None
+    timestamp: float | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.points)
+        self._require(
+            self.points.ndim == 2 and self.points.shape[1] == 3, "points", f"{self.points.shape}", "(N, 3)"
+        )
+        self._require(self.points.dtype == np.float32, "points", str(self.points.dtype), "float32")
+        self._require(count > 0, "points", "none", "at least one finite point")
+        self._require(bool(np.isfinite(self.points).all()), "points", "NaN or inf", "finite values")
+        if self.colors is not None:
+            self._require(self.colors.shape == (count, 3), "colors", f"{self.colors.shape}", f"({count}, 3)")
+            self._require(self.colors.dtype == np.uint8, "colors", str(self.colors.dtype), "uint8")
+        if self.intensity is not None:
+            self._require(
+                self.intensity.shape == (count,), "intensity", f"{self.intensity.shape}", f"({count},)"
+            )
+        if self.depth is not None:
+            self._require(len(self.views) > 0, "depth", "no view", "a camera for it in views[0]")
+            camera = self.views[0].camera
+            shape = (camera.height, camera.width)
+            self._require(self.depth.shape == shape, "depth", f"{self.depth.shape}", f"{shape}")
+        object.__setattr__(
+            self,
+            "T_world_points",
+            validate_rigid(self.T_world_points, source=self.id, field="T_world_points"),
+        )
+
+    def _require(self, holds: bool, name: str, got: str, expected: str) -> None:
+        if not holds:
+            raise BadFrameError(f"has {got}, expected {expected}", source=f"frame {self.id}", field=name)
+
+    @classmethod
+    def build(
+        cls,
+        id: str,
+        points: NDArray,
+        *,
+        colors: NDArray[np.uint8] | None = None,
+        intensity: NDArray[np.float32] | None = None,
+        **fields: object,
+    ) -> Frame:
+        """Make a frame from raw arrays: points that are not finite are dropped together with their attributes."""
+        finite = np.isfinite(points).all(axis=1)
+        if not finite.all():
+            points = points[finite]
+            colors = None if colors is None else colors[finite]
+            intensity = None if intensity is None else intensity[finite]
+        points = np.ascontiguousarray(points, dtype=np.float32)
+        return cls(id=id, points=points, colors=colors, intensity=intensity, **fields)  # type: ignore[arg-type]
+
+    def world_points(self) -> NDArray[np.float64]:
+        """(N, 3) float64 points in the z-up world."""
+        return transform_points(self.T_world_points, self.points.astype(np.float64))

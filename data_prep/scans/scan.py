@@ -1,0 +1,94 @@
+"""The protocol every source implements, and the registry that finds it by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, TypeVar, runtime_checkable
+
+from data_prep.errors import BadDatasetError, InputError
+from data_prep.scans.frame import Frame
+
+
+@runtime_checkable
+class Scan(Protocol):
+    """A sequence of frames. Opening one reads no frame; indexing reads exactly one.
+
+    Attributes:
+        source: registry name, for example ``kitti``.
+        root: the folder that view names are relative to.
+    """
+
+    source: str
+    root: Path
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Frame:
+        """Read one frame.
+
+        Raises:
+            BadFrameError: this frame is unusable; others may be fine.
+            IndexError: past the end.
+        """
+        ...
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def frame_ids(self) -> list[str]:
+        """Ids of all frames in order, without reading them."""
+        ...
+
+
+Opener = Callable[..., Scan]
+_O = TypeVar("_O", bound=Opener)
+_OPENERS: dict[str, Opener] = {}
+# Name → module. A source's module is imported when it is asked for, so a missing extra hurts nobody else.
+_MODULES = {
+    "kitti": "data_prep.scans.kitti",
+    "kitti-tracking": "data_prep.scans.kitti_tracking",
+    "sunrgbd": "data_prep.scans.sunrgbd",
+    "rgbd": "data_prep.scans.rgbd",
+    "cloud": "data_prep.scans.cloud",
+    "procedural": "data_prep.scans.procedural",
+}
+
+
+def register_source(name: str) -> Callable[[_O], _O]:
+    """Class or function decorator that makes ``open_scan(name, root, **options)`` call it."""
+
+    def register(opener: _O) -> _O:
+        _OPENERS[name] = opener
+        return opener
+
+    return register
+
+
+def list_sources() -> list[str]:
+    """Names that :func:`open_scan` knows."""
+    return sorted({*_MODULES, *_OPENERS})
+
+
+def open_scan(source: str, root: str | Path, **options: object) -> Scan:
+    """Open a scan without reading its frames.
+
+    Args:
+        source: one of :func:`list_sources`.
+        root: the dataset's folder, or the file for single-file sources.
+        **options: what the source documents.
+
+    Raises:
+        InputError: unknown source.
+        BadDatasetError: ``root`` is not such a dataset.
+    """
+    if source not in _OPENERS:
+        if source not in _MODULES:
+            raise InputError(
+                f"{source!r} is unknown", field="source", fix=f"use one of {', '.join(list_sources())}"
+            )
+        import_module(_MODULES[source])
+    root = Path(root)
+    if source != "procedural" and not root.exists():
+        raise BadDatasetError("does not exist", source=root, fix="check the path")
+    return _OPENERS[source](root, **options)
