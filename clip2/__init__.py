@@ -24,7 +24,7 @@ _LAZY = {
     "list_encoders": "clip2.encoders",
 }
 
-__all__ = ["__version__", *_LAZY]  # noqa: PLE0604
+__all__ = ["__version__", *_LAZY]
 
 if TYPE_CHECKING:
     from clip2.checkpoint import load as load

@@ -42,7 +42,12 @@ class Detections2D:
         object.__setattr__(self, "scores", np.asarray(self.scores, dtype=np.float32))
         object.__setattr__(self, "labels", tuple(self.labels))
         object.__setattr__(self, "ids", ids)
-        columns: dict[str, Sized] = {"scores": self.scores, "labels": self.labels, "ids": ids, **self.attributes}
+        columns: dict[str, Sized] = {
+            "scores": self.scores,
+            "labels": self.labels,
+            "ids": ids,
+            **self.attributes,
+        }
         if self.masks is not None:
             columns["masks"] = self.masks
         for name, column in columns.items():
