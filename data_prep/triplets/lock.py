@@ -1,0 +1,64 @@
+"""One writer per folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+
+from data_prep.errors import InputError
+
+LOCK = ".lock"
+
+
+class FolderLock:
+    """A lock file holding pid and host of the process that writes into a folder.
+
+    The operating system ties the lock to the open file, so a killed writer leaves a file but no lock: a
+    stale one is taken over without guessing whether some process id is still the same process.
+
+    Raises:
+        InputError: another living process holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LOCK
+        while True:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            if not _try_lock(self._file):
+                holder = self._path.read_text(encoding="utf-8", errors="replace").strip() or "unknown"
+                os.close(self._file)
+                raise InputError(
+                    f"is being written by another process ({holder})",
+                    source=folder,
+                    fix="wait for it, or stop it and run again; it will continue",
+                )
+            # The previous holder may have removed the file between our open and our lock: then try again.
+            if self._path.exists() and os.path.samestat(os.stat(self._path), os.fstat(self._file)):
+                break
+            os.close(self._file)
+        os.ftruncate(self._file, 0)
+        os.write(self._file, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+
+    def release(self) -> None:
+        """Let the next writer in."""
+        if sys.platform != "win32":  # an open file cannot be removed there; a leftover does no harm
+            self._path.unlink(missing_ok=True)
+        os.close(self._file)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

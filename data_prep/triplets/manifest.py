@@ -1,0 +1,199 @@
+"""``manifest.json``: what a triplet folder says about itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
+
+from data_prep.errors import BadDatasetError
+
+MANIFEST = "manifest.json"
+MANIFEST_PART = ".manifest.json.part"
+FORMAT, FORMAT_VERSION = "clip2-triplets", 1
+
+
+class Shard(BaseModel):
+    """One tar file.
+
+    Attributes:
+        name: file name inside the folder.
+        count: triplets in it.
+        bytes: file size.
+        sha256: of the whole file.
+        first_frame, last_frame: ids of the frames its first and last triplet come from.
+        last_key: key of its last triplet.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    count: int
+    bytes: int
+    sha256: str
+    first_frame: str
+    last_frame: str
+    last_key: str
+
+
+class BadFrame(BaseModel):
+    """A frame that could not be used, and the one-line reason."""
+
+    model_config = ConfigDict(frozen=True)
+
+    frame: str
+    error: str
+
+
+class Manifest(BaseModel):
+    """Contents of ``manifest.json``. It holds no clock time, so equal runs give equal bytes.
+
+    Attributes:
+        format, version: name and version of the folder format.
+        software: package and version that began the set.
+        source, root: reader and folder of the scan; ``root`` is None for sets not mined from frames.
+        options: everything else that decides the result, nested mappings allowed.
+        config_hash: SHA-256 of source, root and options.
+        finished: False while the set is being written.
+        frames_done: frames covered so far, counting those without objects and the bad ones.
+        shards: whole shards, in order.
+        refusals: number of detections that gave no object, by reason.
+        bad_frames: frames that were skipped.
+        categories: words of the detector's vocabulary, if known.
+        is_ground_truth: the 2D boxes are human labels, not a detector's; None = not known.
+    """
+
+    format: str = FORMAT
+    version: int = FORMAT_VERSION
+    software: str = Field(default_factory=lambda: software_version())
+    source: str
+    root: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    config_hash: str = ""
+    finished: bool = False
+    frames_done: int = 0
+    shards: list[Shard] = Field(default_factory=list)
+    refusals: dict[str, int] = Field(default_factory=dict)
+    bad_frames: list[BadFrame] = Field(default_factory=list)
+    categories: list[str] | None = None
+    is_ground_truth: bool | None = None
+
+    def model_post_init(self, _context: object) -> None:
+        """Fill the hash in, so that it is never forgotten."""
+        if not self.config_hash:
+            self.config_hash = config_hash(self.source, self.root, self.options)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def totals(self) -> dict[str, int]:
+        """Objects, refused detections, frames covered, bad frames and bytes."""
+        return {
+            "objects": sum(shard.count for shard in self.shards),
+            "refused": sum(self.refusals.values()),
+            "frames": self.frames_done,
+            "bad_frames": len(self.bad_frames),
+            "bytes": sum(shard.bytes for shard in self.shards),
+        }
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest:
+        """Read a folder's manifest.
+
+        Raises:
+            BadDatasetError: there is none, it cannot be read, or a newer version of the format wrote it.
+        """
+        path = folder / MANIFEST
+        if not path.is_file():
+            problem = (
+                "is not a triplet folder: it has no manifest.json" if folder.is_dir() else "does not exist"
+            )
+            raise BadDatasetError(problem, source=folder, fix="make one with `clip2 prep`")
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            found = (record["format"], record["version"]) if isinstance(record, dict) else None
+        except (OSError, ValueError, KeyError) as error:
+            raise BadDatasetError(
+                f"cannot be read ({error!r})",
+                source=path,
+                fix="restore it from a copy, or mine the set again",
+            ) from None
+        if found is None or found[0] != FORMAT:
+            raise BadDatasetError(f"is not a {FORMAT} manifest", source=path, field="format")
+        if found[1] != FORMAT_VERSION:
+            raise BadDatasetError(
+                f"is {found[1]!r}, this software reads {FORMAT_VERSION}",
+                source=path,
+                field="version",
+                fix="upgrade clip2, or mine the set again",
+            )
+        try:
+            return cls.model_validate(record)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise BadDatasetError(
+                f"{first['msg']}",
+                source=path,
+                field=".".join(map(str, first["loc"])),
+                fix="restore it from a copy, or mine the set again",
+            ) from None
+
+    def save(self, folder: Path) -> None:
+        """Replace the folder's manifest in one step: readers see the old one or the new one, never a part."""
+        text = json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        part = folder / MANIFEST_PART
+        with part.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        publish(part, folder / MANIFEST)
+
+
+def config_hash(source: str, root: str | None, options: Mapping[str, Any]) -> str:
+    """SHA-256 of all that decides the contents of a set."""
+    text = json.dumps([source, root, options], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def differing_options(old: Manifest, new: Manifest) -> Iterator[tuple[str, Any, Any]]:
+    """Names and both values of everything that makes two configurations differ; nested names are dotted."""
+    before = {"source": old.source, "root": old.root, **_flat(old.options)}
+    after = {"source": new.source, "root": new.root, **_flat(new.options)}
+    absent = "(not set)"
+    for name in sorted({*before, *after}):
+        if before.get(name, absent) != after.get(name, absent):
+            yield name, before.get(name, absent), after.get(name, absent)
+
+
+def publish(part: Path, final: Path) -> None:
+    """Give a finished, fsynced file its real name and make the renaming itself durable."""
+    os.replace(part, final)
+    if os.name == "posix":  # elsewhere a folder cannot be opened, and renames need no flush
+        folder = os.open(final.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def software_version() -> str:
+    """``clip2 X.Y.Z`` as installed."""
+    try:
+        return f"clip2 {version('clip2')}"
+    except PackageNotFoundError:
+        return "clip2 (source tree)"
+
+
+def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{name}."))
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

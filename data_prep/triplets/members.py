@@ -1,0 +1,141 @@
+"""A triplet as the members of a WebDataset tar, and back.
+
+Members of key ``K``: ``K.json`` (texts, provenance), ``K.points.npy`` (n, 3) float32, ``K.colors.npy``
+(n, 3) uint8 if the source has colour, ``K.jpg`` if an image saw the object. Equal triplets give equal bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from data_prep.errors import InputError
+from data_prep.triplets.triplet import Triplet
+
+JPEG_QUALITY = 92  # CLIP vectors of a crop at 92 and of its lossless copy are indistinguishable
+_REPAIR = "restore this shard, or mine the set again into an empty folder"
+
+
+def encode_triplet(triplet: Triplet) -> dict[str, bytes]:
+    """Turn a triplet into its members, in the order they are written: extension → bytes.
+
+    Raises:
+        InputError: the provenance holds something that JSON cannot express, NaN and inf included.
+    """
+    members = {"json": _json_bytes(triplet), "points.npy": _npy_bytes(triplet.points)}
+    if triplet.colors is not None:
+        members["colors.npy"] = _npy_bytes(triplet.colors)
+    if triplet.crop is not None:
+        members["jpg"] = _jpeg_bytes(triplet.crop)
+    return members
+
+
+def decode_triplet(key: str, members: Mapping[str, bytes], shard: str) -> Triplet:
+    """Rebuild a triplet from its members; ``shard`` is named in errors.
+
+    Raises:
+        InputError: a member is missing or cannot be read, or the arrays do not fit together.
+    """
+    texts, provenance = decode_words(key, members, shard)
+    points = _decode_npy(key, "points.npy", members, shard)
+    colors = _decode_npy(key, "colors.npy", members, shard) if "colors.npy" in members else None
+    crop = _decode_jpeg(key, members["jpg"], shard) if "jpg" in members else None
+    try:
+        return Triplet(key, points, colors, crop, texts, provenance)
+    except InputError as error:
+        raise InputError(error.problem, source=shard, field=f"{key}: {error.field}", fix=_REPAIR) from None
+
+
+def decode_words(
+    key: str, members: Mapping[str, bytes], shard: str
+) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Texts and provenance alone, for figures that need no arrays."""
+    data = _member(key, "json", members, shard)
+    try:
+        record = json.loads(data)
+        texts, provenance = tuple(map(str, record["texts"])), dict(record["provenance"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"is not a word record ({error!r})", source=shard, field=f"{key}.json", fix=_REPAIR
+        ) from None
+    return texts, provenance
+
+
+def count_points(key: str, members: Mapping[str, bytes], shard: str) -> int:
+    """How many points the triplet has, from the array's header alone."""
+    stream = io.BytesIO(_member(key, "points.npy", members, shard))
+    try:
+        version = np.lib.format.read_magic(stream)
+        read_header = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        return int(read_header(stream)[0][0])
+    except (ValueError, IndexError) as error:
+        raise _unreadable(key, "points.npy", shard, error) from None
+
+
+def _json_bytes(triplet: Triplet) -> bytes:
+    record = {"texts": list(triplet.texts), "provenance": dict(triplet.provenance)}
+    try:
+        text = json.dumps(
+            record, sort_keys=True, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_plain
+        )
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"cannot be written as JSON ({error})",
+            source=triplet.key,
+            field="provenance",
+            fix="give numbers, words, lists and mappings",
+        ) from None
+    return text.encode("utf-8")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} {value!r}")
+
+
+def _npy_bytes(array: NDArray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, np.ascontiguousarray(array), allow_pickle=False)
+    return stream.getvalue()
+
+
+def _jpeg_bytes(image: NDArray[np.uint8]) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=False)
+    return stream.getvalue()
+
+
+def _member(key: str, extension: str, members: Mapping[str, bytes], shard: str) -> bytes:
+    if extension not in members:
+        raise InputError("is missing", source=shard, field=f"{key}.{extension}", fix=_REPAIR)
+    return members[extension]
+
+
+def _decode_npy(key: str, extension: str, members: Mapping[str, bytes], shard: str) -> NDArray:
+    data = _member(key, extension, members, shard)
+    try:
+        array: NDArray = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise _unreadable(key, extension, shard, error) from None
+    return array
+
+
+def _decode_jpeg(key: str, data: bytes, shard: str) -> NDArray[np.uint8]:
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError) as error:
+        raise _unreadable(key, "jpg", shard, error) from None
+
+
+def _unreadable(key: str, extension: str, shard: str, error: Exception) -> InputError:
+    return InputError(f"cannot be read ({error})", source=shard, field=f"{key}.{extension}", fix=_REPAIR)

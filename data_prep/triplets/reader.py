@@ -1,0 +1,144 @@
+"""Reads triplet folders."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_prep.errors import BadDatasetError, InputError
+from data_prep.triplets.manifest import Manifest, Shard
+from data_prep.triplets.members import count_points, decode_triplet, decode_words
+from data_prep.triplets.triplet import Triplet
+from data_prep.triplets.writer import file_sha256
+
+_REPAIR = "restore this shard, or mine the set again into an empty folder"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A triplet without its arrays."""
+
+    key: str
+    num_points: int
+    has_colors: bool
+    has_crop: bool
+    texts: tuple[str, ...]
+    provenance: Mapping[str, Any]
+
+
+class TripletSet:
+    """A folder of triplets; iterating reads them in shard order, one at a time.
+
+    Attributes:
+        path: the folder.
+        manifest: what it says about itself; ``manifest.finished`` is False while it is being mined.
+        shards: its tar files, in order.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path, self.manifest = path, manifest
+        self.shards: tuple[Shard, ...] = tuple(manifest.shards)
+        for shard in self.shards:
+            file = path / shard.name
+            size = file.stat().st_size if file.is_file() else None
+            if size != shard.bytes:
+                found = (
+                    "is missing" if size is None else f"has {size:,} bytes, the manifest says {shard.bytes:,}"
+                )
+                raise BadDatasetError(found, source=file, fix=_REPAIR)
+
+    def __len__(self) -> int:
+        return sum(shard.count for shard in self.shards)
+
+    def __iter__(self) -> Iterator[Triplet]:
+        for shard in self.shards:
+            yield from self.iter_shard(shard.name)
+
+    def iter_shard(self, name: str) -> Iterator[Triplet]:
+        """Read the triplets of one shard.
+
+        Raises:
+            InputError: the shard cannot be read, or holds another number of triplets than the manifest says.
+        """
+        for key, members in self._samples(name):
+            yield decode_triplet(key, members, str(self.path / name))
+
+    def iter_entries(self) -> Iterator[Entry]:
+        """Read words, provenance and counts of all triplets, without decoding arrays or images."""
+        for shard in self.shards:
+            where = str(self.path / shard.name)
+            for key, members in self._samples(shard.name):
+                texts, provenance = decode_words(key, members, where)
+                points = count_points(key, members, where)
+                yield Entry(key, points, "colors.npy" in members, "jpg" in members, texts, provenance)
+
+    def verify(self) -> None:
+        """Compare every shard with its checksum and decode every triplet.
+
+        Raises:
+            InputError: the first thing that is wrong.
+        """
+        keys: set[str] = set()
+        for shard in self.shards:
+            if file_sha256(self.path / shard.name) != shard.sha256:
+                raise InputError(
+                    "is not what was written (SHA-256 differs)", source=self.path / shard.name, fix=_REPAIR
+                )
+            for triplet in self.iter_shard(shard.name):
+                if triplet.key in keys:
+                    raise InputError(
+                        f"{triplet.key!r} comes twice", source=self.path / shard.name, field="key"
+                    )
+                keys.add(triplet.key)
+
+    def _samples(self, name: str) -> Iterator[tuple[str, dict[str, bytes]]]:
+        """Keys and members by extension: neighbours in the tar with one key belong together, as in WebDataset."""
+        shard = next((shard for shard in self.shards if shard.name == name), None)
+        if shard is None:
+            raise InputError(f"{name!r} is not a shard of this set", source=self.path, field="shard")
+        count = 0
+        current, members = "", dict[str, bytes]()
+        for member, data in _tar_members(self.path / name):
+            key, _, extension = member.partition(".")
+            if key != current and members:
+                yield current, members
+                count, members = count + 1, {}
+            current = key
+            members[extension] = data
+        if members:
+            yield current, members
+            count += 1
+        if count != shard.count:
+            raise InputError(
+                f"holds {count} triplets, the manifest says {shard.count}",
+                source=self.path / name,
+                fix=_REPAIR,
+            )
+
+
+def open_triplets(path: str | Path) -> TripletSet:
+    """Open a triplet folder without reading its triplets.
+
+    Args:
+        path: folder made by ``clip2 prep``, :func:`data_prep.triplets.mine` or
+            :func:`data_prep.triplets.write_triplets`.
+
+    Raises:
+        BadDatasetError: it is no such folder, a newer version of the format, or a shard is missing or cut short.
+    """
+    folder = Path(path)
+    return TripletSet(folder, Manifest.load(folder))
+
+
+def _tar_members(path: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        with tarfile.open(path, mode="r:") as tar:
+            for member in tar:
+                stream = tar.extractfile(member)
+                if stream is not None:
+                    yield member.name, stream.read()
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise InputError(f"is not a readable tar file ({error})", source=path, fix=_REPAIR) from None

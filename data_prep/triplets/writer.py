@@ -1,0 +1,306 @@
+"""Writes triplets into tar shards that survive being killed at any moment."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import tarfile
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from data_prep.errors import BadDatasetError, InputError
+from data_prep.triplets.lock import LOCK, FolderLock
+from data_prep.triplets.manifest import (
+    MANIFEST,
+    MANIFEST_PART,
+    BadFrame,
+    Manifest,
+    Shard,
+    differing_options,
+    publish,
+)
+from data_prep.triplets.members import encode_triplet
+from data_prep.triplets.triplet import Triplet
+
+SHARD = "shard-{:06d}.tar"
+_SHARD_NAME = re.compile(r"shard-\d{6,}\.tar")
+_SHARD_PART_NAME = re.compile(r"\.shard-\d{6,}\.tar\.part")
+
+
+class TripletWriter:
+    """Appends triplets, frame by frame, to a folder of shards.
+
+    A shard is written under a temporary name, flushed to disk, renamed, and only then listed in the manifest.
+    It is closed at the end of the frame in which it reaches ``objects_per_shard``. So a killed run leaves whole
+    shards, and a run that skips the first :attr:`frames_done` frames and goes on gives the same bytes as one
+    that was never killed. Leaving the ``with`` block normally finishes the set; leaving it by an exception
+    keeps what was closed.
+
+    >>> import numpy as np, tempfile
+    >>> cube = Triplet("cube-0", np.zeros((8, 3), np.float32), None, None, ("cube",), {"frame": "0"})
+    >>> with TripletWriter(tempfile.mkdtemp(), source="toy") as writer:
+    ...     writer.add(cube)
+    ...     writer.end_frame("0")
+    >>> writer.manifest.totals["objects"]
+    1
+
+    Args:
+        path: the folder; made if absent. An unfinished set with the same configuration is continued.
+        source: reader or origin the triplets come from.
+        root: folder of the scan, if any.
+        options: all else that decides the result; compared by value when a set is continued.
+        objects_per_shard: a shard is closed once it holds this many.
+        categories: the detector's vocabulary, if known.
+        is_ground_truth: the boxes are human labels; None = not known.
+
+    Attributes:
+        frames_done: frames that an earlier, killed run has covered; skip them.
+        finished: the set is complete already; there is nothing to add.
+        manifest: the current state.
+
+    Raises:
+        BadDatasetError: the folder is a file, holds something else, or was begun with other options.
+        InputError: another process is writing there, or a key comes twice.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        source: str,
+        root: str | Path | None = None,
+        options: Mapping[str, Any] | None = None,
+        objects_per_shard: int = 1000,
+        categories: Iterable[str] | None = None,
+        is_ground_truth: bool | None = None,
+    ) -> None:
+        if objects_per_shard < 1:
+            raise InputError(f"is {objects_per_shard}", field="objects_per_shard", fix="give at least 1")
+        self.path = Path(path)
+        wanted = Manifest(
+            source=source,
+            root=None if root is None else str(Path(root).resolve()),
+            options={**(options or {}), "objects_per_shard": objects_per_shard},
+            categories=None if categories is None else list(categories),
+            is_ground_truth=is_ground_truth,
+        )
+        require_triplet_folder(self.path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._objects_per_shard = objects_per_shard
+        self._lock = FolderLock(self.path)
+        try:
+            self.manifest = _continue(self.path, wanted)
+        except BaseException:
+            self._lock.release()
+            raise
+        self.frames_done, self.finished = self.manifest.frames_done, self.manifest.finished
+        self._refusals: Counter[str] = Counter(self.manifest.refusals)
+        self._bad_frames = list(self.manifest.bad_frames)
+        self._frames = self.manifest.frames_done
+        self._keys: set[str] = set()
+        self._open: _OpenShard | None = None
+
+    def add(self, triplet: Triplet) -> None:
+        """Append one triplet of the current frame."""
+        if self.finished:
+            raise InputError("is finished", source=self.path, fix="write into another folder")
+        if triplet.key in self._keys:
+            raise InputError(f"{triplet.key!r} comes twice", source=self.path, field="key")
+        self._keys.add(triplet.key)
+        if self._open is None:
+            self._open = _OpenShard(self.path, len(self.manifest.shards))
+        self._open.append(triplet)
+
+    def end_frame(
+        self, frame: str, *, refusals: Mapping[str, int] | None = None, error: str | None = None
+    ) -> None:
+        """Close a frame; a shard never ends inside one.
+
+        Args:
+            frame: its id.
+            refusals: detections of this frame that gave no object, by reason.
+            error: why the frame could not be used, if so.
+        """
+        self._frames += 1
+        self._refusals.update(refusals or {})
+        if error is not None:
+            self._bad_frames.append(BadFrame(frame=frame, error=error))
+        if self._open is not None and self._open.count >= self._objects_per_shard:
+            self._commit(finished=False)
+
+    def __enter__(self) -> TripletWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None and not self.finished:
+                self._commit(finished=True)
+                self.finished = True
+            elif self._open is not None:
+                self._open.discard()
+        finally:
+            self._lock.release()
+
+    def _commit(self, finished: bool) -> None:
+        shards = list(self.manifest.shards)
+        if self._open is not None:
+            shards.append(self._open.close())
+            self._open = None
+        self.manifest = self.manifest.model_copy(
+            update={
+                "shards": shards,
+                "frames_done": self._frames,
+                "refusals": dict(sorted(self._refusals.items())),
+                "bad_frames": list(self._bad_frames),
+                "finished": finished,
+            }
+        )
+        self.manifest.save(self.path)
+
+
+def write_triplets(
+    path: str | Path,
+    triplets: Iterable[Triplet],
+    *,
+    source: str,
+    root: str | Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    objects_per_shard: int = 1000,
+) -> Manifest:
+    """Write a set that is not mined from frames: object data sets, synthetic shapes, a selection of another set.
+
+    Args:
+        path: the folder.
+        triplets: in an order that is the same in every run; each counts as a frame of its own. Where an
+            earlier run was killed, those already written are drawn again but not written again.
+        source, root, options, objects_per_shard: as in :class:`TripletWriter`.
+
+    Raises:
+        BadDatasetError: as :class:`TripletWriter`; or the iterable differs from the one a killed run drew from.
+    """
+    with TripletWriter(
+        path, source=source, root=root, options=options, objects_per_shard=objects_per_shard
+    ) as writer:
+        if writer.finished:
+            return writer.manifest
+        for number, triplet in enumerate(triplets):
+            if number >= writer.frames_done:
+                writer.add(triplet)
+                writer.end_frame(str(triplet.provenance.get("frame", triplet.key)))
+            elif number == writer.frames_done - 1 and triplet.key != writer.manifest.shards[-1].last_key:
+                raise BadDatasetError(
+                    f"triplet {number} is {triplet.key!r}, was {writer.manifest.shards[-1].last_key!r}",
+                    source=path,
+                    fix="draw the same triplets in the same order, or write into an empty folder",
+                )
+    return writer.manifest
+
+
+class _OpenShard:
+    """A shard under its temporary name."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self._final = folder / SHARD.format(number)
+        self._part = folder / f".{self._final.name}.part"
+        self._file = self._part.open("wb")
+        self._tar = tarfile.TarFile(fileobj=self._file, mode="w", format=tarfile.PAX_FORMAT)
+        self.count = 0
+        self._frames: list[str] = []
+        self._last_key = ""
+
+    def append(self, triplet: Triplet) -> None:
+        for extension, data in encode_triplet(triplet).items():
+            # TarInfo's defaults are owner 0, mode 644 and time 0: nothing in it depends on who runs this, or when.
+            member = tarfile.TarInfo(f"{triplet.key}.{extension}")
+            member.size = len(data)
+            self._tar.addfile(member, io.BytesIO(data))
+        self.count += 1
+        self._last_key = triplet.key
+        self._frames.append(str(triplet.provenance.get("frame", triplet.key)))
+
+    def close(self) -> Shard:
+        self._tar.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        publish(self._part, self._final)
+        return Shard(
+            name=self._final.name,
+            count=self.count,
+            bytes=self._final.stat().st_size,
+            sha256=file_sha256(self._final),
+            first_frame=self._frames[0],
+            last_frame=self._frames[-1],
+            last_key=self._last_key,
+        )
+
+    def discard(self) -> None:
+        self._file.close()
+        self._part.unlink(missing_ok=True)
+
+
+def require_triplet_folder(path: Path) -> None:
+    """Refuse to write where something else already is.
+
+    Raises:
+        BadDatasetError: ``path`` is a file, or a folder that holds other things and no manifest.
+    """
+    if path.exists() and not path.is_dir():
+        raise BadDatasetError("is a file", source=path, fix="give a folder that is new or empty")
+    if not path.is_dir() or (path / MANIFEST).exists():
+        return
+    # A run killed in its first moment leaves no more than these.
+    foreign = [entry.name for entry in path.iterdir() if entry.name not in (LOCK, MANIFEST_PART)]
+    if foreign:
+        raise BadDatasetError(
+            f"holds {foreign[0]!r} and no manifest.json, so it is not a triplet folder",
+            source=path,
+            fix="give a folder that is new or empty",
+        )
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _continue(folder: Path, wanted: Manifest) -> Manifest:
+    """The manifest to go on from: the folder's own if it has one and it is of the same configuration."""
+    manifest = wanted
+    if (folder / MANIFEST).exists():
+        manifest = Manifest.load(folder)
+        for name, old, new in differing_options(manifest, wanted):
+            raise BadDatasetError(
+                f"was {old!r}, is {new!r} now",
+                source=folder,
+                field=name,
+                fix="use the options the set was begun with, or another folder",
+            )
+    else:
+        manifest.save(folder)
+    listed = {shard.name: shard.bytes for shard in manifest.shards}
+    for name, size in listed.items():
+        found = (folder / name).stat().st_size if (folder / name).is_file() else 0
+        if found != size:
+            raise BadDatasetError(
+                f"has {found:,} bytes, the manifest says {size:,}",
+                source=folder / name,
+                fix="restore this shard, or mine the set again into an empty folder",
+            )
+    for entry in list(folder.iterdir()):
+        # What a killed run left behind: temporaries, and a shard renamed but not yet listed.
+        stray_shard = _SHARD_NAME.fullmatch(entry.name) and entry.name not in listed
+        if stray_shard or entry.name == MANIFEST_PART or _SHARD_PART_NAME.fullmatch(entry.name):
+            entry.unlink()
+    return manifest
