@@ -1,0 +1,51 @@
+"""Lists of words as people type them, and the form in which two spellings are the same word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from data_prep.errors import InputError
+
+
+def parse_labels(labels: str | Iterable[str], *, source: str = "labels") -> tuple[str, ...]:
+    """Read a list of words; the spelling is kept, surrounding and repeated blanks are not.
+
+    Args:
+        labels: words separated by commas, or the words themselves (which may then hold commas).
+        source: what to call the list in an error.
+
+    Raises:
+        InputError: no word, an empty word, or one word twice (``Mug`` and ``mug``, ``night_stand`` and
+            ``night stand`` are one word).
+
+    >>> parse_labels("mug, traffic  light")
+    ('mug', 'traffic light')
+    """
+    parts = labels.split(",") if isinstance(labels, str) else list(labels)
+    words = tuple(" ".join(part.split()) for part in parts)
+    if not any(words):
+        raise InputError("is empty", source=source, fix='give at least one word, for example "chair,table"')
+    if not all(words):
+        raise InputError(
+            f"word {words.index('') + 1} of {len(words)} is empty",
+            source=source,
+            fix="remove the extra comma",
+        )
+    seen: dict[str, str] = {}
+    for word in words:
+        earlier = seen.setdefault(normalise_label(word), word)
+        if earlier is not word:
+            twice = (
+                f"{word!r} is there twice" if earlier == word else f"{earlier!r} and {word!r} are one word"
+            )
+            raise InputError(twice, source=source, fix="keep each word once")
+    return words
+
+
+def normalise_label(label: str) -> str:
+    """The form labels are compared in: lower case, ``_`` and any run of blanks as one space.
+
+    >>> normalise_label(" Night_Stand ")
+    'night stand'
+    """
+    return " ".join(label.replace("_", " ").lower().split())

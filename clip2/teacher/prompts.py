@@ -1,0 +1,102 @@
+"""Sentences that words are put into before CLIP's text tower reads them."""
+
+from __future__ import annotations
+
+from data_prep.errors import InputError
+
+
+def fill_templates(label: str, templates: str) -> list[str]:
+    """The sentences of one word under a prompt set: the word goes in as it is, ``_`` read as a space.
+
+    ``a`` before a vowel is left as the sets have it ("a photo of a airplane."): the published figures, and the
+    vectors people share, were made that way, and a repaired article would land elsewhere in the space.
+
+    Raises:
+        InputError: ``templates`` is not one of :data:`PROMPTS`.
+
+    >>> fill_templates("night_stand", "clip2")
+    ['a point cloud of a night stand.']
+    """
+    if templates not in PROMPTS:
+        raise InputError(
+            f"{templates!r} is unknown", field="templates", fix=f"use one of {', '.join(PROMPTS)}"
+        )
+    word = " ".join(label.replace("_", " ").split())
+    return [template.format(word) for template in PROMPTS[templates]]
+
+
+# The 64 sentences of ULIP (data/templates.json, key modelnet40_64, identical to shapenet_64), also used by OpenShape
+# and Uni3D. Verbatim: the one without a full stop is so in the source.
+_ULIP_64 = (
+    "a point cloud model of {}.",
+    "There is a {} in the scene.",
+    "There is the {} in the scene.",
+    "a photo of a {} in the scene.",
+    "a photo of the {} in the scene.",
+    "a photo of one {} in the scene.",
+    "itap of a {}.",
+    "itap of my {}.",
+    "itap of the {}.",
+    "a photo of a {}.",
+    "a photo of my {}.",
+    "a photo of the {}.",
+    "a photo of one {}.",
+    "a photo of many {}.",
+    "a good photo of a {}.",
+    "a good photo of the {}.",
+    "a bad photo of a {}.",
+    "a bad photo of the {}.",
+    "a photo of a nice {}.",
+    "a photo of the nice {}.",
+    "a photo of a cool {}.",
+    "a photo of the cool {}.",
+    "a photo of a weird {}.",
+    "a photo of the weird {}.",
+    "a photo of a small {}.",
+    "a photo of the small {}.",
+    "a photo of a large {}.",
+    "a photo of the large {}.",
+    "a photo of a clean {}.",
+    "a photo of the clean {}.",
+    "a photo of a dirty {}.",
+    "a photo of the dirty {}.",
+    "a bright photo of a {}.",
+    "a bright photo of the {}.",
+    "a dark photo of a {}.",
+    "a dark photo of the {}.",
+    "a photo of a hard to see {}.",
+    "a photo of the hard to see {}.",
+    "a low resolution photo of a {}.",
+    "a low resolution photo of the {}.",
+    "a cropped photo of a {}.",
+    "a cropped photo of the {}.",
+    "a close-up photo of a {}.",
+    "a close-up photo of the {}.",
+    "a jpeg corrupted photo of a {}.",
+    "a jpeg corrupted photo of the {}.",
+    "a blurry photo of a {}.",
+    "a blurry photo of the {}.",
+    "a pixelated photo of a {}.",
+    "a pixelated photo of the {}.",
+    "a black and white photo of the {}.",
+    "a black and white photo of a {}",
+    "a plastic {}.",
+    "the plastic {}.",
+    "a toy {}.",
+    "the toy {}.",
+    "a plushie {}.",
+    "the plushie {}.",
+    "a cartoon {}.",
+    "the cartoon {}.",
+    "an embroidered {}.",
+    "the embroidered {}.",
+    "a painting of the {}.",
+    "a painting of a {}.",
+)
+
+# Vectors of one word under several sentences are normalised, averaged and normalised again.
+PROMPTS: dict[str, tuple[str, ...]] = {
+    "clip2": ("a point cloud of a {}.",),
+    "plain": ("a {}",),
+    "ulip-64": _ULIP_64,
+}
