@@ -1,0 +1,242 @@
+"""A model on disk: ``config.json``, ``model.safetensors`` and, for machines without a text tower, ``text_bank.npz``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+
+import clip2
+from clip2.model import Clip2Model, ModelConfig
+from clip2.typed_config import TypedConfig, parse_config
+from data_prep.errors import InputError
+
+if TYPE_CHECKING:
+    from clip2.teacher.text_bank import TextBank
+
+CONFIG_FILE, WEIGHTS_FILE, BANK_FILE = "config.json", "model.safetensors", "text_bank.npz"
+FORMAT = "clip2-checkpoint"
+FORMAT_VERSION = 1
+
+
+class FileRecord(TypedConfig):
+    """A file that belongs to the checkpoint, and the sha256 of its bytes."""
+
+    file: str
+    sha256: str
+
+
+class CheckpointConfig(TypedConfig):
+    """What ``config.json`` holds.
+
+    Attributes:
+        format, format_version: what this file is; a version we do not know is refused.
+        clip2_version: the release that wrote it.
+        model: encoder, preprocessing and teacher.
+        weights: the safetensors file.
+        text_bank: the words that travel with the model, if any.
+        training: figures of the run that made it, for people; nothing reads them back.
+    """
+
+    format: Literal["clip2-checkpoint"]
+    format_version: Literal[1]
+    clip2_version: str
+    model: ModelConfig
+    weights: FileRecord
+    text_bank: FileRecord | None = None
+    training: dict[str, Any] = {}
+
+
+def load(source: str | Path, device: str | torch.device = "cpu") -> Clip2Model:
+    """A trained model, ready to use (in eval mode). Nothing from the checkpoint is executed.
+
+    Args:
+        source: a folder; ``local-dir:FOLDER``; or ``hf-hub:ORG/NAME`` with an optional ``@REVISION``.
+        device: where to put the weights.
+
+    Raises:
+        InputError: a file is missing or altered, the format is newer, or the weights are of another encoder.
+    """
+    folder = resolve(source)
+    config = read_config(folder)
+    weights = _verified(folder, config.weights)
+    bank = None
+    if config.text_bank is not None:
+        from clip2.teacher.text_bank import TextBank
+
+        bank = TextBank.load(_verified(folder, config.text_bank))
+    try:
+        model = Clip2Model(config.model, text_bank=bank)
+    except InputError as error:
+        raise InputError(
+            error.problem, source=folder / CONFIG_FILE, field=error.field, fix=error.fix
+        ) from error
+    try:
+        tensors = safetensors.torch.load_file(weights)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"is not a safetensors file ({error})", source=weights) from error
+    _require_same_shapes(model, tensors, weights)
+    model.load_state_dict(tensors)
+    return model.to(device).eval()
+
+
+def save(
+    model: Clip2Model,
+    folder: str | Path,
+    text_bank: TextBank | None = None,
+    training: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model as a folder that :func:`load` reads.
+
+    Every file appears whole or not at all. ``config.json`` comes last, so that a fresh folder without one is
+    simply not a checkpoint yet, and one that disagrees with its weights is refused on load.
+
+    Args:
+        model: the model.
+        folder: made if needed; files of an earlier checkpoint in it are replaced.
+        text_bank: words to travel with it; None: the bank the model already carries, if any.
+        training: JSON-able figures of the run, shown by ``clip2 info``.
+
+    Raises:
+        InputError: the bank belongs to another CLIP model.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    bank = model.text_bank if text_bank is None else text_bank
+    bank_record = None
+    if bank is not None:
+        model.teacher.require(bank)
+        bank.save(folder / BANK_FILE)
+        bank_record = FileRecord(file=BANK_FILE, sha256=sha256_of(folder / BANK_FILE))
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    write_atomically(folder / WEIGHTS_FILE, lambda path: safetensors.torch.save_file(tensors, path))
+    config = CheckpointConfig(
+        format=FORMAT,
+        format_version=FORMAT_VERSION,
+        clip2_version=clip2.__version__,
+        model=model.config,
+        weights=FileRecord(file=WEIGHTS_FILE, sha256=sha256_of(folder / WEIGHTS_FILE)),
+        text_bank=bank_record,
+        training=dict(training or {}),
+    )
+    text = json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
+    write_atomically(folder / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def resolve(source: str | Path) -> Path:
+    """The folder a checkpoint name stands for, downloaded first if it is on the Hugging Face Hub."""
+    name = str(source)
+    if name.startswith("hf-hub:"):
+        return _download(name)
+    folder = Path(name.removeprefix("local-dir:"))
+    if not folder.is_dir():
+        raise InputError(
+            "is not a folder", source=folder, fix="give a folder made by clip2 train, or hf-hub:ORG/NAME"
+        )
+    return folder
+
+
+def read_config(folder: Path) -> CheckpointConfig:
+    """The checked ``config.json`` of a checkpoint folder, without touching its weights."""
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise InputError(f"has no {CONFIG_FILE}", source=folder, fix="this is not a clip2 checkpoint")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"is not JSON ({error})", source=path) from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise InputError(f"is not {FORMAT!r}", source=path, field="format", fix="give a clip2 checkpoint")
+    if values.get("format_version") != FORMAT_VERSION:
+        raise InputError(
+            f"is {values.get('format_version')!r}, this release reads {FORMAT_VERSION}",
+            source=path,
+            field="format_version",
+            fix="install the clip2 release that wrote it"
+            f" ({values.get('clip2_version', 'unknown')}) or a later one",
+        )
+    return parse_config(CheckpointConfig, values, source=path)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Have ``write`` fill a scratch file beside ``path``, then move it there in one step, on disk before it shows."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(descriptor)
+    scratch = Path(name)
+    try:
+        write(scratch)
+        with scratch.open("rb") as file:
+            os.fsync(file.fileno())
+        scratch.chmod(0o644)
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _verified(folder: Path, record: FileRecord) -> Path:
+    # A checkpoint from elsewhere must not name files outside its own folder.
+    if Path(record.file).name != record.file:
+        raise InputError(
+            f"{record.file!r} is not a plain file name", source=folder / CONFIG_FILE, field="file"
+        )
+    path = folder / record.file
+    if not path.is_file():
+        raise InputError("is missing", source=path, fix="fetch the whole checkpoint folder")
+    if sha256_of(path) != record.sha256:
+        raise InputError(
+            f"its sha256 is not the one in {CONFIG_FILE}",
+            source=path,
+            field="sha256",
+            fix="fetch both files again; for a training run, continue it with --resume",
+        )
+    return path
+
+
+def _require_same_shapes(model: Clip2Model, tensors: Mapping[str, torch.Tensor], source: Path) -> None:
+    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in tensors.items()}
+    for name in [*wanted, *(name for name in found if name not in wanted)]:
+        if wanted.get(name) != found.get(name):
+            raise InputError(
+                f"is {found.get(name, 'missing')}, the encoder in {CONFIG_FILE} has {wanted.get(name, 'none')}",
+                source=source,
+                field=name,
+                fix="the weights belong to another encoder configuration",
+            )
+
+
+def _download(name: str) -> Path:
+    repository, _, revision = name.removeprefix("hf-hub:").partition("@")
+    if repository.count("/") != 1:
+        raise InputError(f"{name!r} is not hf-hub:ORG/NAME", field="source")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(
+            snapshot_download(
+                repository, revision=revision or None, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, BANK_FILE]
+            )
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"cannot be fetched ({reason})", source=name, fix="check the name, the revision and the network"
+        ) from error

@@ -1,0 +1,240 @@
+"""The model: a point encoder whose embedding lands where a frozen CLIP puts pictures and words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+from torch import nn
+from torch.nn import functional
+
+from clip2.encoders import create_encoder
+from clip2.preprocessing import PreparedClouds, Preprocessing
+from clip2.teacher.labels import parse_labels
+from clip2.teacher.model_names import canonical_model
+from clip2.typed_config import TypedConfig
+from data_prep.errors import InputError
+
+if TYPE_CHECKING:
+    from clip2.teacher.text_bank import TextBank
+    from clip2.teacher.text_source import TextSource
+
+# CLIP (Radford et al. 2021): temperature 0.07 at the start, logits never scaled by more than 100.
+INITIAL_LOGIT_SCALE, LARGEST_LOGIT_SCALE = 1 / 0.07, 100.0
+
+
+class EncoderConfig(TypedConfig):
+    """Which point encoder: a name of ``clip2.encoders.list_encoders()`` and its options."""
+
+    name: str = "pointnet2_ssg"
+    options: dict[str, Any] = {}
+
+
+class TeacherSpec(TypedConfig):
+    """The CLIP model whose space the embeddings live in: its canonical name and its width D."""
+
+    name: str = Field(min_length=1)
+    width: int = Field(ge=1)
+
+    @field_validator("name")
+    @classmethod
+    def _canonical(cls, name: str) -> str:
+        return canonical_model(name)
+
+    def require(self, text: TextSource) -> None:
+        """Refuse vectors of another CLIP model.
+
+        Raises:
+            InputError: naming both models and widths.
+        """
+        if canonical_model(text.model) != self.name or text.width != self.width:
+            raise InputError(
+                f"the words come from {text.model} ({text.width} wide), "
+                f"the model was trained against {self.name} ({self.width} wide)",
+                field="text",
+                fix=f"use a text bank or teacher of {self.name}",
+            )
+
+
+class ModelConfig(TypedConfig):
+    """Everything needed to build the network and to feed it."""
+
+    encoder: EncoderConfig = EncoderConfig()
+    preprocessing: Preprocessing = Preprocessing()
+    teacher: TeacherSpec
+
+
+class Embeddings(NamedTuple):
+    """What a training step needs. ``points`` (B, D) unit rows; the scales are scalars, already exponentiated."""
+
+    points: torch.Tensor
+    text_scale: torch.Tensor
+    image_scale: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Names for B objects among K labels.
+
+    Attributes:
+        labels: the K labels asked for.
+        scores: (B, K) float32 probabilities, rows sum to 1 over the labels asked for.
+        embeddings: (B, D) float32 unit rows.
+    """
+
+    labels: tuple[str, ...]
+    scores: NDArray[np.float32]
+    embeddings: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @property
+    def best(self) -> tuple[str, ...]:
+        """The most probable label of each object."""
+        return tuple(self.labels[i] for i in self.scores.argmax(axis=1))
+
+    def top(self, k: int) -> list[list[tuple[str, float]]]:
+        """The ``k`` most probable labels of each object with their probabilities, best first."""
+        order = np.argsort(-self.scores, axis=1, kind="stable")[:, :k]
+        return [
+            [(self.labels[j], float(row[j])) for j in best]
+            for row, best in zip(self.scores, order, strict=True)
+        ]
+
+
+class Clip2Model(nn.Module):
+    """Point encoder, projection to the teacher's width, and the two learned temperatures.
+
+    Args:
+        config: encoder, preprocessing and teacher.
+        text_bank: words that travel with the model, so that :meth:`classify` needs no text tower.
+
+    Raises:
+        InputError: unknown encoder or options, or a bank of another CLIP model.
+    """
+
+    def __init__(self, config: ModelConfig, text_bank: TextBank | None = None) -> None:
+        super().__init__()
+        if text_bank is not None:
+            config.teacher.require(text_bank)
+        self.config = config
+        self.text_bank = text_bank
+        channels = 3 if config.preprocessing.color else 0
+        options = {"feature_channels": channels, **config.encoder.options}
+        self.encoder = create_encoder(config.encoder.name, **options)
+        if self.encoder.feature_channels != channels:
+            raise InputError(
+                f"takes {self.encoder.feature_channels} channels, preprocessing.color gives {channels}",
+                source=f"encoder {config.encoder.name}",
+                field="feature_channels",
+                fix="leave it out of encoder.options",
+            )
+        self.projection = nn.Linear(self.encoder.width, config.teacher.width)
+        self.log_text_scale = nn.Parameter(torch.tensor(math.log(INITIAL_LOGIT_SCALE)))
+        self.log_image_scale = nn.Parameter(torch.tensor(math.log(INITIAL_LOGIT_SCALE)))
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How raw clouds become input."""
+        return self.config.preprocessing
+
+    @property
+    def teacher(self) -> TeacherSpec:
+        """The CLIP model whose space the embeddings live in."""
+        return self.config.teacher
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.projection.weight.device
+
+    def forward(self, batch: PreparedClouds) -> Embeddings:
+        """Embeddings of an already preprocessed batch and the temperatures, with gradients."""
+        pooled = self.encoder(batch.points, batch.features, features_present=batch.features_present)
+        # Half precision is not enough for the length of a vector that softmax multiplies by 100.
+        points = functional.normalize(self.projection(pooled).float(), dim=-1)
+        return Embeddings(points, self.log_text_scale.exp(), self.log_image_scale.exp())
+
+    @torch.no_grad()
+    def clamp_scales(self) -> None:
+        """Keep both logit scales at 100 or below; called after every optimizer step."""
+        for scale in (self.log_text_scale, self.log_image_scale):
+            scale.clamp_(max=math.log(LARGEST_LOGIT_SCALE))
+
+    @torch.no_grad()
+    def encode(
+        self,
+        clouds: Sequence[NDArray[np.floating]],
+        colors: Sequence[NDArray[np.uint8] | None] | None = None,
+        batch_size: int = 64,
+    ) -> torch.Tensor:
+        """Embeddings of objects, in the teacher's space.
+
+        Args:
+            clouds: B arrays (n, 3) float, metres, z-up, one object each; a plain (B, n, 3) array works too.
+            colors: B arrays (n, 3) uint8 RGB or None where a cloud has none; None: no cloud has colour.
+            batch_size: clouds per forward pass.
+
+        Returns:
+            (B, D) float32 unit rows, on the CPU.
+
+        Raises:
+            InputError: naming the cloud that is empty, not finite or of the wrong shape.
+        """
+        if len(clouds) == 0:
+            raise InputError("no clouds given", field="clouds")
+        was_training = self.training
+        self.eval()
+        try:
+            parts = []
+            for start in range(0, len(clouds), batch_size):
+                stop = start + batch_size
+                batch = self.preprocessing(
+                    clouds[start:stop], None if colors is None else colors[start:stop], first=start
+                )
+                parts.append(self(batch.to(self.device)).points.cpu())
+            return torch.cat(parts)
+        finally:
+            self.train(was_training)
+
+    def classify(
+        self,
+        clouds: Sequence[NDArray[np.floating]],
+        labels: str | Iterable[str],
+        text: TextSource | None = None,
+        colors: Sequence[NDArray[np.uint8] | None] | None = None,
+        batch_size: int = 64,
+    ) -> Classification:
+        """Name objects from any list of words.
+
+        Args:
+            clouds, colors, batch_size: as in :meth:`encode`.
+            labels: K words, or one string of words separated by commas.
+            text: where word vectors come from; None: the bank that travels with the model.
+
+        Raises:
+            InputError: no labels, a label twice, a label without a vector, vectors of another CLIP model.
+        """
+        text = self.text_bank if text is None else text
+        if text is None:
+            raise InputError(
+                "this model carries no words", field="text", fix="give a TextBank or a Teacher as text="
+            )
+        self.teacher.require(text)
+        words = parse_labels(labels)
+        vectors = torch.from_numpy(text.embed_labels(words))
+        embeddings = self.encode(clouds, colors, batch_size)
+        scale = self.log_text_scale.detach().exp().cpu()
+        scores = (scale * embeddings @ vectors.T).softmax(dim=1)
+        return Classification(words, scores.numpy(), embeddings.numpy())
+
+    def parameter_count(self) -> int:
+        """Number of trained values."""
+        return sum(parameter.numel() for parameter in self.parameters())

@@ -1,0 +1,188 @@
+"""From the raw points of one object to what the encoder sees. Saved with every checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from clip2.typed_config import TypedConfig
+from data_prep.errors import InputError
+
+
+class PreparedClouds(NamedTuple):
+    """A dense batch, ready for the encoder.
+
+    Attributes:
+        points: (B, num_points, 3) float32, centred and scaled.
+        features: (B, num_points, 3) float32 RGB in 0..1, or None: this model takes no colour.
+        features_present: (B,) bool, False where a cloud has no colour (its features are then never read), or None.
+    """
+
+    points: torch.Tensor
+    features: torch.Tensor | None
+    features_present: torch.Tensor | None
+
+    def to(self, device: torch.device | str) -> PreparedClouds:
+        """The same batch on another device."""
+        return PreparedClouds(*(None if part is None else part.to(device) for part in self))
+
+
+class Preprocessing(TypedConfig):
+    """How a raw object cloud becomes model input. Training and use share this one definition.
+
+    In use the result is a pure function of the *set* of points: each point is hashed and the ``num_points``
+    smallest hashes are kept (bottom-k sampling), so no seed exists, the order of the input does not matter and
+    the same object always gets the same embedding. In training the sample is drawn anew at every step.
+    A cloud with fewer points than ``num_points`` is repeated cyclically: the encoders pool with max, to which a
+    repeated point is nothing, and a dense batch needs no padding mask.
+
+    Attributes:
+        num_points: points the encoder sees.
+        sampling: ``random``: a uniform sample; ``fps``: spread out by farthest point sampling over a uniform sample
+            of at most eight times ``num_points`` (in use only; training draws uniformly in both cases).
+        center: ``centroid`` of the sampled points, or middle of their axis-aligned ``box``.
+        scale: ``unit_sphere`` divides by the largest distance from the centre; ``metric`` keeps metres, for
+            encoders whose radii are metric and tasks where size tells classes apart.
+        color: whether the model takes colour. Clouds without it are then marked as such, never filled with zeros.
+        up_axis: the axis of ``points`` that points up; data_prep delivers z-up worlds.
+    """
+
+    num_points: int = Field(default=1024, ge=8, le=65536)
+    sampling: Literal["random", "fps"] = "random"
+    center: Literal["centroid", "box"] = "centroid"
+    scale: Literal["unit_sphere", "metric"] = "unit_sphere"
+    color: bool = True
+    up_axis: Literal["z"] = "z"
+
+    def __call__(
+        self,
+        clouds: Sequence[NDArray[np.floating]],
+        colors: Sequence[NDArray[np.uint8] | None] | None = None,
+        first: int = 0,
+    ) -> PreparedClouds:
+        """Model input of several objects.
+
+        Args:
+            clouds: B arrays (n, 3), float32 or float64, metres, z-up, any offset and any n >= 2.
+            colors: B arrays (n, 3) uint8 RGB, or None where a cloud has no colour; None: no cloud has.
+            first: number of the first cloud in error messages, for a caller that works in batches.
+
+        Raises:
+            InputError: naming the cloud that is empty, a single place, not finite or of the wrong shape.
+        """
+        if len(clouds) == 0:
+            raise InputError("no clouds given", field="clouds")
+        if colors is not None and len(colors) != len(clouds):
+            raise InputError(f"{len(colors)} for {len(clouds)} clouds", field="colors")
+        points = np.empty((len(clouds), self.num_points, 3), dtype=np.float32)
+        features = np.zeros_like(points)
+        present = np.zeros(len(clouds), dtype=bool)
+        for i, cloud in enumerate(clouds):
+            color = None if colors is None else colors[i]
+            local = local_coordinates(cloud, color, name=f"cloud {first + i}")
+            index = self._pick(local, color)
+            points[i] = local[index]
+            if color is not None:
+                features[i] = color[index] / np.float32(255)
+                present[i] = True
+        normalized = self.normalize(torch.from_numpy(points))
+        if not self.color:
+            return PreparedClouds(normalized, None, None)
+        return PreparedClouds(normalized, torch.from_numpy(features), torch.from_numpy(present))
+
+    def normalize(self, points: torch.Tensor) -> torch.Tensor:
+        """Centres and scales a batch (B, N, 3) of already sampled points; same shape."""
+        if self.center == "centroid":
+            middle = points.mean(dim=1, keepdim=True)
+        else:
+            middle = (points.amin(dim=1, keepdim=True) + points.amax(dim=1, keepdim=True)) / 2
+        points = points - middle
+        if self.scale == "unit_sphere":
+            radius = torch.linalg.vector_norm(points, dim=-1).amax(dim=1)
+            # A training sample may by chance hold one place only; it then stays at the origin.
+            points = points / radius.clamp_min(1e-12)[:, None, None]
+        return points
+
+    def _pick(self, local: NDArray[np.float32], colors: NDArray[np.uint8] | None) -> NDArray[np.int64]:
+        if self.sampling == "random" or len(local) <= self.num_points:
+            order = sampling_order(local, colors, self.num_points)
+            return order[np.arange(self.num_points) % len(order)]
+        from clip2.ops import farthest_point_sample
+
+        order = sampling_order(local, colors, 8 * self.num_points)
+        spread = farthest_point_sample(torch.from_numpy(local[order])[None], self.num_points)[0]
+        return order[spread.numpy()]
+
+
+def local_coordinates(
+    points: NDArray[np.floating], colors: NDArray[np.uint8] | None = None, name: str = "cloud"
+) -> NDArray[np.float32]:
+    """(n, 3) float32 relative to the corner of the points' box, checked; survey-size offsets lose nothing.
+
+    Raises:
+        InputError: points that cannot be an object: wrong shape or type, not finite, or one single place.
+    """
+    points = np.asarray(points)
+    if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind != "f":
+        raise InputError(
+            f"is {points.dtype} of shape {points.shape}",
+            source=name,
+            field="points",
+            fix="give (n, 3) float32",
+        )
+    if len(points) < 2:
+        raise InputError(f"has {len(points)} points", source=name, field="points", fix="give at least two")
+    if not np.isfinite(points).all():
+        bad = int((~np.isfinite(points).all(axis=1)).sum())
+        raise InputError(f"{bad} of {len(points)} are NaN or infinite", source=name, field="points")
+    if colors is not None and (colors.shape != points.shape or colors.dtype != np.uint8):
+        raise InputError(
+            f"are {colors.dtype} of shape {colors.shape} for {points.shape} points",
+            source=name,
+            field="colors",
+            fix="give (n, 3) uint8",
+        )
+    local = (points.astype(np.float64) - points.min(axis=0).astype(np.float64)).astype(np.float32)
+    if not local.any():
+        raise InputError(f"all {len(points)} are the same place", source=name, field="points")
+    return local
+
+
+def sampling_order(
+    local: NDArray[np.float32], colors: NDArray[np.uint8] | None, count: int
+) -> NDArray[np.int64]:
+    """Indices of the ``count`` points (or all, if fewer) with the smallest hash, in order of their hash.
+
+    The hash is of the coordinates, so the outcome does not depend on the points' order; colour only breaks ties
+    between points at the same place. To the eye the order is random.
+
+    Args:
+        local: (n, 3) float32 from :func:`local_coordinates`.
+        colors: (n, 3) uint8 or None.
+    """
+    bits = np.ascontiguousarray(local).view(np.uint32).astype(np.uint64)
+    key = np.zeros(len(local), dtype=np.uint64)
+    for axis in range(3):
+        key = _mix(key + bits[:, axis])
+    if colors is not None:
+        red, green, blue = colors.astype(np.uint64).T
+        key = (key & ~np.uint64(0xFFFFFF)) | red << np.uint64(16) | green << np.uint64(8) | blue
+    else:
+        key &= ~np.uint64(0xFFFFFF)
+    if count >= len(key):
+        return np.argsort(key, kind="stable")
+    smallest = np.argpartition(key, count)[:count]
+    return smallest[np.argsort(key[smallest], kind="stable")]
+
+
+def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """One round of splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014)."""
+    value = value + np.uint64(0x9E3779B97F4A7C15)
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))

@@ -1,0 +1,83 @@
+"""Typed configuration: a wrong key or value is one line that names the key and the nearest right one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from data_prep.errors import InputError
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+class TypedConfig(BaseModel):
+    """Base of every configuration: frozen, no unknown keys, no silent conversion of types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def parse_config(kind: type[Config], values: object, source: str | Path) -> Config:
+    """Checked configuration from what a YAML or JSON file held.
+
+    Args:
+        kind: the configuration's class.
+        values: nested mapping, as a YAML or JSON reader returns it.
+        source: the file's name, for the error line.
+
+    Raises:
+        InputError: naming the first offending key with its full dotted path, and how many more there are.
+    """
+    if not isinstance(values, Mapping):
+        raise InputError(f"holds {type(values).__name__}, not keys and values", source=source)
+    try:
+        return kind.model_validate(_tuples(values))
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        first = problems[0]
+        path = [str(part) for part in first["loc"]]
+        fix = None
+        if first["type"] == "extra_forbidden":
+            problem = "is not a known key"
+            known = known_keys(kind, path[:-1])
+            near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
+            fix = f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}" if known else None
+        elif first["type"] == "missing":
+            problem = "is missing"
+        else:
+            message = first["msg"].removeprefix("Value error, ")
+            problem = f"{first['input']!r} is not possible: {message[0].lower()}{message[1:]}"
+            if len(problem) > 400:
+                problem = message
+        if len(problems) > 1:
+            problem += f" (and {len(problems) - 1} more)"
+        raise InputError(problem, source=source, field=".".join(path) or None, fix=fix) from None
+
+
+def known_keys(kind: type[BaseModel], path: list[str]) -> list[str]:
+    """The keys that ``kind`` allows under a dotted path."""
+    for part in path:
+        field = kind.model_fields.get(part)
+        nested = _model_in(field.annotation) if field else None
+        if nested is None:
+            return []
+        kind = nested
+    return list(kind.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if get_origin(annotation) in (Union, UnionType):
+        found = [_model_in(option) for option in get_args(annotation)]
+        return next((option for option in found if option is not None), None)
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _tuples(value: Any) -> Any:
+    """YAML and JSON have lists only; strict pydantic wants tuples where the type says tuple."""
+    if isinstance(value, Mapping):
+        return {str(key): _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
