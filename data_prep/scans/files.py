@@ -1,0 +1,111 @@
+"""Reading images, matrices and raw sweeps so that a broken file is one clear error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from data_prep.errors import BadFrameError, InputError
+
+# What Pillow raises for files that are not images, cut short, or absurdly large.
+_IMAGE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read an 8-bit image as (H, W, 3) uint8 RGB; grey is repeated, alpha dropped, EXIF rotation ignored
+    (calibrations are for the stored pixels).
+
+    Raises:
+        BadFrameError: missing, unreadable, cut short, or not 8-bit.
+    """
+    image = _open_image(path)
+    if image.mode.startswith(("I", "F")):
+        raise BadFrameError(
+            f"has {image.mode} pixels", source=path, field="image", fix="give an 8-bit colour image"
+        )
+    return np.asarray(image.convert("RGB"))
+
+
+def read_depth(path: Path) -> NDArray[np.uint16]:
+    """Read a 16-bit single-channel depth image as (H, W) uint16, in the file's own units.
+
+    Raises:
+        BadFrameError: missing, unreadable, cut short, or not 16-bit single-channel.
+    """
+    image = _open_image(path)
+    values = np.asarray(image)
+    if not image.mode.startswith("I") or values.ndim != 2 or values.min() < 0 or values.max() > 65535:
+        raise BadFrameError(
+            f"has {image.mode} pixels",
+            source=path,
+            field="depth",
+            fix="give a 16-bit single-channel PNG (8-bit or colour-mapped depth has lost its metres)",
+        )
+    return values.astype(np.uint16)
+
+
+def read_records(path: Path, columns: int) -> NDArray[np.float32]:
+    """Read a headerless little-endian float32 file as (N, columns).
+
+    Raises:
+        BadFrameError: missing, empty, or not a whole number of records.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, "points", error) from error
+    record = 4 * columns
+    if not raw or len(raw) % record:
+        raise BadFrameError(
+            f"holds {len(raw)} bytes, not a positive multiple of {record} ({columns} float32 per point)",
+            source=path,
+            field="points",
+            fix="copy the file again, it is cut short, or state its number of columns",
+        )
+    return np.frombuffer(raw, dtype="<f4").reshape(-1, columns)
+
+
+def read_matrix(path: Path, *shapes: tuple[int, int]) -> NDArray[np.float64]:
+    """Read a text matrix, whitespace or commas between numbers, that must have one of ``shapes``; NaN passes.
+
+    Raises:
+        InputError: missing, not numbers, or another shape.
+    """
+    wanted = " or ".join(f"{rows}x{columns}" for rows, columns in shapes)
+    try:
+        matrix = np.array(
+            [line.replace(",", " ").split() for line in path.read_text().splitlines() if line.strip()],
+            dtype=np.float64,
+        )
+    except OSError as error:
+        raise unreadable(path, "matrix", error) from error
+    except ValueError as error:
+        raise InputError(
+            f"is not a matrix of numbers ({error})", source=path, fix=f"write {wanted} numbers"
+        ) from error
+    if matrix.shape not in shapes:
+        raise InputError(f"has shape {matrix.shape}", source=path, fix=f"write {wanted} numbers")
+    return matrix
+
+
+def unreadable(path: Path, field: str, error: Exception) -> BadFrameError:
+    """The error for a file that is missing or cannot be read."""
+    missing = isinstance(error, FileNotFoundError)
+    return BadFrameError(
+        "is missing" if missing else f"cannot be read ({type(error).__name__}: {error})",
+        source=path,
+        field=field,
+        fix="copy the file again" if not missing else "complete the dataset or leave this frame out",
+    )
+
+
+def _open_image(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except _IMAGE_ERRORS as error:
+        raise unreadable(path, "image", error) from error

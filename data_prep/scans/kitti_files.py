@@ -1,0 +1,125 @@
+"""The calibration and label files of KITTI, object and tracking flavours alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.errors import InputError
+from data_prep.geometry import Camera, OrientedBox, invert, rigid, validate_rigid
+from data_prep.scans.annotations import Annotations3D
+from data_prep.scans.files import unreadable
+
+# Object and tracking name the same matrices differently.
+_RECTIFICATION = ("R0_rect", "R_rect")
+_VELODYNE_TO_CAMERA = ("Tr_velo_to_cam", "Tr_velo_cam")
+# Box axes (length, width, height) in the rectified camera at ry = 0: length along x, width along z, height up = -y.
+_BOX_TO_CAMERA = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+
+
+class Calibration:
+    """One KITTI calibration file: pixel = P2 · R_rect · Tr · [x y z 1].
+
+    Attributes:
+        K: (3, 3) of the left colour camera.
+        T_rect_velo: (4, 4), velodyne to the rectified camera 0, the frame of the labels.
+        T_cam_velo: (4, 4), velodyne to camera 2, which P2's fourth column places beside camera 0.
+
+    Raises:
+        InputError: the file is missing, or a key is missing, malformed, or not a rotation.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise unreadable(path, "calibration", error) from error
+        rows = {
+            key.rstrip(":"): values for key, *values in map(str.split, filter(str.strip, text.splitlines()))
+        }
+        P = _matrix(path, rows, ("P2",), (3, 4))
+        rectification = _matrix(path, rows, _RECTIFICATION, (3, 3))
+        to_camera = _matrix(path, rows, _VELODYNE_TO_CAMERA, (3, 4))
+        self.K = P[:, :3]
+        if self.K[0, 0] <= 0 or self.K[1, 1] <= 0:
+            raise InputError(
+                "has no positive focal length", source=path, field="P2", fix="check the row order"
+            )
+        name = _present(rows, _RECTIFICATION)
+        rectify = validate_rigid(np.c_[rectification, np.zeros(3)], source=str(path), field=name)
+        name = _present(rows, _VELODYNE_TO_CAMERA)
+        self.T_rect_velo = rectify @ validate_rigid(to_camera, source=str(path), field=name)
+        self.T_cam_velo = rigid(translation=np.linalg.solve(self.K, P[:, 3])) @ self.T_rect_velo
+
+    def camera(self, width: int, height: int) -> Camera:
+        """The left colour camera relative to velodyne points."""
+        return Camera(self.K, width, height, invert(self.T_cam_velo))
+
+
+def parse_labels(rows: Sequence[Sequence[str]], calibration: Calibration, path: Path) -> Annotations3D:
+    """Label rows (``type trunc occ alpha x0 y0 x1 y1 h w l x y z ry``) as boxes in the velodyne frame.
+
+    The labelled position is the centre of the bottom face in the rectified camera; boxes get their geometric
+    centre. DontCare rows are left out. ``track_id`` is an attribute where rows start with ``frame track_id``.
+
+    Raises:
+        InputError: a row without 15 (object) or 17 (tracking) fields, or with a field that is not a number.
+    """
+    T_velo_rect = invert(calibration.T_rect_velo)
+    boxes, labels, numbers = [], [], []
+    for row in rows:
+        lead = [float(value) for value in row[:2]] if len(row) in (17, 18) else []
+        kind, *fields = row[len(lead) :]
+        try:
+            values = [float(value) for value in fields]
+        except ValueError as error:
+            raise InputError(f"{' '.join(row)!r} is not a label ({error})", source=path) from error
+        if len(values) not in (14, 15):  # the fifteenth is a result file's score
+            raise InputError(
+                f"{' '.join(row)!r} has {len(row)} fields", source=path, fix="write the official label fields"
+            )
+        if kind == "DontCare":
+            continue
+        h, w, l, x, y, z, ry = values[7:14]
+        c, s = np.cos(ry), np.sin(ry)
+        turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+        box = OrientedBox(np.array([x, y - h / 2, z]), np.array([l, w, h]), turn @ _BOX_TO_CAMERA)
+        boxes.append(box.transformed(T_velo_rect))
+        labels.append(kind.lower().replace("_", " "))
+        numbers.append([*values[:2], *values[3:7], *lead[1:]])
+    table = np.array(numbers, dtype=np.float64).reshape(len(boxes), -1)
+    attributes: dict[str, NDArray] = {}
+    if boxes:
+        attributes = {"truncated": table[:, 0].astype(np.float32), "occluded": table[:, 1].astype(np.int64)}
+        if table.shape[1] == 7:
+            attributes["track_id"] = table[:, 6].astype(np.int64)
+    boxes_2d = table[:, 2:6].astype(np.float32) if boxes else np.zeros((0, 4), np.float32)
+    return Annotations3D(tuple(boxes), tuple(labels), boxes_2d, attributes)
+
+
+def _present(rows: dict[str, list[str]], names: tuple[str, ...]) -> str:
+    return next((name for name in names if name in rows), names[0])
+
+
+def _matrix(
+    path: Path, rows: dict[str, list[str]], names: tuple[str, ...], shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    name = _present(rows, names)
+    if name not in rows:
+        raise InputError(
+            "is missing", source=path, field=" / ".join(names), fix="use the dataset's own calibration file"
+        )
+    try:
+        matrix = np.array(rows[name], dtype=np.float64).reshape(shape)
+    except ValueError as error:
+        raise InputError(
+            f"is not {shape[0] * shape[1]} numbers", source=path, field=name, fix="copy the file again"
+        ) from error
+    if not np.isfinite(matrix).all():
+        raise InputError(
+            "holds values that are not finite", source=path, field=name, fix="copy the file again"
+        )
+    return matrix
