@@ -13,20 +13,18 @@ def canonical_model(name: str) -> str:
 
     The canonical form is open_clip's ``NAME/TAG``. Aliases that are resolved:
 
-    - ``NAME-quickgelu/openai``: open_clip switches QuickGELU on for every ``openai`` tag, so both spellings build
-      the same network. With any other tag the ``-quickgelu`` variant is a different network and stays apart.
+    - ``NAME-quickgelu/TAG``: whether weights need QuickGELU is a property of their tag, not a choice, and
+      ``Teacher.load`` builds the network that the tag was trained as, whichever spelling it is given.
     - ``ViT-B/32``, ``ViT-L/14@336px``: the names of OpenAI's own package.
 
     ``hf-hub:`` names of weights that open_clip lists under a ``NAME/TAG`` are resolved by ``Teacher.load``.
 
     >>> canonical_model("ViT-B-32-quickgelu/openai"), canonical_model("ViT-L/14@336px")
     ('ViT-B-32/openai', 'ViT-L-14-336/openai')
-    >>> canonical_model("ViT-B-32-quickgelu/laion400m_e32")
-    'ViT-B-32-quickgelu/laion400m_e32'
     """
     name = name.strip()
     own = _OPENAI_OWN.fullmatch(name)
     if own:
         size, patch, pixels = own.groups()
         return f"ViT-{size}-{patch}{f'-{pixels}' if pixels else ''}/openai"
-    return re.sub(r"-quickgelu/openai$", "/openai", name)
+    return re.sub("-quickgelu/", "/", name)

@@ -268,11 +268,10 @@ def _read_npz(path: Path) -> dict[str, NDArray]:
     if not path.is_file():
         raise InputError("does not exist", source=path, fix="check the path of the text bank")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise InputError(
-                    "is one bare array", source=path, fix="store an npz with names and embeddings"
-                )
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise InputError("is one bare array", source=path, fix="store an npz with names and embeddings")
+        with file:
             return {key: file[key] for key in file.files}
     except InputError:
         raise
