@@ -1,0 +1,147 @@
+"""Which points are ground: a smooth, sloped surface fitted under the scene."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from data_prep.errors import InputError
+
+_MAX_CELLS = 1 << 18  # of the height map; beyond, cells grow
+_SPREADS = (8.0, 4.0, 2.0)  # cells: how far around itself each fit looks, coarse to fine
+_REWEIGHTINGS = 3
+
+
+def ground_mask(points: NDArray, *, cell: float = 1.0, height: float = 0.2) -> NDArray[np.bool_]:
+    """Tell ground points from the rest, on slopes and over kerbs.
+
+    Args:
+        points: (N, 3) z-up, metres.
+        cell: side of the height map's cells, metres: about the width of the things that stand on the ground.
+        height: a point further than this above or below the fitted ground is not ground, metres.
+
+    Returns:
+        (N,) True on the ground.
+
+    Raises:
+        InputError: points are not finite (N, 3).
+    """
+    return np.abs(height_above_ground(points, cell=cell)) < height
+
+
+def height_above_ground(points: NDArray, *, cell: float = 1.0, tolerance: float = 0.2) -> NDArray[np.float64]:
+    """Signed height of every point over the ground around it, metres: (N, 3) z-up points in, (N,) out.
+
+    The lowest returns of map cells are fitted by a plane around every cell, first over the whole scene, then
+    within 8, 4 and 2 cells. Each fit corrects the coarser one only as far as its support goes, so that
+    unseen ground continues its surroundings; cells that stand above the fit lose their say in the next.
+
+    Args:
+        points: (N, 3) z-up, metres.
+        cell: side of the map's cells, metres.
+        tolerance: how far above the fit a cell's lowest return may lie at the finest scale to count as ground.
+    """
+    points = np.asarray(points)
+    if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
+        raise InputError(f"must be finite with shape (N, 3), got {points.shape}", field="points")
+    if len(points) == 0:
+        return np.zeros(0)
+    xyz = points.astype(np.float64)
+    origin = xyz[:, :2].min(axis=0)
+    cell = max(cell, float(np.sqrt(np.prod(np.ptp(xyz[:, :2], axis=0)) / _MAX_CELLS)))
+    where = ((xyz[:, :2] - origin) / cell).astype(np.int64)
+    shape = where.max(axis=0) + 1
+    flat = np.ravel_multi_index(tuple(where.T), shape)
+    low = _lowest_of_cells(xyz[:, 2], flat)
+    samples, cells = xyz[low], flat[low]
+
+    plane = _fit_plane(samples, tolerance)
+    above = samples[:, 2] - (samples[:, :2] @ plane[:2] + plane[2])
+    centres = (np.indices(shape).reshape(2, -1).T + 0.5) * cell + origin
+    surface = (centres @ plane[:2] + plane[2]).reshape(shape)
+    for spread in _SPREADS:
+        for _ in range(_REWEIGHTINGS):
+            correction = _fit_locally(
+                samples[:, :2], above, _trust(above, tolerance * spread / _SPREADS[-1]), cells, centres, shape, spread
+            )
+            surface += correction
+            above = samples[:, 2] - _interpolate(surface, samples[:, :2], origin, cell)
+    result: NDArray[np.float64] = xyz[:, 2] - _interpolate(surface, xyz[:, :2], origin, cell)
+    return result
+
+
+def _lowest_of_cells(z: NDArray[np.float64], flat: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Index of the lowest point of every occupied cell."""
+    order = np.lexsort((z, flat))
+    return order[np.flatnonzero(np.diff(flat[order], prepend=-1))]
+
+
+def _trust(above: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
+    """Weights of returns at these heights over the fit: none for what stands on the ground or mirrors below it."""
+    scaled = np.where(above > 0, above / tolerance, above / (3 * tolerance))
+    return np.exp(-0.5 * scaled**2)
+
+
+def _fit_plane(samples: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
+    """(a, b, c) of z = a x + b y + c under most of the (M, 3) samples, by reweighting from the top down."""
+    design = np.column_stack([samples[:, :2], np.ones(len(samples))])
+    z = samples[:, 2]
+    plane = np.array([0.0, 0.0, np.quantile(z, 0.25)])
+    scale = max(float(np.quantile(z, 0.75) - np.quantile(z, 0.05)), tolerance)
+    while True:
+        for _ in range(_REWEIGHTINGS):
+            weight = _trust(z - design @ plane, scale)
+            weighted = design * weight[:, None]
+            ridge = 1e-9 * np.trace(weighted.T @ design) * np.eye(3)
+            plane = np.linalg.solve(weighted.T @ design + ridge, weighted.T @ z + ridge @ plane)
+        if scale <= tolerance * _SPREADS[0] / _SPREADS[-1]:
+            return plane
+        scale /= 2
+
+
+def _fit_locally(
+    xy: NDArray[np.float64],
+    z: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    cells: NDArray[np.int64],
+    centres: NDArray[np.float64],
+    shape: NDArray[np.int64],
+    spread: float,
+) -> NDArray[np.float64]:
+    """Weighted least-squares plane through z around every cell, evaluated at its centre; 0 where nothing is near."""
+    side = float(np.abs(centres[-1] - centres[0]).max() / max(shape.max() - 1, 1)) or 1.0
+    middle = centres.mean(axis=0)
+    x, y = ((xy - middle) / side).T
+
+    def blurred(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        image = np.zeros(int(np.prod(shape)))
+        image[cells] = weight * values
+        blurred_image = ndimage.gaussian_filter(image.reshape(shape), spread, truncate=2.5, mode="constant")
+        return blurred_image.reshape(-1)
+
+    one = np.ones(len(xy))
+    s, sx, sy, sxx, sxy, syy, sz, sxz, syz = (
+        blurred(v) for v in (one, x, y, x * x, x * y, y * y, z, x * z, y * z)
+    )
+    cx, cy = ((centres - middle) / side).T
+    # Moments about each cell's own centre.
+    mx, my = sx - cx * s, sy - cy * s
+    mxx, mxy, myy = sxx - 2 * cx * sx + cx * cx * s, sxy - cx * sy - cy * sx + cx * cy * s, syy - 2 * cy * sy + cy * cy * s
+    mxz, myz = sxz - cx * sz, syz - cy * sz
+    # A prior of one cell's weight in a hundred pulls the correction and its slope to nothing.
+    prior = 0.01
+    normal = np.empty((len(s), 3, 3))
+    normal[:, 0, 0], normal[:, 0, 1], normal[:, 0, 2] = s + prior, mx, my
+    normal[:, 1, 0], normal[:, 1, 1], normal[:, 1, 2] = mx, mxx + prior * spread**2, mxy
+    normal[:, 2, 0], normal[:, 2, 1], normal[:, 2, 2] = my, mxy, myy + prior * spread**2
+    solution = np.linalg.solve(normal, np.stack([sz, mxz, myz], axis=1)[:, :, None])
+    return solution[:, 0, 0].reshape(shape)
+
+
+def _interpolate(
+    surface: NDArray[np.float64], xy: NDArray[np.float64], origin: NDArray[np.float64], cell: float
+) -> NDArray[np.float64]:
+    position = ((xy - origin) / cell - 0.5).T
+    heights: NDArray[np.float64] = ndimage.map_coordinates(surface, position, order=1, mode="nearest")
+    return heights
