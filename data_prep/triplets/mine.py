@@ -1,0 +1,182 @@
+"""Scans + 2D detections → triplets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from data_prep.detect import Detections2D
+from data_prep.errors import BadDatasetError, BadFrameError, InputError
+from data_prep.lift import ObjectCloud, Refusal
+from data_prep.scans import Frame, Scan
+from data_prep.triplets.cut import cut_triplet
+from data_prep.triplets.manifest import Manifest
+from data_prep.triplets.triplet import Triplet
+from data_prep.triplets.writer import TripletWriter
+
+OUTSIDE = "crop-outside-image"
+
+
+class DetectionSource(Protocol):
+    """Where mining finds the boxes of an image; :class:`data_prep.detect.CocoDetections` is one."""
+
+    def for_image(self, name: str, width: int, height: int) -> Detections2D:
+        """The detections of the view called ``name``."""
+        ...
+
+
+class Lifted(Protocol):
+    """What a lifter returns: each detection is in exactly one of the two."""
+
+    @property
+    def objects(self) -> Sequence[ObjectCloud]: ...
+
+    @property
+    def refusals(self) -> Sequence[Refusal]: ...
+
+
+class Lifts(Protocol):
+    """What mining needs of a lifter."""
+
+    def lift(self, frame: Frame, detections: Sequence[Detections2D]) -> Lifted:
+        """One ``Detections2D`` per view in; objects and refusals out."""
+        ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is: frames done and to do, counting those of earlier runs; objects, refused, bad frames."""
+
+    frames: int
+    frames_total: int
+    objects: int
+    refused: int
+    bad_frames: int
+
+
+def mine(
+    scan: Scan,
+    detections: DetectionSource,
+    lifter: Lifts,
+    out: str | Path,
+    *,
+    frames: Sequence[int] | None = None,
+    margin: float = 0.1,
+    max_points: int = 16384,
+    objects_per_shard: int = 1000,
+    lifter_config: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    categories: Sequence[str] | None = None,
+    is_ground_truth: bool | None = None,
+    on_frame: Callable[[Progress], None] = lambda progress: None,
+) -> Manifest:
+    """Turn a scan into a folder of triplets; called again after being killed, it continues.
+
+    Every detection ends as one triplet or as one refusal with a reason. A frame that cannot be read is counted,
+    listed and skipped.
+
+    Args:
+        scan: the frames.
+        detections: 2D boxes and words for each view, found by the view's name.
+        lifter: cuts the points of each detection out of the frame.
+        out: the folder; see :class:`TripletWriter`.
+        frames: positions in the scan, in the order to take them; default: all.
+        margin: context around the box in the crop, as a share of its width and height, on every side.
+        max_points: larger clouds keep a random choice of this many points, the same in every run.
+        objects_per_shard: a shard is closed at the end of the frame in which it holds this many.
+        lifter_config: name and settings of the lifter, for the provenance.
+        options: what else decides the result: how scan and detections were opened. ``options["scan"]`` holds what
+            ``open_scan`` was given, so that reports can open the scan again.
+        categories, is_ground_truth: see :class:`Manifest`.
+        on_frame: called after each frame.
+
+    Raises:
+        BadDatasetError: the folder cannot be used or was begun with other options, or two frames share an id.
+        InputError: a setting is impossible.
+    """
+    if margin < 0:
+        raise InputError(f"is {margin}", field="margin", fix="give a share of the box, 0 or more")
+    if max_points < 1:
+        raise InputError(f"is {max_points}", field="max_points", fix="give at least 1")
+    all_ids = scan.frame_ids()
+    chosen = list(range(len(all_ids))) if frames is None else list(frames)
+    ids = [all_ids[position] for position in chosen]
+    _require_distinct(ids, scan)
+    lifter_config = dict(lifter_config or {"name": type(lifter).__name__})
+    writer = TripletWriter(
+        out,
+        source=scan.source,
+        root=scan.root,
+        options={
+            **(options or {}),
+            "frames": {"count": len(ids), "ids_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest()},
+            "lifter": lifter_config,
+            "margin": margin,
+            "max_points": max_points,
+        },
+        objects_per_shard=objects_per_shard,
+        categories=categories,
+        is_ground_truth=is_ground_truth,
+    )
+    with writer:
+        totals = Counter(writer.manifest.totals)
+        for done in range(writer.frames_done, len(chosen)):
+            triplets, refusals, error = _mine_frame(
+                scan, chosen[done], detections, lifter, margin, max_points, lifter_config
+            )
+            for triplet in triplets:
+                writer.add(triplet)
+            writer.end_frame(ids[done], refusals=refusals, error=error)
+            totals.update(objects=len(triplets), refused=sum(refusals.values()), bad_frames=error is not None)
+            on_frame(
+                Progress(done + 1, len(chosen), totals["objects"], totals["refused"], totals["bad_frames"])
+            )
+    return writer.manifest
+
+
+def _mine_frame(
+    scan: Scan,
+    position: int,
+    detections: DetectionSource,
+    lifter: Lifts,
+    margin: float,
+    max_points: int,
+    lifter_config: Mapping[str, Any],
+) -> tuple[list[Triplet], Counter[str], str | None]:
+    try:
+        frame = scan[position]
+        found = [
+            detections.for_image(view.name, view.camera.width, view.camera.height) for view in frame.views
+        ]
+        lifted = lifter.lift(frame, found)
+    except BadFrameError as error:
+        return [], Counter(), str(error)
+    refusals = Counter(refusal.reason for refusal in lifted.refusals)
+    triplets = []
+    for cloud in lifted.objects:
+        triplet = cut_triplet(
+            frame,
+            cloud,
+            found[cloud.view],
+            source=scan.source,
+            margin=margin,
+            max_points=max_points,
+            lifter=lifter_config,
+        )
+        if triplet is None:
+            refusals[OUTSIDE] += 1
+        else:
+            triplets.append(triplet)
+    return triplets, refusals, None
+
+
+def _require_distinct(ids: Sequence[str], scan: Scan) -> None:
+    repeated = [name for name, count in Counter(ids).items() if count > 1]
+    if repeated:
+        raise BadDatasetError(
+            f"{repeated[0]!r} comes twice", source=scan.root, field="frame ids", fix="name every frame once"
+        )
