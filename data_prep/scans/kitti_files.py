@@ -83,10 +83,12 @@ def parse_labels(rows: Sequence[Sequence[str]], calibration: Calibration, path: 
             )
         if kind == "DontCare":
             continue
-        h, w, l, x, y, z, ry = values[7:14]
+        height, width, length, x, y, z, ry = values[7:14]
         c, s = np.cos(ry), np.sin(ry)
         turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
-        box = OrientedBox(np.array([x, y - h / 2, z]), np.array([l, w, h]), turn @ _BOX_TO_CAMERA)
+        box = OrientedBox(
+            np.array([x, y - height / 2, z]), np.array([length, width, height]), turn @ _BOX_TO_CAMERA
+        )
         boxes.append(box.transformed(T_velo_rect))
         labels.append(kind.lower().replace("_", " "))
         numbers.append([*values[:2], *values[3:7], *lead[1:]])
