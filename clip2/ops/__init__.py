@@ -1,0 +1,28 @@
+"""Operations on batches of point clouds: sampling, neighbours, grouping, segment reductions.
+
+One public function per operation, served by the best backend at hand (`backends`). Clouds are (B, N, 3); ragged
+batches are padded and say so with ``lengths``, and padding never influences a result.
+"""
+
+from clip2.ops.grouping import group
+from clip2.ops.neighbours import ball_query, knn, three_interpolate, three_nn
+from clip2.ops.registry import backends, use_backend
+from clip2.ops.sampling import farthest_point_sample, grid_sample, random_sample
+from clip2.ops.segment import segment_max, segment_mean, segment_softmax, segment_sum
+
+__all__ = [
+    "backends",
+    "ball_query",
+    "farthest_point_sample",
+    "grid_sample",
+    "group",
+    "knn",
+    "random_sample",
+    "segment_max",
+    "segment_mean",
+    "segment_softmax",
+    "segment_sum",
+    "three_interpolate",
+    "three_nn",
+    "use_backend",
+]

@@ -1,0 +1,75 @@
+"""Neighbourhoods of points laid out so that no work is spent on repeated neighbours.
+
+A ball query fills short rows by repeating the first hit. Repeats cannot change a maximum, so they need not be
+computed; for batch statistics they only count as a weight. Neighbourhoods of similar size are laid side by side
+("blocks"), which keeps every operation on them dense.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# Sizes that neighbourhoods are rounded up to: fine enough to waste little, few enough to keep blocks large.
+_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+
+
+@dataclass(frozen=True)
+class Neighbourhoods:
+    """G neighbourhoods with R rows in total, in blocks of equal size.
+
+    Attributes:
+        rows: (R,) int64, row of the flat (B * N, C) point table for each member.
+        groups: (G,) int64, row of the flat (B * S, C) centre table for each neighbourhood.
+        blocks: (neighbourhoods, members each) per block, in the order of ``rows`` and ``groups``.
+        weight: (R,) float32, how often each row counts in batch statistics: the first hit also for its repeats,
+            rows that fill up a block 0. None: every row once.
+        total: sum of the weights.
+    """
+
+    rows: Tensor
+    groups: Tensor
+    blocks: tuple[tuple[int, int], ...]
+    weight: Tensor | None
+    total: int
+
+    @staticmethod
+    def of_ball_query(index: Tensor, num_points: int, real: Tensor | None = None) -> Neighbourhoods:
+        """Lay out the result of `ball_query`.
+
+        Args:
+            index: (B, S, k) int64 into the cloud's points; repeats of the first hit fill a row's end.
+            num_points: N, points per cloud.
+            real: (B,) number of true centres per cloud; the others get no neighbourhood. None: all S.
+        """
+        batch, num_centers, k = index.shape
+        device = index.device
+        offset = torch.arange(0, batch * num_points, num_points, device=device)[:, None, None]
+        members = (index + offset).view(-1, k)
+        groups = torch.arange(len(members), device=device)
+        if real is not None:
+            groups = groups[(torch.arange(num_centers, device=device) < real[:, None]).flatten()]
+            members = members[groups]
+        hits = (members != members[:, :1]).sum(1).add_(1)
+        total = len(members) * k
+        if device.type != "cpu":  # sizes would have to travel to the host; equal work suits a GPU better
+            return Neighbourhoods(members.flatten(), groups, ((len(members), k),), None, total)
+        sizes = torch.tensor([size for size in _SIZES if size < k] + [k])
+        block = torch.bucketize(hits, sizes)
+        order = block.argsort(stable=True)
+        counts = torch.bincount(block, minlength=len(sizes)).tolist()
+        rows, weights, blocks = [], [], []
+        members, hits = members[order], hits[order]
+        start = 0
+        for size, count in zip(sizes.tolist(), counts, strict=True):
+            if count:
+                here = slice(start, start + count)
+                rows.append(members[here, :size].reshape(-1))
+                weight = (torch.arange(size) < hits[here, None]).float()
+                weight[:, 0] += (k - hits[here]).float()
+                weights.append(weight.view(-1))
+                blocks.append((count, size))
+                start += count
+        return Neighbourhoods(torch.cat(rows), groups[order], tuple(blocks), torch.cat(weights), total)

@@ -1,0 +1,49 @@
+"""The shape contract that all point operations share: (B, N, 3) clouds, padded, with true lengths."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def check_points(points: Tensor, name: str) -> None:
+    """Raise ValueError unless ``points`` is a floating (B, N >= 1, 3) tensor."""
+    if points.ndim != 3 or points.shape[2] != 3:
+        raise ValueError(f"{name} must be (B, N, 3), not {tuple(points.shape)}")
+    if not points.is_floating_point():
+        raise ValueError(f"{name} must be floating point, not {points.dtype}")
+    if points.shape[1] == 0:
+        raise ValueError(f"{name} holds empty clouds {tuple(points.shape)}; leave them out of the batch")
+
+
+def check_lengths(lengths: Tensor | None, points: Tensor) -> Tensor | None:
+    """``lengths`` as (B,) int64 on the device of ``points``; ValueError unless each is in 1..N."""
+    if lengths is None:
+        return None
+    if lengths.shape != points.shape[:1] or lengths.is_floating_point():
+        raise ValueError(
+            f"lengths must be ({len(points)},) integers, not {tuple(lengths.shape)} {lengths.dtype}"
+        )
+    # On a GPU the check would stall the queue at every call.
+    if lengths.device.type == "cpu" and len(lengths):
+        low, high = int(lengths.min()), int(lengths.max())
+        if low < 1 or high > points.shape[1]:
+            raise ValueError(f"lengths must lie in 1..{points.shape[1]}, found {low if low < 1 else high}")
+    return lengths.to(points.device, torch.int64)
+
+
+def repeat_cyclically(index: Tensor, k: int, lengths: Tensor | None) -> Tensor:
+    """Stretch (B, n) rows to (B, k): column j is column j modulo the row's number of real entries.
+
+    Args:
+        index: (B, n) with n = min(k, N); row b has ``min(n, lengths[b])`` real entries.
+        k: columns wanted, at least 1.
+        lengths: (B,) real points per cloud, None when all are real.
+    """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, not {k}")
+    if lengths is None and index.shape[1] == k:
+        return index
+    column = torch.arange(k, device=index.device).expand(len(index), k)
+    real = index.shape[1] if lengths is None else lengths.clamp(max=index.shape[1])[:, None]
+    return index.gather(1, column % real)

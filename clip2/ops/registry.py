@@ -1,0 +1,110 @@
+"""Which implementation serves which point operation, and why.
+
+An operation has one public function and one or more backends. Pure torch is always there and is the oracle
+the others are tested against; a faster backend takes over only on the device kinds where it pays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+Kernel = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One row of `clip2 info`: ``backend`` serves ``op`` on ``device``, because of ``reason``."""
+
+    op: str
+    device: str
+    backend: str
+    reason: str
+
+
+def backends() -> tuple[Choice, ...]:
+    """For every operation and device kind present here: the backend that serves it and the reason."""
+    devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+    return tuple(_choose(op, device) for op in sorted(_KERNELS) for device in devices)
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Within the block, serve every operation that ``name`` implements with it (parity tests, benchmarks).
+
+    Raises:
+        ValueError: there is no such backend, or it cannot run here; the message says why.
+    """
+    global _forced
+    if name not in _BACKENDS:
+        raise ValueError(f"no backend {name!r} of point operations; there are {', '.join(_BACKENDS)}")
+    if problem := _BACKENDS[name].problem():
+        raise ValueError(f"backend {name!r} cannot run here: {problem}")
+    before, _forced = _forced, name
+    try:
+        yield
+    finally:
+        _forced = before
+
+
+def register_backend(
+    name: str, *, serves: tuple[str, ...], problem: Callable[[], str | None], reason: str
+) -> None:
+    """Add a backend; later registrations are preferred over earlier ones on the device kinds they serve.
+
+    Args:
+        name: what `clip2 info` prints.
+        serves: device kinds ("cpu", "cuda") on which it is chosen by itself.
+        problem: returns why the backend cannot run here, or None when it can. Asked again at each choice.
+        reason: why it is chosen where it is.
+    """
+    _BACKENDS[name] = _Backend(name, serves, problem, reason)
+
+
+def implements(op: str, backend: str) -> Callable[[Kernel], Kernel]:
+    """Decorator: the function is ``backend``'s kernel for ``op``; same arguments and results as the oracle's."""
+
+    def add(kernel: Kernel) -> Kernel:
+        _KERNELS.setdefault(op, {})[backend] = kernel
+        return kernel
+
+    return add
+
+
+def kernel(op: str, device: torch.device) -> Kernel:
+    """The function that serves ``op`` for tensors on ``device``."""
+    return _KERNELS[op][_choose(op, device.type).backend]
+
+
+@dataclass(frozen=True)
+class _Backend:
+    name: str
+    serves: tuple[str, ...]
+    problem: Callable[[], str | None]
+    reason: str
+
+
+_BACKENDS: dict[str, _Backend] = {}
+_KERNELS: dict[str, dict[str, Kernel]] = {}
+_forced: str | None = None
+
+
+def _choose(op: str, device: str) -> Choice:
+    if _forced in _KERNELS[op]:
+        return Choice(op, device, _forced, "asked for by use_backend")
+    passed_over = []
+    for backend in reversed(_BACKENDS.values()):
+        if backend.name == "torch" or backend.name not in _KERNELS[op] or device not in backend.serves:
+            continue
+        if problem := backend.problem():
+            passed_over.append(f"{backend.name}: {problem}")
+        else:
+            return Choice(op, device, backend.name, backend.reason)
+    return Choice(op, device, "torch", "; ".join(passed_over) or _BACKENDS["torch"].reason)
+
+
+register_backend("torch", serves=(), problem=lambda: None, reason="works everywhere")

@@ -1,0 +1,138 @@
+"""Choosing points: farthest-point, random and voxel-grid sampling."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from clip2.ops import registry
+from clip2.ops.arguments import check_lengths, check_points, repeat_cyclically
+
+
+def farthest_point_sample(
+    points: Tensor,
+    k: int,
+    lengths: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Choose ``k`` points per cloud, each the farthest from all chosen before it (exact, greedy).
+
+    The first is point 0, so that the result is a function of the points alone; the first ``m`` of ``k`` are the
+    sample of size ``m``. Ties go to the lowest index; once every remaining point coincides with a chosen one
+    that is index 0 again and again. Asked for more than a cloud has, the sample repeats cyclically.
+
+    Args:
+        points: (B, N, 3) floating; bfloat16 and float16 are compared in float32. No gradient flows.
+        k: how many, at least 1.
+        lengths: (B,) int64, the first ``lengths[b] >= 1`` points of cloud b are real, the rest padding. None: all.
+        generator: draw the first point at random from it instead of taking point 0.
+
+    Returns:
+        (B, k) int64 indices into N.
+
+    Raises:
+        ValueError: wrong shape or dtype, or an empty cloud.
+
+    >>> line = torch.tensor([[[0.0, 0, 0], [1, 0, 0], [2, 0, 0], [10, 0, 0]]])
+    >>> farthest_point_sample(line, 3).tolist()
+    [[0, 3, 2]]
+    """
+    check_points(points, "points")
+    lengths = check_lengths(lengths, points)
+    steps = min(k, points.shape[1])
+    first = torch.zeros(len(points), dtype=torch.int64, device=points.device)
+    if generator is not None:
+        real = lengths if lengths is not None else torch.full_like(first, points.shape[1])
+        draw = torch.rand(len(points), generator=generator, device=generator.device).to(points.device)
+        first = (draw * real).long().clamp_(max=real - 1)
+    chosen = registry.kernel("farthest_point_sample", points.device)(points.detach(), steps, lengths, first)
+    return repeat_cyclically(chosen, k, lengths)
+
+
+def random_sample(
+    points: Tensor,
+    k: int,
+    lengths: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Choose ``k`` points per cloud uniformly, without replacement while they last, then cyclically.
+
+    Args:
+        points: (B, N, 3) floating.
+        k: how many, at least 1.
+        lengths: (B,) int64 number of real points per cloud; None: all N.
+        generator: source of randomness; None: torch's own.
+
+    Returns:
+        (B, k) int64 indices into N.
+    """
+    check_points(points, "points")
+    lengths = check_lengths(lengths, points)
+    batch, count = points.shape[:2]
+    device = generator.device if generator is not None else points.device
+    draw = torch.rand(batch, count, generator=generator, device=device).to(points.device)
+    if lengths is not None:  # padding sorts last
+        draw.masked_fill_(torch.arange(count, device=points.device) >= lengths[:, None], 2.0)
+    chosen = draw.topk(min(k, count), dim=1, largest=False).indices
+    return repeat_cyclically(chosen, k, lengths)
+
+
+def grid_sample(points: Tensor, cell: float) -> tuple[Tensor, Tensor]:
+    """Keep the first point of every occupied cell of a regular grid.
+
+    ``segment_mean(points, cell_of_point, len(index))`` gives the cells' centroids.
+
+    Args:
+        points: (N, 3) floating, one cloud.
+        cell: edge of a cubic cell, in the unit of the points; the grid starts at the smallest coordinates.
+
+    Returns:
+        ``index`` (V,) int64, ascending: the first point of each of the V occupied cells;
+        ``cell_of_point`` (N,) int64 in 0..V-1: the cell of each point, numbered in that order.
+
+    >>> points = torch.tensor([[0.0, 0, 0], [5, 5, 5], [0.2, 0, 0]])
+    >>> index, cell_of_point = grid_sample(points, 1.0)
+    >>> index.tolist(), cell_of_point.tolist()
+    ([0, 1], [0, 1, 0])
+    """
+    check_points(points[None], "points")
+    if not cell > 0:
+        raise ValueError(f"cell must be positive, not {cell}")
+    cells = torch.floor((points - points.amin(0)).double() / cell).long()
+    _, cell_of_point, sizes = torch.unique(cells, dim=0, return_inverse=True, return_counts=True)
+    order = torch.argsort(cell_of_point, stable=True)
+    first = order[sizes.cumsum(0) - sizes]
+    index, rank = first.sort()
+    renumber = torch.empty_like(rank).scatter_(0, rank, torch.arange(len(rank), device=points.device))
+    return index, renumber[cell_of_point]
+
+
+@registry.implements("farthest_point_sample", "torch")
+def _farthest_point_sample(points: Tensor, k: int, lengths: Tensor | None, first: Tensor) -> Tensor:
+    """The greedy loop with every buffer allocated before it; one step is ten small vector operations."""
+    batch, count = points.shape[:2]
+    dtype = points.dtype if points.dtype == torch.float64 else torch.float32
+    axes = points.to(dtype).permute(2, 0, 1).contiguous()  # (3, B, N): each coordinate is one plain array
+    x, y, z = axes.unbind(0)
+    nearest = torch.full((batch, count), torch.inf, dtype=dtype, device=points.device)
+    if lengths is not None:  # below every distance: padding is never the farthest
+        nearest.masked_fill_(torch.arange(count, device=points.device) >= lengths[:, None], -1.0)
+    difference, distance = torch.empty_like(nearest), torch.empty_like(nearest)
+    farthest = torch.empty(batch, 1, dtype=dtype, device=points.device)
+    chosen = torch.empty(k, batch, 1, dtype=torch.int64, device=points.device)
+    chosen[0] = first[:, None]
+    latest = torch.empty(3, batch, 1, dtype=dtype, device=points.device)
+    px, py, pz = latest.unbind(0)
+    columns = chosen.unsqueeze(1).expand(k, 3, batch, 1).unbind(0)
+    indices = chosen.unbind(0)
+    for step in range(1, k):
+        torch.gather(axes, 2, columns[step - 1], out=latest)
+        torch.sub(x, px, out=difference)
+        torch.mul(difference, difference, out=distance)
+        torch.sub(y, py, out=difference)
+        distance.addcmul_(difference, difference)
+        torch.sub(z, pz, out=difference)
+        distance.addcmul_(difference, difference)
+        torch.minimum(nearest, distance, out=nearest)
+        torch.max(nearest, 1, keepdim=True, out=(farthest, indices[step]))
+    return chosen.squeeze(2).t().contiguous()
