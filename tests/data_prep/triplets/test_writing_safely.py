@@ -1,0 +1,184 @@
+"""Killed, repeated, doubled and misdirected runs."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import triplet_stand_ins
+from triplet_stand_ins import mine_stand_ins
+
+from data_prep.errors import BadDatasetError, InputError
+from data_prep.triplets import open_triplets
+from data_prep.triplets.lock import FolderLock
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def start_mining(out: Path, frames: int, pause: float) -> subprocess.Popen[str]:
+    script = [sys.executable, triplet_stand_ins.__file__, str(out), str(frames), str(pause)]
+    process = subprocess.Popen(
+        script, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def kill_and_continue(tmp_path: Path, frames: int, pause: float, kills: int, seed: int) -> None:
+    """Kill the run at random moments, checking after each that what is there is whole, then let it end."""
+    whole, out = tmp_path / "whole", tmp_path / "killed"
+    mine_stand_ins(whole, count=frames)
+    expected = contents(whole)
+    moments = random.Random(seed)
+    shards_seen = 0
+    for _ in range(kills):
+        process = start_mining(out, frames, pause)
+        while process.poll() is None and len(list(out.glob("shard-*.tar"))) <= shards_seen:
+            time.sleep(0.002)  # each run gets a shard further before its moment comes
+        time.sleep(moments.uniform(0, 6 * pause))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        if (out / "manifest.json").exists():
+            found = open_triplets(out)
+            found.verify()
+            assert len(found.shards) >= shards_seen, "a shard was lost"
+            shards_seen = len(found.shards)
+            for shard in found.shards:
+                assert (out / shard.name).read_bytes() == expected[shard.name]
+    assert mine_stand_ins(out, count=frames).finished
+    assert contents(out) == expected
+
+
+def test_a_run_killed_eight_times_gives_the_bytes_of_an_undisturbed_one(tmp_path: Path) -> None:
+    kill_and_continue(tmp_path, frames=60, pause=0.01, kills=8, seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_a_run_killed_forty_times_gives_the_bytes_of_an_undisturbed_one(tmp_path: Path, seed: int) -> None:
+    kill_and_continue(tmp_path, frames=300, pause=0.004, kills=40, seed=seed)
+
+
+class Killed(BaseException):
+    """Stands for the power going away: nothing that follows on the way out may write."""
+
+
+@pytest.mark.parametrize("step", range(12))
+def test_stopping_at_any_flush_or_rename_loses_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Random moments rarely fall between two system calls; this stops before each of the first ones in turn."""
+    mine_stand_ins(tmp_path / "whole")
+    out, calls = tmp_path / "stopped", 0
+
+    def counted(real):  # type: ignore[no-untyped-def]
+        def call(*arguments):  # type: ignore[no-untyped-def]
+            nonlocal calls
+            calls += 1
+            if calls > step:
+                raise Killed
+            return real(*arguments)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("fsync", "replace"):
+            patch.setattr(os, name, counted(getattr(os, name)))
+        with pytest.raises(Killed):
+            mine_stand_ins(out)
+    mine_stand_ins(out)
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_a_finished_run_called_again_changes_nothing(tmp_path: Path) -> None:
+    mine_stand_ins(tmp_path)
+    before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.iterdir()}
+    assert mine_stand_ins(tmp_path).finished
+    assert {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"margin": 0.2}, "margin: was 0.1, is 0.2 now"),
+        ({"objects_per_shard": 7}, "objects_per_shard: was 5, is 7 now"),
+        ({"lifter_config": {"name": "other"}}, "lifter.name: was 'stand-in', is 'other' now"),
+        ({"options": {"min_score": 0.5}}, r"min_score: was '\(not set\)', is 0.5 now"),
+        ({"count": 11}, "frames.count: was 12, is 11 now"),
+    ],
+)
+def test_other_options_in_the_same_folder_are_refused_by_name(
+    tmp_path: Path, settings: dict[str, object], name: str
+) -> None:
+    mine_stand_ins(tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(BadDatasetError, match=name) as caught:
+        mine_stand_ins(tmp_path, **settings)  # type: ignore[arg-type]
+    assert "another folder" in str(caught.value)
+    assert contents(tmp_path) == before
+
+
+def test_leftovers_of_a_killed_run_are_removed_and_other_files_are_not(tmp_path: Path) -> None:
+    mine_stand_ins(tmp_path / "whole")
+    out = tmp_path / "out"
+    mine_stand_ins(out)
+    for stray in (".shard-000009.tar.part", "shard-000009.tar", ".manifest.json.part"):
+        (out / stray).write_text("half")
+    (out / "notes.txt").write_text("mine")
+    mine_stand_ins(out)
+    assert contents(out) == {**contents(tmp_path / "whole"), "notes.txt": b"mine"}
+
+
+def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "shard-000000.tar").write_text("somebody's own shards")
+    with pytest.raises(BadDatasetError, match=r"holds 'shard-000000\.tar' and no manifest"):
+        mine_stand_ins(tmp_path)
+    assert contents(tmp_path) == {"shard-000000.tar": b"somebody's own shards"}
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(BadDatasetError, match="out: is a file"):
+        mine_stand_ins(tmp_path / "out")
+
+
+def test_a_listed_shard_that_lost_bytes_stops_the_continuation(tmp_path: Path) -> None:
+    mine_stand_ins(tmp_path)
+    (tmp_path / "shard-000001.tar").write_bytes(b"")
+    with pytest.raises(BadDatasetError, match=r"shard-000001\.tar: has 0 bytes, the manifest says"):
+        mine_stand_ins(tmp_path)
+
+
+def test_two_processes_never_write_one_folder(tmp_path: Path) -> None:
+    process = start_mining(tmp_path, frames=2000, pause=0.01)
+    try:
+        while not (tmp_path / ".lock").exists():  # the child takes it within its first milliseconds
+            time.sleep(0.005)
+        with pytest.raises(InputError, match=f'is being written by another process .*"pid": {process.pid}'):
+            mine_stand_ins(tmp_path, count=2000)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
+    (tmp_path / ".lock").write_text('{"pid": 1, "host": "elsewhere"}')  # pid 1 lives, and holds nothing
+    FolderLock(tmp_path).release()
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_a_lock_is_exclusive_until_released(tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path)
+    with pytest.raises(InputError, match="is being written"):
+        FolderLock(tmp_path)
+    lock.release()
+    FolderLock(tmp_path).release()
