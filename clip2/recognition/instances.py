@@ -1,0 +1,264 @@
+"""Objects found in a scan: where they are, what they are called, and files to hand on."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from data_prep.errors import InputError
+from data_prep.geometry import OrientedBox
+
+FORMAT, FORMAT_VERSION = "clip2-instances", 1
+
+
+@dataclass(frozen=True)
+class Instances3D:
+    """N objects of one scan, in the world's axes (z-up, metres). Slices like an array.
+
+    Attributes:
+        indices: N ascending int64 arrays into the scan's points.
+        boxes: (N, 7) float64: centre x y z, length, width, height, yaw (radians about z).
+        rotations: (N, 3, 3) float64, box axes to world axes.
+        labels: N words.
+        scores: (N,) float32 in 0..1: probability among the words that were asked for.
+        embeddings: (N, D) float32 unit rows in the space of ``model``.
+        points: (P, 3) float64 the scan in the world, shared by all slices; None after reading a JSON file.
+        colors: (P, 3) uint8, or None.
+        frame_id: of the frame the scan came from.
+        timestamp: seconds, or None.
+        model: name of the CLIP model whose space the embeddings are in.
+        vocabulary: the words that were asked for.
+
+    Raises:
+        InputError: fields that do not fit together.
+    """
+
+    indices: tuple[NDArray[np.int64], ...]
+    boxes: NDArray[np.float64]
+    rotations: NDArray[np.float64]
+    labels: tuple[str, ...]
+    scores: NDArray[np.float32]
+    embeddings: NDArray[np.float32]
+    points: NDArray[np.float64] | None = None
+    colors: NDArray[np.uint8] | None = None
+    frame_id: str = ""
+    timestamp: float | None = None
+    model: str = ""
+    vocabulary: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        count = len(self.indices)
+        for name, shape in (("boxes", (count, 7)), ("rotations", (count, 3, 3)), ("scores", (count,))):
+            got = np.shape(getattr(self, name))
+            if got != shape:
+                raise InputError(f"has shape {got}, expected {shape}", field=f"instances.{name}")
+        for name in ("labels", "embeddings"):
+            if len(getattr(self, name)) != count:
+                raise InputError(
+                    f"has {len(getattr(self, name))} entries for {count} objects", field=f"instances.{name}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int | slice | ArrayLike) -> Instances3D:
+        """Select by number, slice, integer array or boolean array; every field follows."""
+        keep = np.atleast_1d(np.arange(len(self))[index])  # type: ignore[index]
+        return replace(
+            self,
+            indices=tuple(self.indices[i] for i in keep),
+            boxes=self.boxes[keep],
+            rotations=self.rotations[keep],
+            labels=tuple(self.labels[i] for i in keep),
+            scores=self.scores[keep],
+            embeddings=self.embeddings[keep],
+        )
+
+    def __iter__(self) -> Iterator[Instances3D]:
+        return (self[i] for i in range(len(self)))
+
+    def oriented_boxes(self) -> list[OrientedBox]:
+        """The boxes as :class:`OrientedBox`."""
+        return [OrientedBox(row[:3], row[3:6], R) for row, R in zip(self.boxes, self.rotations, strict=True)]
+
+    def object_points(self, number: int) -> NDArray[np.float64]:
+        """(n, 3) world points of one object."""
+        points, _ = self._scan("object_points")
+        return points[self.indices[number]]
+
+    def to_json(self, path: str | Path | None = None) -> dict[str, Any]:
+        """All but the scan itself, as a dict that ``json`` takes; written to ``path`` if given.
+
+        The layout is described in ``docs/recognition.md``; :meth:`from_json` reads it back without loss.
+        """
+        document = {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "frame": {"id": self.frame_id, "axes": "world, z up, right-handed", "unit": "metre"},
+            "timestamp": self.timestamp,
+            "model": self.model,
+            "vocabulary": list(self.vocabulary),
+            "objects": [
+                {
+                    "id": i,
+                    "label": self.labels[i],
+                    "score": _short(self.scores[i]),
+                    "center": self.boxes[i, :3].tolist(),
+                    "size": self.boxes[i, 3:6].tolist(),
+                    "yaw": float(self.boxes[i, 6]),
+                    "rotation": self.rotations[i].tolist(),
+                    "num_points": len(self.indices[i]),
+                    "indices": self.indices[i].tolist(),
+                    "embedding": [_short(value) for value in self.embeddings[i]],
+                }
+                for i in range(len(self))
+            ],
+        }
+        if path is not None:
+            _write(Path(path), json.dumps(document).encode())
+        return document
+
+    @classmethod
+    def from_json(cls, source: str | Path | Mapping[str, Any]) -> Instances3D:
+        """Read what :meth:`to_json` gave: a file, or the dict itself. The scan's points are not in it.
+
+        Raises:
+            InputError: not such a document.
+        """
+        name = "instances" if isinstance(source, Mapping) else str(source)
+        try:
+            document = source if isinstance(source, Mapping) else json.loads(Path(source).read_text("utf-8"))
+            if document["format"] != FORMAT or document["version"] != FORMAT_VERSION:
+                raise InputError(
+                    f"is {document['format']} {document['version']}",
+                    source=name,
+                    field="format",
+                    fix=f"give a {FORMAT} {FORMAT_VERSION} file",
+                )
+            objects = document["objects"]
+            width = len(objects[0]["embedding"]) if objects else 0
+            return cls(
+                indices=tuple(np.array(o["indices"], dtype=np.int64) for o in objects),
+                boxes=np.array([[*o["center"], *o["size"], o["yaw"]] for o in objects]).reshape(-1, 7),
+                rotations=np.array([o["rotation"] for o in objects], dtype=np.float64).reshape(-1, 3, 3),
+                labels=tuple(o["label"] for o in objects),
+                scores=np.array([o["score"] for o in objects], dtype=np.float32),
+                embeddings=np.array([o["embedding"] for o in objects], dtype=np.float32).reshape(-1, width)
+                if width
+                else np.zeros((len(objects), 0), np.float32),
+                frame_id=document["frame"]["id"],
+                timestamp=document["timestamp"],
+                model=document["model"],
+                vocabulary=tuple(document["vocabulary"]),
+            )
+        except OSError as error:
+            raise InputError(
+                f"cannot be read ({error.strerror})", source=name, fix="check the path"
+            ) from error
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"is not a {FORMAT} file ({error!r})", source=name) from error
+
+    def to_ros(self, frame_id: str = "map") -> dict[str, Any]:
+        """The objects in the layout of ``vision_msgs/Detection3DArray`` (ROS 2), as plain dicts; no ROS needed.
+
+        Args:
+            frame_id: tf frame of the world the boxes are in.
+        """
+        whole, fraction = divmod(self.timestamp or 0.0, 1.0)
+        header = {"stamp": {"sec": int(whole), "nanosec": int(fraction * 1e9)}, "frame_id": frame_id}
+        detections = []
+        for i, (box, label) in enumerate(zip(self.boxes, self.labels, strict=True)):
+            pose = {
+                "position": dict(zip("xyz", box[:3].tolist(), strict=True)),
+                "orientation": {"x": 0.0, "y": 0.0, "z": math.sin(box[6] / 2), "w": math.cos(box[6] / 2)},
+            }
+            hypothesis = {"class_id": label, "score": float(self.scores[i])}
+            result = {"hypothesis": hypothesis, "pose": {"pose": pose, "covariance": [0.0] * 36}}
+            detections.append(
+                {
+                    "header": header,
+                    "results": [result],
+                    "bbox": {"center": pose, "size": dict(zip("xyz", box[3:6].tolist(), strict=True))},
+                    "id": str(i),
+                }
+            )
+        return {"header": header, "detections": detections}
+
+    def to_ply(self, path: str | Path) -> Path:
+        """Write the scan as a binary PLY, each object in its own colour and everything else grey.
+
+        Besides x y z and red green blue every vertex has ``instance`` (int, -1 for none).
+        """
+        points, _ = self._scan("to_ply")
+        owner = self.owners()
+        palette = np.vstack([instance_palette(len(self)), [[110, 110, 110]]])
+        kinds = [("x", "<f8"), ("y", "<f8"), ("z", "<f8"), ("red", "u1"), ("green", "u1"), ("blue", "u1")]
+        vertices = np.empty(len(points), dtype=[*kinds, ("instance", "<i4")])
+        for axis, name in enumerate(("x", "y", "z")):
+            vertices[name] = points[:, axis]
+        for channel, name in enumerate(("red", "green", "blue")):
+            vertices[name] = palette[owner, channel]
+        vertices["instance"] = owner
+        names = {"<f8": "double", "u1": "uchar", "<i4": "int"}
+        properties = "".join(
+            f"property {names[kind]} {name}\n" for name, kind in [*kinds, ("instance", "<i4")]
+        )
+        header = (
+            f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n{properties}end_header\n"
+        )
+        return _write(Path(path), header.encode() + vertices.tobytes())
+
+    def to_html(self, path: str | Path, title: str = "Recognised objects", notes: str = "") -> Path:
+        """Write one self-contained page: the scan to turn, boxes with names, a table and a gallery."""
+        from clip2.recognition.page import instances_page
+
+        points, colors = self._scan("to_html")
+        return instances_page(self, points, colors, title, notes).write(path)
+
+    def owners(self) -> NDArray[np.int64]:
+        """(P,) number of the object each point of the scan belongs to, -1 for none; the smaller object wins."""
+        points, _ = self._scan("owners")
+        owner = np.full(len(points), -1, dtype=np.int64)
+        for i in sorted(range(len(self)), key=lambda i: -len(self.indices[i])):
+            owner[self.indices[i]] = i
+        return owner
+
+    def _scan(self, what: str) -> tuple[NDArray[np.float64], NDArray[np.uint8] | None]:
+        if self.points is None:
+            raise InputError(
+                f"{what} needs the scan's points, which a JSON file does not hold",
+                field="instances.points",
+                fix="use dataclasses.replace(result, points=...)",
+            )
+        return self.points, self.colors
+
+
+def instance_palette(count: int) -> NDArray[np.uint8]:
+    """(count, 3) uint8 colours that differ between neighbours: hues a golden angle apart."""
+    hue = (np.arange(count) * 137.508 + 20) % 360 / 60
+    rgb = np.clip(np.abs((hue[:, None] + [0, 4, 2]) % 6 - 3) - 1, 0, 1)
+    value = np.array([1.0, 0.8])[np.arange(count) % 2]
+    return np.round((0.25 + 0.75 * rgb) * value[:, None] * 255).astype(np.uint8)
+
+
+def _short(value: np.float32) -> float:
+    """The shortest decimal that reads back as the same float32."""
+    return float(str(np.float32(value)))
+
+
+def _write(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_bytes(data)
+    os.replace(part, path)
+    return path

@@ -1,0 +1,202 @@
+"""Name the objects of a scan: set the scan once, then ask for any words cheaply."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clip2.recognition.box_fitting import fit_upright_box
+from clip2.recognition.instances import Instances3D
+from clip2.recognition.proposals import Kind, propose_objects
+from clip2.teacher.labels import parse_labels
+from data_prep.detect import Detections2D
+from data_prep.errors import InputError
+from data_prep.geometry import OrientedBox
+from data_prep.scans import Frame, open_scan
+
+if TYPE_CHECKING:
+    from clip2.model import Clip2Model
+    from clip2.teacher.text_source import TextSource
+
+Scannable = Frame | str | Path | tuple[NDArray, NDArray | None]
+# Two boxes of a detector, or of two cameras, that share more of their points than this are one object.
+_SAME_OBJECT = 0.5
+
+
+class Recognizer:
+    """Objects with names, in three lines::
+
+        model = clip2.load("RUN")
+        scan = clip2.Recognizer(model).set_scan("room.ply")
+        result = scan.query(["chair", "table"])
+
+    Args:
+        model: what :func:`clip2.load` returns.
+        text: where word vectors come from (a TextBank or a Teacher); None: the bank that travels with the model.
+
+    Raises:
+        InputError: no words anywhere, or words of another CLIP model than the one this model was trained against.
+
+    Attributes:
+        seconds: how long the steps of the last ``set_scan`` took: ``propose``, ``boxes``, ``encode``.
+    """
+
+    def __init__(self, model: Clip2Model, text: TextSource | None = None) -> None:
+        text = model.text_bank if text is None else text
+        if text is None:
+            raise InputError(
+                "this model carries no words", field="text", fix="give a TextBank or a Teacher as text="
+            )
+        model.teacher.require(text)
+        self._model, self._text = model, text
+        self._frame: Frame | None = None
+        self.seconds: dict[str, float] = {}
+
+    def set_scan(
+        self,
+        scan: Scannable,
+        detections: Sequence[Detections2D] | None = None,
+        proposals: Kind = "auto",
+    ) -> Recognizer:
+        """Find the objects of a scan and embed them: the expensive part, done once.
+
+        Args:
+            scan: a Frame; a cloud file; or (points (N, 3) metres z-up, colors (N, 3) uint8 or None).
+            detections: one per view of the frame; objects are then lifted from them, not searched in the cloud.
+            proposals: how objects are searched: ``lidar``, ``room``, or ``auto`` by the scan's extent.
+
+        Raises:
+            InputError: an empty or broken scan, or detections that do not fit its views.
+        """
+        frame = _as_frame(scan)
+        started = time.perf_counter()
+        world = frame.world_points()
+        if detections is None:
+            objects = propose_objects(world, kind=proposals, viewpoint=frame.T_world_points[:3, 3])
+        else:
+            objects = _lift(frame, detections)
+        # One single place is no shape: nothing could be said of it.
+        objects = [index for index in objects if np.ptp(world[index], axis=0).any()]
+        proposed = time.perf_counter()
+        boxes = [fit_upright_box(world[index]) for index in objects]
+        fitted = time.perf_counter()
+        self._embeddings = np.zeros((0, self._model.teacher.width), dtype=np.float32)
+        if objects:
+            colors = None if frame.colors is None else [frame.colors[index] for index in objects]
+            self._embeddings = self._model.encode([world[index] for index in objects], colors).numpy()
+        self._frame, self._world, self._objects, self._boxes = frame, world, objects, boxes
+        self.seconds = {
+            "propose": proposed - started,
+            "boxes": fitted - proposed,
+            "encode": time.perf_counter() - fitted,
+        }
+        return self
+
+    def query(
+        self,
+        labels: str | Iterable[str],
+        threshold: float = 0.0,
+        background: str | Iterable[str] = (),
+    ) -> Instances3D:
+        """Give each object the best of ``labels``. Cheap: call it as often as you like.
+
+        Args:
+            labels: words, or one string of words separated by commas.
+            threshold: objects whose best word is less probable are left out.
+            background: further words that compete but are not wanted (``"wall, floor, tree"``): objects that
+                they describe better are left out.
+
+        Returns:
+            The objects, scores highest first. A score is the probability among all words given, labels and background,
+            at the temperature the model learned.
+
+        Raises:
+            InputError: no scan set; no labels, one twice, or one without a vector; a threshold outside 0..1.
+        """
+        if self._frame is None:
+            raise InputError("no scan is set", field="scan", fix="call set_scan first")
+        if not 0 <= threshold <= 1:
+            raise InputError(f"is {threshold}", field="threshold", fix="give a probability, 0 to 1")
+        wanted = parse_labels(labels)
+        unwanted = parse_labels(background, source="background") if background else ()
+        words = parse_labels([*wanted, *unwanted])
+        vectors = self._text.embed_labels(words)
+        scale = float(self._model.log_text_scale.detach().exp())
+        scores = _softmax(scale * self._embeddings @ vectors.T)
+        best = scores.argmax(axis=1)
+        score = scores[np.arange(len(scores)), best].astype(np.float32)
+        kept = np.flatnonzero((best < len(wanted)) & (score >= threshold))
+        kept = kept[np.argsort(-score[kept], kind="stable")]
+        boxes = [self._boxes[i] for i in kept]
+        return Instances3D(
+            indices=tuple(self._objects[i] for i in kept),
+            boxes=np.array([[*box.center, *box.size, box.yaw] for box in boxes]).reshape(-1, 7),
+            rotations=np.array([box.rotation for box in boxes]).reshape(-1, 3, 3),
+            labels=tuple(wanted[best[i]] for i in kept),
+            scores=score[kept],
+            embeddings=self._embeddings[kept],
+            points=self._world,
+            colors=self._frame.colors,
+            frame_id=self._frame.id,
+            timestamp=self._frame.timestamp,
+            model=self._model.teacher.name,
+            vocabulary=wanted,
+        )
+
+    @property
+    def boxes(self) -> tuple[OrientedBox, ...]:
+        """Boxes of all objects found by ``set_scan``, in world axes."""
+        return () if self._frame is None else tuple(self._boxes)
+
+
+def _as_frame(scan: Scannable) -> Frame:
+    if isinstance(scan, Frame):
+        return scan
+    if isinstance(scan, str | Path):
+        return open_scan("cloud", scan)[0]
+    points, colors = scan
+    points = np.asarray(points)
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise InputError(f"has shape {points.shape}", field="points", fix="give (N, 3)")
+    # Survey-size coordinates lose a whole offset before they become float32.
+    offset = (
+        np.floor(np.nanmin(points, axis=0)) if len(points) and np.abs(points).max() > 1e4 else np.zeros(3)
+    )
+    T_world_points = np.eye(4)
+    T_world_points[:3, 3] = offset
+    return Frame.build("scan", points - offset, colors=colors, T_world_points=T_world_points)
+
+
+def _lift(frame: Frame, detections: Sequence[Detections2D]) -> list[NDArray[np.int64]]:
+    from data_prep.lift import create_lifter
+
+    if len(detections) != len(frame.views):
+        raise InputError(
+            f"given for {len(detections)} images, the frame has {len(frame.views)}",
+            source=f"frame {frame.id}",
+            field="detections",
+            fix="give one Detections2D per view",
+        )
+    lifted = create_lifter("auto").lift(frame, detections).objects
+    scores = [float(detections[o.view].scores[o.detection]) for o in lifted]
+    kept: list[NDArray[np.int64]] = []
+    for i in np.argsort([-score for score in scores], kind="stable"):
+        index = lifted[i].indices
+        if all(_point_iou(index, other) <= _SAME_OBJECT for other in kept):
+            kept.append(index)
+    return kept
+
+
+def _point_iou(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
+    shared = len(np.intersect1d(a, b, assume_unique=True))
+    return shared / (len(a) + len(b) - shared)
+
+
+def _softmax(logits: NDArray) -> NDArray:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True)) if logits.size else logits
+    return shifted / shifted.sum(axis=1, keepdims=True) if logits.size else logits

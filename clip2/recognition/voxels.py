@@ -1,0 +1,94 @@
+"""Voxel grids: thinning a cloud to even density, and fusing posed frames into one cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.errors import InputError
+from data_prep.scans import Frame
+
+
+def voxel_index(points: NDArray, size: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Voxels of side ``size`` that hold points.
+
+    Args:
+        points: (N, 3) metres.
+        size: metres.
+
+    Returns:
+        first (M,): the first point of each voxel, ascending; voxel (N,): which of the M each point is in.
+
+    >>> first, voxel = voxel_index(np.array([[0, 0, 0], [5, 0, 0], [0.1, 0, 0]]), 1.0)
+    >>> first.tolist(), voxel.tolist()
+    ([0, 1], [0, 1, 0])
+    """
+    cell = np.floor((points - points.min(axis=0)) / size).astype(np.int64)
+    shape = cell.max(axis=0) + 1
+    if float(np.prod(shape.astype(np.float64))) > 2.0**62:
+        raise InputError(
+            f"spans {np.ptp(points, axis=0).max():.3g} m, too far for voxels of {size} m", field="points"
+        )
+    key = (cell[:, 0] * shape[1] + cell[:, 1]) * shape[2] + cell[:, 2]
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[inverse.reshape(-1)]
+
+
+def fuse_frames(frames: Iterable[Frame], size: float = 0.02) -> Frame:
+    """One cloud from posed frames: the mean position and colour of what falls into each voxel.
+
+    Args:
+        frames: each with its ``T_world_points``; all with colours, or none.
+        size: of a voxel, metres.
+
+    Returns:
+        A frame whose points are in the world, relative to the first frame's first point's metre (large
+        coordinates survive float32); no views.
+
+    Raises:
+        InputError: no frames.
+    """
+    origin: NDArray | None = None
+    cells = np.zeros((0, 3), np.int64)
+    sums = np.zeros((0, 7))
+    coloured, ids, timestamp = True, [], None
+    for frame in frames:
+        world = frame.world_points()
+        if origin is None:
+            origin, timestamp = np.floor(world[0]), frame.timestamp
+        ids.append(frame.id)
+        coloured = coloured and frame.colors is not None
+        local = world - origin
+        values = np.ones((len(local), 7))
+        values[:, :3] = local
+        values[:, 3:6] = 0 if frame.colors is None else frame.colors
+        cells, sums = _merge(
+            np.concatenate([cells, np.floor(local / size).astype(np.int64)]), np.concatenate([sums, values])
+        )
+    if origin is None:
+        raise InputError("has no frames", source="sequence")
+    mean = sums[:, :6] / sums[:, 6:]
+    T_world_points = np.eye(4)
+    T_world_points[:3, 3] = origin
+    name = ids[0] if len(ids) == 1 else f"{ids[0]}-{ids[-1]}"
+    return Frame(
+        id=name,
+        points=mean[:, :3].astype(np.float32),
+        colors=np.round(mean[:, 3:]).astype(np.uint8) if coloured else None,
+        T_world_points=T_world_points,
+        timestamp=timestamp,
+    )
+
+
+def _merge(cells: NDArray[np.int64], sums: NDArray) -> tuple[NDArray[np.int64], NDArray]:
+    low = cells.min(axis=0)
+    shape = cells.max(axis=0) - low + 1
+    key = ((cells[:, 0] - low[0]) * shape[1] + cells[:, 1] - low[1]) * shape[2] + cells[:, 2] - low[2]
+    order = np.argsort(key, kind="stable")
+    starts = np.flatnonzero(np.diff(key[order], prepend=-1))
+    return cells[order[starts]], np.add.reduceat(sums[order], starts)

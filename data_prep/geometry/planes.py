@@ -1,0 +1,148 @@
+"""What a room is made of: its floor, ceiling and walls, told from what stands in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+_THICKNESS = 0.05  # m on either side: sensor noise and skirting
+_CELL = 0.12  # m, of the map in which a plane's patches are found
+_WALL_SIZE = np.array([1.5, 1.5])  # m: a smaller upright patch may as well be a piece of furniture
+_FLOOR_AREA = 1.0  # m²
+
+
+@dataclass(frozen=True)
+class RoomPlanes:
+    """Which points belong to the room itself.
+
+    Attributes:
+        floor, ceiling, walls: (N,) bool each.
+        floor_height: z of the floor, metres, or None: none is seen.
+    """
+
+    floor: NDArray[np.bool_]
+    ceiling: NDArray[np.bool_]
+    walls: NDArray[np.bool_]
+    floor_height: float | None
+
+    @property
+    def any(self) -> NDArray[np.bool_]:
+        """(N,) True for points of floor, ceiling or walls."""
+        return self.floor | self.ceiling | self.walls
+
+
+def estimate_normals(
+    points: NDArray, neighbours: int = 16
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Normals by plane fits to the nearest neighbours.
+
+    Args:
+        points: (N, 3) metres, evenly spread (a voxel grid's).
+        neighbours: how many, the point itself included.
+
+    Returns:
+        normals (N, 3), unit, sign arbitrary; variation (N,): smallest eigenvalue over their sum, 0 flat to 1/3 round.
+    """
+    count = min(neighbours, len(points))
+    _, index = cKDTree(points).query(points, k=np.arange(1, count + 1))
+    near = points[index] - points[index].mean(axis=1, keepdims=True)
+    values, vectors = np.linalg.eigh(np.einsum("nki,nkj->nij", near, near))
+    return vectors[:, :, 0], values[:, 0] / np.maximum(values.sum(axis=1), 1e-12)
+
+
+def room_planes(points: NDArray, normals: NDArray, spacing: float) -> RoomPlanes:
+    """Find floor, ceiling and walls of a z-up room; walls may stand at any angles.
+
+    The floor is the lowest large level, the ceiling the highest with a clear room's height between. A wall is an
+    upright patch at least 1.5 m wide and tall. What lies within 5 cm of a patch counts to it.
+
+    Args:
+        points: (N, 3) metres, z-up, evenly spread.
+        normals: (N, 3) unit, sign arbitrary.
+        spacing: between neighbouring points, metres; turns counts into areas.
+    """
+    none = np.zeros(len(points), dtype=bool)
+    level = np.abs(normals[:, 2]) > 0.9
+    z = points[:, 2]
+    heights = _levels(z[level], spacing)
+    floor, ceiling, floor_height = none, none, None
+    if heights and np.mean(z < heights[0] - 2 * _THICKNESS) < 0.05:
+        floor_height = heights[0]
+        floor = z < floor_height + _THICKNESS
+    if len(heights) > 1 and heights[-1] - heights[0] > 1.8 and np.mean(z > heights[-1] + 2 * _THICKNESS) < 0.05:
+        ceiling = z > heights[-1] - _THICKNESS
+    walls = none.copy()
+    upright = np.flatnonzero((np.abs(normals[:, 2]) < 0.3) & ~floor & ~ceiling)
+    for yaw in _directions(normals[upright]):
+        across = np.array([np.cos(yaw), np.sin(yaw)])
+        facing = upright[np.abs(normals[upright, :2] @ across) > 0.94]
+        for offset in _offsets(points[facing, :2] @ across, spacing):
+            walls |= _patches(points, facing, across, offset)
+    return RoomPlanes(floor, ceiling, walls, floor_height)
+
+
+def _levels(z: NDArray, spacing: float) -> list[float]:
+    """Heights of large horizontal levels, ascending."""
+    return [float(height) for height in _peaks(z, _FLOOR_AREA / spacing**2)]
+
+
+def _offsets(distance: NDArray, spacing: float) -> Iterator[float]:
+    yield from _peaks(distance, 0.5 * float(_WALL_SIZE.prod()) / spacing**2)
+
+
+def _peaks(values: NDArray, least: float) -> list[float]:
+    """Where values pile up: medians of the local maxima of their density that hold at least ``least`` values."""
+    if len(values) == 0:
+        return []
+    width = _THICKNESS / 2
+    low = values.min() - width
+    histogram = np.bincount(((values - low) / width).astype(np.int64))
+    mass = np.convolve(histogram, np.ones(5), mode="same")
+    peak = (mass >= least) & (mass == ndimage.maximum_filter1d(mass, 9))
+    centres = low + (np.flatnonzero(peak) + 0.5) * width
+    return [float(np.median(values[np.abs(values - centre) < 2.5 * width])) for centre in centres]
+
+
+def _directions(normals: NDArray) -> list[float]:
+    """Yaws, modulo half a turn, that many upright normals share."""
+    if len(normals) == 0:
+        return []
+    degrees = np.rad2deg(np.arctan2(normals[:, 1], normals[:, 0])) % 180
+    histogram = np.bincount((degrees / 3).astype(np.int64) % 60, minlength=60).astype(float)
+    mass = ndimage.convolve1d(histogram, np.ones(3), mode="wrap")
+    peak = (mass > 0.04 * len(normals)) & (mass == ndimage.maximum_filter1d(mass, 5, mode="wrap"))
+    found = []
+    for bin in np.flatnonzero(peak):
+        away = (degrees - (bin * 3 + 1.5) + 90) % 180 - 90
+        found.append(float(np.deg2rad(bin * 3 + 1.5 + np.median(away[np.abs(away) < 6]))))
+    return found
+
+
+def _patches(
+    points: NDArray, facing: NDArray[np.int64], across: NDArray, offset: float
+) -> NDArray[np.bool_]:
+    """(N,) True on the large connected patches of one upright plane."""
+    result = np.zeros(len(points), dtype=bool)
+    near = np.abs(points[facing, :2] @ across - offset) < _THICKNESS
+    along = np.array([-across[1], across[0]])
+    slab = np.flatnonzero(np.abs(points[:, :2] @ across - offset) < _THICKNESS)
+    flat = np.stack([points[slab, :2] @ along, points[slab, 2]], axis=1)
+    origin = flat.min(axis=0)
+    where = ((flat - origin) / _CELL).astype(np.int64)
+    seen = np.zeros(where.max(axis=0) + 1, dtype=bool)
+    in_plane = np.isin(slab, facing[near])
+    seen[tuple(where[in_plane].T)] = True
+    # Pictures, sockets and narrow gaps do not part a wall.
+    closed = ndimage.binary_closing(np.pad(seen, 2), np.ones((3, 3)), iterations=2)[2:-2, 2:-2] | seen
+    patch, count = ndimage.label(closed)
+    for number, box in enumerate(ndimage.find_objects(patch), start=1):
+        size = np.array([s.stop - s.start for s in box]) * _CELL
+        filled = (patch[box] == number).sum() * _CELL**2
+        if (size >= _WALL_SIZE).all() and filled > 0.4 * size.prod():
+            result[slab[patch[tuple(where.T)] == number]] = True
+    return result
