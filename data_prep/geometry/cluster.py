@@ -113,7 +113,8 @@ class _Cells:
         for i, (cells_a, tree_a) in enumerate(zip(members, trees, strict=True)):
             for cells_b, tree_b in zip(members[i:], trees[i:], strict=True):
                 reach = sum(
-                    float(largest[cells].max() / 2 + half_diagonal[cells].max()) for cells in (cells_a, cells_b)
+                    float(largest[cells].max() / 2 + half_diagonal[cells].max())
+                    for cells in (cells_a, cells_b)
                 )
                 near = tree_a.sparse_distance_matrix(tree_b, reach, output_type="ndarray")
                 found.append(np.column_stack([cells_a[near["i"]], cells_b[near["j"]]]))

@@ -63,7 +63,13 @@ def height_above_ground(points: NDArray, *, cell: float = 1.0, tolerance: float 
     for spread in _SPREADS:
         for _ in range(_REWEIGHTINGS):
             correction = _fit_locally(
-                samples[:, :2], above, _trust(above, tolerance * spread / _SPREADS[-1]), cells, centres, shape, spread
+                samples[:, :2],
+                above,
+                _trust(above, tolerance * spread / _SPREADS[-1]),
+                cells,
+                centres,
+                shape,
+                spread,
             )
             surface += correction
             above = samples[:, 2] - _interpolate(surface, samples[:, :2], origin, cell)
@@ -127,7 +133,11 @@ def _fit_locally(
     cx, cy = ((centres - middle) / side).T
     # Moments about each cell's own centre.
     mx, my = sx - cx * s, sy - cy * s
-    mxx, mxy, myy = sxx - 2 * cx * sx + cx * cx * s, sxy - cx * sy - cy * sx + cx * cy * s, syy - 2 * cy * sy + cy * cy * s
+    mxx, mxy, myy = (
+        sxx - 2 * cx * sx + cx * cx * s,
+        sxy - cx * sy - cy * sx + cx * cy * s,
+        syy - 2 * cy * sy + cy * cy * s,
+    )
     mxz, myz = sxz - cx * sz, syz - cy * sz
     # A prior of one cell's weight in a hundred pulls the correction and its slope to nothing.
     prior = 0.01

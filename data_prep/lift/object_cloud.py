@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,3 +77,20 @@ class Refusal:
     view: int
     detection: int
     reason: str
+
+
+@dataclass(frozen=True)
+class LiftResult:
+    """What became of a frame's detections: each is an object or a refusal.
+
+    Attributes:
+        objects: the objects found, in the order of views and detections.
+        refusals: the detections that gave none, in the same order.
+    """
+
+    objects: tuple[ObjectCloud, ...]
+    refusals: tuple[Refusal, ...]
+
+    def reasons(self) -> dict[str, int]:
+        """Number of refusals by reason, most frequent first."""
+        return dict(Counter(refusal.reason for refusal in self.refusals).most_common())

@@ -1,0 +1,71 @@
+"""A frame's points in one view: projected once, then found by box or mask without touching the others."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.errors import InputError
+from data_prep.geometry import Camera
+
+
+class ProjectedPoints:
+    """The points of a frame that land in one image, in order of their image row.
+
+    Args:
+        points: (N, 3) float, in the frame of ``Frame.points``.
+        camera: the view's camera.
+
+    Attributes:
+        indices: (V,) int64 rows of ``points`` that are in the image.
+        u, v: (V,) pixels.
+        depth: (V,) metres along the camera's z.
+    """
+
+    def __init__(self, points: NDArray, camera: Camera) -> None:
+        self.camera = camera
+        uv, depth = camera.project(points)
+        visible = np.flatnonzero(camera.in_image(uv))
+        u, v = uv[visible, 0], uv[visible, 1]
+        row = np.floor(v + 0.5).astype(np.int16 if camera.height < 1 << 15 else np.int32)
+        if (row[1:] < row[:-1]).any():  # depth images come in order already
+            order = np.argsort(row, kind="stable")  # a radix sort for 16 bits
+            visible, u, v, row = visible[order], u[order], v[order], row[order]
+        self.indices, self.u, self.v, self.depth = visible, u, v, depth[visible]
+        self._row_start = np.searchsorted(row, np.arange(camera.height + 1, dtype=row.dtype))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def in_box(self, box: NDArray) -> NDArray[np.int64]:
+        """Positions in this object's arrays of the points inside an xyxy pixel box, borders included."""
+        x0, y0, x1, y1 = (float(value) for value in box)
+        rows = self._rows(y0, y1)
+        u, v = self.u[rows], self.v[rows]
+        inside = np.flatnonzero((u >= x0) & (u <= x1) & (v >= y0) & (v <= y1))
+        return inside + rows.start
+
+    def in_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Positions in this object's arrays of the points on a pixel of an (H, W) mask.
+
+        Raises:
+            InputError: the mask is not of the image's size.
+        """
+        if mask.shape != (self.camera.height, self.camera.width):
+            raise InputError(
+                f"is {mask.shape[1]}x{mask.shape[0]}, the image {self.camera.width}x{self.camera.height}",
+                field="detections.masks",
+                fix="give masks at the image's own size",
+            )
+        lit = np.flatnonzero(mask.any(axis=1))
+        if len(lit) == 0:
+            return np.zeros(0, dtype=np.int64)
+        rows = self._rows(float(lit[0]), float(lit[-1]))
+        column = np.floor(self.u[rows] + 0.5).astype(np.int64)
+        row = np.floor(self.v[rows] + 0.5).astype(np.int64)
+        return np.flatnonzero(mask[row, column]) + rows.start
+
+    def _rows(self, y0: float, y1: float) -> slice:
+        first = int(np.clip(np.floor(y0 + 0.5), 0, self.camera.height))
+        last = int(np.clip(np.floor(y1 + 0.5) + 1, first, self.camera.height))
+        return slice(int(self._row_start[first]), int(self._row_start[last]))
