@@ -122,10 +122,7 @@ class Recognizer:
             raise InputError("no scan is set", field="scan", fix="call set_scan first")
         if not 0 <= threshold <= 1:
             raise InputError(f"is {threshold}", field="threshold", fix="give a probability, 0 to 1")
-        wanted = parse_labels(labels)
-        unwanted = parse_labels(background, source="background") if background else ()
-        words = parse_labels([*wanted, *unwanted])
-        vectors = self._text.embed_labels(words)
+        wanted, vectors = self.check(labels, background)
         scale = float(self._model.log_text_scale.detach().exp())
         scores = _softmax(scale * self._embeddings @ vectors.T)
         best = scores.argmax(axis=1)
@@ -147,6 +144,21 @@ class Recognizer:
             model=self._model.teacher.name,
             vocabulary=wanted,
         )
+
+    def check(
+        self, labels: str | Iterable[str], background: str | Iterable[str] = ()
+    ) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+        """Refuse words that :meth:`query` would refuse; needs no scan.
+
+        Returns:
+            The labels, and the vectors (K, D) of labels and background words, in this order.
+
+        Raises:
+            InputError: no labels, a word twice, or one without a vector.
+        """
+        wanted = parse_labels(labels)
+        unwanted = parse_labels(background, source="background") if background else ()
+        return wanted, self._text.embed_labels(parse_labels([*wanted, *unwanted]))
 
     @property
     def boxes(self) -> tuple[OrientedBox, ...]:
