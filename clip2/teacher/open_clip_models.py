@@ -1,0 +1,210 @@
+"""Finds and builds open_clip models by name, with errors that say what to do."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from textwrap import shorten
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from clip2.teacher.model_names import canonical_model
+from data_prep.errors import InputError
+
+_CONFIG = "open_clip_config.json"
+_WEIGHTS = (".safetensors", ".bin", ".pth")
+
+
+@dataclass(frozen=True)
+class LoadedClip:
+    """A CLIP network with what belongs to it.
+
+    Attributes:
+        network: open_clip model on the CPU in float32.
+        tokenize: list of sentences → (n, L) token ids.
+        preprocess: open_clip's preprocessing settings.
+        model: canonical ``NAME/TAG``, or ``hf-hub:org/repo``; None where a local folder does not say what it holds.
+    """
+
+    network: Any
+    tokenize: Callable[[list[str]], torch.Tensor]
+    preprocess: Mapping[str, Any]
+    model: str | None
+
+
+def load_open_clip(name: str, declared: str | None = None) -> LoadedClip:
+    """Build a pretrained open_clip model; random weights are never returned.
+
+    Args:
+        name: ``NAME/TAG``, ``hf-hub:org/repo`` or ``local-dir:/path``.
+        declared: for ``local-dir:``, the ``NAME/TAG`` it holds.
+
+    Raises:
+        InputError: see :meth:`clip2.teacher.Teacher.load`.
+    """
+    if name.startswith("local-dir:"):
+        return _load_folder(Path(name.removeprefix("local-dir:")).expanduser(), declared)
+    if declared is not None:
+        raise InputError(
+            f"is only for local-dir:, {name!r} says itself what it is", field="model", fix="leave it out"
+        )
+    if name.startswith("hf-hub:"):
+        return _load_repository(name)
+    return _load_published(canonical_model(name))
+
+
+def _load_published(name: str) -> LoadedClip:
+    import open_clip
+    from open_clip.pretrained import download_pretrained
+
+    architecture, tag = _split(name)
+    settings = open_clip.get_pretrained_cfg(architecture, tag)
+    try:
+        download_pretrained(settings)
+    except (OSError, RuntimeError) as error:
+        raise _not_fetched(name, settings.get("hf_hub", "").strip("/"), error) from error
+    network = open_clip.create_model(
+        architecture,
+        pretrained=tag,
+        require_pretrained=True,
+        # The tag knows which activation its weights were trained with; open_clip itself only warns.
+        force_quick_gelu=bool(settings.get("quick_gelu")),
+    )
+    return LoadedClip(network, _tokenizer(architecture), network.visual.preprocess_cfg, name)
+
+
+def _load_repository(name: str) -> LoadedClip:
+    import open_clip
+    from open_clip.pretrained import download_pretrained_from_hf
+
+    repository = name.removeprefix("hf-hub:")
+    try:
+        download_pretrained_from_hf(repository, filename=_CONFIG)
+        download_pretrained_from_hf(repository)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _not_fetched(name, repository, error) from error
+    network = open_clip.create_model(name, require_pretrained=True)
+    return LoadedClip(
+        network, _tokenizer(name), network.visual.preprocess_cfg, _published_as(repository) or name
+    )
+
+
+def _load_folder(folder: Path, declared: str | None) -> LoadedClip:
+    import open_clip
+
+    fix = f"put {_CONFIG} and open_clip_model.safetensors of one model into it"
+    if not folder.is_dir():
+        raise InputError("is not a folder", source=folder, fix="check the path after local-dir:")
+    if not (folder / _CONFIG).is_file():
+        raise InputError("is missing", source=folder, field=_CONFIG, fix=fix)
+    if not any(path.suffix in _WEIGHTS for path in folder.iterdir()):
+        raise InputError("has no weights", source=folder, fix=fix)
+    try:
+        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))["model_cfg"]
+        int(config["embed_dim"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"is not a model config ({error!r})", source=folder, field=_CONFIG, fix=fix
+        ) from error
+    model = None if declared is None else _check_declared(declared, config, folder)
+    name = f"local-dir:{folder}"
+    try:
+        network = open_clip.create_model(name, require_pretrained=True)
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        TypeError,
+        SafetensorError,
+        UnpicklingError,
+    ) as error:
+        reason = shorten(str(error), 200)
+        raise InputError(f"cannot be loaded ({reason})", source=folder, fix=fix) from error
+    return LoadedClip(network, _tokenizer(name), network.visual.preprocess_cfg, model)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """NAME and TAG, both known to open_clip."""
+    import open_clip
+
+    architecture, _, tag = name.partition("/")
+    models = open_clip.list_models()
+    if architecture not in models:
+        near = difflib.get_close_matches(architecture, models, n=3, cutoff=0.3)
+        raise InputError(
+            f"open_clip has no model {architecture!r}",
+            source=name,
+            field="clip",
+            fix=f"use NAME/TAG, nearest names: {', '.join(near) or 'none'}; or hf-hub:org/repo, local-dir:/path",
+        )
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    if tag not in tags:
+        near = difflib.get_close_matches(tag, tags, n=3, cutoff=0.4) or tags[:3]
+        problem = f"{architecture} has no weights {tag!r}" if tag else f"{architecture} needs a TAG"
+        say = f"use {' or '.join(f'{architecture}/{one}' for one in near)} ({len(tags)} tags in all)"
+        raise InputError(problem, source=name, field="clip", fix=say if tags else "choose another NAME")
+    return architecture, tag
+
+
+def _published_as(repository: str) -> str | None:
+    """``NAME/TAG`` of weights that open_clip's table places in this repository."""
+    import open_clip
+
+    for architecture, tag in open_clip.list_pretrained():
+        settings = open_clip.get_pretrained_cfg(architecture, tag)
+        if settings.get("hf_hub", "").strip("/") == repository:
+            return canonical_model(f"{architecture}/{tag}")
+    return None
+
+
+def _check_declared(declared: str, config: Mapping[str, Any], folder: Path) -> str:
+    """The canonical name, after comparing what can be told apart without knowing the weights."""
+    import open_clip
+
+    name = canonical_model(declared)
+    architecture, tag = _split(name)
+    expected = open_clip.get_model_config(architecture)
+    expected["quick_gelu"] = expected.get("quick_gelu") or open_clip.get_pretrained_cfg(
+        architecture, tag
+    ).get("quick_gelu")
+    for key in ("embed_dim", "quick_gelu"):
+        if (config.get(key) or False) != (expected.get(key) or False):
+            raise InputError(
+                f"is {config.get(key) or False} in the folder, {expected.get(key) or False} in {name}",
+                source=folder / _CONFIG,
+                field=key,
+                fix="name the model the folder really holds",
+            )
+    return name
+
+
+def _tokenizer(name: str) -> Callable[[list[str]], torch.Tensor]:
+    import open_clip
+
+    try:
+        return open_clip.get_tokenizer(name)
+    except ImportError as error:
+        raise InputError(
+            "its tokenizer needs the package transformers", source=name, fix="pip install transformers"
+        ) from error
+
+
+def _not_fetched(name: str, repository: str, error: Exception) -> InputError:
+    reason = shorten(str(error).split("Last error:")[-1], 160)
+    where = (
+        f"https://huggingface.co/{repository}" if repository.count("/") == 1 else "where they are published"
+    )
+    return InputError(
+        f"its weights are not on this machine and cannot be fetched ({reason})",
+        source=name,
+        field="clip",
+        fix=f"check the name and go online once, or copy {_CONFIG} and open_clip_model.safetensors from {where} "
+        "into a folder and use local-dir:FOLDER",
+    )
