@@ -91,6 +91,21 @@ def read_matrix(path: Path, *shapes: tuple[int, int]) -> NDArray[np.float64]:
     return matrix
 
 
+def require_finite(points: NDArray, path: Path) -> None:
+    """Refuse a cloud (N, 3) in which not one point is finite; single ones are dropped by ``Frame.build``.
+
+    Raises:
+        BadFrameError: it names ``path``.
+    """
+    if not np.isfinite(points).all(axis=1).any():
+        raise BadFrameError(
+            f"holds no finite point among {len(points)}",
+            source=path,
+            field="points",
+            fix="write the sweep again, it is all NaN or inf",
+        )
+
+
 def unreadable(path: Path, field: str, error: Exception) -> BadFrameError:
     """The error for a file that is missing or cannot be read."""
     missing = isinstance(error, FileNotFoundError)

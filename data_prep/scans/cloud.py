@@ -1,0 +1,100 @@
+"""Clouds in files: ``.ply .pcd .xyz .bin .npy``, and meshes ``.obj .off .glb`` sampled by area."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.errors import BadDatasetError, InputError
+from data_prep.geometry import rigid
+from data_prep.scans.cloud_file import CLOUD_SUFFIXES, read_cloud
+from data_prep.scans.files import require_finite
+from data_prep.scans.frame import Frame
+from data_prep.scans.indexed import IndexedScan
+from data_prep.scans.scan import register_source
+from data_prep.scans.up_axis import T_zup_from
+
+# Beyond this, float32 is coarser than a quarter of a millimetre, and map coordinates turn into steps.
+_FAR = 4096.0
+
+
+@register_source("cloud")
+class CloudScan(IndexedScan[Path]):
+    """A cloud file, or a folder of them, one frame each. Metres are taken as given; there are no images.
+
+    Points keep the file's axes. Coordinates beyond 4 km (LAS, UTM) lose a whole-metre offset in float64 before
+    they become float32; ``T_world_points`` gives it back, and turns ``up`` to z.
+
+    Args:
+        root: the file, or a folder whose files of these formats are taken in order of name.
+        up: the axis of the file that points up: ``z``, ``-y`` …; None = ``y`` for ``.glb``, as glTF defines,
+            else ``z``.
+        columns: float32 values per point of a ``.bin``: 3 x y z, 4 + intensity, 5 + ring, 6 x y z r g b;
+            None = 4 (KITTI), or 5 where the name ends in ``.pcd.bin`` (nuScenes).
+        sample: sample the faces of a ``.ply`` instead of taking its vertices.
+        points: how many points to sample on a mesh.
+        seed: of the sampling; the same seed gives the same points.
+
+    Raises:
+        InputError: an option that cannot be.
+        BadDatasetError: no file of a known format.
+    """
+
+    source = "cloud"
+
+    def __init__(
+        self,
+        root: Path,
+        up: str | None = None,
+        columns: int | None = None,
+        sample: bool = False,
+        points: int = 100_000,
+        seed: int = 0,
+    ) -> None:
+        root = Path(root)
+        if up is not None:
+            T_zup_from(up)
+        if columns is not None and columns < 3:
+            raise InputError(f"is {columns}", field="columns", fix="give at least 3: x y z")
+        if points < 1:
+            raise InputError(f"is {points}", field="points", fix="ask for at least one point")
+        self._up, self._columns, self._sample, self._count, self._seed = up, columns, sample, points, seed
+        if root.is_file() and root.suffix.lower() not in CLOUD_SUFFIXES:
+            raise BadDatasetError(
+                f"ends in {root.suffix!r}", source=root, fix=f"give one of {' '.join(CLOUD_SUFFIXES)}"
+            )
+        files = (
+            [root]
+            if root.is_file()
+            else sorted(p for p in root.iterdir() if p.suffix.lower() in CLOUD_SUFFIXES)
+        )
+        stems = [path.stem for path in files]
+        entries = {
+            path.stem if stems.count(path.stem) == 1 else path.name.replace(".", "_"): path for path in files
+        }
+        super().__init__(root, entries, " ".join(CLOUD_SUFFIXES))
+
+    def read(self, id: str, entry: Path) -> Frame:
+        cloud = read_cloud(entry, self._columns, self._sample, self._count, self._seed)
+        require_finite(cloud.points, entry)
+        offset = _whole_metre_offset(cloud.points)
+        up = self._up or ("y" if entry.suffix.lower() == ".glb" else "z")
+        return Frame.build(
+            id,
+            cloud.points - offset,
+            colors=cloud.colors,
+            intensity=cloud.intensity,
+            T_world_points=T_zup_from(up) @ rigid(translation=offset),
+        )
+
+    def image_name(self, id: str, entry: Path) -> None:
+        return None
+
+
+def _whole_metre_offset(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(3,) what to subtract so that float32 suffices; zero where it already does."""
+    finite = points[np.isfinite(points).all(axis=1)]
+    center = np.floor(np.median(finite, axis=0))
+    return center if np.abs(center).max() > _FAR else np.zeros(3)

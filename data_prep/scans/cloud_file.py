@@ -1,0 +1,73 @@
+"""One cloud from one file, whatever its format."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.errors import BadFrameError
+from data_prep.scans.cloud_records import RawCloud, cloud_from_columns
+from data_prep.scans.files import read_records, unreadable
+from data_prep.scans.mesh_file import sample_mesh
+from data_prep.scans.pcd_file import read_pcd
+from data_prep.scans.ply_file import read_ply
+
+MESH_SUFFIXES = (".obj", ".off", ".glb")
+CLOUD_SUFFIXES = (".ply", ".pcd", ".xyz", ".bin", ".npy", *MESH_SUFFIXES)
+
+
+def read_cloud(
+    path: Path, columns: int | None = None, sample: bool = False, count: int = 100_000, seed: int = 0
+) -> RawCloud:
+    """Read a cloud, or sample a mesh.
+
+    Args:
+        path: one of ``CLOUD_SUFFIXES``.
+        columns: float32 values per point of a ``.bin``; None = 4, or 5 for ``.pcd.bin`` (nuScenes).
+        sample: sample the faces of a ``.ply`` too, instead of taking its vertices.
+        count: points to sample on a mesh.
+        seed: of the sampling.
+
+    Raises:
+        BadFrameError: unreadable, or not what its name or header says.
+    """
+    suffix = path.suffix.lower()
+    if suffix in MESH_SUFFIXES or (sample and suffix == ".ply"):
+        if suffix == ".ply":
+            read_ply(path)  # trimesh fills what a lying header promises with zeros; this refuses it
+        return sample_mesh(path, count, seed)
+    if suffix == ".ply":
+        return read_ply(path)
+    if suffix == ".pcd":
+        return read_pcd(path)
+    if suffix == ".bin":
+        width = columns or (5 if path.name.endswith(".pcd.bin") else 4)
+        return cloud_from_columns(read_records(path, width), path)
+    if suffix == ".npy":
+        return _read_npy(path)
+    return _read_text(path)
+
+
+def _read_npy(path: Path) -> RawCloud:
+    try:
+        table = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise unreadable(path, "points", error) from error
+    if not isinstance(table, np.ndarray) or table.dtype.kind not in "fiu":
+        raise BadFrameError(
+            "does not hold numbers", source=path, field="points", fix="save an (N, 3) float array"
+        )
+    return cloud_from_columns(table, path)
+
+
+def _read_text(path: Path) -> RawCloud:
+    try:
+        lines = path.read_text(encoding="ascii").replace(",", " ").splitlines()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # numpy warns where there is no number at all
+            table = np.loadtxt(lines, dtype=np.float64, comments=("#", "//"), ndmin=2)
+    except (OSError, ValueError, UserWarning) as error:
+        raise unreadable(path, "points", error) from error
+    return cloud_from_columns(table, path)

@@ -1,0 +1,113 @@
+"""Tables of per-point values, and how columns become points, colours and intensity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.errors import BadFrameError
+
+
+@dataclass(frozen=True)
+class RawCloud:
+    """A cloud as its file has it, before anything is dropped or moved.
+
+    Attributes:
+        points: (N, 3) float64 in the file's own axes; may hold NaN.
+        colors: (N, 3) uint8 RGB, or None.
+        intensity: (N,) float32 in 0..1, or None.
+    """
+
+    points: NDArray[np.float64]
+    colors: NDArray[np.uint8] | None = None
+    intensity: NDArray[np.float32] | None = None
+
+
+def cloud_from_columns(table: NDArray, path: Path) -> RawCloud:
+    """Give (N, C) unnamed columns their usual meaning.
+
+    3: x y z. 4 and 5: the fourth is intensity (KITTI; nuScenes adds the ring). 6 and more: columns 4 to 6 are
+    r g b if they can be (never negative, at most 255; normals are not), else they are left aside.
+
+    Raises:
+        BadFrameError: fewer than three columns, no rows, or a fourth column that cannot be an intensity, as
+            when the number of columns is wrong.
+    """
+    if table.ndim != 2 or table.shape[1] < 3 or len(table) == 0:
+        raise BadFrameError(
+            f"has shape {table.shape}", source=path, field="points", fix="give (N, 3 or more) numbers, N > 0"
+        )
+    points = table[:, :3].astype(np.float64)
+    if table.shape[1] >= 6:
+        return RawCloud(points, colors=_colors_or_none(table[:, 3:6]))
+    if table.shape[1] == 3:
+        return RawCloud(points)
+    return RawCloud(points, intensity=unit_intensity(table[:, 3], path))
+
+
+def cloud_from_fields(table: NDArray, path: Path) -> RawCloud:
+    """Points, colours and intensity of a structured array by field name (PLY and PCD names).
+
+    Raises:
+        BadFrameError: no rows, or no x, y, z.
+    """
+    names = set(table.dtype.names or ())
+    if missing := [name for name in "xyz" if name not in names]:
+        raise BadFrameError("is missing", source=path, field=f"property {missing[0]}", fix="write x, y and z")
+    if len(table) == 0:
+        raise BadFrameError("holds no points", source=path, field="points", fix="give at least one")
+    colors = intensity = None
+    for triple in (
+        ("red", "green", "blue"),
+        ("r", "g", "b"),
+        ("diffuse_red", "diffuse_green", "diffuse_blue"),
+    ):
+        if names.issuperset(triple):
+            colors = _scale_colors(np.stack([table[name] for name in triple], axis=1))
+            break
+    else:
+        if packed := names & {"rgb", "rgba"}:  # PCL packs 0xRRGGBB into four bytes, typed float or integer
+            bits = np.ascontiguousarray(table[packed.pop()]).view(np.uint32)
+            colors = np.stack([bits >> shift & 255 for shift in (16, 8, 0)], axis=1).astype(np.uint8)
+    if found := names & {"intensity", "scalar_Intensity", "scalar_intensity"}:
+        intensity = unit_intensity(table[found.pop()], path)
+    points = np.stack([table[name] for name in "xyz"], axis=1).astype(np.float64)
+    return RawCloud(points, colors, intensity)
+
+
+def unit_intensity(values: NDArray, path: Path) -> NDArray[np.float32]:
+    """(N,) float32 in 0..1 from 0..1, 0..255 or 16 bits, by the largest value; NaN becomes 0.
+
+    Raises:
+        BadFrameError: negative or beyond 16 bits.
+    """
+    values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=np.inf)
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 65535:
+        raise BadFrameError(
+            f"runs from {low:.3g} to {high:.3g}, that is no intensity",
+            source=path,
+            field="column 4",
+            fix="state the number of columns per point",
+        )
+    return (values / (1 if high <= 1 else 255 if high <= 255 else 65535)).astype(np.float32)
+
+
+def _colors_or_none(values: NDArray) -> NDArray[np.uint8] | None:
+    finite = values[np.isfinite(values)]
+    if finite.size == 0 or finite.min() < 0 or finite.max() > 255:
+        return None
+    return _scale_colors(values)
+
+
+def _scale_colors(values: NDArray) -> NDArray[np.uint8]:
+    """uint8 from 0..1 or 0..255 (floats), 8 bits or 16 bits (integers)."""
+    if values.dtype == np.uint8:
+        return values
+    values = np.nan_to_num(values.astype(np.float64) / (257 if values.dtype == np.uint16 else 1))
+    if values.dtype.kind == "f" and values.max() <= 1:
+        values = values * 255
+    return np.rint(values.clip(0, 255)).astype(np.uint8)
