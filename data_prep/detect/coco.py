@@ -54,6 +54,7 @@ class CocoDetections:
 
     Attributes:
         path: the file.
+        min_score: detections below are left out.
         info: its ``info`` object.
         is_ground_truth: ``info.source`` is ``gt``: these are labels, never to be reported as a detector's.
         image_names: ``file_name`` of every image, in file order.
@@ -64,6 +65,7 @@ class CocoDetections:
 
     def __init__(self, path: Path, reader: RowReader, min_score: float) -> None:
         self.path = path
+        self.min_score = min_score
         self.info = reader.info
         self.is_ground_truth = reader.info.get("source") == "gt"
         self.categories = reader.categories

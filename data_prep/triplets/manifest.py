@@ -65,6 +65,7 @@ class Manifest(BaseModel):
         shards: whole shards, in order.
         refusals: number of detections that gave no object, by reason.
         bad_frames: frames that were skipped.
+        skipped_detections: entries of the detection file that could not be used, by reason.
         categories: words of the detector's vocabulary, if known.
         is_ground_truth: the 2D boxes are human labels, not a detector's; None = not known.
     """
@@ -81,6 +82,7 @@ class Manifest(BaseModel):
     shards: list[Shard] = Field(default_factory=list)
     refusals: dict[str, int] = Field(default_factory=dict)
     bad_frames: list[BadFrame] = Field(default_factory=list)
+    skipped_detections: dict[str, int] = Field(default_factory=dict)
     categories: list[str] | None = None
     is_ground_truth: bool | None = None
 

@@ -3,47 +3,50 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from data_prep.detect import Detections2D
+from data_prep.detect.coco import Coverage
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
-from data_prep.lift import ObjectCloud, Refusal
-from data_prep.scans import Frame, Scan
+from data_prep.lift.lifter import Lifter
+from data_prep.scans import Scan
 from data_prep.triplets.cut import cut_triplet
 from data_prep.triplets.manifest import Manifest
 from data_prep.triplets.triplet import Triplet
-from data_prep.triplets.writer import TripletWriter
+from data_prep.triplets.writer import TripletWriter, file_sha256
 
 OUTSIDE = "crop-outside-image"
+_log = logging.getLogger(__name__)
 
 
 class DetectionSource(Protocol):
-    """Where mining finds the boxes of an image; :class:`data_prep.detect.CocoDetections` is one."""
+    """Where mining finds the boxes of an image; :class:`data_prep.detect.CocoDetections` is one.
+
+    Attributes:
+        path: the file they come from; its contents are part of the set's configuration.
+        min_score: detections below are left out.
+        is_ground_truth: they are human labels, not a detector's.
+        categories: id → word of the vocabulary.
+        skipped: reason → number of entries of the file that could not be used.
+    """
+
+    path: Path
+    min_score: float
+    is_ground_truth: bool
+    categories: Mapping[int, str]
+    skipped: Mapping[str, int]
 
     def for_image(self, name: str, width: int, height: int) -> Detections2D:
         """The detections of the view called ``name``."""
         ...
 
-
-class Lifted(Protocol):
-    """What a lifter returns: each detection is in exactly one of the two."""
-
-    @property
-    def objects(self) -> Sequence[ObjectCloud]: ...
-
-    @property
-    def refusals(self) -> Sequence[Refusal]: ...
-
-
-class Lifts(Protocol):
-    """What mining needs of a lifter."""
-
-    def lift(self, frame: Frame, detections: Sequence[Detections2D]) -> Lifted:
-        """One ``Detections2D`` per view in; objects and refusals out."""
+    def check(self, scan: Scan) -> Coverage:
+        """Compare image names; raises :class:`BadDatasetError` where no image of the scan has detections."""
         ...
 
 
@@ -61,17 +64,14 @@ class Progress:
 def mine(
     scan: Scan,
     detections: DetectionSource,
-    lifter: Lifts,
+    lifter: Lifter,
     out: str | Path,
     *,
     frames: Sequence[int] | None = None,
     margin: float = 0.1,
     max_points: int = 16384,
     objects_per_shard: int = 1000,
-    lifter_config: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
-    categories: Sequence[str] | None = None,
-    is_ground_truth: bool | None = None,
     on_frame: Callable[[Progress], None] = lambda progress: None,
 ) -> Manifest:
     """Turn a scan into a folder of triplets; called again after being killed, it continues.
@@ -88,14 +88,13 @@ def mine(
         margin: context around the box in the crop, as a share of its width and height, on every side.
         max_points: larger clouds keep a random choice of this many points, the same in every run.
         objects_per_shard: a shard is closed at the end of the frame in which it holds this many.
-        lifter_config: name and settings of the lifter, for the provenance.
-        options: what else decides the result: how scan and detections were opened. ``options["scan"]`` holds what
-            ``open_scan`` was given, so that reports can open the scan again.
-        categories, is_ground_truth: see :class:`Manifest`.
+        options: what else decides the result. ``options["scan"]`` holds what ``open_scan`` was given beside
+            source and root, so that reports can open the scan again.
         on_frame: called after each frame.
 
     Raises:
-        BadDatasetError: the folder cannot be used or was begun with other options, or two frames share an id.
+        BadDatasetError: no image of the scan has detections; two frames share an id; the folder cannot be used
+            or was begun with other options.
         InputError: a setting is impossible.
     """
     if margin < 0:
@@ -106,21 +105,32 @@ def mine(
     chosen = list(range(len(all_ids))) if frames is None else list(frames)
     ids = [all_ids[position] for position in chosen]
     _require_distinct(ids, scan)
-    lifter_config = dict(lifter_config or {"name": type(lifter).__name__})
+    coverage = detections.check(scan)
+    if coverage.not_in_scan or coverage.not_in_file:
+        _log.warning("clip2: warning: %s: %s", detections.path, coverage)
+    lifter_config = {"name": lifter.name, **asdict(lifter.gates), **asdict(lifter.config)}
     writer = TripletWriter(
         out,
         source=scan.source,
         root=scan.root,
         options={
             **(options or {}),
+            "detections": {
+                "file": detections.path.name,
+                "sha256": file_sha256(detections.path),
+                "min_score": detections.min_score,
+            },
             "frames": {"count": len(ids), "ids_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest()},
             "lifter": lifter_config,
             "margin": margin,
             "max_points": max_points,
         },
         objects_per_shard=objects_per_shard,
-        categories=categories,
-        is_ground_truth=is_ground_truth,
+        about_detections={
+            "skipped_detections": dict(sorted(detections.skipped.items())),
+            "categories": list(detections.categories.values()),
+            "is_ground_truth": detections.is_ground_truth,
+        },
     )
     with writer:
         totals = Counter(writer.manifest.totals)
@@ -142,7 +152,7 @@ def _mine_frame(
     scan: Scan,
     position: int,
     detections: DetectionSource,
-    lifter: Lifts,
+    lifter: Lifter,
     margin: float,
     max_points: int,
     lifter_config: Mapping[str, Any],

@@ -55,8 +55,7 @@ class TripletWriter:
         root: folder of the scan, if any.
         options: all else that decides the result; compared by value when a set is continued.
         objects_per_shard: a shard is closed once it holds this many.
-        categories: the detector's vocabulary, if known.
-        is_ground_truth: the boxes are human labels; None = not known.
+        about_detections: the manifest's ``skipped_detections``, ``categories`` and ``is_ground_truth``.
 
     Attributes:
         frames_done: frames that an earlier, killed run has covered; skip them.
@@ -76,8 +75,7 @@ class TripletWriter:
         root: str | Path | None = None,
         options: Mapping[str, Any] | None = None,
         objects_per_shard: int = 1000,
-        categories: Iterable[str] | None = None,
-        is_ground_truth: bool | None = None,
+        about_detections: Mapping[str, Any] | None = None,
     ) -> None:
         if objects_per_shard < 1:
             raise InputError(f"is {objects_per_shard}", field="objects_per_shard", fix="give at least 1")
@@ -86,8 +84,7 @@ class TripletWriter:
             source=source,
             root=None if root is None else str(Path(root).resolve()),
             options={**(options or {}), "objects_per_shard": objects_per_shard},
-            categories=None if categories is None else list(categories),
-            is_ground_truth=is_ground_truth,
+            **(about_detections or {}),
         )
         require_triplet_folder(self.path)
         self.path.mkdir(parents=True, exist_ok=True)

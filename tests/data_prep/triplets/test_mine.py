@@ -19,8 +19,10 @@ from triplet_stand_ins import (
 )
 
 from data_prep.detect import Detections2D
+from data_prep.detect.coco import Coverage
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import Camera, invert
+from data_prep.scans import Scan
 from data_prep.triplets import Triplet, mine, open_triplets
 from data_prep.triplets.cut import crop_window, normalize_label, triplet_key
 
@@ -128,7 +130,7 @@ def test_provenance_keeps_what_the_detector_and_the_lifter_said(mined: list[Trip
     assert record["box"] == [26.5, 18.5, 36.5, 28.5]
     assert record["detection"] == 12
     assert record["attributes"] == {"track_id": 2}
-    assert record["lifter"] == {"name": "stand-in"}
+    assert record["lifter"] == {"name": "stand-in", "reach": 1.0}
     assert record["quality"]["num_in_region"] == 25
     assert record["quality"]["occluded"] is None  # the lifter said NaN, which JSON cannot hold
 
@@ -206,9 +208,11 @@ def test_impossible_settings_are_refused(tmp_path: Path, settings: dict[str, flo
 
 
 def test_a_set_without_detections_is_empty_and_says_so(tmp_path: Path) -> None:
-    none = SimpleNamespace(for_image=lambda *_: Detections2D.empty())
-    lifter = SimpleNamespace(lift=lambda *_: SimpleNamespace(objects=(), refusals=()))
-    manifest = mine(StandInScan(Path("/nowhere"), count=2), none, lifter, tmp_path)  # type: ignore[arg-type]
+    class Nothing(StandInLifter):
+        def lift(self, *_: object) -> SimpleNamespace:
+            return SimpleNamespace(objects=(), refusals=())
+
+    manifest = mine(StandInScan(Path("/nowhere"), count=2), StandInDetections(), Nothing(), tmp_path)
     assert (manifest.finished, manifest.totals["objects"], manifest.shards) == (True, 0, [])
     assert list(open_triplets(tmp_path)) == []
 
@@ -253,3 +257,32 @@ def test_names_that_become_equal_when_made_safe_get_different_keys() -> None:
 @pytest.mark.parametrize(("label", "words"), [("Traffic_Light", "traffic light"), ("  TV  set ", "tv set")])
 def test_labels_become_words(label: str, words: str) -> None:
     assert normalize_label(label) == words
+
+
+def test_a_scan_without_any_detections_stops_before_anything_is_written(tmp_path: Path) -> None:
+    class Elsewhere(StandInDetections):
+        def check(self, scan: Scan) -> Coverage:
+            raise BadDatasetError("none of its images is in the scan", source=self.path)
+
+    with pytest.raises(BadDatasetError, match="none of its images"):
+        mine(StandInScan(Path("/nowhere")), Elsewhere(), StandInLifter(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_without_detections_are_one_line_of_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Partly(StandInDetections):
+        def check(self, scan: Scan) -> Coverage:
+            return Coverage(10, ("gone.png",), ("new.png", "newer.png"))
+
+    mine(StandInScan(Path("/nowhere"), count=1), Partly(), StandInLifter(), tmp_path)
+    (record,) = caplog.records
+    assert "1 only in the detections (first: gone.png), 2 only in the scan (first: new.png)" in record.message
+
+
+def test_the_manifest_says_what_the_detections_were(tmp_path: Path) -> None:
+    manifest = mine_stand_ins(tmp_path, count=1)
+    assert manifest.categories == ["Mug", "traffic_light", "Potted_Plant", "ghost"]
+    assert manifest.is_ground_truth is False
+    assert manifest.options["detections"]["min_score"] == 0.0

@@ -111,7 +111,7 @@ def test_a_finished_run_called_again_changes_nothing(tmp_path: Path) -> None:
     [
         ({"margin": 0.2}, "margin: was 0.1, is 0.2 now"),
         ({"objects_per_shard": 7}, "objects_per_shard: was 5, is 7 now"),
-        ({"lifter_config": {"name": "other"}}, "lifter.name: was 'stand-in', is 'other' now"),
+        ({"reach": 2.0}, "lifter.reach: was 1.0, is 2.0 now"),
         ({"options": {"min_score": 0.5}}, r"min_score: was '\(not set\)', is 0.5 now"),
         ({"count": 11}, "frames.count: was 12, is 11 now"),
     ],

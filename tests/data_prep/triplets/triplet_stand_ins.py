@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
 from data_prep.detect import Detections2D
+from data_prep.detect.coco import Coverage
 from data_prep.errors import BadFrameError
 from data_prep.geometry import Camera, rigid
 from data_prep.lift import LiftQuality, ObjectCloud, Refusal
-from data_prep.scans import Frame, View
+from data_prep.scans import Frame, Scan, View
 from data_prep.triplets import Manifest, mine
 
 WIDTH, HEIGHT = 64, 48
@@ -63,6 +65,15 @@ class StandInScan:
 class StandInDetections:
     """One box around each of the three groups, and one on nothing."""
 
+    path = Path(__file__)
+    min_score = 0.0
+    is_ground_truth = False
+    categories: Mapping[int, str] = dict(enumerate((*WORDS, "ghost")))
+    skipped: Mapping[str, int] = {}
+
+    def check(self, scan: Scan) -> Coverage:
+        return Coverage(len(scan), (), ())
+
     def for_image(self, name: str, width: int, height: int) -> Detections2D:
         boxes = [[u - 5, 18.5, u + 5, 28.5] for u in (16.5, 31.5, 46.5)]
         return Detections2D(
@@ -74,8 +85,18 @@ class StandInDetections:
         )
 
 
+@dataclass(frozen=True)
+class StandInConfig:
+    """A setting that a run can differ in."""
+
+    reach: float = 1.0
+
+
 class StandInLifter:
     """Knows which points belong to which box."""
+
+    name = "stand-in"
+    gates = config = StandInConfig()
 
     def lift(self, frame: Frame, detections: Sequence[Detections2D]) -> SimpleNamespace:
         def cloud(row: int) -> ObjectCloud:
@@ -88,11 +109,15 @@ class StandInLifter:
         )
 
 
-def mine_stand_ins(out: Path, count: int = 12, pause: float = 0.0, **settings: object) -> Manifest:
+def mine_stand_ins(
+    out: Path, count: int = 12, pause: float = 0.0, reach: float = 1.0, **settings: object
+) -> Manifest:
     """Mine the stand-in scan; its root is the same in every call, as the manifest names it."""
     scan = StandInScan(Path("/nowhere"), count, pause)
-    settings = {"objects_per_shard": 5, "lifter_config": {"name": "stand-in"}, **settings}
-    return mine(scan, StandInDetections(), StandInLifter(), out, **settings)  # type: ignore[arg-type]
+    lifter = StandInLifter()
+    lifter.config = StandInConfig(reach)
+    settings = {"objects_per_shard": 5, **settings}
+    return mine(scan, StandInDetections(), lifter, out, **settings)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":
