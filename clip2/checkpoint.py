@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import safetensors.torch
 import torch
+from pydantic import Field
 from safetensors import SafetensorError
 
 import clip2
@@ -52,7 +53,7 @@ class CheckpointConfig(TypedConfig):
     model: ModelConfig
     weights: FileRecord
     text_bank: FileRecord | None = None
-    training: dict[str, Any] = {}
+    training: dict[str, Any] = Field(default_factory=dict)
 
 
 def load(source: str | Path, device: str | torch.device = "cpu") -> Clip2Model:
@@ -119,8 +120,8 @@ def save(
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     write_atomically(folder / WEIGHTS_FILE, lambda path: safetensors.torch.save_file(tensors, path))
     config = CheckpointConfig(
-        format=FORMAT,
-        format_version=FORMAT_VERSION,
+        format="clip2-checkpoint",
+        format_version=1,
         clip2_version=clip2.__version__,
         model=model.config,
         weights=FileRecord(file=WEIGHTS_FILE, sha256=sha256_of(folder / WEIGHTS_FILE)),

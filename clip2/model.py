@@ -33,7 +33,7 @@ class EncoderConfig(TypedConfig):
     """Which point encoder: a name of ``clip2.encoders.list_encoders()`` and its options."""
 
     name: str = "pointnet2_ssg"
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class TeacherSpec(TypedConfig):
@@ -128,7 +128,10 @@ class Clip2Model(nn.Module):
         self.text_bank = text_bank
         channels = 3 if config.preprocessing.color else 0
         options = {"feature_channels": channels, **config.encoder.options}
-        self.encoder = create_encoder(config.encoder.name, **options)
+        try:
+            self.encoder = create_encoder(config.encoder.name, **options)
+        except (ValueError, TypeError) as error:
+            raise InputError(str(error), field="model.encoder") from error
         if self.encoder.feature_channels != channels:
             raise InputError(
                 f"takes {self.encoder.feature_channels} channels, preprocessing.color gives {channels}",
@@ -157,7 +160,9 @@ class Clip2Model(nn.Module):
 
     def forward(self, batch: PreparedClouds) -> Embeddings:
         """Embeddings of an already preprocessed batch and the temperatures, with gradients."""
-        pooled = self.encoder(batch.points, batch.features, features_present=batch.features_present)
+        pooled = self.encoder(
+            batch.points, batch.features, features_present=batch.features_present, lengths=batch.lengths
+        )
         # Half precision is not enough for the length of a vector that softmax multiplies by 100.
         points = functional.normalize(self.projection(pooled).float(), dim=-1)
         return Embeddings(points, self.log_text_scale.exp(), self.log_image_scale.exp())

@@ -19,17 +19,24 @@ class PreparedClouds(NamedTuple):
 
     Attributes:
         points: (B, num_points, 3) float32, centred and scaled.
+        lengths: (B,) int64 points that are the cloud's own; after them it repeats cyclically.
         features: (B, num_points, 3) float32 RGB in 0..1, or None: this model takes no colour.
         features_present: (B,) bool, False where a cloud has no colour (its features are then never read), or None.
     """
 
     points: torch.Tensor
+    lengths: torch.Tensor
     features: torch.Tensor | None
     features_present: torch.Tensor | None
 
     def to(self, device: torch.device | str) -> PreparedClouds:
         """The same batch on another device."""
-        return PreparedClouds(*(None if part is None else part.to(device) for part in self))
+        return PreparedClouds(
+            self.points.to(device),
+            self.lengths.to(device),
+            None if self.features is None else self.features.to(device),
+            None if self.features_present is None else self.features_present.to(device),
+        )
 
 
 class Preprocessing(TypedConfig):
@@ -38,8 +45,8 @@ class Preprocessing(TypedConfig):
     In use the result is a pure function of the *set* of points: each point is hashed and the ``num_points``
     smallest hashes are kept (bottom-k sampling), so no seed exists, the order of the input does not matter and
     the same object always gets the same embedding. In training the sample is drawn anew at every step.
-    A cloud with fewer points than ``num_points`` is repeated cyclically: the encoders pool with max, to which a
-    repeated point is nothing, and a dense batch needs no padding mask.
+    A cloud with fewer points than ``num_points`` stays as it is: the batch is padded with its own points, repeated
+    cyclically, and ``lengths`` tells the encoder which are real, so that sparse objects cost less, not more.
 
     Attributes:
         num_points: points the encoder sees.
@@ -82,23 +89,33 @@ class Preprocessing(TypedConfig):
         points = np.empty((len(clouds), self.num_points, 3), dtype=np.float32)
         features = np.zeros_like(points)
         present = np.zeros(len(clouds), dtype=bool)
+        counts = torch.empty(len(clouds), dtype=torch.int64)
         for i, cloud in enumerate(clouds):
             color = None if colors is None else colors[i]
             local = local_coordinates(cloud, color, name=f"cloud {first + i}")
             index = self._pick(local, color)
             points[i] = local[index]
+            counts[i] = min(len(local), self.num_points)
             if color is not None:
                 features[i] = color[index] / np.float32(255)
                 present[i] = True
-        normalized = self.normalize(torch.from_numpy(points))
+        normalized = self.normalize(torch.from_numpy(points), counts)
         if not self.color:
-            return PreparedClouds(normalized, None, None)
-        return PreparedClouds(normalized, torch.from_numpy(features), torch.from_numpy(present))
+            return PreparedClouds(normalized, counts, None, None)
+        return PreparedClouds(normalized, counts, torch.from_numpy(features), torch.from_numpy(present))
 
-    def normalize(self, points: torch.Tensor) -> torch.Tensor:
-        """Centres and scales a batch (B, N, 3) of already sampled points; same shape."""
+    def normalize(self, points: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Centres and scales a batch of already sampled points.
+
+        Args:
+            points: (B, N, 3) metres, after ``lengths`` (B,) points repeating the cloud's own.
+
+        Returns:
+            (B, N, 3).
+        """
         if self.center == "centroid":
-            middle = points.mean(dim=1, keepdim=True)
+            own = torch.arange(points.shape[1], device=points.device) < lengths[:, None]
+            middle = (points * own[..., None]).sum(dim=1, keepdim=True) / lengths[:, None, None]
         else:
             middle = (points.amin(dim=1, keepdim=True) + points.amax(dim=1, keepdim=True)) / 2
         points = points - middle

@@ -1,0 +1,82 @@
+"""Random changes of a whole batch at once, from one generator of its own."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from clip2.training.config import AugmentationConfig
+
+
+def draw_points(
+    counts: torch.Tensor, num_points: int, dropout: float, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which points of each object to show: spread over the object's list, which must be in random order.
+
+    Of an object's n points, ``m = (1 - r) * min(n, num_points)`` are drawn, one from each of m equal stretches of
+    the list, and repeated cyclically up to ``num_points``; r is uniform in 0..``dropout``.
+
+    Args:
+        counts: (B,) int64, points per object, at least 1.
+        num_points: points to show.
+        dropout: largest share to leave out.
+        generator: on the device of ``counts``.
+
+    Returns:
+        (B, num_points) int64, each below its object's count, and m as (B,) int64.
+    """
+    device, batch = counts.device, len(counts)
+    kept = 1 - dropout * torch.rand(batch, generator=generator, device=device)
+    distinct = (counts.clamp_max(num_points) * kept).ceil().long().clamp_min(1)[:, None]
+    stretch = torch.arange(num_points, device=device)[None] % distinct
+    place = torch.rand(batch, num_points, generator=generator, device=device).gather(1, stretch)
+    # In float64: float32 could round up to the next stretch of a long list.
+    index = ((stretch + place.double()) * (counts[:, None] / distinct.double())).long()
+    start = (torch.rand(batch, 1, generator=generator, device=device).double() * counts[:, None]).long()
+    return (index.clamp(max=counts[:, None] - 1) + start) % counts[:, None], distinct[:, 0]
+
+
+def rotate(points: torch.Tensor, config: AugmentationConfig, generator: torch.Generator) -> torch.Tensor:
+    """Turns each cloud of (B, N, 3) about the vertical and leans it a little."""
+    batch, device = len(points), points.device
+    identity = torch.eye(3, device=device).expand(batch, 3, 3)
+    turn = identity
+    if config.rotate_z:
+        angle = 2 * math.pi * torch.rand(batch, generator=generator, device=device)
+        turn = _about(torch.tensor([0.0, 0.0, 1.0], device=device).expand(batch, 3), angle)
+    if config.tilt_degrees:
+        heading = 2 * math.pi * torch.rand(batch, generator=generator, device=device)
+        lean = math.radians(config.tilt_degrees) * torch.rand(batch, generator=generator, device=device)
+        axis = torch.stack([heading.cos(), heading.sin(), torch.zeros_like(heading)], dim=1)
+        turn = _about(axis, lean) @ turn
+    return points if turn is identity else points @ turn.transpose(1, 2)
+
+
+def disturb(points: torch.Tensor, config: AugmentationConfig, generator: torch.Generator) -> torch.Tensor:
+    """Scales, shifts and jitters each normalised cloud of (B, N, 3)."""
+    batch, device = len(points), points.device
+    low, high = config.scale
+    if low != 1 or high != 1:
+        factor = low + (high - low) * torch.rand(batch, 1, 1, generator=generator, device=device)
+        points = points * factor
+    if config.shift:
+        points = points + config.shift * (2 * torch.rand(batch, 1, 3, generator=generator, device=device) - 1)
+    if config.jitter:
+        noise = torch.randn(points.shape, generator=generator, device=device)
+        points = points + config.jitter * noise.clamp_(-3, 3)
+    return points
+
+
+def drop_color(present: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:
+    """(B,) bool: which coloured samples stay coloured."""
+    return present & (torch.rand(len(present), generator=generator, device=present.device) >= share)
+
+
+def _about(axis: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
+    """(B, 3, 3) rotations by ``angle`` (B,) about unit ``axis`` (B, 3): Rodrigues' formula."""
+    x, y, z = axis.unbind(1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).view(-1, 3, 3)
+    sine, cosine = angle.sin()[:, None, None], angle.cos()[:, None, None]
+    return torch.eye(3, device=axis.device) + sine * cross + (1 - cosine) * (cross @ cross)

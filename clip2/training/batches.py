@@ -1,0 +1,88 @@
+"""One training batch: points drawn, augmented and normalised, with the vectors they should land on."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clip2.objectives import Targets
+from clip2.preprocessing import PreparedClouds, Preprocessing
+from clip2.training.augmentation import disturb, draw_points, drop_color, rotate
+from clip2.training.config import AugmentationConfig
+from clip2.training.dataset import TrainingSet
+
+# Packed points are kept on the GPU while they fill no more than this share of its free memory.
+_SHARE_OF_GPU_MEMORY = 0.25
+
+
+class BatchMaker:
+    """Makes batches from a packed set, all objects of a batch at once.
+
+    Args:
+        data: the packed set.
+        preprocessing: of the model that is trained.
+        augmentation: random changes.
+        device: where batches are wanted.
+    """
+
+    def __init__(
+        self,
+        data: TrainingSet,
+        preprocessing: Preprocessing,
+        augmentation: AugmentationConfig,
+        device: torch.device,
+    ) -> None:
+        self.preprocessing, self.augmentation, self.device = preprocessing, augmentation, device
+        home = torch.device("cpu")
+        if device.type == "cuda":
+            size = data.points.nbytes + (data.colors.nbytes if data.colors is not None else 0)
+            if size < _SHARE_OF_GPU_MEMORY * torch.cuda.mem_get_info(device)[0]:
+                home = device
+        self.home = home
+        self.points = torch.from_numpy(data.points).to(home)
+        use_color = preprocessing.color and data.colors is not None
+        self.colors = torch.from_numpy(data.colors).to(home) if use_color else None
+        self.offsets = torch.from_numpy(data.offsets).to(home)
+        self.has_color = torch.from_numpy(data.has_color).to(home)
+        self.texts = torch.from_numpy(data.text_vectors).to(device)
+        self.own_texts = torch.from_numpy(data.own_texts).to(home)
+        self.images = None if data.images is None else torch.from_numpy(data.images).to(home)
+        self.image_present = torch.from_numpy(data.image_present).to(home)
+        self._generator = torch.Generator(device=home)
+
+    def make(self, objects: NDArray[np.int64], seed: int) -> tuple[PreparedClouds, Targets]:
+        """The batch of some objects; the same for the same ``seed``.
+
+        Args:
+            objects: (B,) rows of the set.
+            seed: of everything random in it.
+        """
+        random = self._generator.manual_seed(seed)
+        chosen = torch.from_numpy(objects).to(self.home)
+        return self._clouds(chosen, random).to(self.device), self._targets(chosen, random)
+
+    def _clouds(self, chosen: torch.Tensor, random: torch.Generator) -> PreparedClouds:
+        config, count = self.augmentation, self.preprocessing.num_points
+        starts = self.offsets[chosen]
+        sizes = self.offsets[chosen + 1] - starts
+        place, lengths = draw_points(sizes, count, config.point_dropout, random)
+        index = place + starts[:, None]
+        points = self.preprocessing.normalize(rotate(self.points[index], config, random), lengths)
+        points = disturb(points, config, random)
+        if not self.preprocessing.color:
+            return PreparedClouds(points, lengths, None, None)
+        if self.colors is None:
+            absent = torch.zeros(len(chosen), dtype=torch.bool, device=self.home)
+            return PreparedClouds(points, lengths, torch.zeros_like(points), absent)
+        present = drop_color(self.has_color[chosen], config.color_drop, random)
+        return PreparedClouds(points, lengths, self.colors[index].float() / 255, present)
+
+    def _targets(self, chosen: torch.Tensor, random: torch.Generator) -> Targets:
+        own = self.own_texts[chosen]
+        counts = (own >= 0).sum(1)
+        pick = (torch.rand(len(own), generator=random, device=self.home) * counts).long()
+        text_ids = own.gather(1, pick[:, None])[:, 0]
+        images = None if self.images is None else self.images[chosen].float().to(self.device)
+        present = None if self.images is None else self.image_present[chosen].to(self.device)
+        return Targets(self.texts, text_ids.to(self.device), own.to(self.device), images, present)

@@ -1,0 +1,223 @@
+"""The training configuration: a YAML file, overrides from the command line, every value checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, field_validator, model_validator
+
+from clip2.model import EncoderConfig
+from clip2.objectives import ObjectiveConfig
+from clip2.preprocessing import Preprocessing
+from clip2.typed_config import TypedConfig, parse_config
+from data_prep.errors import InputError
+
+
+class DataConfig(TypedConfig):
+    """What is trained on.
+
+    Attributes:
+        folders: triplet folders with cached features; ``--data`` fills this.
+        clip: CLIP model whose cached features to use; needed only where a folder has those of several.
+        hold_out: share of *frames* whose objects are kept away from training and named zero-shot as it goes.
+        max_points: points kept in memory per object, a uniform sample.
+        balance: ``sqrt``: a word seen 100 times as often is drawn 10 times as often; ``none``: as they come.
+    """
+
+    folders: tuple[str, ...] = ()
+    clip: str | None = None
+    hold_out: float = Field(default=0.0, ge=0, le=0.5)
+    max_points: int = Field(default=4096, ge=16)
+    balance: Literal["sqrt", "none"] = "sqrt"
+
+
+class NetworkConfig(TypedConfig):
+    """Encoder and preprocessing; the teacher is whatever the features were computed with."""
+
+    encoder: EncoderConfig = EncoderConfig()
+    preprocessing: Preprocessing = Preprocessing()
+
+
+class AugmentationConfig(TypedConfig):
+    """Random changes of the training clouds. Lengths are in what the encoder sees: of a unit sphere, or metres.
+
+    Attributes:
+        rotate_z: turn by any angle about the vertical.
+        tilt_degrees: lean by up to this much about a random horizontal axis.
+        scale: smallest and largest factor, after normalising.
+        shift: largest displacement along each axis.
+        jitter: standard deviation of the noise on each coordinate, cut at three.
+        point_dropout: largest share of the points taken away.
+        color_drop: share of the coloured samples shown without their colour.
+    """
+
+    rotate_z: bool = True
+    tilt_degrees: float = Field(default=0.0, ge=0, le=180)
+    scale: tuple[float, float] = (0.8, 1.25)
+    shift: float = Field(default=0.05, ge=0)
+    jitter: float = Field(default=0.01, ge=0)
+    point_dropout: float = Field(default=0.5, ge=0, lt=1)
+    color_drop: float = Field(default=0.2, ge=0, le=1)
+
+    @field_validator("scale")
+    @classmethod
+    def _ordered(cls, scale: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < scale[0] <= scale[1]:
+            raise ValueError("must be (smallest, largest), both above 0")
+        return scale
+
+
+class OptimizerConfig(TypedConfig):
+    """AdamW with warm-up and cosine decay; an average of the weights is what gets evaluated and exported.
+
+    Attributes:
+        lr: peak learning rate.
+        weight_decay: for matrices only; never norms, biases or temperatures.
+        betas: AdamW's.
+        warmup: share of all steps in which the rate rises linearly.
+        final_lr: rate at the end, as a share of ``lr``.
+        clip: largest gradient norm.
+        ema: decay of the weight average per step, reached gradually; 0: no averaging.
+    """
+
+    lr: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    betas: tuple[float, float] = (0.9, 0.98)
+    warmup: float = Field(default=0.05, ge=0, lt=1)
+    final_lr: float = Field(default=0.01, ge=0, le=1)
+    clip: float = Field(default=1.0, gt=0)
+    ema: float = Field(default=0.999, ge=0, lt=1)
+
+    @field_validator("betas")
+    @classmethod
+    def _below_one(cls, betas: tuple[float, float]) -> tuple[float, float]:
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError("both must be at least 0 and below 1")
+        return betas
+
+
+class LoopConfig(TypedConfig):
+    """How long, and how often what.
+
+    Attributes:
+        batch_size: objects per step over all devices together.
+        epochs: passes over the training objects; ``steps`` replaces it when given.
+        steps: optimizer steps.
+        checkpoint_every: steps between saved states.
+        evaluate_every: passes between evaluations on the held-out frames.
+        log_every: steps between logged figures.
+    """
+
+    batch_size: int = Field(default=128, ge=2)
+    epochs: float = Field(default=100, gt=0)
+    steps: int | None = Field(default=None, ge=1)
+    checkpoint_every: int = Field(default=500, ge=1)
+    evaluate_every: float = Field(default=1, gt=0)
+    log_every: int = Field(default=10, ge=1)
+
+
+class DeviceConfig(TypedConfig):
+    """Where it runs; given to Lightning Fabric as they are. Several devices: start with torchrun.
+
+    Attributes:
+        precision: ``auto``: bf16-mixed on a GPU that has it, otherwise 32-true.
+        threads: CPU threads per process; None: ``OMP_NUM_THREADS`` if set, otherwise one per physical core.
+    """
+
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: int = Field(default=1, ge=1)
+    nodes: int = Field(default=1, ge=1)
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    threads: int | None = Field(default=None, ge=1)
+
+
+class TrainConfig(TypedConfig):
+    """One training run."""
+
+    seed: int = Field(default=0, ge=0)
+    data: DataConfig = DataConfig()
+    model: NetworkConfig = NetworkConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    loop: LoopConfig = LoopConfig()
+    device: DeviceConfig = DeviceConfig()
+
+    @model_validator(mode="after")
+    def _even_batches(self) -> TrainConfig:
+        world = self.device.devices * self.device.nodes
+        if self.loop.batch_size % world:
+            raise ValueError(f"loop.batch_size {self.loop.batch_size} does not divide by {world} devices")
+        return self
+
+    def to_yaml(self) -> str:
+        """The whole configuration, defaults included, as text that :func:`load_config` reads back."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Read a configuration.
+
+    Args:
+        path: YAML file; keys left out keep their defaults. None: all defaults.
+        overrides: ``optimizer.lr=1e-3`` and the like; the value is YAML.
+
+    Raises:
+        InputError: naming the key that is unknown, of the wrong type or impossible.
+    """
+    values: Any = {}
+    if path is not None:
+        values = _read_yaml(Path(path))
+        parse_config(TrainConfig, values, source=path)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"{override!r} is not KEY=VALUE", source="--set", fix="like optimizer.lr=1e-3")
+        try:
+            value = yaml.load(text, _StrictLoader)
+        except yaml.YAMLError:
+            raise InputError(f"{text!r} is not a YAML value", source="--set", field=key) from None
+        values = _with_value(values, key.strip().split("."), value)
+    return parse_config(TrainConfig, values, source="--set" if overrides else path or "configuration")
+
+
+def _with_value(values: Any, path: list[str], value: Any) -> dict[str, Any]:
+    copy = dict(values) if isinstance(values, dict) else {}
+    copy[path[0]] = value if len(path) == 1 else _with_value(copy.get(path[0]), path[1:], value)
+    return copy
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read ({error})", source=path, fix="give a YAML file") from None
+    try:
+        return yaml.load(text, _StrictLoader) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"is not YAML ({error})", source=path) from None
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader that reads 1e-3 as a number (YAML 1.2) and refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"key {key.value!r} is there twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)

@@ -1,0 +1,273 @@
+"""Triplet folders and their cached features, packed into a few contiguous arrays."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clip2.model import TeacherSpec
+from clip2.preprocessing import local_coordinates, sampling_order
+from clip2.teacher.labels import normalise_label
+from data_prep.errors import BadDatasetError, InputError
+from data_prep.triplets import TripletSet, open_triplets
+
+if TYPE_CHECKING:
+    from clip2.teacher.features import TripletFeatures
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """n objects with the frozen vectors they should land on.
+
+    Attributes:
+        points: (P, 3) float32 metres, z-up, all objects one after another; within an object in random order.
+        colors: (P, 3) uint8, zeros for objects without colour; None: no object has colour.
+        offsets: (n + 1,) int64, object i is ``points[offsets[i]:offsets[i + 1]]``.
+        has_color: (n,) bool.
+        frames: (n,) int64, objects of one frame of one scan share a number.
+        texts: U words.
+        text_vectors: (U, D) float32 unit rows.
+        own_texts: (n, M) int64 into ``texts``, best first, padded with -1.
+        images: (n, D) float16 unit rows, or None: no object has a picture.
+        image_present: (n,) bool.
+        teacher: the CLIP model all vectors come from.
+        skipped: objects left out because their points are no object (a single place).
+    """
+
+    points: NDArray[np.float32]
+    colors: NDArray[np.uint8] | None
+    offsets: NDArray[np.int64]
+    has_color: NDArray[np.bool_]
+    frames: NDArray[np.int64]
+    texts: tuple[str, ...]
+    text_vectors: NDArray[np.float32]
+    own_texts: NDArray[np.int64]
+    images: NDArray[np.float16] | None
+    image_present: NDArray[np.bool_]
+    teacher: TeacherSpec
+    skipped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.has_color)
+
+    def cloud(self, i: int) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
+        """Points (n, 3) and colours of one object."""
+        span = slice(self.offsets[i], self.offsets[i + 1])
+        colors = self.colors[span] if self.colors is not None and self.has_color[i] else None
+        return self.points[span], colors
+
+    def split(self, hold_out: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Objects to train on and objects of held-out frames; whole frames, at least one where any is asked for.
+
+        Raises:
+            BadDatasetError: a share is asked for but there is only one frame.
+        """
+        frames = np.unique(self.frames)
+        if hold_out == 0:
+            return np.arange(len(self)), np.arange(0)
+        if len(frames) < 2:
+            raise BadDatasetError(
+                "all objects come from one frame", field="data.hold_out", fix="set it to 0 or add frames"
+            )
+        count = min(max(1, round(hold_out * len(frames))), len(frames) - 1)
+        held = np.random.default_rng([seed, 0x401D]).permutation(frames)[:count]
+        mask = np.isin(self.frames, held)
+        return np.flatnonzero(~mask), np.flatnonzero(mask)
+
+    def fingerprint(self) -> str:
+        """Hash of everything training sees; a resumed run must find the same."""
+        digest = hashlib.sha256(repr((self.teacher, self.texts)).encode())
+        for array in (self.points, self.colors, self.offsets, self.own_texts, self.text_vectors, self.images):
+            digest.update(b"-" if array is None else np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+def load_training_set(
+    folders: Sequence[str | Path], clip: str | None = None, max_points: int = 4096
+) -> TrainingSet:
+    """Read triplet folders and the features cached beside them into memory.
+
+    Args:
+        folders: made by ``clip2 prep`` and then ``clip2 embed``.
+        clip: CLIP model whose features to use, where a folder has several.
+        max_points: points kept per object: always the same uniform sample.
+
+    Raises:
+        BadDatasetError: no folder, an empty one, features that are missing or of different CLIP models.
+    """
+    from clip2.teacher.features import load_features
+
+    if not folders:
+        raise InputError("no triplets given", field="--data", fix="name a folder made by clip2 prep")
+    packs = []
+    for folder in folders:
+        features = load_features(folder, clip)
+        packs.append(_pack(Path(folder), open_triplets(folder), features, max_points))
+    return combine(packs, [str(folder) for folder in folders])
+
+
+def pack(
+    objects: Sequence[tuple[NDArray[np.float32], NDArray[np.uint8] | None]],
+    own_texts: Sequence[Sequence[int]],
+    texts: Sequence[str],
+    text_vectors: NDArray[np.float32],
+    model: str,
+    images: NDArray[np.float16] | None = None,
+    image_present: NDArray[np.bool_] | None = None,
+    frames: Sequence[int] | None = None,
+    max_points: int = 4096,
+) -> TrainingSet:
+    """A training set from arrays in memory, without a triplet folder.
+
+    Args:
+        objects: n pairs of points (k, 3) float32 metres z-up and colours (k, 3) uint8 or None.
+        own_texts: for each object the rows of ``texts`` true of it, best first, at least one.
+        texts, text_vectors: U words and their (U, D) float32 unit vectors.
+        model: the CLIP model of the vectors.
+        images, image_present: (n, D) and (n,), or None.
+        frames: frame number of each object; None: every object is a frame of its own.
+        max_points: points kept per object.
+    """
+    clouds, colors, kept = [], [], []
+    for i, (points, color) in enumerate(objects):
+        try:
+            local = local_coordinates(points, color, name=f"object {i}")
+        except InputError:
+            continue  # counted in `skipped`: one point, or many at one place, have no shape to learn
+        order = sampling_order(local, color, max_points)
+        clouds.append(points[order])
+        colors.append(None if color is None else color[order])
+        kept.append(i)
+    if not kept:
+        raise BadDatasetError("holds no object with two or more different points", field="triplets")
+    # Two spellings of one word are one word, as everywhere else.
+    row_of: dict[str, int] = {}
+    merged = [row_of.setdefault(normalise_label(text), row) for row, text in enumerate(texts)]
+    first_rows = sorted(set(row_of.values()))
+    new_row = {row: position for position, row in enumerate(first_rows)}
+    own = [list(dict.fromkeys(new_row[merged[row]] for row in own_texts[i])) for i in kept]
+    padded = np.full((len(kept), max(map(len, own))), -1, dtype=np.int64)
+    for i, rows in enumerate(own):
+        padded[i, : len(rows)] = rows
+    has_color = np.array([color is not None for color in colors])
+    stacked = None
+    if has_color.any():
+        stacked = np.concatenate(
+            [_or_zeros(color, cloud.shape, np.uint8) for cloud, color in zip(clouds, colors, strict=True)]
+        )
+    present = np.zeros(len(kept), dtype=bool)
+    if images is not None:
+        present = np.ones(len(kept), bool) if image_present is None else image_present[kept]
+    has_images = bool(present.any())
+    return TrainingSet(
+        points=np.concatenate(clouds).astype(np.float32),
+        colors=stacked,
+        offsets=np.concatenate([[0], np.cumsum([len(cloud) for cloud in clouds])]).astype(np.int64),
+        has_color=has_color,
+        frames=np.asarray(kept if frames is None else [frames[i] for i in kept], dtype=np.int64),
+        texts=tuple(texts[row] for row in first_rows),
+        text_vectors=np.ascontiguousarray(text_vectors[first_rows], dtype=np.float32),
+        own_texts=padded,
+        images=images[kept].astype(np.float16) if has_images and images is not None else None,
+        image_present=present,
+        teacher=TeacherSpec(name=model, width=text_vectors.shape[1]),
+        skipped=len(objects) - len(kept),
+    )
+
+
+def combine(packs: Sequence[TrainingSet], names: Sequence[str]) -> TrainingSet:
+    """Several sets as one; words that are spelled alike become one.
+
+    Raises:
+        BadDatasetError: vectors of different CLIP models.
+    """
+    first = packs[0]
+    if len(packs) == 1:
+        return first
+    row_of: dict[str, int] = {}
+    texts: list[str] = []
+    vectors, owns, frames, offsets = [], [], [], [np.zeros(1, np.int64)]
+    width = max(one.own_texts.shape[1] for one in packs)
+    any_color = any(one.colors is not None for one in packs)
+    any_image = any(one.images is not None for one in packs)
+    next_frame = next_point = 0
+    for one, name in zip(packs, names, strict=True):
+        if one.teacher != first.teacher:
+            raise BadDatasetError(
+                f"its features are of {one.teacher.name} ({one.teacher.width} wide), "
+                f"those of {names[0]} of {first.teacher.name} ({first.teacher.width} wide)",
+                source=name,
+                fix="run clip2 embed on both with one CLIP model",
+            )
+        rows = np.empty(len(one.texts) + 1, np.int64)
+        rows[-1] = -1  # so that the padding, -1, stays -1
+        for row, text in enumerate(one.texts):
+            key = normalise_label(text)
+            if key not in row_of:
+                row_of[key] = len(texts)
+                texts.append(text)
+                vectors.append(one.text_vectors[row])
+            rows[row] = row_of[key]
+        padding = ((0, 0), (0, width - one.own_texts.shape[1]))
+        owns.append(rows[np.pad(one.own_texts, padding, constant_values=-1)])
+        frames.append(one.frames + next_frame)
+        offsets.append(one.offsets[1:] + next_point)
+        next_frame += int(one.frames.max()) + 1
+        next_point += len(one.points)
+    shape = (first.teacher.width,)
+    return replace(
+        first,
+        points=np.concatenate([one.points for one in packs]),
+        colors=np.concatenate([_or_zeros(one.colors, (len(one.points), 3), np.uint8) for one in packs])
+        if any_color
+        else None,
+        offsets=np.concatenate(offsets),
+        has_color=np.concatenate([one.has_color for one in packs]),
+        frames=np.concatenate(frames),
+        texts=tuple(texts),
+        text_vectors=np.stack(vectors),
+        own_texts=np.concatenate(owns),
+        images=np.concatenate([_or_zeros(one.images, (len(one), *shape), np.float16) for one in packs])
+        if any_image
+        else None,
+        image_present=np.concatenate([one.image_present for one in packs]),
+        skipped=sum(one.skipped for one in packs),
+    )
+
+
+def _pack(folder: Path, triplets: TripletSet, features: TripletFeatures, max_points: int) -> TrainingSet:
+    if len(triplets) == 0:
+        raise BadDatasetError("holds no triplets", source=folder, fix="run clip2 prep on more frames")
+    objects, frames = [], []
+    number_of: dict[tuple[Any, Any], int] = {}
+    for triplet in triplets:
+        objects.append((triplet.points, triplet.colors))
+        frame = (triplet.provenance.get("source"), triplet.provenance.get("frame", triplet.key))
+        frames.append(number_of.setdefault(frame, len(number_of)))
+    if len(features.text_ids) != len(objects):
+        raise BadDatasetError(
+            f"has features of {len(features.text_ids)} triplets and {len(objects)} triplets",
+            source=folder,
+            fix="run clip2 embed again",
+        )
+    return pack(
+        objects,
+        features.text_ids,
+        features.texts,
+        features.text_embeddings,
+        features.model,
+        features.image,
+        features.image_present if features.image is not None else None,
+        frames,
+        max_points,
+    )
+
+
+def _or_zeros(array: NDArray | None, shape: tuple[int, ...], dtype: type) -> NDArray:
+    return np.zeros(shape, dtype) if array is None else array

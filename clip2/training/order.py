@@ -1,0 +1,73 @@
+"""Which objects a step sees: a pure function of the seed and the step, so nothing needs saving to resume."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def step_seed(seed: int, step: int, rank: int = 0) -> int:
+    """One 63-bit number for all random draws of one step on one rank."""
+    state = np.random.SeedSequence([seed, step, rank, 0x5EED]).generate_state(1, np.uint64)[0]
+    return int(state >> np.uint64(1))
+
+
+def balancing_weights(words: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How often to draw each object so that each word is drawn as the square root of its count.
+
+    Args:
+        words: (n,) the first word of each object.
+
+    Returns:
+        (n,) weights with mean 1.
+
+    >>> balancing_weights(np.array([0, 0, 0, 0, 1])).round(3).tolist()  # word 0 twice as often as word 1
+    [0.833, 0.833, 0.833, 0.833, 1.667]
+    """
+    _, inverse, counts = np.unique(words, return_inverse=True, return_counts=True)
+    weights = 1 / np.sqrt(counts[inverse])
+    return weights * len(words) / weights.sum()
+
+
+class ObjectOrder:
+    """An endless shuffled stream of objects, cut into batches.
+
+    The stream is a row of passes of n draws each. In a pass every object comes floor(w) or ceil(w) times for its
+    weight w (systematic resampling), so with equal weights a pass is a permutation.
+
+    Args:
+        objects: (n,) indices to draw from.
+        weights: (n,) expected draws per pass, mean 1.
+        batch_size: objects per step over all ranks.
+        seed: of the run.
+    """
+
+    def __init__(
+        self, objects: NDArray[np.int64], weights: NDArray[np.float64], batch_size: int, seed: int
+    ) -> None:
+        self.objects, self.weights = objects, weights
+        self.batch_size, self.seed = batch_size, seed
+        self._pass: tuple[int, NDArray[np.int64]] = (-1, objects)
+
+    def batch(self, step: int) -> NDArray[np.int64]:
+        """(batch_size,) objects of a step, counted from 0."""
+        count = len(self.objects)
+        position, stop = step * self.batch_size, (step + 1) * self.batch_size
+        parts = []
+        while position < stop:
+            number, offset = divmod(position, count)
+            part = self._order(number)[offset : offset + stop - position]
+            parts.append(part)
+            position += len(part)
+        return np.concatenate(parts)
+
+    def _order(self, number: int) -> NDArray[np.int64]:
+        if self._pass[0] != number:
+            random = np.random.default_rng([self.seed, number, 0x0DE2])
+            shuffled = random.permutation(len(self.objects))
+            ends = np.cumsum(self.weights[shuffled])
+            ticks = np.arange(len(shuffled)) + random.random()
+            # The last end may round to just below the last tick.
+            drawn = shuffled[np.minimum(np.searchsorted(ends, ticks, side="right"), len(shuffled) - 1)]
+            self._pass = number, self.objects[random.permutation(drawn)]
+        return self._pass[1]

@@ -1,0 +1,43 @@
+"""How well held-out objects are named, among all words of the training set."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clip2.model import Clip2Model
+from clip2.training.dataset import TrainingSet
+
+
+def zero_shot(
+    model: Clip2Model, data: TrainingSet, objects: NDArray[np.int64], batch_size: int = 128
+) -> dict[str, float]:
+    """Accuracy over the whole vocabulary; any of an object's own words counts as right.
+
+    Args:
+        model: in the data's CLIP space.
+        data: where the objects are.
+        objects: (m,) rows to name, m > 0.
+        batch_size: clouds per forward pass.
+
+    Returns:
+        ``top1`` and ``top5`` over objects, ``top1_per_word``: the mean over first words of their top1.
+    """
+    hits, near = np.zeros(len(objects), bool), np.zeros(len(objects), bool)
+    texts = torch.from_numpy(data.text_vectors)
+    for start in range(0, len(objects), batch_size):
+        part = objects[start : start + batch_size]
+        clouds = [data.cloud(int(i)) for i in part]
+        embeddings = model.encode([points for points, _ in clouds], [colors for _, colors in clouds])
+        best = (embeddings @ texts.T).topk(min(5, len(texts)), dim=1).indices.numpy()
+        right = (best[:, :, None] == data.own_texts[part][:, None, :]).any(axis=2)
+        hits[start : start + len(part)] = right[:, 0]
+        near[start : start + len(part)] = right.any(axis=1)
+    first_word = data.own_texts[objects, 0]
+    per_word = [hits[first_word == word].mean() for word in np.unique(first_word)]
+    return {
+        "top1": float(hits.mean()),
+        "top5": float(near.mean()),
+        "top1_per_word": float(np.mean(per_word)),
+    }
