@@ -74,7 +74,11 @@ def room_planes(points: NDArray, normals: NDArray, spacing: float) -> RoomPlanes
     if heights and np.mean(z < heights[0] - 2 * _THICKNESS) < 0.05:
         floor_height = heights[0]
         floor = z < floor_height + _THICKNESS
-    if len(heights) > 1 and heights[-1] - heights[0] > 1.8 and np.mean(z > heights[-1] + 2 * _THICKNESS) < 0.05:
+    if (
+        len(heights) > 1
+        and heights[-1] - heights[0] > 1.8
+        and np.mean(z > heights[-1] + 2 * _THICKNESS) < 0.05
+    ):
         ceiling = z > heights[-1] - _THICKNESS
     walls = none.copy()
     upright = np.flatnonzero((np.abs(normals[:, 2]) < 0.3) & ~floor & ~ceiling)
@@ -123,9 +127,7 @@ def _directions(normals: NDArray) -> list[float]:
     return found
 
 
-def _patches(
-    points: NDArray, facing: NDArray[np.int64], across: NDArray, offset: float
-) -> NDArray[np.bool_]:
+def _patches(points: NDArray, facing: NDArray[np.int64], across: NDArray, offset: float) -> NDArray[np.bool_]:
     """(N,) True on the large connected patches of one upright plane."""
     result = np.zeros(len(points), dtype=bool)
     near = np.abs(points[facing, :2] @ across - offset) < _THICKNESS

@@ -1,0 +1,242 @@
+"""Surfaces grown together along smooth and convex borders first: objects part where they meet in a hollow edge."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
+from scipy.spatial import cKDTree
+
+# A part lighter than this share of its partner is a crumb of it, not a second object.
+_CRUMB = 0.1
+# A convex edge speaks this much less for a border than a hollow one: boxes are convex, what stands on them is not.
+_CONVEX = 0.15
+# Where nothing touches any more: higher than any border that is passed.
+_APART = 1.0
+
+
+def orient_normals(
+    points: NDArray, normals: NDArray, pairs: NDArray[np.int64], upward: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Give normals consistent signs, outward from things, inward from walls.
+
+    Signs are passed on along the spanning tree of the flattest steps (Hoppe et al., 1992); which of the two signs
+    a connected piece gets is said by its level surfaces: more is seen from above than from below.
+
+    Args:
+        points, normals: (N, 3).
+        pairs: (E, 2) neighbours.
+        upward: (N,) points that vote; a ceiling should not.
+    """
+    count = len(points)
+    cosine = np.einsum("ij,ij->i", normals[pairs[:, 0]], normals[pairs[:, 1]])
+    flatness = 1.001 - np.abs(cosine)
+    graph = coo_matrix((flatness, (pairs[:, 0], pairs[:, 1])), shape=(count, count)).tocsr()
+    tree = minimum_spanning_tree(graph).tocoo()
+    _, piece = connected_components(tree, directed=False)
+    # One root above all pieces, so that a single walk reaches everything.
+    heads = np.unique(piece, return_index=True)[1]
+    rows = np.concatenate([tree.row, np.full(len(heads), count)])
+    columns = np.concatenate([tree.col, heads])
+    whole = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(count + 1, count + 1)).tocsr()
+    _, parent = breadth_first_order(whole, count, directed=False)
+    parent[count] = count
+    padded = np.vstack([normals, np.zeros(3)])
+    sign = np.where(np.einsum("ij,ij->i", padded, padded[parent]) < 0, -1.0, 1.0)
+    jump = parent.astype(np.int64)
+    while (jump != count).any():  # pointer jumping: the product of signs along the way to the root
+        sign = sign * sign[jump]
+        jump = jump[jump]
+    oriented = normals * sign[:count, None]
+    level = upward & (np.abs(oriented[:, 2]) > 0.7)
+    votes = np.bincount(piece[level], weights=oriented[level, 2], minlength=piece.max() + 1)
+    return oriented * np.where(votes[piece] < 0, -1.0, 1.0)[:, None]
+
+
+def convex_regions(
+    points: NDArray,
+    normals: NDArray,
+    spacing: float,
+    is_object: Callable[[NDArray, NDArray], bool],
+    min_points: int,
+) -> list[NDArray[np.int64]]:
+    """Groups of surface patches that hold together longest while ever stronger borders are passed.
+
+    Small patches are merged over their weakest common border first; a border is strong where it is hollow (concave) or a
+    step, weak where it is smooth or convex (after LCCP, Stein et al., CVPR 2014), and is averaged over its
+    whole length. From the tree of merges, groups are chosen as HDBSCAN chooses clusters: by points times lifetime.
+
+    Args:
+        points: (N, 3) metres, evenly spread.
+        normals: (N, 3) unit, oriented.
+        spacing: of the points, metres.
+        is_object: given the lowest and highest corner of a group, whether it could be one object.
+        min_points: smallest group.
+
+    Returns:
+        Ascending indices of each group; groups do not overlap.
+    """
+    if len(points) < 2:
+        return []
+    pairs = cKDTree(points).query_pairs(1.9 * spacing, output_type="ndarray")
+    patch = _patches(points, normals, pairs, 3 * spacing)
+    merging = _Merging(points, normals, patch, pairs, spacing)
+    merging.run()
+    clusters = merging.condensed(is_object, min_points)
+    chosen = [cluster for root in clusters for cluster in root.choose()[1]]
+    owner = np.full(merging.count, -1)
+    for number, cluster in enumerate(chosen):
+        owner[merging.leaves(cluster.node)] = number
+    of_point = owner[patch]
+    order = np.argsort(of_point, kind="stable")
+    cuts = np.searchsorted(of_point[order], np.arange(len(chosen)))
+    return [np.sort(part) for part in np.split(order, cuts)[1:]]
+
+
+def _patches(points: NDArray, normals: NDArray, pairs: NDArray[np.int64], side: float) -> NDArray[np.int64]:
+    """(N,) number of a small connected patch: one grid cell, one of six ways to face."""
+    cell = np.floor((points - points.min(axis=0)) / side).astype(np.int64)
+    axis = np.abs(normals).argmax(axis=1)
+    way = 2 * axis + (normals[np.arange(len(normals)), axis] > 0)
+    key = np.column_stack([cell, way])
+    same = pairs[(key[pairs[:, 0]] == key[pairs[:, 1]]).all(axis=1)]
+    graph = coo_matrix((np.ones(len(same)), (same[:, 0], same[:, 1])), shape=(len(points), len(points)))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
+
+
+@dataclass
+class _Cluster:
+    node: int
+    size: int
+    born: float
+    children: list[_Cluster] = field(default_factory=list)
+    value: float = 0.0
+
+    def choose(self) -> tuple[float, list[_Cluster]]:
+        below = [child.choose() for child in self.children]
+        value = sum(part for part, _ in below)
+        if self.value >= value:
+            return self.value, [self] if self.value > 0 else []
+        return value, [cluster for _, found in below for cluster in found]
+
+
+class _Merging:
+    """Average-linkage merging of patches over their borders."""
+
+    def __init__(
+        self,
+        points: NDArray,
+        normals: NDArray,
+        patch: NDArray[np.int64],
+        pairs: NDArray[np.int64],
+        spacing: float,
+    ) -> None:
+        self.count = int(patch.max()) + 1
+        self.size = np.bincount(patch).tolist()
+        size = np.array(self.size, dtype=float)
+        center = np.stack([np.bincount(patch, points[:, i]) for i in range(3)], axis=1) / size[:, None]
+        normal = np.stack([np.bincount(patch, normals[:, i]) for i in range(3)], axis=1)
+        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+        self.low = np.full((self.count, 3), np.inf)
+        self.high = np.full((self.count, 3), -np.inf)
+        np.minimum.at(self.low, patch, points)
+        np.maximum.at(self.high, patch, points)
+        self.unit = 0.02 / spacing**2  # points on 200 cm²: what a small object shows
+        self.borders: list[dict[int, tuple[float, float]]] = [{} for _ in range(self.count)]
+        ends = np.sort(patch[pairs], axis=1)
+        ends, length = np.unique(ends[ends[:, 0] != ends[:, 1]], axis=0, return_counts=True)
+        strength = _border_strength(center, normal, ends)
+        for (a, b), pair_count, value in zip(ends.tolist(), length.tolist(), strength.tolist(), strict=True):
+            self.borders[a][b] = self.borders[b][a] = (value * pair_count, float(pair_count))
+        self.merges: list[tuple[int, int, float]] = []
+
+    def run(self) -> None:
+        heap = [(self._cost(a, b), a, b) for a, border in enumerate(self.borders) for b in border if a < b]
+        heapq.heapify(heap)
+        height = 0.0
+        while heap:
+            cost, a, b = heapq.heappop(heap)
+            if b not in self.borders[a] or cost != self._cost(a, b):
+                continue
+            height = max(height, cost)
+            self._merge(a, b, height, heap)
+
+    def _merge(self, a: int, b: int, height: float, heap: list[tuple[float, int, int]]) -> None:
+        new = len(self.size)
+        self.size.append(self.size[a] + self.size[b])
+        self.merges.append((a, b, height))
+        joined: dict[int, tuple[float, float]] = {}
+        for old in (a, b):
+            for other, (total, length) in self.borders[old].items():
+                if other in (a, b):
+                    continue
+                before = joined.get(other, (0.0, 0.0))
+                joined[other] = (before[0] + total, before[1] + length)
+                del self.borders[other][old]
+            self.borders[old] = {}
+        self.borders.append(joined)
+        for other, border in joined.items():
+            self.borders[other][new] = border
+            heapq.heappush(heap, (self._cost(other, new), other, new))
+
+    def _cost(self, a: int, b: int) -> float:
+        total, length = self.borders[a][b]
+        # What is small is merged more easily: it is more often a part.
+        return total / length * (min(self.size[a], self.size[b], 50 * self.unit) / self.unit) ** 0.3
+
+    def condensed(self, is_object: Callable[[NDArray, NDArray], bool], min_points: int) -> list[_Cluster]:
+        """The tree of merges with crumbs taken up by their big neighbour; its roots."""
+        low, high = list(self.low), list(self.high)
+        clusters = [_Cluster(i, size, 0.0) for i, size in enumerate(self.size[: self.count])]
+        roots = {i: cluster for i, cluster in enumerate(clusters)}
+
+        def end(cluster: _Cluster, node: int, height: float) -> None:
+            cluster.node, cluster.size = node, self.size[node]
+            possible = cluster.size >= min_points and is_object(low[node], high[node])
+            cluster.value = cluster.size * (height - cluster.born) if possible else 0.0
+
+        for number, (a, b, height) in enumerate(self.merges):
+            node = self.count + number
+            low.append(np.minimum(low[a], low[b]))
+            high.append(np.maximum(high[a], high[b]))
+            big, small = (a, b) if self.size[a] >= self.size[b] else (b, a)
+            first, second = roots.pop(big), roots.pop(small)
+            if self.size[small] < max(min_points, _CRUMB * self.size[big]):
+                if is_object(low[big], high[big]) or self.size[small] < min_points:
+                    roots[node] = first
+                    continue
+            end(first, big, height)
+            end(second, small, height)
+            roots[node] = _Cluster(node, self.size[node], height, [first, second])
+        for node, cluster in roots.items():
+            end(cluster, node, max(_APART, cluster.born))
+        return list(roots.values())
+
+    def leaves(self, node: int) -> list[int]:
+        """Patches under a node."""
+        found, stack = [], [node]
+        while stack:
+            node = stack.pop()
+            if node < self.count:
+                found.append(node)
+            else:
+                stack.extend(self.merges[node - self.count][:2])
+        return found
+
+
+def _border_strength(center: NDArray, normal: NDArray, ends: NDArray[np.int64]) -> NDArray:
+    """(E,) how much each border between two patches looks like one between two objects, 0 smooth to about 1."""
+    a, b = ends.T
+    way = center[b] - center[a]
+    way /= np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
+    turn = 1 - np.einsum("ij,ij->i", normal[a], normal[b])
+    opening = np.einsum("ij,ij->i", normal[b] - normal[a], way)
+    mean = normal[a] + normal[b]
+    mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-9)
+    step = np.abs(np.einsum("ij,ij->i", mean, way))
+    return np.where(opening < 0, turn, _CONVEX * turn) + 0.5 * step**2
