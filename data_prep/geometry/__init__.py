@@ -1,7 +1,8 @@
 """Cameras, rigid transforms, boxes. Metres, right-handed, world z-up, OpenCV cameras."""
 
 from data_prep.geometry.boxes import OrientedBox, box_iou_2d, box_to_image
-from data_prep.geometry.camera import Camera, Distortion
+from data_prep.geometry.camera import Camera
+from data_prep.geometry.distortion import Distortion
 from data_prep.geometry.transforms import (
     invert,
     quaternion_to_rotation,

@@ -87,7 +87,12 @@ def box_to_image(box: OrientedBox, camera: Camera, clip: bool = True) -> NDArray
     visible = np.concatenate(kept)
     if len(visible) == 0:
         return None
-    xy = camera.distortion.apply(visible[:, :2] / visible[:, 2:])
+    xy = visible[:, :2] / visible[:, 2:]
+    radius = np.linalg.norm(xy, axis=1, keepdims=True)
+    # Corners beyond what the lens model describes are drawn in to its rim, where the image ends.
+    xy = camera.distortion.apply(
+        xy * np.minimum(1, 0.999 * camera.distortion.reach / np.maximum(radius, 1e-12))
+    )
     uv = xy @ camera.K[:2, :2].T + camera.K[:2, 2]
     x0, y0 = uv.min(axis=0)
     x1, y1 = uv.max(axis=0)

@@ -1,76 +1,17 @@
-"""Pinhole cameras, with the two lens models that datasets use."""
+"""Cameras: what pixel a point falls on, and what point a pixel with depth is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import InputError
+from data_prep.geometry.distortion import Distortion
 from data_prep.geometry.transforms import invert, validate_rigid
 
 NEAR = 1e-3  # metres; points closer to the image plane than this have no pixel
-
-
-@dataclass(frozen=True)
-class Distortion:
-    """Lens distortion by name.
-
-    Attributes:
-        model: ``none``; ``radtan`` = OpenCV's k1 k2 p1 p2 [k3]; ``fisheye`` = Kannala-Brandt k1 k2 k3 k4.
-        coefficients: in OpenCV's order.
-    """
-
-    model: Literal["none", "radtan", "fisheye"] = "none"
-    coefficients: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        allowed = {"none": (0,), "radtan": (4, 5), "fisheye": (4,)}
-        if self.model not in allowed:
-            raise InputError(
-                f"{self.model!r} is unknown", field="distortion.model", fix=f"use one of {list(allowed)}"
-            )
-        if len(self.coefficients) not in allowed[self.model]:
-            raise InputError(
-                f"has {len(self.coefficients)} values",
-                field="distortion.coefficients",
-                fix=f"{self.model} takes {' or '.join(map(str, allowed[self.model]))}",
-            )
-
-    def apply(self, xy: NDArray) -> NDArray:
-        """Distort normalised image coordinates (N, 2) = (x/z, y/z)."""
-        if self.model == "none":
-            return xy
-        x, y = xy[:, 0], xy[:, 1]
-        r2 = x * x + y * y
-        if self.model == "fisheye":
-            k1, k2, k3, k4 = self.coefficients
-            r = np.sqrt(r2)
-            theta = np.arctan(r)
-            t2 = theta * theta
-            bent = theta * (1 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4))))
-            return xy * np.where(r > 1e-9, bent / np.maximum(r, 1e-9), 1.0)[:, None].astype(xy.dtype)
-        k1, k2, p1, p2 = self.coefficients[:4]
-        k3 = self.coefficients[4] if len(self.coefficients) > 4 else 0.0
-        radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
-        return np.stack(
-            [
-                x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
-                y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,
-            ],
-            axis=1,
-        )
-
-    def remove(self, xy: NDArray, iterations: int = 20) -> NDArray:
-        """Undo :meth:`apply` by fixed-point iteration; (N, 2) in, (N, 2) out."""
-        if self.model == "none":
-            return xy
-        estimate = xy.copy()
-        for _ in range(iterations):
-            estimate = estimate + (xy - self.apply(estimate))
-        return estimate
 
 
 @dataclass(frozen=True)
@@ -119,8 +60,8 @@ class Camera:
             points: (N, 3) in the frame of ``Frame.points``, metres.
 
         Returns:
-            uv (N, 2) pixels, NaN where the point is not in front of the camera; depth (N,) metres along z.
-            Both in the points' floating dtype. Pixels outside the image are returned as they are.
+            uv (N, 2) pixels, NaN where the point is not in front of the camera or beyond what its lens model
+            describes; depth (N,) metres along z. Both in the points' floating dtype. Pixels outside the image are returned as they are.
         """
         dtype = points.dtype if points.dtype.kind == "f" else np.dtype(np.float64)
         T = self.T_cam_points
@@ -144,7 +85,10 @@ class Camera:
         return (u >= -0.5) & (u < self.width - 0.5) & (v >= -0.5) & (v < self.height - 0.5)
 
     def unproject_pixels(self, uv: NDArray, depth: NDArray) -> NDArray:
-        """(N, 2) pixels with (N,) depths in metres along z → (N, 3) points in the frame of ``Frame.points``."""
+        """(N, 2) pixels with (N,) depths in metres along z → (N, 3) points in the frame of ``Frame.points``.
+
+        NaN where the lens model has no direction for the pixel (far corners of strong distortion).
+        """
         uv = np.asarray(uv, dtype=np.float64)
         xy = (uv - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T
         xy = self.distortion.remove(xy)
@@ -159,7 +103,7 @@ class Camera:
 
         Returns:
             points (M, 3) float32 in the frame of ``Frame.points`` and the flat pixel index (M,) each came from,
-            in row-major order.
+            in row-major order. Pixels that the lens model has no direction for are left out.
 
         Raises:
             InputError: the depth image is not of this camera's size.
@@ -173,4 +117,8 @@ class Camera:
         flat = depth.reshape(-1)
         pixels = np.flatnonzero(np.isfinite(flat) & (flat > 0))
         uv = np.stack([pixels % self.width, pixels // self.width], axis=1)
-        return self.unproject_pixels(uv, flat[pixels]).astype(np.float32), pixels
+        points = self.unproject_pixels(uv, flat[pixels]).astype(np.float32)
+        if self.distortion.model == "none":
+            return points, pixels
+        known = np.isfinite(points).all(axis=1)
+        return points[known], pixels[known]

@@ -22,7 +22,11 @@ def depth_frame(
     points, pixels = camera.unproject(depth)
     if len(points) == 0:
         raise BadFrameError("holds no measurement", source=f"frame {id}", field="depth", fix="leave it out")
-    return Frame.build(
+    # Lifting counts on points and measured pixels being the same list.
+    measured = np.zeros(depth.size, bool)
+    measured[pixels] = True
+    depth = np.where(measured.reshape(depth.shape), depth, np.float32(0))
+    return Frame(
         id,
         points,
         colors=image.reshape(-1, 3)[pixels],
