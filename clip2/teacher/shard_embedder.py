@@ -1,0 +1,121 @@
+"""The vectors of one shard of triplets, from a CLIP model or from a text bank."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clip2.teacher.feature_files import FeatureIndex, ShardFeatures
+from clip2.teacher.labels import normalise_label
+from clip2.teacher.prompts import PROMPTS
+from clip2.teacher.text_bank import TextBank
+from data_prep.errors import InputError
+from data_prep.triplets import Triplet
+
+if TYPE_CHECKING:
+    from clip2.teacher.teacher import Teacher
+
+# Words repeat from shard to shard, whole sentences do not: past this many the memory of them is emptied.
+_REMEMBERED_TEXTS = 100_000
+
+
+class ShardEmbedder:
+    """Turns triplets into vectors; exactly one of ``teacher`` and ``bank`` is given.
+
+    Attributes:
+        index: what its vectors are made with.
+
+    Raises:
+        InputError: neither or both given, or an unknown prompt set.
+    """
+
+    def __init__(
+        self, teacher: Teacher | None, bank: TextBank | None, templates: str, batch_size: int
+    ) -> None:
+        self._teacher, self._bank = teacher, bank
+        self._templates, self._batch_size = templates, batch_size
+        self._remembered: dict[str, NDArray[np.float32]] = {}
+        if batch_size < 1:
+            raise InputError(f"is {batch_size}", field="batch_size", fix="give at least 1")
+        if teacher is not None and bank is None:
+            if templates not in PROMPTS:
+                raise InputError(
+                    f"{templates!r} is unknown", field="templates", fix=f"use one of {', '.join(PROMPTS)}"
+                )
+            self.index = FeatureIndex(
+                model=teacher.model,
+                width=teacher.width,
+                templates=templates,
+                weights=teacher.fingerprint,
+                bank=None,
+                preprocessing=teacher.preprocess.config,
+            )
+        elif bank is not None and teacher is None:
+            self.index = FeatureIndex(
+                model=bank.model,
+                width=bank.width,
+                templates=bank.templates,
+                weights=None,
+                bank=bank.fingerprint(),
+                preprocessing=None,
+            )
+        else:
+            raise InputError(
+                "give either a CLIP model or a text bank", field="teacher", fix="choose one of them"
+            )
+
+    def embed(self, triplets: Iterator[Triplet], shard_sha256: str) -> ShardFeatures:
+        """Vectors of one shard; no more than a batch of crops is held at a time."""
+        spoken: list[tuple[str, ...]] = []
+        has_crop: list[bool] = []
+
+        def crops() -> Iterator[NDArray[np.uint8]]:
+            for triplet in triplets:
+                spoken.append(triplet.texts)
+                has_crop.append(triplet.crop is not None)
+                if triplet.crop is not None:
+                    yield triplet.crop
+
+        image = None
+        if self._teacher is not None:
+            vectors = self._teacher.encode_images(crops(), self._batch_size)
+            image = np.zeros((len(has_crop), self.index.width), np.float16)
+            image[np.array(has_crop, bool)] = vectors
+        else:
+            for _ in crops():  # only the words are wanted
+                pass
+        first_spelling: dict[str, str] = {}
+        for texts in spoken:
+            for text in texts:
+                first_spelling.setdefault(normalise_label(text), text)
+        known = [word for word, text in first_spelling.items() if self._bank is None or text in self._bank]
+        rows = {word: row for row, word in enumerate(known)}
+        order = [list(dict.fromkeys(map(normalise_label, texts))) for texts in spoken]
+        return ShardFeatures(
+            shard_sha256=shard_sha256,
+            image=image,
+            image_present=np.array(has_crop, bool) if image is not None else np.zeros(len(has_crop), bool),
+            texts=tuple(first_spelling[word] for word in known),
+            text_embeddings=self._vectors([first_spelling[word] for word in known]),
+            text_ids=tuple(
+                np.array([rows[word] for word in words if word in rows], np.int64) for words in order
+            ),
+            unknown=Counter(word for words in order for word in words if word not in rows),
+        )
+
+    def _vectors(self, texts: list[str]) -> NDArray[np.float32]:
+        if not texts:
+            return np.zeros((0, self.index.width), np.float32)
+        if self._teacher is None:
+            assert self._bank is not None
+            return self._bank.lookup(texts)
+        if len(self._remembered) > _REMEMBERED_TEXTS:
+            self._remembered.clear()
+        new = [text for text in texts if text not in self._remembered]
+        if new:
+            self._remembered.update(zip(new, self._teacher.encode_texts(new, self._templates), strict=True))
+        return np.stack([self._remembered[text] for text in texts])
