@@ -70,6 +70,21 @@ def list_sources() -> list[str]:
     return sorted({*_MODULES, *_OPENERS})
 
 
+def find_opener(source: str) -> Opener:
+    """The class or function behind a source; its signature says which options it takes.
+
+    Raises:
+        InputError: unknown source.
+    """
+    if source not in _OPENERS:
+        if source not in _MODULES:
+            raise InputError(
+                f"{source!r} is unknown", field="source", fix=f"use one of {', '.join(list_sources())}"
+            )
+        import_module(_MODULES[source])
+    return _OPENERS[source]
+
+
 def open_scan(source: str, root: str | Path, **options: object) -> Scan:
     """Open a scan without reading its frames.
 
@@ -82,13 +97,8 @@ def open_scan(source: str, root: str | Path, **options: object) -> Scan:
         InputError: unknown source.
         BadDatasetError: ``root`` is not such a dataset.
     """
-    if source not in _OPENERS:
-        if source not in _MODULES:
-            raise InputError(
-                f"{source!r} is unknown", field="source", fix=f"use one of {', '.join(list_sources())}"
-            )
-        import_module(_MODULES[source])
+    opener = find_opener(source)
     root = Path(root)
     if source != "procedural" and not root.exists():
         raise BadDatasetError("does not exist", source=root, fix="check the path")
-    return _OPENERS[source](root, **options)
+    return opener(root, **options)

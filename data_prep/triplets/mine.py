@@ -10,10 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from data_prep.detect import Detections2D
-from data_prep.detect.coco import Coverage
+from data_prep.detect import Coverage, Detections2D
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
-from data_prep.lift.lifter import Lifter
+from data_prep.lift import Lifter
 from data_prep.scans import Scan
 from data_prep.triplets.cut import cut_triplet
 from data_prep.triplets.manifest import Manifest
@@ -38,8 +37,12 @@ class DetectionSource(Protocol):
     path: Path
     min_score: float
     is_ground_truth: bool
-    categories: Mapping[int, str]
-    skipped: Mapping[str, int]
+
+    @property
+    def categories(self) -> Mapping[Any, str]: ...
+
+    @property
+    def skipped(self) -> Mapping[str, int]: ...
 
     def for_image(self, name: str, width: int, height: int) -> Detections2D:
         """The detections of the view called ``name``."""

@@ -18,8 +18,7 @@ from triplet_stand_ins import (
     mine_stand_ins,
 )
 
-from data_prep.detect import Detections2D
-from data_prep.detect.coco import Coverage
+from data_prep.detect import Coverage, Detections2D
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import Camera, invert
 from data_prep.scans import Scan

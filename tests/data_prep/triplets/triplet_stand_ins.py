@@ -11,8 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from data_prep.detect import Detections2D
-from data_prep.detect.coco import Coverage
+from data_prep.detect import Coverage, Detections2D
 from data_prep.errors import BadFrameError
 from data_prep.geometry import Camera, rigid
 from data_prep.lift import LiftQuality, ObjectCloud, Refusal

@@ -1,0 +1,78 @@
+"""``--frames``: which frames of a scan to take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from data_prep.errors import InputError
+
+_SLICE = re.compile(r"(-?\d+)?:(-?\d+)?(?::(\d+))?")
+
+
+def choose_frames(
+    ids: Sequence[str], frames: str | None = None, every: int = 1, limit: int | None = None
+) -> list[int]:
+    """Positions of the chosen frames.
+
+    Args:
+        ids: of all frames of the scan, in order.
+        frames: ``A:B`` or ``A:B:STEP``, positions as in Python (the end is left out, negative counts from the end);
+            or ids and ranges of ids parted by commas: ``0001_000000..0001_000008`` is both ends and all between.
+        every: then keep one frame in this many.
+        limit: then keep at most this many.
+
+    Raises:
+        InputError: an unknown id, a range that runs backwards, or nothing chosen.
+
+    >>> choose_frames(["a", "b", "c", "d"], "a..c,d", every=2)
+    [0, 2]
+    """
+    if every < 1:
+        raise InputError(f"is {every}", source="--every", fix="give 1 or more")
+    if limit is not None and limit < 1:
+        raise InputError(f"is {limit}", source="--limit", fix="give 1 or more")
+    chosen = list(range(len(ids)))
+    if frames is not None:
+        match = _SLICE.fullmatch(frames.strip())
+        if match:
+            start, stop, step = (None if part is None else int(part) for part in match.groups())
+            if step == 0:
+                raise InputError(
+                    f"{frames!r} steps by 0", source="--frames", fix="give A:B:STEP, STEP 1 or more"
+                )
+            chosen = chosen[start:stop:step]
+        else:
+            chosen = _by_id(ids, frames)
+    chosen = chosen[::every][:limit]
+    if not chosen:
+        raise InputError(
+            f"{frames!r} chooses none of {len(ids)} frames",
+            source="--frames",
+            fix="give positions below that",
+        )
+    return chosen
+
+
+def _by_id(ids: Sequence[str], frames: str) -> list[int]:
+    position = {id: index for index, id in enumerate(ids)}
+
+    def find(name: str) -> int:
+        if name not in position:
+            raise InputError(
+                f"{name!r} is not a frame of the scan",
+                source="--frames",
+                fix=f"ids run from {ids[0]!r} to {ids[-1]!r}; positions are written A:B",
+            )
+        return position[name]
+
+    chosen: list[int] = []
+    for part in filter(None, (part.strip() for part in frames.split(","))):
+        first, dots, last = part.partition("..")
+        start, stop = find(first), find(last if dots else first)
+        if stop < start:
+            raise InputError(
+                f"{part!r} runs backwards", source="--frames", fix="give the earlier frame first"
+            )
+        chosen.extend(range(start, stop + 1))
+    return list(dict.fromkeys(chosen))

@@ -1,0 +1,221 @@
+"""``clip2 prep``: scans and 2D detections become triplets."""
+
+from __future__ import annotations
+
+import json as json_format
+import tempfile
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from data_prep.detect import CocoDetections
+    from data_prep.lift import Lifter
+    from data_prep.scans import Scan
+    from data_prep.triplets import Manifest
+
+
+@dataclass
+class Prep:
+    """Mine triplets (points, image crop, words) from a scan and 2D detections.
+
+    Killed or interrupted, the same command continues where it stopped. Frames that cannot be read are listed
+    and skipped. Exit code 0: done; 2: bad input, or no frame could be read.
+    """
+
+    source: tyro.conf.Positional[str]
+    """Reader of the scan: kitti, kitti-tracking, sunrgbd, rgbd, procedural, …"""
+    root: tyro.conf.Positional[Path]
+    """Folder of the scan."""
+    out: Path
+    """Folder for the triplets, new or begun by the same command."""
+    detections: Path | None = None
+    """COCO JSON with 2D boxes or masks for the scan's images. Only `procedural` can do without."""
+    detection_images: Path | None = None
+    """COCO file with the images and categories, where --detections is a bare list of results."""
+    min_score: float = 0.3
+    """Detections below are left out."""
+    lifter: str = "auto"
+    """How points are cut out: lidar, rgbd, frustum-dbscan (the recipe of CLIP²), auto."""
+    lifter_option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Setting of the lifter as key=value, for example min_points=20; may be repeated."""
+    option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Option of the reader as key=value, for example sequences=0001,0004; may be repeated."""
+    frames: Annotated[str | None, tyro.conf.arg(metavar="A:B|ID,ID..ID")] = None
+    """Frames to take: positions A:B as in Python, or ids and ranges of ids (both ends) parted by commas."""
+    every: int = 1
+    """Of these, one frame in this many: neighbours in a video say the same."""
+    limit: int | None = None
+    """Of these, at most this many frames."""
+    margin: float = 0.1
+    """Context around the box in the crop, as a share of its sides."""
+    max_points: int = 16384
+    """Larger objects keep a random choice of this many points."""
+    objects_per_shard: int = 1000
+    """A shard is closed after the frame in which it reaches this many objects."""
+    json: bool = False
+    """Print one JSON object instead of tables."""
+
+    def run(self) -> int:
+        """Mine and report."""
+        from pydantic_core import to_jsonable_python
+        from rich.console import Console
+
+        from clip2.cli.frame_choice import choose_frames
+        from clip2.cli.key_values import parameter_types, typed_options
+        from data_prep.scans import open_scan
+        from data_prep.scans.scan import find_opener
+        from data_prep.triplets.mine import mine
+
+        console = Console(stderr=True)
+        options = typed_options(
+            self.option, parameter_types(find_opener(self.source)), option="--option", owner=self.source
+        )
+        scan = open_scan(self.source, self.root, **options)
+        lifter = self._lifter()
+        frames = choose_frames(scan.frame_ids(), self.frames, self.every, self.limit)
+        with self._detections_file(scan) as file, _ProgressBar(console) as bar:
+            manifest = mine(
+                scan,
+                self._detections(Path(file)),
+                lifter,
+                self.out,
+                frames=frames,
+                margin=self.margin,
+                max_points=self.max_points,
+                objects_per_shard=self.objects_per_shard,
+                options={"scan": to_jsonable_python(options)},
+                on_frame=bar.show,
+            )
+        if self.json:
+            print(json_format.dumps(_summary(manifest, self.out), ensure_ascii=False))
+        else:
+            _report(Console(), manifest, self.out, nothing_to_do=not bar.moved)
+        readable = manifest.totals["frames"] - manifest.totals["bad_frames"]
+        return 0 if readable else 2
+
+    def _detections_file(self, scan: Scan) -> Any:
+        from data_prep.errors import InputError
+
+        if self.detections is not None:
+            return nullcontext(self.detections)
+        if not hasattr(scan, "save_detections"):
+            raise InputError(
+                "is missing",
+                source="--detections",
+                fix=f"give the COCO JSON of a detector run on this {self.source} scan",
+            )
+        return _SimulatedDetections(scan)
+
+    def _detections(self, file: Path) -> CocoDetections:
+        from data_prep.detect import CocoDetections
+
+        return CocoDetections.load(file, min_score=self.min_score, images=self.detection_images)
+
+    def _lifter(self) -> Lifter:
+        from typing import get_type_hints
+
+        from clip2.cli.key_values import typed_options
+        from data_prep.lift import create_lifter
+
+        default = create_lifter(self.lifter)
+        wanted = {**get_type_hints(type(default.gates)), **get_type_hints(type(default.config))}
+        settings = typed_options(
+            self.lifter_option, wanted, option="--lifter-option", owner=f"lifter {self.lifter}"
+        )
+        return create_lifter(self.lifter, **settings)
+
+
+class _SimulatedDetections:
+    """The detections that a simulated scan makes of itself, in a file for as long as they are read."""
+
+    def __init__(self, scan: Any) -> None:
+        self._scan = scan
+        self._folder = tempfile.TemporaryDirectory()
+
+    def __enter__(self) -> Path:
+        path = Path(self._folder.name) / "simulated_detections.json"
+        self._scan.save_detections(path)
+        return path
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+
+class _ProgressBar:
+    """Frames done, and what came of them, on standard error."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.moved = False
+        self._bar = Progress(
+            TextColumn("mining"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("frames · {task.fields[found]}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._task = self._bar.add_task("mining", total=None, visible=False, found="")
+
+    def show(self, progress: Any) -> None:
+        self.moved = True
+        found = f"{progress.objects:,} objects, {progress.refused:,} refused"
+        if progress.bad_frames:
+            found += f", {progress.bad_frames:,} bad frames"
+        self._bar.update(
+            self._task, total=progress.frames_total, completed=progress.frames, found=found, visible=True
+        )
+
+    def __enter__(self) -> _ProgressBar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+def _summary(manifest: Manifest, out: Path) -> dict[str, Any]:
+    return {
+        "out": str(out),
+        **manifest.totals,
+        "shards": len(manifest.shards),
+        "refusals": manifest.refusals,
+        "skipped_detections": manifest.skipped_detections,
+        "bad_frame_list": [bad.model_dump() for bad in manifest.bad_frames],
+        "is_ground_truth": manifest.is_ground_truth,
+        "config_hash": manifest.config_hash,
+    }
+
+
+def _report(console: Console, manifest: Manifest, out: Path, nothing_to_do: bool) -> None:
+    from rich.table import Table
+
+    totals = manifest.totals
+    if nothing_to_do:
+        console.print(f"nothing to do: {out} is complete", highlight=False)
+    table = Table("detections", "count", title=f"{totals['frames']:,} frames of {manifest.source}")
+    table.columns[1].justify = "right"
+    table.add_row("mined", f"{totals['objects']:,}", style="bold")
+    for reason, count in sorted(manifest.refusals.items(), key=lambda item: -item[1]):
+        table.add_row(f"refused: {reason}", f"{count:,}")
+    for reason, count in manifest.skipped_detections.items():
+        table.add_row(f"unusable in the file: {reason}", f"{count:,}", style="yellow")
+    console.print(table)
+    for bad in manifest.bad_frames[:10]:
+        console.print(f"bad frame {bad.frame}: {bad.error}", style="yellow", markup=False, highlight=False)
+    if len(manifest.bad_frames) > 10:
+        console.print(f"and {len(manifest.bad_frames) - 10:,} more bad frames, listed in the manifest")
+    if manifest.is_ground_truth:
+        console.print("The boxes are human labels, not a detector's.")
+    console.print(
+        f"{len(manifest.shards)} shards, {totals['bytes'] / 1e6:.1f} MB in {out}",
+        highlight=False,
+        markup=False,
+    )
