@@ -1,0 +1,26 @@
+"""The embedded world: parametric objects, rooms and streets with exact ground truth, an ordinary scan like any other."""
+
+from data_prep.scans.procedural.crops import ObjectViews, random_directions, render_object
+from data_prep.scans.procedural.objects import ProceduralObject, make_object
+from data_prep.scans.procedural.registry import Category, category, get_category, list_categories
+from data_prep.scans.procedural.scan import ProceduralScan
+from data_prep.scans.procedural.sensors import DepthNoise, Lidar
+from data_prep.scans.procedural.truth import ProceduralTruth
+from data_prep.scans.procedural.world import PlacedObject
+
+__all__ = [
+    "Category",
+    "DepthNoise",
+    "Lidar",
+    "ObjectViews",
+    "PlacedObject",
+    "ProceduralObject",
+    "ProceduralScan",
+    "ProceduralTruth",
+    "category",
+    "get_category",
+    "list_categories",
+    "make_object",
+    "random_directions",
+    "render_object",
+]
