@@ -125,5 +125,5 @@ def test_vectors_of_another_model_score_at_chance(real_data: Path) -> None:
     vectors, relevant = coco_images(folder)
     control = TextBank.load(folder / "negctl_vit_b16_coco_panoptic.npz", model="ViT-B-16/openai")
     scores = zero_shot_classify(vectors, control.embeddings[:80])
-    chance = relevant.mean()
-    assert hit_at_k(scores, relevant) < 3 * chance
+    assert hit_at_k(scores, relevant) == pytest.approx(0.011, abs=5e-4)
+    assert relevant.mean() > 0.011  # a word drawn at random is right more often
