@@ -106,6 +106,24 @@ def require_finite(points: NDArray, path: Path) -> None:
         )
 
 
+def require_centered(K: NDArray, width: int, height: int, image: Path) -> None:
+    """Refuse an image whose middle half does not hold the principal point: it was resized or cropped.
+
+    Calibration files of most datasets do not state the image size; this is what tells a resized copy.
+
+    Raises:
+        BadFrameError: it names ``image``.
+    """
+    cx, cy = K[0, 2], K[1, 2]
+    if abs(cx / width - 0.5) > 0.25 or abs(cy / height - 0.5) > 0.25:
+        raise BadFrameError(
+            f"is {width}x{height}, but its camera has the principal point ({cx:.0f}, {cy:.0f})",
+            source=image,
+            field="image size",
+            fix="use the image that belongs to this calibration, not a resized or cropped copy",
+        )
+
+
 def unreadable(path: Path, field: str, error: Exception) -> BadFrameError:
     """The error for a file that is missing or cannot be read."""
     missing = isinstance(error, FileNotFoundError)

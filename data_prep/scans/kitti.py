@@ -11,7 +11,7 @@ from pathlib import Path
 
 from data_prep.errors import BadDatasetError
 from data_prep.scans.annotations import Annotations3D
-from data_prep.scans.files import read_image, read_records, require_finite, unreadable
+from data_prep.scans.files import read_image, read_records, require_centered, require_finite, unreadable
 from data_prep.scans.frame import Frame, View
 from data_prep.scans.indexed import IndexedScan
 from data_prep.scans.kitti_files import Calibration, parse_labels
@@ -79,6 +79,7 @@ def kitti_frame(
     records = read_records(sweep, columns=4)
     require_finite(records[:, :3], sweep)
     pixels = read_image(image)
+    require_centered(calibration.K, pixels.shape[1], pixels.shape[0], image)
     camera = calibration.camera(width=pixels.shape[1], height=pixels.shape[0])
     view = View(image.relative_to(root).as_posix(), camera, pixels)
     return Frame.build(id, records[:, :3], intensity=records[:, 3], views=(view,), timestamp=timestamp)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import Camera, invert, validate_rigid
 from data_prep.scans.depth_frame import depth_frame, depth_seen_by
-from data_prep.scans.files import read_depth, read_image, read_matrix
+from data_prep.scans.files import read_depth, read_image, read_matrix, require_centered
 from data_prep.scans.frame import Frame
 from data_prep.scans.indexed import IndexedScan
 from data_prep.scans.rgbd_folders import RgbdFiles, find_generic, find_seven_scenes
@@ -91,6 +91,7 @@ class RgbdScan(IndexedScan[RgbdFiles]):
         if self._statement.max_depth is not None:
             depth[depth > self._statement.max_depth] = 0
         image = read_image(entry.color)
+        require_centered(self._K_color, image.shape[1], image.shape[0], entry.color)
         camera = Camera(self._K_color, image.shape[1], image.shape[0], distortion=self._lens)
         if self._statement.color_intrinsics is not None:
             depth = depth_seen_by(camera, depth, self._K_depth)

@@ -23,7 +23,7 @@ from data_prep.errors import BadFrameError, InputError
 from data_prep.geometry import Camera, rigid, validate_rigid
 from data_prep.scans.annotations import Annotations3D
 from data_prep.scans.depth_frame import depth_frame
-from data_prep.scans.files import read_depth, read_image, read_matrix
+from data_prep.scans.files import read_depth, read_image, read_matrix, require_centered
 from data_prep.scans.frame import Frame
 from data_prep.scans.indexed import IndexedScan
 from data_prep.scans.scan import register_source
@@ -81,6 +81,7 @@ class SunRgbdScan(IndexedScan["Path | VotenetFrame"]):
                 fix="use the official image and depth, not resized copies",
             )
         K = read_matrix(entry / "intrinsics.txt", (3, 3))
+        require_centered(K, image.shape[1], image.shape[0], self.root / name)
         camera = Camera(K, width=image.shape[1], height=image.shape[0])
         return depth_frame(id, camera, image, depth, _leveling(entry / "extrinsics"), name)
 
