@@ -7,11 +7,13 @@ The first layer is linear in the point and in the centre, so it is applied befor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clip2.encoders.fused_training import shared_mlp_max
 from clip2.encoders.neighbourhoods import Neighbourhoods
 
 
@@ -28,9 +30,7 @@ class GroupedMLP(nn.Module):
     def __init__(self, in_channels: int, widths: Sequence[int]) -> None:
         super().__init__()
         channels = [in_channels, *widths]
-        self.linears = nn.ModuleList(
-            nn.Linear(a, b, bias=False) for a, b in zip(channels[:-1], channels[1:], strict=True)
-        )
+        self.linears = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in pairwise(channels))
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in widths)
 
     def forward(
@@ -56,19 +56,11 @@ class GroupedMLP(nn.Module):
         inputs = points if features is None else torch.cat([points, features], 1)
         weights = [linear.weight for linear in self.linears]
         if self.training:
-            rows = F.linear(inputs, weights[0]).index_select(0, neighbourhoods.rows)
+            table = F.linear(inputs, weights[0])
+            shift = None
             if centers is not None:
                 shift = F.linear(centers, weights[0][:, :3]).index_select(0, neighbourhoods.groups)
-                rows = rows - _repeat(shift, neighbourhoods)
-            for layer, norm in enumerate(self.norms):
-                if layer:
-                    rows = F.linear(rows, weights[layer])
-                rows = _batch_norm(rows, neighbourhoods, norm).relu()
-            parts, start = [], 0
-            for count, size in neighbourhoods.blocks:
-                parts.append(rows[start : start + count * size].view(count, size, -1).amax(1))
-                start += count * size
-            pooled = torch.cat(parts)
+            pooled = shared_mlp_max(table, shift, neighbourhoods, list(self.norms), weights[1:])
         else:
             folded = [_fold(weight, norm) for weight, norm in zip(weights, self.norms, strict=True)]
             pooled = _infer(inputs, centers, neighbourhoods, folded)
@@ -110,23 +102,3 @@ def _infer(
             row += groups * size
             group += groups
     return torch.cat(parts).relu_()
-
-
-def _batch_norm(rows: Tensor, hoods: Neighbourhoods, norm: nn.Module) -> Tensor:
-    weight = rows.new_ones(len(rows)) if hoods.weight is None else hoods.weight.to(rows.dtype)
-    mean = (weight @ rows) / hoods.total
-    centred = rows - mean
-    variance = (weight @ centred.square()) / hoods.total
-    with torch.no_grad():
-        norm.num_batches_tracked += 1
-        norm.running_mean.lerp_(mean, norm.momentum)
-        norm.running_var.lerp_(variance * (hoods.total / max(hoods.total - 1, 1)), norm.momentum)
-    return centred * (norm.weight * torch.rsqrt(variance + norm.eps)) + norm.bias
-
-
-def _repeat(shift: Tensor, hoods: Neighbourhoods) -> Tensor:
-    parts, start = [], 0
-    for count, size in hoods.blocks:
-        parts.append(shift[start : start + count, None].expand(-1, size, -1).reshape(count * size, -1))
-        start += count
-    return torch.cat(parts)
