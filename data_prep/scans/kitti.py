@@ -58,7 +58,7 @@ class KittiScan(IndexedScan[Path]):
             rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
         except OSError as error:
             raise unreadable(path, "labels", error) from error
-        return parse_labels(rows, self._calibration(id), path)
+        return parse_labels(rows, self._calibration(id), path, tracked=False)
 
     def _image(self, id: str) -> Path:
         return self._folder / "image_2" / f"{id}.png"

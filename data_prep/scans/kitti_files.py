@@ -59,28 +59,37 @@ class Calibration:
         return Camera(self.K, width, height, invert(self.T_cam_velo))
 
 
-def parse_labels(rows: Sequence[Sequence[str]], calibration: Calibration, path: Path) -> Annotations3D:
+def parse_labels(
+    rows: Sequence[Sequence[str]], calibration: Calibration, path: Path, tracked: bool
+) -> Annotations3D:
     """Label rows (``type trunc occ alpha x0 y0 x1 y1 h w l x y z ry``) as boxes in the velodyne frame.
 
     The labelled position is the centre of the bottom face in the rectified camera; boxes get their geometric
-    centre. DontCare rows are left out. ``track_id`` is an attribute where rows start with ``frame track_id``.
+    centre. DontCare rows are left out.
+
+    Args:
+        rows: the fields of each line.
+        calibration: of the frame.
+        path: the label file, named in errors.
+        tracked: rows start with ``frame track_id``; ``track_id`` becomes an attribute.
 
     Raises:
-        InputError: a row without 15 (object) or 17 (tracking) fields, or with a field that is not a number.
+        InputError: a row of another length, or with a field that is not a number.
     """
     T_velo_rect = invert(calibration.T_rect_velo)
+    lead = 2 if tracked else 0
     boxes, labels, numbers = [], [], []
     for row in rows:
-        lead = [float(value) for value in row[:2]] if len(row) in (17, 18) else []
-        kind, *fields = row[len(lead) :]
-        try:
-            values = [float(value) for value in fields]
-        except ValueError as error:
-            raise InputError(f"{' '.join(row)!r} is not a label ({error})", source=path) from error
-        if len(values) not in (14, 15):  # the fifteenth is a result file's score
+        if len(row) - lead not in (15, 16):  # the sixteenth is a result file's score
             raise InputError(
                 f"{' '.join(row)!r} has {len(row)} fields", source=path, fix="write the official label fields"
             )
+        kind = row[lead]
+        try:
+            values = [float(value) for value in row[lead + 1 :]]
+            track = int(row[1]) if tracked else -1
+        except ValueError as error:
+            raise InputError(f"{' '.join(row)!r} is not a label ({error})", source=path) from error
         if kind == "DontCare":
             continue
         height, width, length, x, y, z, ry = values[7:14]
@@ -91,15 +100,15 @@ def parse_labels(rows: Sequence[Sequence[str]], calibration: Calibration, path: 
         )
         boxes.append(box.transformed(T_velo_rect))
         labels.append(kind.lower().replace("_", " "))
-        numbers.append([*values[:2], *values[3:7], *lead[1:]])
-    table = np.array(numbers, dtype=np.float64).reshape(len(boxes), -1)
-    attributes: dict[str, NDArray] = {}
-    if boxes:
-        attributes = {"truncated": table[:, 0].astype(np.float32), "occluded": table[:, 1].astype(np.int64)}
-        if table.shape[1] == 7:
-            attributes["track_id"] = table[:, 6].astype(np.int64)
-    boxes_2d = table[:, 2:6].astype(np.float32) if boxes else np.zeros((0, 4), np.float32)
-    return Annotations3D(tuple(boxes), tuple(labels), boxes_2d, attributes)
+        numbers.append([*values[:2], *values[3:7], track])
+    table = np.array(numbers, dtype=np.float64).reshape(len(boxes), 7)
+    attributes: dict[str, NDArray] = {
+        "truncated": table[:, 0].astype(np.float32),
+        "occluded": table[:, 1].astype(np.int64),
+    }
+    if tracked:
+        attributes["track_id"] = table[:, 6].astype(np.int64)
+    return Annotations3D(tuple(boxes), tuple(labels), table[:, 2:6].astype(np.float32), attributes)
 
 
 def _present(rows: dict[str, list[str]], names: tuple[str, ...]) -> str:

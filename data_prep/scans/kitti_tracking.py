@@ -8,7 +8,6 @@ Official layout (http://www.cvlibs.net/datasets/kitti/eval_tracking.php)::
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 from data_prep.errors import BadDatasetError, InputError
@@ -59,7 +58,7 @@ class KittiTrackingScan(IndexedScan[Path]):
         }
         super().__init__(root, sweeps, f"{split}/velodyne/SEQUENCE/*.bin")
         self._calibrations = {name: self._calibration(name) for name in wanted}
-        self._label_rows = lru_cache(maxsize=4)(self._read_label_rows)
+        self._label_rows: dict[Path, dict[int, list[list[str]]]] = {}
 
     def read(self, id: str, entry: Path) -> Frame:
         calibration = self._calibrations[entry.parent.name]
@@ -74,8 +73,10 @@ class KittiTrackingScan(IndexedScan[Path]):
             return None
         sweep = self._entries[index]
         path = self._folder / "label_02" / f"{sweep.parent.name}.txt"
-        rows = self._label_rows(path).get(int(sweep.stem), [])
-        return parse_labels(rows, self._calibrations[sweep.parent.name], path)
+        if path not in self._label_rows:
+            self._label_rows[path] = self._read_label_rows(path)
+        rows = self._label_rows[path].get(int(sweep.stem), [])
+        return parse_labels(rows, self._calibrations[sweep.parent.name], path, tracked=True)
 
     def _image(self, sweep: Path) -> Path:
         return self._folder / "image_02" / sweep.parent.name / f"{sweep.stem}.png"
