@@ -64,7 +64,7 @@ def render_object(
     image = np.full((count * pixels, 3), 0.86, np.float32)
     if generator is not None:
         image = np.concatenate([_random_background(generator, size) for _ in range(count)])
-        colors = np.clip(colors * generator.uniform(0.75, 1.15), 0, 1)
+        colors = np.clip(colors * generator.uniform(0.88, 1.1), 0, 1)
     image[rows] = colors
     flat = np.rint(image * 255).astype(np.uint8)
     mask = np.zeros(count * pixels, bool)
@@ -115,8 +115,8 @@ def _random_light(rng: np.random.Generator, toward: NDArray) -> Light:
     lamp = rng.normal(size=3) * 0.6 + [0, 0, 1.0] + 0.5 * toward
     return Light(
         direction=(float(lamp[0]), float(lamp[1]), float(lamp[2])),
-        ambient=float(rng.uniform(0.45, 0.7)),
-        direct=float(rng.uniform(0.3, 0.6)),
+        ambient=float(rng.uniform(0.55, 0.74)),
+        direct=float(rng.uniform(0.3, 0.5)),
     )
 
 

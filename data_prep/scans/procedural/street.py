@@ -8,6 +8,20 @@ from data_prep.scans.procedural.registry import category
 from data_prep.scans.procedural.solids import Parts
 
 Rng = np.random.Generator
+# S, T, O, P as bars: centre along the line and up, width and height, in letter sizes.
+_LEFT, _RIGHT, _TOP, _MIDDLE, _BOTTOM = (
+    (-0.4, 0, 0.2, 1),
+    (0.4, 0, 0.2, 1),
+    (0, 0.42, 1, 0.16),
+    (0, 0, 1, 0.16),
+    (0, -0.42, 1, 0.16),
+)
+_STOP = (
+    (_TOP, _MIDDLE, _BOTTOM, (-0.4, 0.25, 0.2, 0.5), (0.4, -0.25, 0.2, 0.5)),
+    (_TOP, (0, 0, 0.2, 1)),
+    (_LEFT, _RIGHT, _TOP, _BOTTOM),
+    (_LEFT, _TOP, _MIDDLE, (0.4, 0.25, 0.2, 0.5)),
+)
 
 
 @category(
@@ -242,14 +256,10 @@ def stop_sign(rng: Rng) -> Parts:
     z = height - radius * 0.9
     p.disc(radius, 0.03, (0.05, 0, z), "x", "stripe", sections=8)
     p.disc(radius * 0.9, 0.05, (0.05, 0, z), "x", "main", sections=8)
-    for k in range(4):  # the word, as far as anyone can read it from a car
-        y = (k - 1.5) * radius * 0.36
-        p.box((0.064, radius * 0.07, radius * 0.46), (0.05, y - radius * 0.1, z - radius * 0.23), "stripe")
-        p.box(
-            (0.064, radius * 0.24, radius * 0.08),
-            (0.05, y, z + radius * (0.16, 0.16, -0.23, 0.02)[k]),
-            "stripe",
-        )
+    for k, strokes in enumerate(_STOP):
+        for y, dz, wide, tall in strokes:
+            at = (0.076, (k - 1.5 + y * 0.7) * radius * 0.38, z + (dz - tall / 2) * radius * 0.56)
+            p.box((0.006, wide * radius * 0.27, tall * radius * 0.56), at, "stripe")
     p.has("an eight-sided plate")
     return p
 

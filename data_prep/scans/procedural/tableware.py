@@ -174,7 +174,11 @@ def plate(rng: Rng) -> Parts:
         ],
         sections=28,
     )
-    p.lathe([(radius * 0.93, 0), (radius * 0.985, 0.0035)], (0, 0, height - 0.0005), "second", sections=28)
+    slope = (height - 0.003) / (radius * 0.35)  # of the rim, from the well outwards
+    for inner, outer in ((0.63, 0.67), (0.84, 0.95)):
+        z = [0.0072 + slope * radius * (share - 0.62) for share in (inner, outer)]
+        p.lathe([(radius * outer, z[1]), (radius * inner, z[0])], paint="second", sections=28)
+    p.has("a painted rim")
     if rng.random() < 0.4:
         for side in (-1, 1):
             p.box((0.18, 0.014, 0.004), (0, side * radius * 0.25, height + 0.003), "metal")
