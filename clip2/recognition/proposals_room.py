@@ -12,7 +12,7 @@ from data_prep.geometry.planes import estimate_normals, room_planes
 
 _FINEST = 0.025  # m: a finer voxel shows nothing that an object's outline needs
 _MOST_VOXELS = 100_000
-_MIN_SURFACE = 0.03  # m²: about a large mug
+_MIN_SURFACE = 0.015  # m²: about a mug
 _LARGEST = 4.0  # m, a corner sofa
 
 

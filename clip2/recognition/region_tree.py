@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,12 @@ _CRUMB = 0.1
 # A convex edge speaks this much less for a border than a hollow one: boxes are convex, what stands on them is not.
 _CONVEX = 0.15
 # Where nothing touches any more: higher than any border that is passed.
-_APART = 1.0
+_APART = 2.0
+# What is small is merged more easily, by its size to this power: it is more often a part.
+_EASE = 0.3
+_STEP = 0.5
+# A crumb that stands on a level place behind a border this strong is a thing of its own: a cup on a table.
+_STANDS = 0.2
 
 
 def orient_normals(
@@ -109,20 +115,42 @@ def _patches(points: NDArray, normals: NDArray, pairs: NDArray[np.int64], side: 
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
+class _Border(NamedTuple):
+    """Sums over the pairs of points that meet along a border; divided by ``length`` they are means."""
+
+    strength: float
+    length: float
+    height: float
+    level: float
+
+    def __add__(self, other: _Border) -> _Border:  # type: ignore[override]
+        return _Border(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+class _Merge(NamedTuple):
+    big: int
+    small: int
+    height: float
+    border: _Border
+
+
 @dataclass
 class _Cluster:
     node: int
     size: int
     born: float
     children: list[_Cluster] = field(default_factory=list)
+    riders: list[_Cluster] = field(default_factory=list)
     value: float = 0.0
 
     def choose(self) -> tuple[float, list[_Cluster]]:
+        """The best value of this branch and its clusters, each before those that stand on it."""
         below = [child.choose() for child in self.children]
         value = sum(part for part, _ in below)
+        riding = [cluster for rider in self.riders for cluster in rider.choose()[1]]
         if self.value >= value:
-            return self.value, [self] if self.value > 0 else []
-        return value, [cluster for _, found in below for cluster in found]
+            return self.value, [self, *riding] if self.value > 0 else riding
+        return value, [*(cluster for _, found in below for cluster in found), *riding]
 
 
 class _Merging:
@@ -137,7 +165,8 @@ class _Merging:
         spacing: float,
     ) -> None:
         self.count = int(patch.max()) + 1
-        self.size = np.bincount(patch).tolist()
+        self.patch_size = np.bincount(patch).tolist()
+        self.size = list(self.patch_size)
         size = np.array(self.size, dtype=float)
         center = np.stack([np.bincount(patch, points[:, i]) for i in range(3)], axis=1) / size[:, None]
         normal = np.stack([np.bincount(patch, normals[:, i]) for i in range(3)], axis=1)
@@ -147,13 +176,18 @@ class _Merging:
         np.minimum.at(self.low, patch, points)
         np.maximum.at(self.high, patch, points)
         self.unit = 0.02 / spacing**2  # points on 200 cm²: what a small object shows
-        self.borders: list[dict[int, tuple[float, float]]] = [{} for _ in range(self.count)]
+        self.borders: list[dict[int, _Border]] = [{} for _ in range(self.count)]
         ends = np.sort(patch[pairs], axis=1)
-        ends, length = np.unique(ends[ends[:, 0] != ends[:, 1]], axis=0, return_counts=True)
-        strength = _border_strength(center, normal, ends)
-        for (a, b), pair_count, value in zip(ends.tolist(), length.tolist(), strength.tolist(), strict=True):
-            self.borders[a][b] = self.borders[b][a] = (value * pair_count, float(pair_count))
-        self.merges: list[tuple[int, int, float]] = []
+        across = ends[:, 0] != ends[:, 1]
+        ends, pair, length = np.unique(ends[across], axis=0, return_inverse=True, return_counts=True)
+        height = np.bincount(pair.reshape(-1), points[pairs[across], 2].mean(axis=1))
+        level = np.abs(normal[ends, 2]).max(axis=1) * length
+        strength = _border_strength(center, normal, ends) * length
+        sums = np.column_stack([strength, length, height, level])
+        for (a, b), border in zip(ends.tolist(), sums.tolist(), strict=True):
+            self.borders[a][b] = self.borders[b][a] = _Border(*border)
+        self.node = list(range(self.count))
+        self.merges: list[_Merge] = []
 
     def run(self) -> None:
         heap = [(self._cost(a, b), a, b) for a, border in enumerate(self.borders) for b in border if a < b]
@@ -166,53 +200,65 @@ class _Merging:
             height = max(height, cost)
             self._merge(a, b, height, heap)
 
-    def _merge(self, a: int, b: int, height: float, heap: list[tuple[float, int, int]]) -> None:
-        new = len(self.size)
-        self.size.append(self.size[a] + self.size[b])
-        self.merges.append((a, b, height))
-        joined: dict[int, tuple[float, float]] = {}
-        for old in (a, b):
-            for other, (total, length) in self.borders[old].items():
-                if other in (a, b):
-                    continue
-                before = joined.get(other, (0.0, 0.0))
-                joined[other] = (before[0] + total, before[1] + length)
-                del self.borders[other][old]
-            self.borders[old] = {}
-        self.borders.append(joined)
-        for other, border in joined.items():
-            self.borders[other][new] = border
-            heapq.heappush(heap, (self._cost(other, new), other, new))
+    def _merge(self, big: int, small: int, height: float, heap: list[tuple[float, int, int]]) -> None:
+        """The smaller region goes into the bigger one's place: borders that do not change need no new entry."""
+        if self.size[big] < self.size[small]:
+            big, small = small, big
+        before = self.size[big]
+        self.size[big] += self.size[small]
+        border = self.borders[big].pop(small)
+        self.merges.append(_Merge(self.node[big], self.node[small], height, border))
+        self.node[big] = self.count + len(self.merges) - 1
+        mine, theirs = self.borders[big], self.borders[small]
+        del theirs[big]
+        for other, added in theirs.items():
+            known = mine.get(other)
+            mine[other] = self.borders[other][big] = added if known is None else known + added
+            del self.borders[other][small]
+            heapq.heappush(heap, (self._cost(big, other), big, other))
+        for other in mine:
+            if self.size[other] > before and other not in theirs:
+                heapq.heappush(heap, (self._cost(big, other), big, other))
+        self.borders[small] = {}
 
     def _cost(self, a: int, b: int) -> float:
-        total, length = self.borders[a][b]
+        border = self.borders[a][b]
         # What is small is merged more easily: it is more often a part.
-        return total / length * (min(self.size[a], self.size[b], 50 * self.unit) / self.unit) ** 0.3
+        return (
+            border.strength
+            / border.length
+            * (min(self.size[a], self.size[b], 50 * self.unit) / self.unit) ** _EASE
+        )
 
     def condensed(self, is_object: Callable[[NDArray, NDArray], bool], min_points: int) -> list[_Cluster]:
         """The tree of merges with crumbs taken up by their big neighbour; its roots."""
         low, high = list(self.low), list(self.high)
-        clusters = [_Cluster(i, size, 0.0) for i, size in enumerate(self.size[: self.count])]
-        roots = {i: cluster for i, cluster in enumerate(clusters)}
+        size = list(self.patch_size)
+        roots = {i: _Cluster(i, count, 0.0) for i, count in enumerate(size)}
 
         def end(cluster: _Cluster, node: int, height: float) -> None:
-            cluster.node, cluster.size = node, self.size[node]
+            cluster.node, cluster.size = node, size[node]
             possible = cluster.size >= min_points and is_object(low[node], high[node])
             cluster.value = cluster.size * (height - cluster.born) if possible else 0.0
 
-        for number, (a, b, height) in enumerate(self.merges):
-            node = self.count + number
+        for node, (a, b, height, border) in enumerate(self.merges, start=self.count):
             low.append(np.minimum(low[a], low[b]))
             high.append(np.maximum(high[a], high[b]))
-            big, small = (a, b) if self.size[a] >= self.size[b] else (b, a)
+            size.append(size[a] + size[b])
+            big, small = (a, b) if size[a] >= size[b] else (b, a)
             first, second = roots.pop(big), roots.pop(small)
-            if self.size[small] < max(min_points, _CRUMB * self.size[big]):
-                if is_object(low[big], high[big]) or self.size[small] < min_points:
-                    roots[node] = first
-                    continue
+            if size[small] < min_points:
+                roots[node] = first
+                continue
+            if size[small] < _CRUMB * size[big] and is_object(low[big], high[big]):
+                roots[node] = first
+                if height - second.born > _STANDS and _stands(border, low[small], high[small]):
+                    end(second, small, height)
+                    first.riders.append(second)
+                continue
             end(first, big, height)
             end(second, small, height)
-            roots[node] = _Cluster(node, self.size[node], height, [first, second])
+            roots[node] = _Cluster(node, size[node], height, [first, second])
         for node, cluster in roots.items():
             end(cluster, node, max(_APART, cluster.born))
         return list(roots.values())
@@ -229,6 +275,12 @@ class _Merging:
         return found
 
 
+def _stands(border: _Border, low: NDArray, high: NDArray) -> bool:
+    """Whether the border is a level one at the foot of what lies between the corners ``low`` and ``high``."""
+    foot = low[2] + 0.4 * (high[2] - low[2])
+    return border.level / border.length > 0.85 and border.height / border.length <= foot
+
+
 def _border_strength(center: NDArray, normal: NDArray, ends: NDArray[np.int64]) -> NDArray:
     """(E,) how much each border between two patches looks like one between two objects, 0 smooth to about 1."""
     a, b = ends.T
@@ -239,4 +291,4 @@ def _border_strength(center: NDArray, normal: NDArray, ends: NDArray[np.int64]) 
     mean = normal[a] + normal[b]
     mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-9)
     step = np.abs(np.einsum("ij,ij->i", mean, way))
-    return np.where(opening < 0, turn, _CONVEX * turn) + 0.5 * step**2
+    return np.where(opening < 0, turn, _CONVEX * turn) + _STEP * step**2
