@@ -6,7 +6,7 @@ import json as json_format
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -28,18 +28,18 @@ class Embed:
 
     triplets: tyro.conf.Positional[Path]
     """Folder made by `clip2 prep`."""
-    clip: str | None = None
+    clip: Annotated[str | None, tyro.conf.arg(metavar="NAME/TAG")] = None
     """CLIP model for crops and words: NAME/TAG of open_clip (ViT-B-32/laion2b_s34b_b79k), hf-hub:org/repo,
     local-dir:FOLDER."""
-    clip_model: str | None = None
+    clip_model: Annotated[str | None, tyro.conf.arg(metavar="NAME/TAG")] = None
     """What a local-dir: holds, as NAME/TAG, so that its vectors go together with text banks of that name."""
-    bank: Path | None = None
+    bank: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Text bank (npz) for the words, instead of --clip; crops get no vectors then."""
-    bank_model: str | None = None
+    bank_model: Annotated[str | None, tyro.conf.arg(metavar="NAME/TAG")] = None
     """The CLIP model the bank was made with, where the file does not say it: ViT-B-32/openai."""
-    templates: str = "clip2"
-    """Sentences that words are put into before --clip reads them: clip2 ("a point cloud of a {}."), plain ("a {}"),
-    ulip-64 (the 64 of ULIP and OpenShape, averaged)."""
+    templates: Annotated[str | None, tyro.conf.arg(metavar="clip2|plain|ulip-64")] = None
+    """Sentences that words are put into before --clip reads them: clip2 ("a point cloud of a {}.", taken when nothing
+    is said), plain ("a {}"), ulip-64 (the 64 of ULIP and OpenShape, averaged)."""
     device: str = "auto"
     """Where --clip runs: cpu, cuda, cuda:1, auto."""
     batch_size: int = 64
@@ -65,7 +65,7 @@ class Embed:
                 self.triplets,
                 teacher,
                 bank,
-                templates=self.templates,
+                templates=self.templates or "clip2",
                 batch_size=self.batch_size,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
@@ -89,6 +89,9 @@ class Embed:
         if self.clip_model is not None and self.clip is None:
             raise InputError("says what --clip holds, but there is no --clip", field="--clip-model")
 
+        if self.templates is not None and self.clip is None:
+            raise InputError("is for --clip; the vectors of a bank are made already", field="--templates")
+
     def _teacher(self) -> Teacher | None:
         if self.clip is None:
             return None
@@ -107,7 +110,8 @@ class Embed:
 def _print_report(console: Console, report: EmbedReport, with_images: bool) -> None:
     from rich.table import Table
 
-    table = Table("triplets", "count", title=f"{report.model}, {report.width} numbers per vector")
+    console.print(f"{report.model}, {report.width} numbers per vector", highlight=False, markup=False)
+    table = Table("triplets", "count")
     table.columns[1].justify = "right"
     table.add_row("in the folder", f"{report.objects:,}", style="bold")
     table.add_row("with an image vector", f"{report.with_image:,}")

@@ -157,6 +157,12 @@ def made_from(path: Path) -> str | None:
         return None
 
 
+def read_texts(path: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """Words of a feature file and their (U, D) vectors, without its images."""
+    with safe_open(path, framework="numpy") as file:
+        return tuple(json.loads(file.metadata()[_RECORD])["texts"]), file.get_tensor("text_embeddings")
+
+
 def publish_bytes(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole or not at all, also after a power cut."""
     part = path.with_name(f".{path.name}.part")

@@ -133,6 +133,8 @@ def embed_triplets(
                 )
                 features.save(file)
                 computed += 1
+            else:
+                source.remember(file)
             done += shard.count
             if progress:
                 progress(done, len(triplets))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.teacher.feature_files import FeatureIndex, ShardFeatures
+from clip2.teacher.feature_files import FeatureIndex, ShardFeatures, read_texts
 from clip2.teacher.labels import normalise_label
 from clip2.teacher.prompts import PROMPTS
 from clip2.teacher.text_bank import TextBank
@@ -107,6 +108,16 @@ class ShardEmbedder:
             unknown=Counter(word for words in order for word in words if word not in rows),
         )
 
+    def remember(self, feature_file: Path) -> None:
+        """Take over the word vectors of a shard embedded earlier.
+
+        A continued run then asks the model for the same words at the same moment as one that was never killed, and
+        writes the same bytes.
+        """
+        if self._teacher is not None:
+            texts, vectors = read_texts(feature_file)
+            self._remembered.update(zip(map(normalise_label, texts), vectors, strict=True))
+
     def _vectors(self, texts: list[str]) -> NDArray[np.float32]:
         if not texts:
             return np.zeros((0, self.index.width), np.float32)
@@ -115,7 +126,8 @@ class ShardEmbedder:
             return self._bank.lookup(texts)
         if len(self._remembered) > _REMEMBERED_TEXTS:
             self._remembered.clear()
-        new = [text for text in texts if text not in self._remembered]
+        new = {word: text for text in texts if (word := normalise_label(text)) not in self._remembered}
         if new:
-            self._remembered.update(zip(new, self._teacher.encode_texts(new, self._templates), strict=True))
-        return np.stack([self._remembered[text] for text in texts])
+            vectors = self._teacher.encode_texts(list(new.values()), self._templates)
+            self._remembered.update(zip(new, vectors, strict=True))
+        return np.stack([self._remembered[normalise_label(text)] for text in texts])

@@ -78,23 +78,27 @@ def test_a_bank_embeds_words_only_and_says_what_it_lacks(folder: Path, bank: Tex
     assert (report.without_text, dict(report.unknown_texts)) == (3, {"mug": 3})
 
 
-def test_a_killed_run_is_continued_where_it_stopped(
-    folder: Path, tiny_teacher: Teacher, tmp_path: Path
-) -> None:
-    whole = shutil.copytree(folder, tmp_path / "whole")
-    embed_triplets(whole, tiny_teacher)
+def test_a_killed_run_is_continued_where_it_stopped(tmp_path: Path, tiny_teacher: Teacher) -> None:
+    """And ends with the same bytes as a run that was never killed."""
+    folder, whole = tmp_path / "killed", tmp_path / "whole"
+    triplets = [triplet(number, texts=("chair", f"word {number}")) for number in range(10)]
+    for path in (folder, whole):
+        write_triplets(path, triplets, source="test", objects_per_shard=3)
 
-    def killed(done: int, total: int) -> None:
+    def kill(done: int, total: int) -> None:
         if done == 8:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        embed_triplets(folder, tiny_teacher, progress=killed)
+        embed_triplets(folder, tiny_teacher, progress=kill)
     with pytest.raises(InputError, match=r"for shard-000002\.tar and 1 more of 4.*clip2 embed"):
         load_features(folder)
     report = embed_triplets(folder, tiny_teacher)
     assert (report.shards_computed, report.shards_kept) == (2, 2)
-    for file in sorted((whole / "features").rglob("*.safetensors")):
+    embed_triplets(whole, tiny_teacher)
+    files = [file for file in sorted((whole / "features").rglob("*")) if file.is_file()]
+    assert len(files) == 5
+    for file in files:
         assert (folder / file.relative_to(whole)).read_bytes() == file.read_bytes()
 
 
