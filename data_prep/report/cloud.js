@@ -60,7 +60,7 @@ class CloudView {
     const { center, radius } = this.header.frame;
     this.target = [...center];
     this.distance = 1.08 * radius / Math.sin(FIELD_OF_VIEW / 2);
-    Object.assign(this, START);
+    Object.assign(this, START, this.header.start);
   }
 
   // --- data -------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ def cloud_figure(
     owners: NDArray | None = None,
     max_points: int = 60000,
     height: int = 480,
+    seen_from: NDArray | None = None,
 ) -> tuple[str, str]:
     """The element and a note on what it shows; arguments as in :meth:`data_prep.report.page.Page.cloud`."""
     points = np.asarray(points)
@@ -52,6 +53,7 @@ def cloud_figure(
         "owners": owners is not None,
         "spacing": _spacing(shown),
         "frame": _frame_to_look_at(shown - center),
+        "start": _direction(seen_from),
         "labels": names,
         "boxes": [
             {
@@ -69,6 +71,17 @@ def cloud_figure(
     )
     note = f"{total:,} points" if len(keep) == total else f"{len(keep):,} of {total:,} points shown"
     return element, note
+
+
+def _direction(seen_from: NDArray | None) -> dict[str, float] | None:
+    """Angles of the eye as seen from the cloud; None leaves them to the viewer."""
+    if seen_from is None:
+        return None
+    x, y, z = (float(value) for value in seen_from)
+    return {
+        "azimuth": round(float(np.arctan2(y, x)), 3),
+        "elevation": round(float(np.arctan2(z, np.hypot(x, y))), 3),
+    }
 
 
 def _validate(

@@ -36,6 +36,7 @@ class Card:
         image: (h, w, 3) uint8 RGB, shown beside the cloud, or None.
         points: (n, 3) metres, z-up, or None.
         colors: (n, 3) uint8 RGB of the points, or None: coloured by height.
+        seen_from: (3,) direction from the points to where they are first looked at from, or None.
     """
 
     title: str
@@ -43,6 +44,7 @@ class Card:
     image: NDArray[np.uint8] | None = None
     points: NDArray | None = None
     colors: NDArray[np.uint8] | None = None
+    seen_from: NDArray | None = None
 
 
 class Page:
@@ -183,7 +185,9 @@ def _card(card: Card) -> str:
     if card.image is not None:
         media.append(_image(card.image, CARD_IMAGE_SIDE, None, card.title))
     if card.points is not None:
-        view, _ = cloud_figure(card.points, card.colors, max_points=CARD_POINTS, height=170)
+        view, _ = cloud_figure(
+            card.points, card.colors, max_points=CARD_POINTS, height=170, seen_from=card.seen_from
+        )
         media.append(view)
     lines = "".join(f"<li>{escape(line)}</li>" for line in card.lines)
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,15 @@ class TripletSet:
                 texts, provenance = decode_words(key, members, where)
                 points = count_points(key, members, where)
                 yield Entry(key, points, "colors.npy" in members, "jpg" in members, texts, provenance)
+
+    def select(self, keys: Collection[str]) -> dict[str, Triplet]:
+        """Read some triplets by key; all shards are gone through, only these are decoded."""
+        return {
+            key: decode_triplet(key, members, str(self.path / shard.name))
+            for shard in self.shards
+            for key, members in self._samples(shard.name)
+            if key in keys
+        }
 
     def verify(self) -> None:
         """Compare every shard with its checksum and decode every triplet.

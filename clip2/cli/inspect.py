@@ -1,0 +1,118 @@
+"""``clip2 inspect``: what a triplet set holds."""
+
+from __future__ import annotations
+
+import json as json_format
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from data_prep.triplets import TripletSet
+    from data_prep.triplets.figures import TripletFigures
+
+
+@dataclass
+class Inspect:
+    """Show what a triplet set holds: counts, points, words, refusals; and a page to look at it.
+
+    Exit code 0: sound; 2: it cannot be read or, with --verify, is not what was written.
+    """
+
+    triplets: tyro.conf.Positional[Path]
+    """Folder made by `clip2 prep`."""
+    html: Path | None = None
+    """Write a self-contained page here: crops beside clouds, points drawn on the images."""
+    scan_root: Path | None = None
+    """Where the scan's folder is now, if it has moved; its images are needed for --html."""
+    verify: bool = False
+    """First compare every shard with its checksum and decode every triplet."""
+    json: bool = False
+    """Print one JSON object instead of tables."""
+
+    def run(self) -> int:
+        """Read, report, and write the page."""
+        from rich.console import Console
+
+        from data_prep.triplets import open_triplets
+        from data_prep.triplets.figures import measure_triplets
+        from data_prep.triplets.gallery import write_gallery
+
+        triplets = open_triplets(self.triplets)
+        if self.verify:
+            triplets.verify()
+        figures = measure_triplets(triplets)
+        if self.html is not None:
+            write_gallery(triplets, figures, self.html, self.scan_root)
+        if self.json:
+            manifest = triplets.manifest
+            record = {
+                "path": str(self.triplets),
+                "source": manifest.source,
+                "finished": manifest.finished,
+                "is_ground_truth": manifest.is_ground_truth,
+                "totals": manifest.totals,
+                "verified": self.verify,
+                **figures.to_json(),
+                "html": None if self.html is None else str(self.html),
+            }
+            print(json_format.dumps(record, ensure_ascii=False))
+        else:
+            _report(Console(highlight=False), triplets, figures)
+            if self.html is not None:
+                Console(highlight=False).print(f"page: {self.html}", markup=False, soft_wrap=True)
+        return 0
+
+
+def _report(console: Console, triplets: TripletSet, figures: TripletFigures) -> None:
+    from rich.table import Table
+
+    from data_prep.triplets.gallery import range_name
+
+    manifest = triplets.manifest
+    totals = manifest.totals
+    console.print(
+        f"{figures.objects:,} objects of {manifest.source}, {totals['frames']:,} frames, "
+        f"{len(manifest.shards)} shards, {totals['bytes'] / 1e6:.1f} MB; "
+        f"{figures.with_colors:,} with colour, {figures.with_crop:,} with a crop",
+        soft_wrap=True,
+    )
+    if not manifest.finished:
+        console.print(
+            "not finished: run the same `clip2 prep` again to continue", style="yellow", markup=False
+        )
+    if manifest.is_ground_truth:
+        console.print("the boxes are human labels, not a detector's")
+
+    def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+        if rows:
+            result = Table(*columns, title=title, title_justify="left")
+            for column in result.columns[1:]:
+                column.justify = "right"
+            for row in rows:
+                result.add_row(*row)
+            console.print(result)
+
+    names = {0: "least", 100: "most"}
+    table(
+        "points per object",
+        [names.get(p, f"{p} %") for p in figures.points_per_object],
+        [[f"{value:,.0f}" for value in figures.points_per_object.values()]] if figures.objects else [],
+    )
+    table(
+        "by distance from the camera",
+        ["distance", "objects", "median points"],
+        [[range_name(r.near, r.far), f"{r.objects:,}", f"{r.median_points:,.0f}"] for r in figures.by_range],
+    )
+    table(
+        f"words ({len(figures.words):,})",
+        ["word", "objects", "median points"],
+        [[w.word, f"{w.objects:,}", f"{w.median_points:,.0f}"] for w in figures.words[:30]],
+    )
+    refused = {**figures.refusals, **{f"in the file: {k}": n for k, n in figures.skipped_detections.items()}}
+    table("refused detections", ["reason", "count"], [[k, f"{n:,}"] for k, n in refused.items()])
+    table("bad frames", ["frame", "why"], [list(row) for row in figures.bad_frames[:20]])

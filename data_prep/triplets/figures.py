@@ -1,0 +1,107 @@
+"""What a triplet set holds, in numbers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.triplets.reader import TripletSet
+
+RANGE_EDGES = (0, 2, 5, 10, 20, 40, 80, np.inf)  # metres
+PERCENTILES = (0, 10, 25, 50, 75, 90, 100)
+
+
+@dataclass(frozen=True)
+class WordFigures:
+    """One word: its objects, and the median number of their points."""
+
+    word: str
+    objects: int
+    median_points: float
+
+
+@dataclass(frozen=True)
+class RangeFigures:
+    """Objects whose median distance from their camera lies in [near, far) metres; far is None for no limit."""
+
+    near: float
+    far: float | None
+    objects: int
+    median_points: float
+
+
+@dataclass(frozen=True)
+class TripletFigures:
+    """Figures of a set.
+
+    Attributes:
+        objects, with_colors, with_crop: triplets, and those that have the member.
+        points_per_object: percentile → points.
+        by_range: nearest first, only ranges that hold objects; objects of unknown range are in none.
+        words: most frequent first; an object counts for each of its texts.
+        refusals, skipped_detections, bad_frames: from the manifest.
+    """
+
+    objects: int
+    with_colors: int
+    with_crop: int
+    points_per_object: dict[int, float]
+    by_range: list[RangeFigures]
+    words: list[WordFigures]
+    refusals: dict[str, int]
+    skipped_detections: dict[str, int]
+    bad_frames: list[tuple[str, str]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists and mappings."""
+        return asdict(self)
+
+
+def measure_triplets(triplets: TripletSet) -> TripletFigures:
+    """Read a set once, without decoding images.
+
+    Raises:
+        InputError: a shard cannot be read.
+    """
+    points: list[int] = []
+    ranges: list[float] = []
+    points_by_word: dict[str, list[int]] = defaultdict(list)
+    with_colors = with_crop = 0
+    for entry in triplets.iter_entries():
+        points.append(entry.num_points)
+        distance = (entry.provenance.get("quality") or {}).get("median_range")
+        ranges.append(np.nan if distance is None else distance)
+        with_colors += entry.has_colors
+        with_crop += entry.has_crop
+        for text in entry.texts:
+            points_by_word[text].append(entry.num_points)
+    manifest = triplets.manifest
+    return TripletFigures(
+        objects=len(points),
+        with_colors=with_colors,
+        with_crop=with_crop,
+        points_per_object={p: float(np.percentile(points, p)) for p in PERCENTILES} if points else {},
+        by_range=_by_range(np.array(ranges), np.array(points)),
+        words=[
+            WordFigures(word, len(counts), float(np.median(counts)))
+            for word, counts in sorted(points_by_word.items(), key=lambda item: (-len(item[1]), item[0]))
+        ],
+        refusals=dict(sorted(manifest.refusals.items(), key=lambda item: (-item[1], item[0]))),
+        skipped_detections=manifest.skipped_detections,
+        bad_frames=[(bad.frame, bad.error) for bad in manifest.bad_frames],
+    )
+
+
+def _by_range(ranges: NDArray, points: NDArray) -> list[RangeFigures]:
+    rows = []
+    for near, far in pairwise(RANGE_EDGES):
+        inside = (ranges >= near) & (ranges < far)
+        if inside.any():
+            limit = None if np.isinf(far) else float(far)
+            rows.append(RangeFigures(float(near), limit, int(inside.sum()), float(np.median(points[inside]))))
+    return rows
