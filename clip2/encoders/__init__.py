@@ -1,7 +1,17 @@
 """Networks that turn a point cloud into one vector; `create_encoder` builds them by name."""
 
-from clip2.encoders import pointnet2 as _pointnet2  # noqa: F401  registers its models
+from clip2.encoders import pointnet, pointnet2
 from clip2.encoders.encoder import PointEncoder
 from clip2.encoders.registry import create_encoder, encoder_options, list_encoders, register_encoder
+from clip2.encoders.weights import load_pointnet2_ssg
 
-__all__ = ["PointEncoder", "create_encoder", "encoder_options", "list_encoders", "register_encoder"]
+__all__ = [
+    "PointEncoder",
+    "create_encoder",
+    "encoder_options",
+    "list_encoders",
+    "load_pointnet2_ssg",
+    "pointnet",
+    "pointnet2",
+    "register_encoder",
+]

@@ -59,6 +59,8 @@ class PointEncoder(nn.Module):
             padding = (torch.arange(points.shape[1], device=points.device) >= lengths[:, None])[..., None]
             points = points.masked_fill(padding, 0.0)  # whatever lies there, NaN included
             features = None if features is None else features.masked_fill(padding, 0.0)
+        if len(points) == 0:
+            return points.new_zeros(0, self.width)
         return self.embed(points, features, lengths)
 
     def embed(self, points: Tensor, features: Tensor | None, lengths: Tensor | None) -> Tensor:

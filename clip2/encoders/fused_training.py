@@ -1,31 +1,32 @@
 """The training step of a shared MLP over neighbourhoods, as one differentiable operation.
 
 Same function and gradients as gather → [Linear → BatchNorm → ReLU]* → max written with ordinary layers. What differs
-is memory: rows are worked through in chunks that stay in the processor's cache, the normalised activations are never
-stored, and the widest layer is not stored at all. Derivation of the backward pass, per layer with rows r, weights
-w_r of sum M, statistics μ and σ, and x̂ = (y - μ) / σ, given the gradient g after the affine part:
+is memory: rows are worked through in chunks that stay in the processor's cache, normalised activations are never
+stored, and the widest layer is not stored at all. The backward pass of a layer with rows r that count w_r, sum M,
+statistics μ and σ, x̂ = (y - μ) / σ, from the gradient g after the affine part:
 
     dβ = Σ g_r,   dγ = Σ g_r x̂_r,   dy_r = γ/σ · (g_r - w_r / M · (dβ + x̂_r dγ))
 
-After the maximum g has one entry per neighbourhood and channel, before it dy is g's scatter plus an affine map of y.
+Behind the maximum, g has one entry per neighbourhood and channel; dy is that entry plus an affine map of y.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from threading import Lock
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clip2.encoders.neighbourhoods import Neighbourhoods
+from clip2.encoders.batch_statistics import BatchAffine, RowSums
+from clip2.encoders.neighbourhoods import Chunk, Neighbourhoods
+from clip2.encoders.scratch import ScratchPool
 
-_CHUNK = (
-    1 << 19
-)  # elements of the widest layer worked on at a time: 2 MB of float32, a core's second-level cache
+# Elements of the widest layer worked on at a time: 2 MB of float32, a core's second-level cache. Measured best.
+_CHUNK = 1 << 19
+
+_SCRATCH = ScratchPool()
 
 
 def shared_mlp_max(
@@ -34,6 +35,7 @@ def shared_mlp_max(
     hoods: Neighbourhoods,
     norms: Sequence[nn.BatchNorm1d],
     weights: Sequence[Tensor],
+    dtype: torch.dtype,
 ) -> Tensor:
     """Maximum over each neighbourhood of the shared MLP, BatchNorm in training mode.
 
@@ -43,12 +45,13 @@ def shared_mlp_max(
         hoods: G neighbourhoods over the rows of ``table``.
         norms: one per layer; their running statistics are updated.
         weights: (C_l, C_{l-1}) of layers 2, 3, …
+        dtype: of the operands of matrix products; everything else keeps the dtype of ``table``.
 
     Returns:
         (G, C_L), differentiable once in ``table``, ``shift``, ``weights`` and the affine parameters of ``norms``.
     """
     affine = [parameter for norm in norms for parameter in (norm.weight, norm.bias)]
-    return _SharedMLPMax.apply(table, shift, hoods, norms, *affine, *weights)
+    return _SharedMLPMax.apply(table, shift, hoods, norms, dtype, *affine, *weights)
 
 
 class _SharedMLPMax(torch.autograd.Function):
@@ -59,50 +62,46 @@ class _SharedMLPMax(torch.autograd.Function):
         shift: Tensor | None,
         hoods: Neighbourhoods,
         norms: Sequence[nn.BatchNorm1d],
+        dtype: torch.dtype,
         *parameters: Tensor,
     ) -> Tensor:
-        depth = len(norms)
-        gammas, betas = parameters[0 : 2 * depth : 2], parameters[1 : 2 * depth : 2]
-        weights = parameters[2 * depth :]
-        widths = [len(gamma) for gamma in gammas]
-        rows = len(hoods.rows)
+        depth, rows = len(norms), len(hoods.rows)
+        weights = [weight.to(dtype) for weight in parameters[2 * depth :]]
+        widths = [norm.num_features for norm in norms]
         repeats = table.new_ones(rows) if hoods.weight is None else hoods.weight.to(table.dtype)
-        chunks = list(_chunks(hoods, max(widths), table.device))
-        longest = max(chunk.rows for chunk in chunks)
+        chunks = list(hoods.chunks(_CHUNK, max(widths)))
         buffers = [_SCRATCH.take(rows * width, table) for width in widths[:-1]]
         stored = [_shaped(buffer, rows, width) for buffer, width in zip(buffers, widths, strict=False)]
-        normal = table.new_empty(longest * max(widths))
-        scratch = table.new_empty(longest * max(widths))
-        last = table.new_empty(longest * widths[-1])
+        spare = [table.new_empty(max(chunk.rows for chunk in chunks) * max(widths)) for _ in range(3)]
 
-        layers: list[_Layer] = []
-        largest = table.new_empty(len(hoods.groups), widths[-1])
-        smallest = torch.empty_like(largest) if bool((gammas[-1] < 0).any()) else None
-        where = torch.empty(largest.shape, dtype=torch.int64, device=table.device)
+        layers: list[BatchAffine] = []
+        maxima = _Maxima(table, len(hoods.groups), norms[-1])
         for level, norm in enumerate(norms):
             width = widths[level]
-            sums = _Sums(width, repeats)
+            sums = RowSums(width, repeats)
             for chunk in chunks:
-                if level < depth - 1:
-                    y = stored[level][chunk.row : chunk.row + chunk.rows]
-                else:
-                    y = _shaped(last, chunk.rows, width)
+                last = level == depth - 1
+                y = _shaped(spare[0], chunk.rows, width) if last else stored[level][chunk.row_slice]
                 if level == 0:
                     _gather(table, shift, hoods, chunk, out=y)
                 else:
-                    z = _shaped(normal, chunk.rows, widths[level - 1])
-                    layers[-1].activate(stored[level - 1][chunk.row : chunk.row + chunk.rows], out=z)
-                    torch.mm(z, weights[level - 1].t(), out=y)
-                sums.add(y, chunk, scratch)
-                if level == depth - 1:
-                    _pool(y, chunk, gammas[-1], largest, smallest, where)
-            layers.append(sums.layer(norm, gammas[level], betas[level], hoods.total))
-        extreme = largest if smallest is None else torch.where(gammas[-1] < 0, smallest, largest)
-        out = layers[-1].activate(extreme, out=torch.empty_like(extreme))
+                    z = _shaped(spare[1], chunk.rows, widths[level - 1])
+                    layers[-1].activate(stored[level - 1][chunk.row_slice], out=z)
+                    _multiply(z.to(dtype), weights[level - 1].t(), out=y)
+                sums.add(y, chunk, spare[2])
+                if last:
+                    maxima.add(y, chunk)
+            layers.append(sums.normalise(norm, hoods.total))
+        out = layers[-1].activate(maxima.values, out=torch.empty_like(maxima.values))
         if any(ctx.needs_input_grad):
-            ctx.save_for_backward(table, shift, out, extreme, where, repeats, *parameters)
-            ctx.hoods, ctx.layers, ctx.chunks = hoods, layers, chunks
-            ctx.buffers, ctx.stored = buffers, stored
+            ctx.save_for_backward(table, shift, out, maxima.values, maxima.where, repeats, *weights)
+            ctx.hoods, ctx.layers, ctx.chunks, ctx.stored, ctx.buffers = (
+                hoods,
+                layers,
+                chunks,
+                stored,
+                buffers,
+            )
         else:
             _SCRATCH.give(*buffers)
         return out
@@ -111,212 +110,114 @@ class _SharedMLPMax(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.stored is None:
-            raise RuntimeError("this operation's backward pass can run once per forward pass")
-        table, shift, out, extreme, where, repeats, *parameters = ctx.saved_tensors
+            raise RuntimeError("the backward pass of a set abstraction can run only once per forward pass")
+        table, shift, out, extreme, where, repeats, *weights = ctx.saved_tensors
         hoods, layers, chunks, stored = ctx.hoods, ctx.layers, ctx.chunks, ctx.stored
-        ctx.stored = None  # the buffers go back to the pool below
-        depth = len(layers)
-        weights = parameters[2 * depth :]
+        ctx.stored = None
+        depth, rows = len(layers), len(hoods.rows)
         widths = [len(layer.mean) for layer in layers]
-        longest = max(chunk.rows for chunk in chunks)
-        normal = table.new_empty(longest * max(widths))
-        wide = table.new_empty(longest * max(widths))
-        scratch = table.new_empty(longest * max(widths))
+        spare = [table.new_empty(max(chunk.rows for chunk in chunks) * max(widths)) for _ in range(3)]
         d_affine: list[Tensor] = [table] * (2 * depth)
-        d_weights = [torch.zeros_like(weight) for weight in weights]
+        d_weights = [torch.zeros_like(weight, dtype=table.dtype) for weight in weights]
         d_table = torch.zeros_like(table)
-        d_shift = table.new_empty(len(hoods.groups), widths[0]) if shift is not None else None
+        d_shift = None if shift is None else table.new_empty(len(hoods.groups), widths[0])
 
-        top = layers[-1]
+        # g behind the affine part of a level's BatchNorm: sparse behind the maximum, else one row per row.
         sparse = torch.where(out > 0, grad, 0.0)
-        sums = (sparse.sum(0), (sparse * extreme).sum(0))
-        sparse *= top.scale
-        dense: Tensor | None = None  # gradient after the affine part of the level's BatchNorm, all rows
-        buffer = None
+        sum_g, sum_gy = sparse.sum(0), (sparse * extreme).sum(0)
+        sparse *= layers[-1].scale
+        dense = dense_buffer = table
         for level in reversed(range(depth)):
-            layer, width = layers[level], widths[level]
-            d_beta, d_gamma, constant, slope = layer.backward(*sums, hoods.total)
-            d_affine[2 * level], d_affine[2 * level + 1] = d_gamma, d_beta
-            below_buffer = below = None
+            layer, width, last = layers[level], widths[level], level == depth - 1
+            d_gamma, constant, slope = layer.backward(sum_g, sum_gy)
+            d_affine[2 * level : 2 * level + 2] = d_gamma, sum_g
+            if last:  # its rows were not stored; computed again they lack the pivot
+                constant = constant - slope * layer.pivot
             if level:
-                below_buffer = _SCRATCH.take(len(hoods.rows) * widths[level - 1], table)
-                below = _shaped(below_buffer, len(hoods.rows), widths[level - 1])
-            total, product = table.new_zeros(2, widths[level - 1])
+                below_width = widths[level - 1]
+                below_buffer = _SCRATCH.take(rows * below_width, table)
+                below = _shaped(below_buffer, rows, below_width)
+                sum_g, sum_gy = table.new_zeros(2, below_width)
             for chunk in chunks:
-                part = slice(chunk.row, chunk.row + chunk.rows)
-                groups = slice(chunk.group, chunk.group + chunk.groups)
-                dy = _shaped(wide, chunk.rows, width)
+                dy = _shaped(spare[0], chunk.rows, width)
+                y = _shaped(spare[1], chunk.rows, width) if last else stored[level][chunk.row_slice]
                 if level:
-                    z = _shaped(normal, chunk.rows, widths[level - 1])
-                    layers[level - 1].activate(stored[level - 1][part], out=z)
-                if level == depth - 1 and level:  # the widest layer was not stored
-                    y = torch.mm(z, weights[level - 1].t(), out=_shaped(scratch, chunk.rows, width))
-                    torch.addcmul(constant - slope * layer.pivot, y, slope, out=dy)
-                elif level == depth - 1:
-                    y = _gather(table, shift, hoods, chunk, out=_shaped(scratch, chunk.rows, width))
-                    torch.addcmul(constant - slope * layer.pivot, y, slope, out=dy)
+                    y_below = stored[level - 1][chunk.row_slice]
+                    z = layers[level - 1].activate(y_below, out=_shaped(spare[2], chunk.rows, below_width))
+                    operand = z.to(weights[level - 1].dtype)
+                    if last:
+                        _multiply(operand, weights[level - 1].t(), out=y)
+                elif last:
+                    _gather(table, shift, hoods, chunk, out=y)
+                torch.addcmul(constant, y, slope, out=dy)
+                dy *= repeats[chunk.row_slice, None]
+                if last:
+                    dy.scatter_add_(0, where[chunk.group_slice], sparse[chunk.group_slice])
                 else:
-                    torch.addcmul(constant, stored[level][part], slope, out=dy)
-                dy *= repeats[part, None]
-                if dense is None:
-                    dy.scatter_add_(0, where[groups], sparse[groups])
-                else:
-                    dy.addcmul_(dense[part], layer.scale)
-                if level and below is not None:
-                    d_weights[level - 1].addmm_(dy.t(), z)
-                    dz = torch.mm(dy, weights[level - 1], out=_shaped(scratch, chunk.rows, widths[level - 1]))
-                    g = below[part]
+                    dy.addcmul_(dense[chunk.row_slice], layer.scale)
+                if level:
+                    low = dy.to(operand.dtype)
+                    d_weights[level - 1] += low.t() @ operand
+                    dz = _multiply(low, weights[level - 1], out=_shaped(spare[1], chunk.rows, below_width))
+                    g = below[chunk.row_slice]
                     torch.ops.aten.threshold_backward.grad_input(dz, z, 0, grad_input=g)
-                    total += g.sum(0)
-                    product += torch.mul(g, stored[level - 1][part], out=dz).sum(0)
+                    sum_g += g.sum(0)
+                    sum_gy += torch.mul(g, y_below, out=dz).sum(0)
                 else:
-                    d_table.index_add_(0, hoods.rows[part], dy)
+                    d_table.index_add_(0, hoods.rows[chunk.row_slice], dy)
                     if d_shift is not None:
-                        torch.sum(dy.view(chunk.groups, chunk.size, width), 1, out=d_shift[groups])
-            if buffer is not None:
-                _SCRATCH.give(buffer)
-            buffer, dense, sums = below_buffer, below, (total, product)
+                        d_shift[chunk.group_slice] = dy.view(chunk.groups, chunk.size, width).sum(1).neg_()
+            if not last:
+                _SCRATCH.give(dense_buffer)
+            if level:
+                dense, dense_buffer = below, below_buffer
         _SCRATCH.give(*ctx.buffers)
-        return d_table, None if d_shift is None else d_shift.neg_(), None, None, *d_affine, *d_weights
+        return d_table, d_shift, None, None, None, *d_affine, *d_weights
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    """Neighbourhoods of one size: where their rows and groups start and how many there are."""
+class _Maxima:
+    """Largest entry of each neighbourhood and channel after BatchNorm, and where it came from.
 
-    row: int
-    rows: int
-    group: int
-    groups: int
-    size: int
+    BatchNorm is monotone per channel, so the extreme can be taken before its statistics are known: the largest
+    entry where gamma is positive, the smallest where it is negative.
+    """
+
+    def __init__(self, like: Tensor, groups: int, norm: nn.BatchNorm1d) -> None:
+        self.values = like.new_empty(groups, norm.num_features)
+        self.where = torch.empty(self.values.shape, dtype=torch.int64, device=like.device)
+        falling = norm.weight.detach() < 0
+        self.falling = falling if bool(falling.any()) else None
+
+    def add(self, y: Tensor, chunk: Chunk) -> None:
+        """Fill in the groups of a chunk; ``where`` counts rows from the chunk's first."""
+        values, where = _pool(y, chunk)
+        if self.falling is not None:
+            least, where_least = _pool(-y, chunk)
+            values = torch.where(self.falling, -least, values)
+            where = torch.where(self.falling, where_least, where)
+        self.values[chunk.group_slice] = values
+        self.where[chunk.group_slice] = where
 
 
-def _chunks(hoods: Neighbourhoods, width: int, device: torch.device) -> Iterator[_Chunk]:
-    row = group = 0
-    for count, size in hoods.blocks:
-        step = max(1, _CHUNK // (size * width)) if device.type == "cpu" else count
-        for first in range(0, count, step):
-            groups = min(step, count - first)
-            yield _Chunk(row, groups * size, group, groups, size)
-            row += groups * size
-            group += groups
+def _pool(y: Tensor, chunk: Chunk) -> tuple[Tensor, Tensor]:
+    # A channels-last image of height `groups` and width `size`: pooling vectorises where max(dim) does not.
+    image = y.view(1, chunk.groups, chunk.size, -1).permute(0, 3, 1, 2)
+    values, where = F.max_pool2d(image, (1, chunk.size), return_indices=True)
+    return values[0, :, :, 0].t(), where[0, :, :, 0].t()
 
 
-def _gather(table: Tensor, shift: Tensor | None, hoods: Neighbourhoods, chunk: _Chunk, out: Tensor) -> Tensor:
+def _gather(table: Tensor, shift: Tensor | None, hoods: Neighbourhoods, chunk: Chunk, out: Tensor) -> None:
     """First layer of the chunk's rows: the point's row of ``table`` minus its centre's row of ``shift``."""
-    torch.index_select(table, 0, hoods.rows[chunk.row : chunk.row + chunk.rows], out=out)
+    torch.index_select(table, 0, hoods.rows[chunk.row_slice], out=out)
     if shift is not None:
         by_group = out.view(chunk.groups, chunk.size, -1)
-        by_group -= shift[chunk.group : chunk.group + chunk.groups, None]
-    return out
+        by_group -= shift[chunk.group_slice, None]
+
+
+def _multiply(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
+    """a @ b into ``out``, whose dtype may be wider."""
+    return torch.mm(a, b, out=out) if a.dtype == out.dtype else out.copy_(a @ b)
 
 
 def _shaped(buffer: Tensor, rows: int, width: int) -> Tensor:
     return buffer[: rows * width].view(rows, width)
-
-
-def _pool(
-    y: Tensor,
-    chunk: _Chunk,
-    gamma: Tensor,
-    largest: Tensor,
-    smallest: Tensor | None,
-    where: Tensor,
-) -> None:
-    """Maximum of each neighbourhood and the row of the chunk that holds it; minimum where gamma is negative."""
-    groups = slice(chunk.group, chunk.group + chunk.groups)
-    # A channels-last image of height `groups` and width `size`: pooling vectorises where max(dim) does not.
-    image = y.view(1, chunk.groups, chunk.size, -1).permute(0, 3, 1, 2)
-    values, rows = F.max_pool2d(image, (1, chunk.size), return_indices=True)
-    largest[groups] = values[0, :, :, 0].t()
-    where[groups] = rows[0, :, :, 0].t()
-    if smallest is not None:
-        values, rows = F.max_pool2d(-image, (1, chunk.size), return_indices=True)
-        smallest[groups] = -values[0, :, :, 0].t()
-        where[groups] = torch.where(gamma < 0, rows[0, :, :, 0].t(), where[groups])
-
-
-class _Sums:
-    """Weighted mean and variance of rows that come in chunks."""
-
-    def __init__(self, width: int, repeats: Tensor) -> None:
-        self.repeats = repeats
-        self.pivot: Tensor | None = None
-        self.first, self.second = repeats.new_zeros(2, width, dtype=torch.float64)
-
-    def add(self, y: Tensor, chunk: _Chunk, scratch: Tensor) -> None:
-        """Shift ``y`` in place by a pivot near its mean, so that squares lose no digits, and add it up."""
-        if self.pivot is None:
-            self.pivot = y.mean(0)
-        y -= self.pivot
-        repeats = self.repeats[chunk.row : chunk.row + chunk.rows]
-        self.first += repeats @ y
-        self.second += repeats @ torch.mul(y, y, out=_shaped(scratch, *y.shape))
-
-    def layer(self, norm: nn.BatchNorm1d, gamma: Tensor, beta: Tensor, total: int) -> _Layer:
-        """The affine map that normalises these rows; also moves the running statistics of ``norm``."""
-        assert self.pivot is not None
-        mean = self.first / total
-        variance = (self.second / total - mean.square()).clamp_(min=0)
-        mean, variance = mean.to(gamma.dtype), variance.to(gamma.dtype)
-        if norm.running_mean is not None and norm.running_var is not None and norm.momentum is not None:
-            norm.running_mean.lerp_(mean + self.pivot, norm.momentum)
-            norm.running_var.lerp_(variance * (total / max(total - 1, 1)), norm.momentum)
-            if norm.num_batches_tracked is not None:
-                norm.num_batches_tracked += 1
-        inverse = torch.rsqrt(variance + norm.eps)
-        scale = gamma * inverse
-        return _Layer(self.pivot, mean, inverse, scale, beta - mean * scale)
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """BatchNorm of rows that are stored minus ``pivot``; ``mean`` is that of the stored rows. All (C,)."""
-
-    pivot: Tensor
-    mean: Tensor
-    inverse: Tensor
-    scale: Tensor
-    offset: Tensor
-
-    def activate(self, y: Tensor, out: Tensor) -> Tensor:
-        """ReLU(BatchNorm(y)) for stored rows y."""
-        return torch.addcmul(self.offset, y, self.scale, out=out).relu_()
-
-    def backward(self, total: Tensor, product: Tensor, rows: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """From Σ g and Σ g y: dβ, dγ, and constant, slope such that dy_r = scale g_r + w_r (constant + slope y_r)."""
-        d_gamma = (product - self.mean * total) * self.inverse
-        slope = -self.scale * self.inverse * d_gamma / rows
-        constant = -self.scale * total / rows - slope * self.mean
-        return total, d_gamma, constant, slope
-
-
-class _Scratch:
-    """Large CPU buffers kept between steps: fresh ones cost a page fault per 4 KB, more than the arithmetic."""
-
-    _KEPT = 8
-
-    def __init__(self) -> None:
-        self._free: list[Tensor] = []
-        self._lock = Lock()
-
-    def take(self, elements: int, like: Tensor) -> Tensor:
-        """A flat buffer of at least so many elements, of the type and device of ``like``; contents arbitrary."""
-        if like.device.type != "cpu":
-            return like.new_empty(elements)
-        with self._lock:
-            for place, buffer in enumerate(self._free):
-                if buffer.dtype == like.dtype and buffer.numel() >= elements:
-                    return self._free.pop(place)
-        # Batches differ a little in size; a quarter to spare lets one buffer serve them all.
-        return like.new_empty(elements + elements // 4)
-
-    def give(self, *buffers: Tensor) -> None:
-        """Hand buffers back; nobody may use them any more."""
-        with self._lock:
-            self._free.extend(buffer for buffer in buffers if buffer.device.type == "cpu")
-            self._free.sort(key=Tensor.numel)  # so that `take` finds the smallest that fits
-            del self._free[: -self._KEPT]
-
-
-_SCRATCH = _Scratch()

@@ -8,29 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clip2.encoders.batch_statistics import running_statistics
 from clip2.encoders.fused_training import shared_mlp_max
 from clip2.encoders.neighbourhoods import Neighbourhoods
+
+# Elements of the widest layer worked on at a time in inference: 4 MB of float32, most of it read while still in cache.
+_CHUNK = 1 << 20
 
 
 class GroupedMLP(nn.Module):
     """Linear → BatchNorm → ReLU, repeated, then the maximum over each neighbourhood.
 
-    Linear layers have no bias: BatchNorm would cancel it.
+    Linear layers have no bias: BatchNorm would cancel it. Under autocast the matrix products run in its type; the
+    first layer stays in full precision, because it subtracts nearly equal numbers.
 
     Args:
-        in_channels: 3 relative coordinates + the channels of the point features.
+        in_channels: 3 coordinates + the channels of the point features.
         widths: output channels of each layer.
     """
 
     def __init__(self, in_channels: int, widths: Sequence[int]) -> None:
         super().__init__()
-        channels = [in_channels, *widths]
-        self.linears = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in pairwise(channels))
+        self.linears = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in pairwise([in_channels, *widths]))
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in widths)
 
     def forward(
@@ -38,7 +43,7 @@ class GroupedMLP(nn.Module):
         points: Tensor,
         features: Tensor | None,
         centers: Tensor | None,
-        neighbourhoods: Neighbourhoods,
+        hoods: Neighbourhoods,
         num_groups: int,
     ) -> Tensor:
         """Embed each neighbourhood.
@@ -46,59 +51,65 @@ class GroupedMLP(nn.Module):
         Args:
             points: (P, 3), all clouds' points in one table.
             features: (P, C) or None.
-            centers: (G', 3) subtracted from the coordinates of the members, or None for absolute coordinates.
-            neighbourhoods: which rows of ``points`` belong to which row of ``centers``.
-            num_groups: rows of the result; those without a neighbourhood are 0.
+            centers: (num_groups, 3) subtracted from the coordinates of the members; None: absolute coordinates.
+            hoods: which rows of ``points`` belong to which group.
+            num_groups: rows of the result; a group without a neighbourhood is 0.
 
         Returns:
             (num_groups, widths[-1]).
         """
+        weights = [cast("Tensor", linear.weight) for linear in self.linears]
+        norms = [cast("nn.BatchNorm1d", norm) for norm in self.norms]
         inputs = points if features is None else torch.cat([points, features], 1)
-        weights = [linear.weight for linear in self.linears]
-        if self.training:
-            table = F.linear(inputs, weights[0])
-            shift = None
-            if centers is not None:
-                shift = F.linear(centers, weights[0][:, :3]).index_select(0, neighbourhoods.groups)
-            pooled = shared_mlp_max(table, shift, neighbourhoods, list(self.norms), weights[1:])
-        else:
-            folded = [_fold(weight, norm) for weight, norm in zip(weights, self.norms, strict=True)]
-            pooled = _infer(inputs, centers, neighbourhoods, folded)
-        return pooled.new_zeros(num_groups, pooled.shape[1]).index_copy(0, neighbourhoods.groups, pooled)
+        device = inputs.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weights[0].dtype
+        with torch.autocast(device, enabled=False):
+            inputs = inputs.to(weights[0].dtype)
+            offsets = None if centers is None else centers.index_select(0, hoods.groups).to(inputs.dtype)
+            if self.training:
+                table = F.linear(inputs, weights[0])
+                shift = None if offsets is None else F.linear(offsets, weights[0][:, :3])
+                pooled = shared_mlp_max(table, shift, hoods, norms, weights[1:], dtype)
+            else:
+                # Folded anew at each call: it costs about a hundredth of one cloud, and no cache can go stale.
+                folded = [_fold(weight, norm) for weight, norm in zip(weights, norms, strict=True)]
+                pooled = _infer(inputs, offsets, hoods, folded, dtype)
+            return pooled.new_zeros(num_groups, pooled.shape[1]).index_copy(0, hoods.groups, pooled)
 
 
-def _fold(weight: Tensor, norm: nn.Module) -> tuple[Tensor, Tensor]:
+def _fold(weight: Tensor, norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
     """Weight and bias of the one linear layer that equals ``weight`` followed by ``norm`` in eval mode."""
-    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    return weight * scale[:, None], norm.bias - norm.running_mean * scale
+    mean, variance = running_statistics(norm)
+    scale = norm.weight * torch.rsqrt(variance + norm.eps)
+    return weight * scale[:, None], norm.bias - mean * scale
 
 
 def _infer(
-    inputs: Tensor, centers: Tensor | None, hoods: Neighbourhoods, folded: list[tuple[Tensor, Tensor]]
+    inputs: Tensor,
+    offsets: Tensor | None,
+    hoods: Neighbourhoods,
+    folded: Sequence[tuple[Tensor, Tensor]],
+    dtype: torch.dtype,
 ) -> Tensor:
-    """Everything between gather and maximum in chunks that stay in cache; nothing else is materialised."""
-    (weight, bias), *rest = folded
+    """Everything between gather and maximum in chunks that stay in cache; no neighbourhood is materialised whole."""
+    (weight, bias), *others = folded
     table = F.linear(inputs, weight)
-    shift = bias.expand(len(hoods.groups), -1)
-    if centers is not None:
-        shift = shift - F.linear(centers, weight[:, :3]).index_select(0, hoods.groups)
-    widest = max(len(bias) for _, bias in folded)
+    shift = bias if offsets is None else bias - F.linear(offsets, weight[:, :3])
+    shift = shift.expand(len(hoods.groups), -1)
+    inner = [(weight.to(dtype), bias.to(dtype)) for weight, bias in others]
     parts = []
-    row = group = 0
-    for count, size in hoods.blocks:
-        step = max(1, (1 << 20) // (size * widest)) if inputs.device.type == "cpu" else count
-        for first in range(0, count, step):
-            groups = min(step, count - first)
-            x = table.index_select(0, hoods.rows[row : row + groups * size]).view(groups, size, -1)
-            if not rest:
-                parts.append(x.amax(1).add_(shift[group : group + groups]))
-            else:
-                x += shift[group : group + groups, None]
-                x = x.relu_().view(groups * size, -1)
-                for weight, bias in rest[:-1]:
-                    x = F.linear(x, weight, bias).relu_()
-                # The last bias and ReLU are monotone: they wait until one row per neighbourhood is left.
-                parts.append(F.linear(x, rest[-1][0]).view(groups, size, -1).amax(1).add_(rest[-1][1]))
-            row += groups * size
-            group += groups
-    return torch.cat(parts).relu_()
+    for chunk in hoods.chunks(_CHUNK, max(len(bias) for _, bias in folded)):
+        x = table.index_select(0, hoods.rows[chunk.row_slice]).view(chunk.groups, chunk.size, -1)
+        if not inner:
+            parts.append(x.amax(1).add_(shift[chunk.group_slice]))
+            continue
+        x += shift[chunk.group_slice, None]
+        x = x.relu_().view(chunk.rows, -1).to(dtype)
+        for weight, bias in inner[:-1]:
+            x = F.linear(x, weight, bias).relu_()
+        # The last bias and ReLU are monotone: they wait until one row per neighbourhood is left.
+        parts.append(F.linear(x, inner[-1][0]).view(chunk.groups, chunk.size, -1).amax(1))
+    pooled = torch.cat(parts)
+    if others:
+        pooled = pooled.to(table.dtype) + others[-1][1]
+    return pooled.relu_()

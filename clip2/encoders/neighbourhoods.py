@@ -7,6 +7,7 @@ computed; for batch statistics they only count as a weight. Neighbourhoods of si
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,31 @@ from torch import Tensor
 
 # Sizes that neighbourhoods are rounded up to: fine enough to waste little, few enough to keep blocks large.
 _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """``groups`` neighbourhoods of ``size`` members; the first row and the first group of them."""
+
+    row: int
+    group: int
+    groups: int
+    size: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows."""
+        return self.groups * self.size
+
+    @property
+    def row_slice(self) -> slice:
+        """Into `Neighbourhoods.rows`."""
+        return slice(self.row, self.row + self.rows)
+
+    @property
+    def group_slice(self) -> slice:
+        """Into `Neighbourhoods.groups`."""
+        return slice(self.group, self.group + self.groups)
 
 
 @dataclass(frozen=True)
@@ -34,6 +60,30 @@ class Neighbourhoods:
     blocks: tuple[tuple[int, int], ...]
     weight: Tensor | None
     total: int
+
+    def chunks(self, elements: int, width: int) -> Iterator[Chunk]:
+        """Cut the blocks so that the rows of a chunk times ``width`` channels are about ``elements``.
+
+        Only on CPU, where chunks that stay in cache pay; elsewhere a chunk is a block.
+        """
+        row = group = 0
+        for count, size in self.blocks:
+            step = max(1, elements // (size * width)) if self.rows.device.type == "cpu" else count
+            for first in range(0, count, step):
+                chunk = Chunk(row, group, min(step, count - first), size)
+                yield chunk
+                row += chunk.rows
+                group += chunk.groups
+
+    @staticmethod
+    def of_whole_clouds(
+        batch: int, num_points: int, lengths: Tensor | None, device: torch.device
+    ) -> Neighbourhoods:
+        """One neighbourhood per cloud: its first ``lengths[b]`` of N points, all N where lengths is None."""
+        column = torch.arange(num_points, device=device).expand(batch, num_points)
+        if lengths is not None:
+            column = torch.where(column < lengths[:, None], column, 0)
+        return Neighbourhoods.of_ball_query(column[:, None], num_points)
 
     @staticmethod
     def of_ball_query(index: Tensor, num_points: int, real: Tensor | None = None) -> Neighbourhoods:

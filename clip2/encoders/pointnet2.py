@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -80,7 +81,8 @@ class PointNet2(PointEncoder):
         # Farthest-point samples are nested: the first m of the sample of k points are the sample of m points, and
         # a sample of the sample is its beginning. One sampling serves every level.
         centers = points
-        for depth, level in enumerate(self.levels):
+        for depth, module in enumerate(self.levels):
+            level = cast("SetAbstraction", module)
             count = min(level.num_centers, points.shape[1])
             if depth == 0:
                 centers = group(points, farthest_point_sample(points, count, lengths))
@@ -90,12 +92,7 @@ class PointNet2(PointEncoder):
             points = centers
             lengths = None if lengths is None else lengths.clamp(max=count)
         batch, count, _ = points.shape
-        whole = Neighbourhoods.of_ball_query(
-            torch.arange(count, device=points.device).expand(batch, 1, count)
-            if lengths is None
-            else _up_to(lengths, count),
-            count,
-        )
+        whole = Neighbourhoods.of_whole_clouds(batch, count, lengths, points.device)
         rows = None if features is None else features.flatten(0, 1)
         return self.head(points.flatten(0, 1), rows, None, whole, batch)
 
@@ -124,9 +121,3 @@ class SetAbstraction(nn.Module):
             hoods = Neighbourhoods.of_ball_query(index, num_points, real)
             outputs.append(mlp(table, rows, centers.flatten(0, 1), hoods, batch * centers.shape[1]))
         return torch.cat(outputs, 1).view(batch, centers.shape[1], -1)
-
-
-def _up_to(lengths: Tensor, count: int) -> Tensor:
-    """(B, 1, count) rows 0, 1, … lengths[b] - 1, then 0: one neighbourhood per cloud that leaves padding out."""
-    column = torch.arange(count, device=lengths.device).expand(len(lengths), count)
-    return torch.where(column < lengths[:, None], column, 0)[:, None]
