@@ -193,7 +193,8 @@ def _read(folder: Path, triplets: TripletSet) -> TripletFeatures:
     ]
     if stale:
         raise InputError(
-            f"is missing or older than the shard, for {stale[0]} and {len(stale) - 1} more of {len(triplets.shards)}",
+            f"does not fit the shards of today: {len(stale)} of {len(triplets.shards)} have no features or were "
+            f"mined again since, first {stale[0]}",
             source=folder,
             fix=REPEAT,
         )

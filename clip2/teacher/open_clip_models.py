@@ -91,7 +91,7 @@ def _load_repository(name: str) -> LoadedClip:
         raise _not_fetched(name, repository, error) from error
     network = open_clip.create_model(name, require_pretrained=True)
     return LoadedClip(
-        network, _tokenizer(name), network.visual.preprocess_cfg, _published_as(repository) or name
+        network, _tokenizer(name), network.visual.preprocess_cfg, published_as(repository) or name
     )
 
 
@@ -153,7 +153,7 @@ def _split(name: str) -> tuple[str, str]:
     return architecture, tag
 
 
-def _published_as(repository: str) -> str | None:
+def published_as(repository: str) -> str | None:
     """``NAME/TAG`` of weights that open_clip's table places in this repository."""
     import open_clip
 

@@ -91,7 +91,7 @@ def test_a_killed_run_is_continued_where_it_stopped(tmp_path: Path, tiny_teacher
 
     with pytest.raises(KeyboardInterrupt):
         embed_triplets(folder, tiny_teacher, progress=kill)
-    with pytest.raises(InputError, match=r"for shard-000002\.tar and 1 more of 4.*clip2 embed"):
+    with pytest.raises(InputError, match=r"2 of 4 have no features.*first shard-000002\.tar.*clip2 embed"):
         load_features(folder)
     report = embed_triplets(folder, tiny_teacher)
     assert (report.shards_computed, report.shards_kept) == (2, 2)
@@ -115,7 +115,7 @@ def test_mined_again_means_embedded_again(folder: Path, bank: TextBank, tmp_path
     changed = [triplet(number, texts=("cup",) if number == 4 else None) for number in range(9)]
     write_triplets(tmp_path / "new", changed, source="test", objects_per_shard=3)
     shutil.copytree(folder / "features", tmp_path / "new" / "features")
-    with pytest.raises(InputError, match=r"older than the shard, for shard-000001\.tar.*clip2 embed"):
+    with pytest.raises(InputError, match=r"mined again since, first shard-000001\.tar.*clip2 embed"):
         load_features(tmp_path / "new")
     report = embed_triplets(tmp_path / "new", bank=bank)
     assert (report.shards_computed, report.shards_kept) == (1, 2)

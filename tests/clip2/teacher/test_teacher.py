@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from tiny_clip import IMAGE_SIZE, make_tiny_clip
 
 from clip2.teacher import PROMPTS, Teacher, TextBank, TextSource
+from clip2.teacher.open_clip_models import published_as
 from data_prep.errors import InputError
 
 
@@ -138,6 +139,16 @@ def test_openai_weights_get_their_activation(tmp_path: Path, monkeypatch: pytest
         with pytest.raises(KeyboardInterrupt):
             Teacher.load(name)
         assert (built["architecture"], built["force_quick_gelu"]) == ("ViT-B-32", quick)
+
+
+def test_a_repository_is_known_by_its_published_name() -> None:
+    """From hf-hub: or by NAME/TAG, the same weights go together with the same text banks."""
+    repositories = {
+        "timm/vit_base_patch32_clip_224.openai": "ViT-B-32/openai",
+        "laion/CLIP-ViT-B-32-laion2B-s34B-b79K": "ViT-B-32/laion2b_s34b_b79k",
+        "somebody/else": None,
+    }
+    assert {name: published_as(name) for name in repositories} == repositories
 
 
 def test_incomplete_folders_are_refused(folder: Path) -> None:
