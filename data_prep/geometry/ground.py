@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -30,51 +32,75 @@ def ground_mask(points: NDArray, *, cell: float = 1.0, height: float = 0.2) -> N
     return np.abs(height_above_ground(points, cell=cell)) < height
 
 
-def height_above_ground(points: NDArray, *, cell: float = 1.0, tolerance: float = 0.2) -> NDArray[np.float64]:
-    """Signed height of every point over the ground around it, metres: (N, 3) z-up points in, (N,) out.
-
-    The lowest returns of map cells are fitted by a plane around every cell, first over the whole scene, then
-    within 8, 4 and 2 cells. Each fit corrects the coarser one only as far as its support goes, so that
-    unseen ground continues its surroundings; cells that stand above the fit lose their say in the next.
-
-    Args:
-        points: (N, 3) z-up, metres.
-        cell: side of the map's cells, metres.
-        tolerance: how far above the fit a cell's lowest return may lie at the finest scale to count as ground.
-    """
+def height_above_ground(points: NDArray, *, cell: float = 1.0) -> NDArray[np.float64]:
+    """Signed height of every point over the ground around it, metres: (N, 3) z-up points in, (N,) out."""
     points = np.asarray(points)
-    if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
-        raise InputError(f"must be finite with shape (N, 3), got {points.shape}", field="points")
     if len(points) == 0:
         return np.zeros(0)
-    xyz = points.astype(np.float64)
-    origin = xyz[:, :2].min(axis=0)
-    cell = max(cell, float(np.sqrt(np.prod(np.ptp(xyz[:, :2], axis=0)) / _MAX_CELLS)))
-    where = ((xyz[:, :2] - origin) / cell).astype(np.int64)
-    shape = where.max(axis=0) + 1
-    flat = np.ravel_multi_index(tuple(where.T), shape)
-    low = _lowest_of_cells(xyz[:, 2], flat)
-    samples, cells = xyz[low], flat[low]
+    return points[:, 2] - GroundMap.fit(points, cell=cell).height(points[:, :2])
 
-    plane = _fit_plane(samples, tolerance)
-    above = samples[:, 2] - (samples[:, :2] @ plane[:2] + plane[2])
-    centres = (np.indices(shape).reshape(2, -1).T + 0.5) * cell + origin
-    surface = (centres @ plane[:2] + plane[2]).reshape(shape)
-    for spread in _SPREADS:
-        for _ in range(_REWEIGHTINGS):
-            correction = _fit_locally(
-                samples[:, :2],
-                above,
-                _trust(above, tolerance * spread / _SPREADS[-1]),
-                cells,
-                centres,
-                shape,
-                spread,
-            )
-            surface += correction
-            above = samples[:, 2] - _interpolate(surface, samples[:, :2], origin, cell)
-    result: NDArray[np.float64] = xyz[:, 2] - _interpolate(surface, xyz[:, :2], origin, cell)
-    return result
+
+@dataclass(frozen=True)
+class GroundMap:
+    """Height of the ground over a regular grid, z-up.
+
+    Attributes:
+        surface: (A, B) float64 heights at the cells' centres, metres.
+        origin: (2,) float64 x y of the grid's corner.
+        cell: side of a cell, metres.
+    """
+
+    surface: NDArray[np.float64]
+    origin: NDArray[np.float64]
+    cell: float
+
+    @classmethod
+    def fit(cls, points: NDArray, *, cell: float = 1.0, tolerance: float = 0.2) -> GroundMap:
+        """Fit the ground under a scene.
+
+        The lowest returns of map cells are fitted by a plane around every cell, first over the whole scene,
+        then within 8, 4 and 2 cells. Each fit corrects the coarser one only as far as its support goes, so that
+        unseen ground continues its surroundings; cells that stand above the fit lose their say in the next.
+
+        Args:
+            points: (N, 3) z-up, metres, N > 0.
+            cell: side of the map's cells, metres; larger where the scene would need too many.
+            tolerance: how far above the fit a cell's lowest return may lie at the finest scale to count as ground.
+
+        Raises:
+            InputError: points are not finite (N, 3), or there are none.
+        """
+        points = np.asarray(points)
+        if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all() or len(points) == 0:
+            raise InputError(f"must be finite with shape (N, 3), N > 0, got {points.shape}", field="points")
+        xyz = points.astype(np.float64)
+        origin = xyz[:, :2].min(axis=0)
+        cell = max(cell, float(np.sqrt(np.prod(np.ptp(xyz[:, :2], axis=0)) / _MAX_CELLS)))
+        where = ((xyz[:, :2] - origin) / cell).astype(np.int64)
+        shape = where.max(axis=0) + 1
+        flat = np.ravel_multi_index(tuple(where.T), shape)
+        low = _lowest_of_cells(xyz[:, 2], flat)
+        samples, cells = xyz[low], flat[low]
+
+        plane = _fit_plane(samples, tolerance)
+        centres = (np.indices(shape).reshape(2, -1).T + 0.5) * cell + origin
+        ground = cls((centres @ plane[:2] + plane[2]).reshape(shape), origin, cell)
+        above = samples[:, 2] - (samples[:, :2] @ plane[:2] + plane[2])
+        for spread in _SPREADS:
+            for _ in range(_REWEIGHTINGS):
+                weight = _trust(above, tolerance * spread / _SPREADS[-1])
+                correction = _fit_locally(samples[:, :2], above, weight, cells, centres, shape, spread, cell)
+                ground = cls(ground.surface + correction, origin, cell)
+                above = samples[:, 2] - ground.height(samples[:, :2])
+        return ground
+
+    def height(self, xy: NDArray) -> NDArray[np.float64]:
+        """(N, 2) metres → (N,) z of the ground there; beyond the map, that of its border."""
+        position = ((np.asarray(xy, dtype=np.float64) - self.origin) / self.cell - 0.5).T
+        heights: NDArray[np.float64] = ndimage.map_coordinates(
+            self.surface, position, order=1, mode="nearest"
+        )
+        return heights
 
 
 def _lowest_of_cells(z: NDArray[np.float64], flat: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -114,11 +140,11 @@ def _fit_locally(
     centres: NDArray[np.float64],
     shape: NDArray[np.int64],
     spread: float,
+    cell: float,
 ) -> NDArray[np.float64]:
     """Weighted least-squares plane through z around every cell, evaluated at its centre; 0 where nothing is near."""
-    side = float(np.abs(centres[-1] - centres[0]).max() / max(shape.max() - 1, 1)) or 1.0
     middle = centres.mean(axis=0)
-    x, y = ((xy - middle) / side).T
+    x, y = ((xy - middle) / cell).T
 
     def blurred(values: NDArray[np.float64]) -> NDArray[np.float64]:
         image = np.zeros(int(np.prod(shape)))
@@ -130,7 +156,7 @@ def _fit_locally(
     s, sx, sy, sxx, sxy, syy, sz, sxz, syz = (
         blurred(v) for v in (one, x, y, x * x, x * y, y * y, z, x * z, y * z)
     )
-    cx, cy = ((centres - middle) / side).T
+    cx, cy = ((centres - middle) / cell).T
     # Moments about each cell's own centre.
     mx, my = sx - cx * s, sy - cy * s
     mxx, mxy, myy = (
@@ -147,11 +173,3 @@ def _fit_locally(
     normal[:, 2, 0], normal[:, 2, 1], normal[:, 2, 2] = my, mxy, myy + prior * spread**2
     solution = np.linalg.solve(normal, np.stack([sz, mxz, myz], axis=1)[:, :, None])
     return solution[:, 0, 0].reshape(shape)
-
-
-def _interpolate(
-    surface: NDArray[np.float64], xy: NDArray[np.float64], origin: NDArray[np.float64], cell: float
-) -> NDArray[np.float64]:
-    position = ((xy - origin) / cell - 0.5).T
-    heights: NDArray[np.float64] = ndimage.map_coordinates(surface, position, order=1, mode="nearest")
-    return heights
