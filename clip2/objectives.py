@@ -45,7 +45,7 @@ class Targets(NamedTuple):
 
     Attributes:
         texts: (U, D) float32 unit rows, the vocabulary; the same tensor on every rank.
-        text_ids: (B,) int64 rows of ``texts``: the word each sample is shown with this time.
+        text_ids: (B,) int64 rows of ``texts``: the word each sample is shown with this time; -1: it has none.
         own_texts: (B, M) int64 rows of ``texts``: all words true of each sample, padded with -1.
         images: (B, D) unit rows, rows of samples without a picture are ignored; or None: the set has no pictures.
         image_present: (B,) bool, or None with ``images``.
@@ -59,16 +59,19 @@ class Targets(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """Scalars. ``total`` is what to differentiate; ``image`` is None when nothing in the global batch has a picture."""
+    """Scalars. ``total`` is what to differentiate; a term is None when nothing in the global batch has a word, or a
+    picture, or when its weight is 0."""
 
     total: torch.Tensor
-    text: torch.Tensor
+    text: torch.Tensor | None
     image: torch.Tensor | None
 
     def detach(self) -> Losses:
         """The same numbers without their graph."""
         return Losses(
-            self.total.detach(), self.text.detach(), None if self.image is None else self.image.detach()
+            self.total.detach(),
+            None if self.text is None else self.text.detach(),
+            None if self.image is None else self.image.detach(),
         )
 
 
@@ -95,33 +98,42 @@ class ContrastiveObjective(nn.Module):
         everywhere = _gather(embeddings.points)
         text = self._text_term(embeddings, everywhere, targets)
         image = self._image_term(embeddings, everywhere, targets)
-        total = self.config.text_weight * text
+        # Every parameter takes part in every step, as DDP expects, also when a term is absent.
+        total = 0 * (embeddings.points.sum() + embeddings.text_scale + embeddings.image_scale)
+        if text is not None:
+            total = total + self.config.text_weight * text
         if image is not None:
             total = total + self.config.image_weight * image
-        else:
-            # Every parameter takes part in every step, as DDP expects.
-            total = total + 0 * embeddings.image_scale
         return Losses(total, text, image)
 
-    def _text_term(self, embeddings: Embeddings, everywhere: torch.Tensor, targets: Targets) -> torch.Tensor:
-        points, scale = embeddings.points, embeddings.text_scale
-        rows, start = len(points), len(points) * _rank()
-        ids = _gather_frozen(targets.text_ids)
-        itself = torch.arange(start, start + rows, device=points.device)
+    def _text_term(
+        self, embeddings: Embeddings, everywhere: torch.Tensor, targets: Targets
+    ) -> torch.Tensor | None:
+        """Samples without a word are neither rows nor columns."""
+        if self.config.text_weight == 0:
+            return None
+        scale, same_text = embeddings.text_scale, self.config.same_text
+        worded = targets.text_ids >= 0
+        worded_everywhere = _gather_frozen(worded)
+        count = int(worded_everywhere.sum())
+        if count == 0:
+            return None
+        points, ids, own = embeddings.points[worded], targets.text_ids[worded], targets.own_texts[worded]
+        ids_everywhere = _gather_frozen(targets.text_ids)[worded_everywhere]
+        itself = _places(worded, worded_everywhere)
         if self.config.text_negatives == "vocabulary":
             logits = scale * points @ targets.texts.T
-            columns = torch.arange(len(targets.texts), device=points.device)
-            positives = _contains(targets.own_texts, columns)
-            loss = contrastive_loss(logits, positives, targets.text_ids, self.config.same_text)
+            words = torch.arange(len(targets.texts), device=points.device)
+            loss = contrastive_loss(logits, _contains(own, words), ids, same_text)
         else:
-            logits = scale * points @ targets.texts[ids].T
-            positives = _contains(targets.own_texts, ids)
-            loss = contrastive_loss(logits, positives, itself, self.config.same_text)
+            logits = scale * points @ targets.texts[ids_everywhere].T
+            loss = contrastive_loss(logits, _contains(own, ids_everywhere), itself, same_text)
         if self.config.symmetric_text:
-            logits = scale * targets.texts[targets.text_ids] @ everywhere.T
-            positives = _contains(_gather_frozen(targets.own_texts), targets.text_ids).T
-            loss = (loss + contrastive_loss(logits, positives, itself, self.config.same_text)) / 2
-        return loss.mean()
+            logits = scale * targets.texts[ids] @ everywhere[worded_everywhere].T
+            own_everywhere = _gather_frozen(targets.own_texts)[worded_everywhere]
+            back = contrastive_loss(logits, _contains(own_everywhere, ids).T, itself, same_text)
+            loss = (loss + back) / 2
+        return loss.sum() / count * _world_size()
 
     def _image_term(
         self, embeddings: Embeddings, everywhere: torch.Tensor, targets: Targets
@@ -136,10 +148,7 @@ class ContrastiveObjective(nn.Module):
             return None
         pictures = targets.images.to(embeddings.points.dtype)
         pictures_everywhere = _gather_frozen(pictures)
-        # Columns of samples without a picture are dropped; rows keep their place among the columns that stay.
-        position = seen_everywhere.cumsum(0) - 1
-        start = len(seen) * _rank()
-        itself = position[start : start + len(seen)][seen]
+        itself = _places(seen, seen_everywhere)
         to_picture = scale * embeddings.points[seen] @ pictures_everywhere[seen_everywhere].T
         to_points = scale * pictures[seen] @ everywhere[seen_everywhere].T
         loss = functional.cross_entropy(to_picture, itself, reduction="sum")
@@ -177,6 +186,12 @@ def contrastive_loss(
 def _contains(sets: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     """(B, C) bool: whether set b (a row of (B, M), padded with -1) holds id c of (C,)."""
     return (sets[:, :, None] == ids[None, None, :]).any(dim=1)
+
+
+def _places(chosen: torch.Tensor, chosen_everywhere: torch.Tensor) -> torch.Tensor:
+    """For each chosen row of this rank, its place among the chosen rows of all ranks."""
+    start = len(chosen) * _rank()
+    return (chosen_everywhere.cumsum(0) - 1)[start : start + len(chosen)][chosen]
 
 
 def _world_size() -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +34,11 @@ class TrainingSet:
         frames: (n,) int64, objects of one frame of one scan share a number.
         texts: U words.
         text_vectors: (U, D) float32 unit rows.
-        own_texts: (n, M) int64 into ``texts``, best first, padded with -1.
+        own_texts: (n, M) int64 into ``texts``, best first, padded with -1; an object may have a picture only.
         images: (n, D) float16 unit rows, or None: no object has a picture.
         image_present: (n,) bool.
         teacher: the CLIP model all vectors come from.
-        skipped: objects left out because their points are no object (a single place).
+        left_out: why objects were left out → how many.
     """
 
     points: NDArray[np.float32]
@@ -51,7 +52,7 @@ class TrainingSet:
     images: NDArray[np.float16] | None
     image_present: NDArray[np.bool_]
     teacher: TeacherSpec
-    skipped: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.has_color)
@@ -114,7 +115,7 @@ def load_training_set(
 
 def pack(
     objects: Sequence[tuple[NDArray[np.float32], NDArray[np.uint8] | None]],
-    own_texts: Sequence[Sequence[int]],
+    own_texts: Sequence[Sequence[int] | NDArray[np.int64]],
     texts: Sequence[str],
     text_vectors: NDArray[np.float32],
     model: str,
@@ -122,37 +123,54 @@ def pack(
     image_present: NDArray[np.bool_] | None = None,
     frames: Sequence[int] | None = None,
     max_points: int = 4096,
+    source: str | Path = "objects",
 ) -> TrainingSet:
     """A training set from arrays in memory, without a triplet folder.
 
     Args:
         objects: n pairs of points (k, 3) float32 metres z-up and colours (k, 3) uint8 or None.
-        own_texts: for each object the rows of ``texts`` true of it, best first, at least one.
+        own_texts: for each object the rows of ``texts`` true of it, best first.
         texts, text_vectors: U words and their (U, D) float32 unit vectors.
         model: the CLIP model of the vectors.
-        images, image_present: (n, D) and (n,), or None.
+        images, image_present: (n, D) and (n,) bool; or both None.
         frames: frame number of each object; None: every object is a frame of its own.
         max_points: points kept per object.
+        source: what to call it all in an error.
+
+    Raises:
+        BadDatasetError: nothing to learn from.
     """
     clouds, colors, kept = [], [], []
+    left_out: Counter[str] = Counter()
     for i, (points, color) in enumerate(objects):
+        if len(own_texts[i]) == 0 and (image_present is None or not image_present[i]):
+            left_out["neither a picture nor a word with a vector"] += 1
+            continue
         try:
             local = local_coordinates(points, color, name=f"object {i}")
-        except InputError:
-            continue  # counted in `skipped`: one point, or many at one place, have no shape to learn
+        except InputError as error:
+            left_out[error.problem if len(points) < 2 else "all points are the same place"] += 1
+            continue
         order = sampling_order(local, color, max_points)
         clouds.append(points[order])
         colors.append(None if color is None else color[order])
         kept.append(i)
     if not kept:
-        raise BadDatasetError("holds no object with two or more different points", field="triplets")
+        reasons = ", ".join(f"{count} x {reason}" for reason, count in left_out.items())
+        raise BadDatasetError(
+            f"no object to learn from ({reasons or 'none given'})", source=source, field="triplets"
+        )
+    if len(texts) == 0:
+        raise BadDatasetError(
+            "no word has a vector", source=source, fix="embed with a bank that has these words"
+        )
     # Two spellings of one word are one word, as everywhere else.
     row_of: dict[str, int] = {}
     merged = [row_of.setdefault(normalise_label(text), row) for row, text in enumerate(texts)]
     first_rows = sorted(set(row_of.values()))
     new_row = {row: position for position, row in enumerate(first_rows)}
-    own = [list(dict.fromkeys(new_row[merged[row]] for row in own_texts[i])) for i in kept]
-    padded = np.full((len(kept), max(map(len, own))), -1, dtype=np.int64)
+    own = [list(dict.fromkeys(new_row[merged[int(row)]] for row in own_texts[i])) for i in kept]
+    padded = np.full((len(kept), max(1, *map(len, own))), -1, dtype=np.int64)
     for i, rows in enumerate(own):
         padded[i, : len(rows)] = rows
     has_color = np.array([color is not None for color in colors])
@@ -163,7 +181,7 @@ def pack(
         )
     present = np.zeros(len(kept), dtype=bool)
     if images is not None:
-        present = np.ones(len(kept), bool) if image_present is None else image_present[kept]
+        present = image_present[kept] if image_present is not None else present
     has_images = bool(present.any())
     return TrainingSet(
         points=np.concatenate(clouds).astype(np.float32),
@@ -177,7 +195,7 @@ def pack(
         images=images[kept].astype(np.float16) if has_images and images is not None else None,
         image_present=present,
         teacher=TeacherSpec(name=model, width=text_vectors.shape[1]),
-        skipped=len(objects) - len(kept),
+        left_out=left_out,
     )
 
 
@@ -237,7 +255,7 @@ def combine(packs: Sequence[TrainingSet], names: Sequence[str]) -> TrainingSet:
         if any_image
         else None,
         image_present=np.concatenate([one.image_present for one in packs]),
-        skipped=sum(one.skipped for one in packs),
+        left_out=sum((Counter(one.left_out) for one in packs), Counter()),
     )
 
 
@@ -266,6 +284,7 @@ def _pack(folder: Path, triplets: TripletSet, features: TripletFeatures, max_poi
         features.image_present if features.image is not None else None,
         frames,
         max_points,
+        source=folder,
     )
 
 

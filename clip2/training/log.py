@@ -81,9 +81,11 @@ class RunLog:
         for name, value in figures.items():
             self._board.add_scalar(name, value, step)
         if "train/loss" in figures:
-            shown = [f"loss {figures['train/loss']:.3f}", f"text {figures['train/text_loss']:.3f}"]
-            if "train/image_loss" in figures:
-                shown.append(f"image {figures['train/image_loss']:.3f}")
+            shown = [
+                f"{name.replace('_loss', '')} {figures[f'train/{name}']:.3f}"
+                for name in ("loss", "text_loss", "image_loss")
+                if f"train/{name}" in figures
+            ]
             shown.append(f"{figures['train/objects_per_second']:.0f} objects/s")
             self._progress.update(self._task, figures="  ".join(shown))
 

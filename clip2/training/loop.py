@@ -23,6 +23,7 @@ from clip2.training.dataset import TrainingSet, load_training_set
 from clip2.training.devices import create_fabric, reproducible
 from clip2.training.interrupt import StopRequest
 from clip2.training.log import RunLog
+from clip2.training.normalization import has_batch_norm, settle_statistics
 from clip2.training.optimizer import WeightAverage, create_optimizer, learning_rate
 from clip2.training.order import ObjectOrder, balancing_weights, step_seed
 from clip2.training.run_folder import CONFIG_FILE, check_run
@@ -30,6 +31,9 @@ from clip2.training.state import load_state, read_facts, save_state
 from clip2.training.tally import Tally
 from clip2.training.zero_shot import zero_shot
 from data_prep.errors import BadDatasetError, InputError
+
+# Batches that set the normalisation statistics of the averaged weights, and a rank no process has to seed them.
+_SETTLING_BATCHES, _SETTLING_RANK = 16, 1 << 30
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,8 @@ class _Training:
         self.config, self.run, self.data, self.fabric = config, run, data, fabric
         self.console = console if fabric.is_global_zero else None
         self.fingerprint = data.fingerprint()
-        self.train_on, self.held_out = data.split(config.data.hold_out, config.seed)
+        self.train_on, held_out = data.split(config.data.hold_out, config.seed)
+        self.held_out = held_out[data.own_texts[held_out, 0] >= 0]  # those that can be named right
         if len(self.train_on) < 2:
             raise BadDatasetError(f"leaves {len(self.train_on)} objects to train on", field="data")
         size = config.loop.batch_size
@@ -197,6 +202,7 @@ class _Training:
 
     def _evaluate(self, step: int, log: RunLog) -> None:
         if len(self.held_out) and self.fabric.is_global_zero:
+            self._settle_average()
             figures = zero_shot(self.average.model, self.data, self.held_out)
             named = {f"held_out/{name}": value for name, value in figures.items()}
             self.latest_figures |= named
@@ -217,8 +223,19 @@ class _Training:
                 "figures": self.latest_figures,
             }
             save_state(self.run, step, self.model, self.average.model, self.optimizer.optimizer, facts)
+            self._settle_average()
             save(self.average.model, self.run, self.bank, self._figures(step))
         self.fabric.barrier()
+
+    def _settle_average(self) -> None:
+        """Always the same batches, so that the outcome depends on nothing but the averaged weights."""
+        if has_batch_norm(self.average.model):
+            share = self.config.loop.batch_size // self.fabric.world_size
+            seeds = [step_seed(self.config.seed, step, _SETTLING_RANK) for step in range(_SETTLING_BATCHES)]
+            inputs = (
+                self.batches.make(self.order.batch(step)[:share], seed)[0] for step, seed in enumerate(seeds)
+            )
+            settle_statistics(self.average.model, inputs)
 
     def _restore(self, latest: Path) -> int:
         facts = read_facts(latest)
@@ -266,8 +283,8 @@ class _Training:
             f"{len(self.train_on)} objects ({seen} with a picture, {int(data.has_color[self.train_on].sum())} with "
             f"colour), {len(data.texts)} words, {len(self.held_out)} objects held out, vectors of {data.teacher.name}"
         )
-        if data.skipped:
-            self._say(f"{data.skipped} objects left out: all their points are one place")
+        for reason, count in data.left_out.items():
+            self._say(f"{count} objects left out: {reason}")
         if self._text_only():
             self._say("no pictures to learn from: training on the text term alone")
         self._say(

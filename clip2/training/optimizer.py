@@ -38,9 +38,10 @@ def learning_rate(step: int, total: int, config: OptimizerConfig) -> float:
 
 
 class WeightAverage:
-    """Exponential moving average of weights and of normalisation statistics.
+    """Exponential moving average of the weights.
 
-    The decay grows as (1 + t) / (10 + t) up to its final value, so that short runs are not held back by
+    Normalisation statistics are not averaged: :mod:`clip2.training.normalization` makes those that belong to the
+    averaged weights. The decay grows as (1 + t) / (10 + t) up to its final value, so that short runs are not held back by
     their first steps.
     """
 
@@ -53,9 +54,5 @@ class WeightAverage:
     def update(self, model: nn.Module, step: int) -> None:
         """Moves the average towards ``model`` after the optimizer's step number ``step``, counted from 0."""
         weight = 1 - min(self.decay, (1 + step) / (10 + step)) if self.decay else 1.0
-        current = model.state_dict()
-        for name, average in self.model.state_dict().items():
-            if average.is_floating_point():
-                average.lerp_(current[name], weight)
-            else:
-                average.copy_(current[name])
+        for average, current in zip(self.model.parameters(), model.parameters(), strict=True):
+            average.lerp_(current, weight)

@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+import torch
 
 from clip2.objectives import Losses
 
 
 class Tally:
-    """Means since the last logged figures, kept on the device so that no step waits for it."""
+    """Sums are kept on the device, so that no step waits for a number."""
 
     def __init__(self) -> None:
-        self.steps = self.image_steps = 0
-        self.loss: Any = 0.0
-        self.text: Any = 0.0
-        self.image: Any = 0.0
+        self.steps = 0
         self.making = self.seconds = 0.0
+        self._sums: dict[str, tuple[torch.Tensor, int]] = {}
 
     def add(self, losses: Losses, making: float, seconds: float) -> None:
-        """One step's losses, seconds spent on its data and in all."""
+        """One step's losses, and the seconds it spent on its data and in all."""
         self.steps += 1
-        self.loss += losses.total
-        self.text += losses.text
-        if losses.image is not None:
-            self.image_steps += 1
-            self.image += losses.image
         self.making += making
         self.seconds += seconds
+        for name, value in (("loss", losses.total), ("text_loss", losses.text), ("image_loss", losses.image)):
+            if value is not None:
+                so_far, count = self._sums.get(name, (torch.zeros_like(value), 0))
+                self._sums[name] = so_far + value, count + 1
 
     def figures(self, batch_size: int) -> dict[str, float]:
-        """The means."""
-        figures = {
-            "train/loss": float(self.loss) / self.steps,
-            "train/text_loss": float(self.text) / self.steps,
+        """The means, and how fast it went."""
+        means = {f"train/{name}": float(total) / count for name, (total, count) in self._sums.items()}
+        return means | {
             "train/objects_per_second": batch_size * self.steps / self.seconds,
             "train/data_share": self.making / self.seconds,
         }
-        if self.image_steps:
-            figures["train/image_loss"] = float(self.image) / self.image_steps
-        return figures

@@ -1,0 +1,116 @@
+"""`clip2 info`: what is installed here, and what a checkpoint is."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "open_clip_torch",
+    "open3d",
+    "lightning-fabric",
+    "numpy",
+    "scipy",
+    "safetensors",
+    "torch-scatter",
+)
+
+
+@dataclass
+class Info:
+    """Versions, devices and backends of this machine; with RUN, what that checkpoint is."""
+
+    run_or_checkpoint: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = None
+    """A folder made by clip2 train, local-dir:FOLDER or hf-hub:ORG/NAME."""
+    json: bool = False
+    """Print one JSON object."""
+
+    def run(self) -> int:
+        """Print the facts."""
+        facts = _machine() if self.run_or_checkpoint is None else _checkpoint(self.run_or_checkpoint)
+        if self.json:
+            sys.stdout.write(json.dumps(facts) + "\n")
+            return 0
+        console = Console()
+        for title, section in facts.items():
+            table = Table(title=title, title_justify="left", show_header=False, box=None, title_style="bold")
+            table.add_column()
+            table.add_column(overflow="fold")
+            for name, value in section.items():
+                shown = ", ".join(map(str, value)) if isinstance(value, list) else _short(value)
+                table.add_row(name, shown)
+            console.print(table)
+            console.print()
+        return 0
+
+
+def _machine() -> dict[str, dict[str, Any]]:
+    import torch
+
+    import clip2
+    from clip2 import ops
+    from clip2.encoders import list_encoders
+    from clip2.training.devices import physical_cores
+
+    versions: dict[str, Any] = {"clip2": clip2.__version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "versions": versions,
+        "devices": {
+            "cpu cores": physical_cores(),
+            "torch threads": torch.get_num_threads(),
+            "cuda": gpus or "none",
+            "mps": torch.backends.mps.is_available(),
+        },
+        "backends": {
+            f"{choice.op} on {choice.device}": f"{choice.backend} ({choice.reason})"
+            for choice in ops.backends()
+        },
+        "encoders": {"names": list_encoders()},
+    }
+
+
+def _checkpoint(name: str) -> dict[str, dict[str, Any]]:
+    import clip2
+    from clip2.checkpoint import read_config, resolve
+
+    folder = resolve(name)
+    config = read_config(folder)
+    model = clip2.load(folder)
+    bank = model.text_bank
+    return {
+        "checkpoint": {
+            "folder": str(folder),
+            "written by": f"clip2 {config.clip2_version}",
+            "sha256 of weights": config.weights.sha256,
+            "parameters": model.parameter_count(),
+            "logit scale": round(model.log_text_scale.exp().item(), 3),
+        },
+        "encoder": {"name": config.model.encoder.name, **config.model.encoder.options},
+        "teacher": config.model.teacher.model_dump(),
+        "preprocessing": config.model.preprocessing.model_dump(),
+        "words": {
+            "count": 0 if bank is None else len(bank),
+            "names": [] if bank is None else list(bank.names),
+        },
+        "training": config.training,
+    }
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

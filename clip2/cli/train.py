@@ -1,0 +1,64 @@
+"""`clip2 train`: triplets with cached features in, a model folder out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+
+@dataclass
+class Train:
+    """Train a point encoder on triplets whose CLIP features are cached (clip2 embed).
+
+    Can be killed at any moment; with --resume it continues and ends with the weights it would have had anyway.
+    """
+
+    out: Path
+    """Folder of the run: model, configuration, figures and state. clip2.load reads it."""
+    data: tuple[Path, ...] = ()
+    """Triplet folders, one or more. May be left out with --resume."""
+    config: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """YAML file, like configs/train/pointnet2.yaml. Without it: the defaults, or with --resume the run's own."""
+    overrides: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="KEY=VALUE")
+    ] = ()
+    """A change to the configuration, like --set optimizer.lr=3e-4; may be repeated."""
+    resume: bool = False
+    """Continue the run in --out; begin it where there is none."""
+    json: bool = False
+    """Print the figures of the run as one JSON object on standard output."""
+
+    def run(self) -> int:
+        """Train until done or interrupted."""
+        from clip2.cli.main import EXIT_INTERRUPTED, EXIT_OK
+        from clip2.training import load_config, train
+        from clip2.training.run_folder import CONFIG_FILE
+
+        path = self.config
+        if path is None and self.resume and (self.out / CONFIG_FILE).is_file():
+            path = self.out / CONFIG_FILE
+        config = load_config(path, self.overrides)
+        if self.data:
+            folders = tuple(str(folder) for folder in self.data)
+            config = config.model_copy(update={"data": config.data.model_copy(update={"folders": folders})})
+        console = Console(stderr=True)
+        result = train(config, self.out, self.resume, console=console)
+        if self.json:
+            figures = {"run": str(result.run), "finished": result.finished, **result.figures}
+            sys.stdout.write(json.dumps(figures) + "\n")
+        if not result.finished:
+            console.print(
+                f"clip2: stopped after step {result.step} of {result.total}, everything is saved; "
+                f"continue with: clip2 train --out {result.run} --resume",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+            return EXIT_INTERRUPTED
+        return EXIT_OK
