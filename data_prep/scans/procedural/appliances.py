@@ -174,7 +174,7 @@ def microwave(rng: Rng) -> Parts:
     spot="table",
     extent=(0.2, 0.52),
     synonyms=("bread toaster",),
-    confusions=("microwave", "radio"),
+    confusions=("microwave",),
     materials=("metal", "lacquer"),
 )
 def toaster(rng: Rng) -> Parts:
@@ -328,7 +328,7 @@ def fan(rng: Rng) -> Parts:
 @category(
     setting="room",
     spot="table",
-    extent=(0.1, 0.3),
+    extent=(0.13, 0.32),
     synonyms=("clock", "bedside clock"),
     confusions=("globe", "toaster"),
     materials=("metal", "lacquer"),

@@ -306,7 +306,7 @@ def table_lamp(rng: Rng) -> Parts:
 @category(
     setting="room",
     spot="wall",
-    extent=(0.5, 1.1),
+    extent=(0.5, 1.2),
     synonyms=("lavatory", "water closet"),
     confusions=("chair", "bathtub"),
     materials=("ceramic",),

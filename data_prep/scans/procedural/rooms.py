@@ -16,7 +16,7 @@ from data_prep.scans.procedural.solids import Parts
 from data_prep.scans.procedural.surface import Light
 from data_prep.scans.procedural.world import PlacedObject, World, WorldBuilder
 
-CLEARANCE = 0.35  # metres between the camera and anything that reaches its height
+CLEARANCE = 0.6  # metres between the camera and anything that reaches its height
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ def build_room(
         return placed
 
     supports = [_table_with_seats(rng, put, length, width)]
-    for _ in range(int(rng.integers(6, 10))):
+    for _ in range(int(rng.integers(8, 13))):
         supports.append(_against_wall(rng, put, length, width))
-    for _ in range(int(rng.integers(5, 9))):
+    for _ in range(int(rng.integers(8, 13))):
         name = _choose(rng, list_categories("room", "floor"))
         obj = make_object(name, rng)
         for _ in range(12):
@@ -154,7 +154,7 @@ def _clutter(
     yaw = support.box.yaw
     c, s = np.cos(yaw), np.sin(yaw)
     centre = support.T_world_object[:3, 3] - np.asarray(origin)
-    wanted = int(np.clip(rng.poisson(9 * half_x * half_y / 0.25), 2, 7))
+    wanted = int(np.clip(rng.poisson(14 * half_x * half_y / 0.25), 3, 9))
     for _ in range(wanted):
         obj = make_object(_choose(rng, list_categories("room", "table")), rng)
         reach = float(np.hypot(*obj.extent[:2])) / 2

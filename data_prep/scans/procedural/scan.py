@@ -283,7 +283,7 @@ class ProceduralScan:
     def _expose(self, photo: Photo, rng: np.random.Generator) -> NDArray[np.uint8]:
         if not self.noise:
             return photo.image
-        grain = rng.normal(0, 2.0, (*photo.image.shape[:2], 1))
+        grain = 2 * rng.standard_normal((*photo.image.shape[:2], 1), np.float32)
         return np.clip(np.rint(photo.image + grain), 0, 255).astype(np.uint8)
 
     def __getstate__(self) -> dict[str, object]:

@@ -37,10 +37,13 @@ def take_photo(world: World, camera: Camera, T_world_points: NDArray[np.float64]
     rays = pixel_rays(camera, T_world_points, u, v)
     hits = world.tracer.cast(rays)
     colors, rows, cosine = world.tracer.shade(rays, hits, world.light)
-    up = rays[:, 5] / np.sqrt((rays[:, 3:] ** 2).sum(axis=1))
-    horizon, zenith = np.asarray(world.sky, np.float32)
-    image = horizon + (zenith - horizon) * np.clip(up, 0, 1)[:, None] ** 0.6
+    image = np.empty((len(rays), 3), np.float32)
     image[rows] = colors
+    open_sky = np.flatnonzero(hits.face < 0)
+    direction = rays[open_sky, 3:]
+    up = direction[:, 2] / np.sqrt((direction**2).sum(axis=1))
+    horizon, zenith = np.asarray(world.sky, np.float32)
+    image[open_sky] = horizon + (zenith - horizon) * np.clip(up, 0, 1)[:, None] ** 0.6
     slant = np.zeros(len(rays), np.float32)
     slant[rows] = cosine
     return Photo(

@@ -45,7 +45,7 @@ def mug(rng: Rng) -> Parts:
 @category(
     setting="room",
     spot="table",
-    extent=(0.11, 0.32),
+    extent=(0.095, 0.26),
     synonyms=("wineglass", "goblet"),
     confusions=("vase", "candle"),
     materials=("glass",),
@@ -228,7 +228,7 @@ def vase(rng: Rng) -> Parts:
 @category(
     setting="room",
     spot="table",
-    extent=(0.14, 0.42),
+    extent=(0.14, 0.48),
     synonyms=("tea kettle", "kettle"),
     confusions=("pitcher", "pot"),
     materials=("ceramic", "metal"),
@@ -303,7 +303,7 @@ def pitcher(rng: Rng) -> Parts:
 @category(
     setting="room",
     spot="table",
-    extent=(0.3, 0.75),
+    extent=(0.27, 0.7),
     synonyms=("skillet", "frypan"),
     confusions=("plate", "pot"),
     materials=("metal",),
@@ -372,7 +372,7 @@ def pot(rng: Rng) -> Parts:
 @category(
     setting="room",
     spot="table",
-    extent=(0.12, 0.5),
+    extent=(0.14, 0.55),
     synonyms=("candlestick", "wax candle"),
     confusions=("wine glass", "bottle"),
     materials=("plastic",),

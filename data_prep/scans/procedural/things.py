@@ -13,7 +13,7 @@ Rng = np.random.Generator
 @category(
     setting="room",
     spot="floor",
-    extent=(0.6, 1.6),
+    extent=(0.42, 1.5),
     synonyms=("luggage", "travel case"),
     confusions=("backpack", "box"),
     materials=("plastic", "leather", "fabric"),
@@ -201,7 +201,7 @@ def umbrella(rng: Rng) -> Parts:
 @category(
     setting="room",
     spot="floor",
-    extent=(0.2, 0.55),
+    extent=(0.2, 0.65),
     synonyms=("pail",),
     confusions=("basket", "pot"),
     materials=("plastic", "metal"),
@@ -320,7 +320,7 @@ def box(rng: Rng) -> Parts:
 @category(
     setting="room",
     spot="floor",
-    extent=(0.25, 0.75),
+    extent=(0.36, 0.95),
     synonyms=("stuffed bear", "plush toy"),
     confusions=("pedestrian", "backpack"),
     materials=("fabric",),
@@ -395,7 +395,7 @@ def globe(rng: Rng) -> Parts:
 @category(
     setting="room",
     spot="table",
-    extent=(0.16, 0.5),
+    extent=(0.16, 0.55),
     synonyms=("novel", "hardback book"),
     confusions=("laptop", "box"),
     materials=("paper", "leather"),
@@ -471,7 +471,7 @@ def soccer_ball(rng: Rng) -> Parts:
 @category(
     setting="room",
     spot="floor",
-    extent=(0.3, 0.85),
+    extent=(0.4, 0.95),
     synonyms=("sprinkling can",),
     confusions=("bucket", "teapot"),
     materials=("metal", "plastic"),
@@ -503,7 +503,7 @@ def watering_can(rng: Rng) -> Parts:
 @category(
     setting="room",
     spot="floor",
-    extent=(0.42, 1.1),
+    extent=(0.34, 1.0),
     synonyms=("snare drum", "bongo"),
     confusions=("stool", "bucket"),
     materials=("lacquer",),
@@ -545,7 +545,7 @@ def drum(rng: Rng) -> Parts:
 @category(
     setting="room",
     spot="floor",
-    extent=(0.55, 1.15),
+    extent=(0.5, 1.2),
     synonyms=("longboard", "skate board"),
     confusions=("frying pan",),
     materials=("lacquer", "wood"),

@@ -30,7 +30,7 @@ def _lights(p: Parts, front: float, rear: float, width: float, z: float) -> None
 @category(
     setting="street",
     spot="road",
-    extent=(2.6, 6.6),
+    extent=(2.6, 6.9),
     synonyms=("automobile", "passenger car"),
     confusions=("van", "truck"),
     materials=("lacquer",),
@@ -182,7 +182,7 @@ def truck(rng: Rng) -> Parts:
     kind = rng.choice(["box", "flat", "tank"], p=[0.6, 0.2, 0.2])
     x = -half + load / 2
     if kind == "box":
-        p.box((load, width, rng.uniform(2.1, 2.5)), (x, 0, floor), "main" if rng.random() < 0.6 else "light")
+        p.box((load, width, rng.uniform(2.1, 2.5)), (x, 0, floor), "main" if rng.random() < 0.6 else "second")
         p.rod((-half - 0.02, 0, floor), (-half - 0.02, 0, floor + 2.1), 0.03, "dark", sections=4)
         p.has("a box body")
     elif kind == "tank":
@@ -302,7 +302,7 @@ def bicycle(rng: Rng) -> Parts:
 @category(
     setting="street",
     spot="kerb",
-    extent=(1.4, 3.0),
+    extent=(1.25, 2.9),
     synonyms=("motorbike", "motor scooter"),
     confusions=("bicycle",),
     materials=("lacquer",),
@@ -356,7 +356,7 @@ def motorcycle(rng: Rng) -> Parts:
 @category(
     setting="street",
     spot="road",
-    extent=(3.8, 9.5),
+    extent=(3.3, 8.2),
     synonyms=("excavator", "digger"),
     confusions=("truck",),
     materials=("lacquer",),
