@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from clip2.model import Clip2Model, EncoderConfig, ModelConfig, TeacherSpec
+from clip2.preprocessing import Preprocessing
+from clip2.teacher.text_bank import TextBank
+from data_prep.errors import InputError
+
+
+def unit_rows(count: int, width: int, seed: int = 0) -> np.ndarray:
+    rows = np.random.default_rng(seed).normal(size=(count, width)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def bank(model: str = "ViT-B-32/openai", width: int = 16) -> TextBank:
+    return TextBank(("mug", "chair", "table"), unit_rows(3, width), model)
+
+
+def tiny_model(**preprocessing: object) -> Clip2Model:
+    torch.manual_seed(0)
+    config = ModelConfig(
+        encoder=EncoderConfig(name="pointnet2_ssg_small"),
+        preprocessing=Preprocessing.model_validate({"num_points": 64, **preprocessing}),
+        teacher=TeacherSpec(name="ViT-B/32", width=16),
+    )
+    return Clip2Model(config, bank()).eval()
+
+
+def clouds(count: int) -> list[np.ndarray]:
+    random = np.random.default_rng(3)
+    return [random.normal(size=(20 + 40 * i, 3)).astype(np.float32) for i in range(count)]
+
+
+def test_embeddings_are_unit_rows_of_the_teachers_width() -> None:
+    embeddings = tiny_model().encode(clouds(5), batch_size=2)
+    assert embeddings.shape == (5, 16)
+    assert embeddings.dtype == torch.float32
+    assert embeddings.norm(dim=1).tolist() == pytest.approx([1] * 5, abs=1e-5)
+    assert not embeddings.requires_grad
+
+
+def test_a_cloud_has_one_embedding_whatever_it_is_batched_with() -> None:
+    model, many = tiny_model(), clouds(5)
+    together = model.encode(many)
+    for i, cloud in enumerate(many):
+        torch.testing.assert_close(model.encode([cloud])[0], together[i], atol=1e-5, rtol=0)
+
+
+def test_encoding_is_in_eval_mode_and_leaves_the_mode_as_it_was() -> None:
+    model = tiny_model()
+    expected = model.encode(clouds(3))
+    model.train()
+    assert torch.equal(model.encode(clouds(3)), expected)
+    assert model.training
+
+
+def test_absent_colour_is_not_black() -> None:
+    model, cloud = tiny_model(), clouds(2)[1]
+    black = np.zeros(cloud.shape, np.uint8)
+    assert not torch.allclose(model.encode([cloud]), model.encode([cloud], [black]), atol=1e-4)
+
+
+def test_scores_are_softmax_of_scaled_cosines() -> None:
+    model = tiny_model()
+    result = model.classify(clouds(4), "mug, chair")
+    cosines = result.embeddings @ bank().lookup(["mug", "chair"]).T
+    odds = np.exp((cosines[:, 0] - cosines[:, 1]) / 0.07)  # fresh model: CLIP's initial temperature
+    assert result.labels == ("mug", "chair")
+    assert result.scores[:, 0] / result.scores[:, 1] == pytest.approx(odds, rel=1e-3)
+    assert result.scores.sum(axis=1) == pytest.approx(np.ones(4), abs=1e-6)
+    assert [names[0][0] for names in result.top(1)] == list(result.best)
+
+
+def test_words_of_another_clip_are_refused_by_name() -> None:
+    model = tiny_model()
+    with pytest.raises(InputError) as error:
+        model.classify(clouds(1), "mug", bank("ViT-L-14/openai", 16))
+    assert "ViT-L-14/openai" in str(error.value)
+    assert "ViT-B-32/openai" in str(error.value)
+    with pytest.raises(InputError, match="24 wide"):
+        model.classify(clouds(1), "mug", bank(width=24))
+    with pytest.raises(InputError, match="ViT-L-14"):
+        Clip2Model(model.config, bank("ViT-L-14/openai"))
+
+
+def test_a_model_without_words_asks_for_them() -> None:
+    model = Clip2Model(tiny_model().config)
+    with pytest.raises(InputError, match="carries no words"):
+        model.classify(clouds(1), "mug")
+
+
+@pytest.mark.parametrize("labels", ["", [], "mug,mug", "mug,,chair", "unicorn"])
+def test_bad_label_lists_are_refused(labels: str | list[str]) -> None:
+    with pytest.raises(InputError):
+        tiny_model().classify(clouds(1), labels)
+
+
+def test_the_error_numbers_clouds_across_batches() -> None:
+    bad = [*clouds(3), np.full((5, 3), np.nan, np.float32)]
+    with pytest.raises(InputError, match="cloud 3"):
+        tiny_model().encode(bad, batch_size=2)
+
+
+def test_temperatures_stay_at_or_below_100() -> None:
+    model = tiny_model()
+    with torch.no_grad():
+        model.log_text_scale.fill_(9.0)
+        model.log_image_scale.fill_(1.0)
+    model.clamp_scales()
+    assert model.log_text_scale.exp().item() == pytest.approx(100)
+    assert model.log_image_scale.exp().item() == pytest.approx(2.71828, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "said"),
+    [
+        (EncoderConfig(name="pointnet2_sg"), "pointnet2_ssg"),
+        (EncoderConfig(name="pointnet2_ssg", options={"radius": 1}), "radii"),
+        (EncoderConfig(name="pointnet2_ssg", options={"feature_channels": 6}), "feature_channels"),
+    ],
+)
+def test_an_impossible_encoder_is_named(encoder: EncoderConfig, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Clip2Model(ModelConfig(encoder=encoder, teacher=TeacherSpec(name="x/y", width=8)))
