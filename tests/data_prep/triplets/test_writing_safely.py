@@ -14,6 +14,7 @@ import pytest
 import triplet_stand_ins
 from triplet_stand_ins import mine_stand_ins
 
+import data_prep
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.triplets import open_triplets
 from data_prep.triplets.lock import FolderLock
@@ -25,9 +26,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def start_mining(out: Path, frames: int, pause: float) -> subprocess.Popen[str]:
     script = [sys.executable, triplet_stand_ins.__file__, str(out), str(frames), str(pause)]
-    process = subprocess.Popen(
-        script, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(data_prep.__file__).parent.parent),
+    }
+    process = subprocess.Popen(script, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process

@@ -109,10 +109,15 @@ class StandInLifter:
 
 
 def mine_stand_ins(
-    out: Path, count: int = 12, pause: float = 0.0, reach: float = 1.0, **settings: object
+    out: Path,
+    count: int = 12,
+    pause: float = 0.0,
+    reach: float = 1.0,
+    root: Path = Path("/nowhere"),
+    **settings: object,
 ) -> Manifest:
-    """Mine the stand-in scan; its root is the same in every call, as the manifest names it."""
-    scan = StandInScan(Path("/nowhere"), count, pause)
+    """Mine the stand-in scan; its root is the same unless told, as the manifest names it."""
+    scan = StandInScan(root, count, pause)
     lifter = StandInLifter()
     lifter.config = StandInConfig(reach)
     settings = {"objects_per_shard": 5, **settings}

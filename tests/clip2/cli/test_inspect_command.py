@@ -1,0 +1,120 @@
+"""``clip2 inspect`` as it is called from a shell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clip2.cli.main import main
+from data_prep.triplets import Triplet, write_triplets
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three chairs of 10, 20 and 30 points, and a mug of 40."""
+    triplets = [
+        Triplet(
+            f"t{number}",
+            np.random.default_rng(number).normal(size=(10 * number + 10, 3)).astype(np.float32),
+            None,
+            None,
+            ("mug" if number == 3 else "chair",),
+            {"frame": f"f{number}"},
+        )
+        for number in range(4)
+    ]
+    write_triplets(tmp_path / "set", triplets, source="toy", objects_per_shard=2)
+    return tmp_path / "set"
+
+
+def test_tables_show_counts_points_and_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert "4 objects of toy, 4 frames, 2 shards" in out
+    assert "chair │       3 │            20" in out
+    assert "mug   │       1 │            40" in out
+
+
+def test_json_is_one_object(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(folder), "--json", "--verify"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["objects"] == 4
+    assert report["points_per_object"]["50"] == 25
+    assert report["words"][0] == {"word": "chair", "objects": 3, "median_points": 20}
+    assert report["finished"] is True
+    assert report["verified"] is True
+
+
+def test_the_page_is_written_where_asked(folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "new folder" / "page.html"
+    assert main(["inspect", str(folder), "--html", str(page)]) == 0
+    html = page.read_text()
+    assert html.count('class="card"') == 4
+    assert "not mined from images" in html
+
+
+def test_damage_is_found_by_verify(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shard = folder / "shard-000001.tar"
+    data = bytearray(shard.read_bytes())
+    data[data.index(b"\x93NUMPY") + 140] ^= 1
+    shard.write_bytes(bytes(data))
+    assert main(["inspect", str(folder)]) == 0
+    assert main(["inspect", str(folder), "--verify"]) == 2
+    assert "shard-000001.tar: is not what was written (SHA-256 differs). Fix:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "manifest.json").unlink(), "has no manifest.json"),
+        (lambda folder: (folder / "shard-000001.tar").unlink(), "shard-000001.tar: is missing"),
+        (lambda folder: (folder / "shard-000001.tar").write_bytes(b"x"), "shard-000001.tar: has 1 bytes"),
+        (
+            lambda folder: (folder / "manifest.json").write_text(
+                '{"format": "clip2-triplets", "version": 9}'
+            ),
+            "version: is 9, this software reads 1. Fix: upgrade clip2",
+        ),
+    ],
+)
+def test_a_set_that_cannot_be_read_is_one_line(
+    folder: Path,
+    damage,  # type: ignore[no-untyped-def]
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    damage(folder)
+    assert main(["inspect", str(folder)]) == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert error.count("\n") == 0
+
+
+def test_a_set_that_is_still_being_mined_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace('"finished": true', '"finished": false'))
+    assert main(["inspect", str(folder)]) == 0
+    assert "not finished: run the same `clip2 prep` again" in capsys.readouterr().out
+
+
+def test_real_frames_become_a_page_with_overlays(real_data: Path, tmp_path: Path) -> None:
+    folder, page = tmp_path / "set", tmp_path / "page.html"
+    boxes = real_data / "detections" / "kitti_object_gt.json"
+    prep = [
+        "prep",
+        "kitti",
+        str(real_data / "kitti_object"),
+        "--detections",
+        str(boxes),
+        "--out",
+        str(folder),
+    ]
+    assert main(prep) == 0
+    assert main(["inspect", str(folder), "--html", str(page)]) == 0
+    html = page.read_text()
+    assert "3 of 3 images with objects" in html
+    assert "training/image_2/000000.png" in html
+    assert len(html) < 10e6
