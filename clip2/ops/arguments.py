@@ -16,6 +16,21 @@ def check_points(points: Tensor, name: str) -> None:
         raise ValueError(f"{name} holds empty clouds {tuple(points.shape)}; leave them out of the batch")
 
 
+def check_query(points: Tensor, centers: Tensor, k: int) -> None:
+    """Raise ValueError unless ``points`` (B, N, 3) can be searched for ``k`` neighbours of ``centers`` (B, S, 3)."""
+    check_points(points, "points")
+    check_points(centers, "centers")
+    if len(points) != len(centers):
+        raise ValueError(f"points hold {len(points)} clouds but centers for {len(centers)}")
+    check_count(k)
+
+
+def check_count(k: int) -> None:
+    """Raise ValueError unless at least one point is asked for."""
+    if k < 1:
+        raise ValueError(f"k must be at least 1, not {k}")
+
+
 def check_lengths(lengths: Tensor | None, points: Tensor) -> Tensor | None:
     """``lengths`` as (B,) int64 on the device of ``points``; ValueError unless each is in 1..N."""
     if lengths is None:
@@ -40,8 +55,6 @@ def repeat_cyclically(index: Tensor, k: int, lengths: Tensor | None) -> Tensor:
         k: columns wanted, at least 1.
         lengths: (B,) real points per cloud, None when all are real.
     """
-    if k < 1:
-        raise ValueError(f"k must be at least 1, not {k}")
     if lengths is None and index.shape[1] == k:
         return index
     column = torch.arange(k, device=index.device).expand(len(index), k)

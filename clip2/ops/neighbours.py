@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from clip2.ops import registry
-from clip2.ops.arguments import check_lengths, check_points, repeat_cyclically
+from clip2.ops.arguments import check_lengths, check_query, repeat_cyclically
 
 
 def ball_query(
@@ -33,10 +33,7 @@ def ball_query(
     >>> ball_query(line, line[:, 2:], 1.5, 3).tolist()
     [[[1, 2, 1], [3, 3, 3]]]
     """
-    check_points(points, "points")
-    check_points(centers, "centers")
-    if k < 1:
-        raise ValueError(f"k must be at least 1, not {k}")
+    check_query(points, centers, k)
     lengths = check_lengths(lengths, points)
     find = registry.kernel("ball_query", points.device)
     return find(points.detach(), centers.detach(), float(radius), k, lengths)
@@ -56,8 +53,7 @@ def knn(points: Tensor, centers: Tensor, k: int, lengths: Tensor | None = None) 
     Returns:
         Euclidean distances (B, S, k), differentiable in points and centres, and int64 indices (B, S, k).
     """
-    check_points(points, "points")
-    check_points(centers, "centers")
+    check_query(points, centers, k)
     lengths = check_lengths(lengths, points)
     kernel = registry.kernel("knn", points.device)
     index = kernel(points.detach(), centers.detach(), min(k, points.shape[1]), lengths)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from clip2.ops import registry
-from clip2.ops.arguments import check_lengths, check_points, repeat_cyclically
+from clip2.ops.arguments import check_count, check_lengths, check_points, repeat_cyclically
 
 
 def farthest_point_sample(
@@ -38,6 +38,7 @@ def farthest_point_sample(
     [[0, 3, 2]]
     """
     check_points(points, "points")
+    check_count(k)
     lengths = check_lengths(lengths, points)
     steps = min(k, points.shape[1])
     first = torch.zeros(len(points), dtype=torch.int64, device=points.device)
@@ -67,6 +68,7 @@ def random_sample(
         (B, k) int64 indices into N.
     """
     check_points(points, "points")
+    check_count(k)
     lengths = check_lengths(lengths, points)
     batch, count = points.shape[:2]
     device = generator.device if generator is not None else points.device
