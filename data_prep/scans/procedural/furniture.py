@@ -259,6 +259,7 @@ def lamp(rng: Rng) -> Parts:
     else:
         p.cylinder(0.15, 0.03, paint=bar)
         p.rod((0, 0, 0), (0, 0, height - 0.05), 0.013, bar)
+        p.has("a straight pole")
     upper = shade * rng.uniform(0.5, 0.95)
     p.lathe([(shade, 0), (upper, tall)], (x, 0, height - tall), sections=24)
     p.blob((0.09, 0.09, 0.12), (x, 0, height - tall * 0.8), "lamp", sections=10)
