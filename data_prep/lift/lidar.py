@@ -19,6 +19,7 @@ from data_prep.lift.lifter import Choice, Lifter, Region, register_lifter
 from data_prep.lift.regions import ProjectedPoints
 from data_prep.scans import Frame, View
 
+_BASE = 0.3  # share of a cluster's height that is its base
 _HEART = 0.5  # share of an object's claims that a box behind it cannot take away
 _NEAREST = 0.05  # quantile of a cluster's depths that counts as its nearest point: single echoes do not
 
@@ -145,12 +146,15 @@ class _Candidates:
         # A mask has already said which pixels count.
         self.weight = np.ones(len(off)) if region.masked else np.exp(-0.5 * (off**2).sum(axis=1))
         depth = scene.depth[self.standing]
-        order = np.lexsort((depth, self.labels))
-        count = np.bincount(self.labels)
-        first = np.cumsum(count) - count
-        self.nearest = depth[order[first + (_NEAREST * count).astype(np.int64)]]
+        self.nearest = _by_cluster(depth, self.labels, _NEAREST)
+        # Where it stands is told by its lower part: crowns and roofs reach out over it.
+        height = scene.height[self.standing]
+        low = _by_cluster(height, self.labels, _NEAREST)
+        high = _by_cluster(height, self.labels, 1 - _NEAREST)
+        upper = height > (low + _BASE * (high - low))[self.labels]
+        base = _by_cluster(np.where(upper, np.inf, depth), self.labels, 0.0)
         contact = ground_contact(region.box, scene.camera, scene.T_world_points, scene.ground)
-        self.likelihood = contact.likelihood(self.nearest)
+        self.likelihood = contact.likelihood(base)
 
     def best(self, free: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The cluster that the free points speak for, cut to the extent an object can have.
@@ -181,3 +185,13 @@ class _Candidates:
     def range_of(self, chosen: NDArray[np.int64]) -> float:
         """Median range, metres; inf for nothing."""
         return float(np.median(self.scene.range[chosen])) if len(chosen) else np.inf
+
+
+def _by_cluster(
+    values: NDArray[np.float64], labels: NDArray[np.int64], quantile: float
+) -> NDArray[np.float64]:
+    """(K,) a quantile of the (n,) values of every cluster."""
+    order = np.lexsort((values, labels))
+    count = np.bincount(labels)
+    first = np.cumsum(count) - count
+    return values[order[first + (quantile * (count - 1)).astype(np.int64)]]
