@@ -18,7 +18,24 @@ Setting = Literal["room", "street"]
 Builder = Callable[[np.random.Generator], Parts]
 
 _CATEGORIES: dict[str, Category] = {}
-_THEMES = ("seating", "furniture", "tableware", "appliances", "things", "vehicles", "street", "nature")
+_THEMES = (
+    "seating",
+    "furniture",
+    "bathroom",
+    "lamps",
+    "tableware",
+    "cookware",
+    "kitchen",
+    "appliances",
+    "luggage",
+    "things",
+    "toys",
+    "vehicles",
+    "cycles",
+    "street",
+    "signs",
+    "nature",
+)
 
 
 @dataclass(frozen=True)

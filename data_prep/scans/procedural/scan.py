@@ -168,8 +168,8 @@ class ProceduralScan:
         """Boxes of the objects that at least one point lies on, in the frame of the points.
 
         Attributes are ``track_id`` (the instance), ``num_points``, and the shares 0..1 ``occluded`` and
-        ``truncated`` in the view that shows most of the object (1 and 0 where no view shows it). In rooms
-        ``boxes_2d`` holds the visible parts' boxes in ``views[0]`` where all objects have one.
+        ``truncated`` in the view that shows most of the object (1 and 0 where no view shows it). 2D boxes are in
+        :meth:`ground_truth`.
         """
         observed = self._observe(index)
         place = self._place(self._world_of(index))
