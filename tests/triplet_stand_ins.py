@@ -1,8 +1,7 @@
-"""A scan, detections and a lifter small enough to know by heart. As a script, it mines them: for tests that kill it."""
+"""A scan, detections and a lifter small enough to know by heart."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -122,8 +121,3 @@ def mine_stand_ins(
     lifter.config = StandInConfig(reach)
     settings = {"objects_per_shard": 5, **settings}
     return mine(scan, StandInDetections(), lifter, out, **settings)  # type: ignore[arg-type]
-
-
-if __name__ == "__main__":
-    print("ready", flush=True)
-    mine_stand_ins(Path(sys.argv[1]), count=int(sys.argv[2]), pause=float(sys.argv[3]))

@@ -103,7 +103,7 @@ def test_the_page_is_one_file_with_overlays_crops_and_clouds(
     assert "6 of 10 images with objects" in html
     assert "images/000.png: 3 objects, 60 points" in html
     assert "30 of 30 objects" in html
-    assert html.count('class="cloud"') == 30
+    assert html.count('class="cloud" style') == 30
     assert html.count('class="card"') == 30
     # Nothing is fetched: every picture is inside.
     assert not re.search(r'(src|href)="(?!data:)', html)
