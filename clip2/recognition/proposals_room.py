@@ -8,11 +8,12 @@ from scipy.spatial import cKDTree
 
 from clip2.recognition.region_tree import convex_regions, orient_normals
 from clip2.recognition.voxels import voxel_index
-from data_prep.geometry.planes import estimate_normals, room_planes
+from data_prep.geometry.planes import RoomPlanes, estimate_normals, room_planes
 
 _FINEST = 0.025  # m: a finer voxel shows nothing that an object's outline needs
 _MOST_VOXELS = 100_000
 _MIN_SURFACE = 0.015  # m²: about a mug
+_FOOT = 0.04  # m: how far beside itself an object looks for its foot
 _LARGEST = 4.0  # m, a corner sofa
 
 
@@ -37,10 +38,27 @@ def propose_room(points: NDArray, viewpoint: NDArray | None = None) -> list[NDAr
     owner = np.full(len(first), -1)
     for number, region in enumerate(regions):
         owner[rest[region]] = number
+    _give_back_feet(sample, normals, room, owner)
     of_point = owner[voxel]
     order = np.argsort(of_point, kind="stable")
     cuts = np.searchsorted(of_point[order], np.arange(len(regions)))
     return [np.sort(part) for part in np.split(order, cuts)[1:]]
+
+
+def _give_back_feet(sample: NDArray, normals: NDArray, room: RoomPlanes, owner: NDArray[np.int64]) -> None:
+    """Let objects reach the floor: what rises from it below them was taken for floor. Changes ``owner``."""
+    owned = np.flatnonzero(owner >= 0)
+    if room.floor_height is None or len(owned) == 0:
+        return
+    rises = room.floor & (sample[:, 2] > room.floor_height - _FOOT) & (np.abs(normals[:, 2]) < 0.9)
+    feet = np.flatnonzero(rises)
+    if len(feet) == 0:
+        return
+    # Straight above, not beside: heights count a quarter.
+    squash = np.array([1, 1, 0.25])
+    distance, nearest = cKDTree(sample[owned] * squash).query(sample[feet] * squash)
+    near = distance < _FOOT
+    owner[feet[near]] = owner[owned[nearest[near]]]
 
 
 def _voxels(points: NDArray) -> tuple[float, NDArray[np.int64], NDArray[np.int64]]:

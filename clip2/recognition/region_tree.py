@@ -31,8 +31,9 @@ def orient_normals(
 ) -> NDArray[np.float64]:
     """Give normals consistent signs, outward from things, inward from walls.
 
-    Signs are passed on along the spanning tree of the flattest steps (Hoppe et al., 1992); which of the two signs
-    a connected piece gets is said by its level surfaces: more is seen from above than from below.
+    Signs are passed on along a spanning tree of the surest steps (Hoppe et al., 1992), across edges too: a normal is
+    compared with its neighbour's mirror image (Xie et al., 2003). Which of the two signs a connected piece gets
+    is said by its level surfaces: more is seen from above than from below.
 
     Args:
         points, normals: (N, 3).
@@ -40,9 +41,9 @@ def orient_normals(
         upward: (N,) points that vote; a ceiling should not.
     """
     count = len(points)
-    cosine = np.einsum("ij,ij->i", normals[pairs[:, 0]], normals[pairs[:, 1]])
-    flatness = 1.001 - np.abs(cosine)
-    graph = coo_matrix((flatness, (pairs[:, 0], pairs[:, 1])), shape=(count, count)).tocsr()
+    agreement, climb = _agreement(points, normals, *pairs.T)
+    doubt = 1.001 - np.abs(agreement) + climb
+    graph = coo_matrix((doubt, (pairs[:, 0], pairs[:, 1])), shape=(count, count)).tocsr()
     tree = minimum_spanning_tree(graph).tocoo()
     _, piece = connected_components(tree, directed=False)
     # One root above all pieces, so that a single walk reaches everything.
@@ -52,8 +53,10 @@ def orient_normals(
     whole = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(count + 1, count + 1)).tocsr()
     _, parent = breadth_first_order(whole, count, directed=False)
     parent[count] = count
-    padded = np.vstack([normals, np.zeros(3)])
-    sign = np.where(np.einsum("ij,ij->i", padded, padded[parent]) < 0, -1.0, 1.0)
+    # Heads and the root above them keep their sign.
+    inner = np.flatnonzero(parent[:count] != count)
+    sign = np.ones(count + 1)
+    sign[inner] = np.where(_agreement(points, normals, inner, parent[inner])[0] < 0, -1.0, 1.0)
     jump = parent.astype(np.int64)
     while (jump != count).any():  # pointer jumping: the product of signs along the way to the root
         sign = sign * sign[jump]
@@ -62,6 +65,21 @@ def orient_normals(
     level = upward & (np.abs(oriented[:, 2]) > 0.7)
     votes = np.bincount(piece[level], weights=oriented[level, 2], minlength=piece.max() + 1)
     return oriented * np.where(votes[piece] < 0, -1.0, 1.0)[:, None]
+
+
+def _agreement(
+    points: NDArray, normals: NDArray, a: NDArray[np.int64], b: NDArray[np.int64]
+) -> tuple[NDArray, NDArray]:
+    """How a bending surface would turn the normals at a into those at b.
+
+    Returns:
+        (E,) cosine between the normals at b and the mirror images of those at a, -1 to 1; and (E,) how far the
+        step leaves the surface, 0 to 1: points that noise puts above each other say nothing about signs.
+    """
+    way = points[b] - points[a]
+    way = way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-12)
+    along = np.einsum("ij,ij->i", normals[a], way) * np.einsum("ij,ij->i", normals[b], way)
+    return np.einsum("ij,ij->i", normals[a], normals[b]) - 2 * along, np.abs(along)
 
 
 def convex_regions(
@@ -289,6 +307,6 @@ def _border_strength(center: NDArray, normal: NDArray, ends: NDArray[np.int64]) 
     turn = 1 - np.einsum("ij,ij->i", normal[a], normal[b])
     opening = np.einsum("ij,ij->i", normal[b] - normal[a], way)
     mean = normal[a] + normal[b]
-    mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-9)
+    mean = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-9)
     step = np.abs(np.einsum("ij,ij->i", mean, way))
     return np.where(opening < 0, turn, _CONVEX * turn) + _STEP * step**2

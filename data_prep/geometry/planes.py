@@ -105,9 +105,11 @@ def _peaks(values: NDArray, least: float) -> list[float]:
         return []
     width = _THICKNESS / 2
     low = values.min() - width
-    histogram = np.bincount(((values - low) / width).astype(np.int64))
+    histogram = np.bincount(((values - low) / width).astype(np.int64), minlength=5)
     mass = np.convolve(histogram, np.ones(5), mode="same")
-    peak = (mass >= least) & (mass == ndimage.maximum_filter1d(mass, 9))
+    # The middle counts most, so that equal values have one peak and not a plateau of them.
+    pointed = np.convolve(histogram, [1, 2, 3, 2, 1], mode="same")
+    peak = (mass >= least) & (pointed == ndimage.maximum_filter1d(pointed, 9))
     centres = low + (np.flatnonzero(peak) + 0.5) * width
     return [float(np.median(values[np.abs(values - centre) < 2.5 * width])) for centre in centres]
 

@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+from recognition_stand_ins import (
+    THREE_BOXES,
+    box_surface,
+    ground,
+    three_boxes_on_a_floor,
+    without_what_is_covered,
+)
+
+from clip2.recognition import fit_upright_box, propose_objects
+from clip2.recognition.proposals_lidar import beam_gap
+from data_prep import InputError, open_scan
+
+
+def test_three_boxes_on_a_floor_are_three_proposals_of_their_size():
+    points = three_boxes_on_a_floor()
+    found = [fit_upright_box(points[index]) for index in propose_objects(points)]
+    assert len(found) == 3
+    for center, size, yaw in THREE_BOXES:
+        box = min(found, key=lambda box: np.linalg.norm(box.center - center))
+        assert box.size == pytest.approx([*sorted(size[:2], reverse=True), size[2]], abs=0.05)
+        assert box.center == pytest.approx(center, abs=0.05)
+        if size[0] != size[1]:
+            assert abs((box.yaw - np.deg2rad(yaw) + np.pi / 2) % np.pi - np.pi / 2) < np.deg2rad(3)
+
+
+def test_turning_and_moving_the_world_changes_nothing():
+    points = three_boxes_on_a_floor(0.02)
+    c, s = np.cos(0.7), np.sin(0.7)
+    turned = points @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) + [12.0, -7.0, 3.0]
+    assert len(propose_objects(points)) == len(propose_objects(turned)) == 3
+
+
+def test_proposals_do_not_overlap():
+    found = np.concatenate(propose_objects(three_boxes_on_a_floor(0.02)))
+    assert len(found) == len(np.unique(found))
+
+
+def test_a_cup_on_a_table_is_an_object_of_its_own():
+    table_box = ((0, 0, 0.35), (1.2, 0.8, 0.7), 0)
+    cup_box = ((0.2, 0.1, 0.78), (0.12, 0.12, 0.16), 0)
+    table = without_what_is_covered(box_surface(*table_box[:2], spacing=0.015), [cup_box])
+    cup = box_surface(*cup_box[:2], spacing=0.008)
+    points = np.concatenate([without_what_is_covered(ground(2.0, 0.02), [table_box]), table, cup])
+    sizes = [fit_upright_box(points[index]).size for index in propose_objects(points)]
+    assert any(size == pytest.approx([0.12, 0.12, 0.16], abs=0.05) for size in sizes)
+    assert any(size[:2] == pytest.approx([1.2, 0.8], abs=0.06) for size in sizes)
+
+
+def test_walls_and_floor_are_no_objects():
+    chest_box = ((0, 0, 0.4), (0.8, 0.5, 0.8), 0)
+    floor = without_what_is_covered(ground(2.0, 0.025), [chest_box])
+    ticks = np.arange(-2, 2, 0.025)
+    u, v = np.meshgrid(ticks, np.arange(0, 2.5, 0.025))
+    wall = np.column_stack([u.ravel(), np.full(u.size, 2.0), v.ravel()])
+    chest = box_surface(*chest_box[:2])
+    found = propose_objects(np.concatenate([floor, wall, chest]))
+    assert len(found) == 1
+    assert len(found[0]) == pytest.approx(len(chest), rel=0.15)
+
+
+def test_street_objects_are_found_in_a_sweep():
+    scan = open_scan("procedural", "street", frames=1, seed=5)
+    frame, truth = scan[0], scan.ground_truth(0).instances
+    found = propose_objects(frame.world_points(), "lidar", frame.T_world_points[:3, 3])
+    owner = np.full(len(frame.points), -1)
+    for number, index in enumerate(found):
+        owner[index] = number
+    seen = [i for i in np.unique(truth[truth >= 0]) if (truth == i).sum() >= 30]
+    good = 0
+    for instance in seen:
+        mine = truth == instance
+        best = np.bincount(owner[mine] + 1, minlength=2)[1:].argmax()
+        good += (mine & (owner == best)).sum() / (mine | (owner == best)).sum() >= 0.5
+    assert len(seen) >= 5
+    assert good / len(seen) >= 0.8
+
+
+@pytest.mark.parametrize("gap_degrees", [0.4, 1.33, 2.0])
+def test_the_gap_between_beams_is_measured(gap_degrees):
+    elevation = np.deg2rad(-25 + gap_degrees * np.arange(int(24 / gap_degrees)))
+    azimuth = np.deg2rad(np.arange(0, 360, 0.2) + 0.05)
+    e, a = (x.ravel() for x in np.meshgrid(elevation, azimuth))
+    distance = 1.7 / np.sin(-e)  # flat ground
+    rays = np.column_stack([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)])
+    origin = np.array([3.0, 4.0, 1.7])
+    assert beam_gap(rays * distance[:, None] + origin, origin) == pytest.approx(
+        np.deg2rad(gap_degrees), rel=0.1
+    )
+
+
+def test_nothing_in_nothing_out():
+    assert propose_objects(np.zeros((0, 3))) == []
+    assert propose_objects(np.zeros((1, 3)), "room") == []
+    assert propose_objects(np.zeros((50, 3)), "lidar") == []
+    assert propose_objects(ground(), "room") == []
+
+
+def test_bad_input_is_named():
+    with pytest.raises(InputError, match="proposals: 'semantic' is unknown"):
+        propose_objects(np.zeros((5, 3)), "semantic")
+    with pytest.raises(InputError, match="finite"):
+        propose_objects(np.array([[0, 0, np.nan]]))
+
+
+def _share_of_found(scan, count):
+    good, total = 0, 0
+    for i in range(count):
+        frame, labels = scan[i], scan.annotations(i)
+        camera = frame.views[0].camera
+        visible = camera.in_image(camera.project(frame.points)[0])
+        owner = np.full(len(frame.points), -1)
+        for number, index in enumerate(propose_objects(frame.points)):
+            owner[index] = number
+        for box in labels.boxes:
+            mine = box.contains(frame.points) & visible
+            if mine.sum() < 10:
+                continue
+            best = np.bincount(owner[mine] + 1, minlength=2)[1:].argmax()
+            proposal = (owner == best) & visible
+            good += (mine & proposal).sum() / (mine | proposal).sum() >= 0.5
+            total += 1
+    return good / total
+
+
+def test_labelled_objects_of_real_sweeps_are_found(real_data):
+    scan = open_scan("kitti-tracking", real_data / "kitti_tracking")
+    assert _share_of_found(scan, 2) >= 0.8

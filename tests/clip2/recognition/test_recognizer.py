@@ -1,0 +1,183 @@
+import numpy as np
+import pytest
+from recognition_stand_ins import THREE_BOXES, WIDTH, three_boxes_on_a_floor, tiny_bank, tiny_model
+
+import clip2
+from clip2.recognition import Recognizer
+from data_prep import Camera, Detections2D, Frame, InputError, View
+
+
+@pytest.fixture(scope="module")
+def points():
+    return three_boxes_on_a_floor(0.02)
+
+
+@pytest.fixture(scope="module")
+def recognizer(points):
+    return Recognizer(tiny_model(tiny_bank())).set_scan((points, None))
+
+
+def test_is_what_the_package_offers():
+    assert clip2.Recognizer is Recognizer
+
+
+def test_three_objects_get_names_boxes_and_embeddings(recognizer, points):
+    result = recognizer.query(["chair", "table", "box"])
+    assert len(result) == 3
+    assert set(result.labels) <= {"chair", "table", "box"}
+    assert result.embeddings.shape == (3, WIDTH)
+    assert np.linalg.norm(result.embeddings, axis=1) == pytest.approx(1, abs=1e-5)
+    assert (np.diff(result.scores) <= 0).all()
+    centers = np.array([center for center, _, _ in THREE_BOXES])
+    for row, index, R in zip(result.boxes, result.indices, result.rotations, strict=True):
+        assert np.linalg.norm(centers - row[:3], axis=1).min() < 0.05
+        assert R[:2, 0] == pytest.approx([np.cos(row[6]), np.sin(row[6])])
+        assert (np.diff(index) > 0).all()
+        local = (points[index] - row[:3]) @ R
+        assert (np.abs(local) <= row[3:6] / 2 + 0.05).all()
+
+
+def test_scores_are_the_softmax_of_scaled_cosines(recognizer):
+    words = ["chair", "table"]
+    result = recognizer.query(words)
+    logits = result.embeddings @ tiny_bank().lookup(words).T / 0.07  # the temperature of an untrained model
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert result.scores == pytest.approx(expected.max(axis=1), abs=1e-5)
+    assert result.labels == tuple(words[i] for i in expected.argmax(axis=1))
+
+
+def test_one_word_alone_is_certain(recognizer):
+    assert recognizer.query("chair").scores == pytest.approx(np.ones(3))
+
+
+def test_threshold_leaves_the_sure_ones(recognizer):
+    everything = recognizer.query("chair, table, box")
+    cut = float(everything.scores[0])
+    assert len(recognizer.query("chair, table, box", threshold=cut)) == (everything.scores >= cut).sum()
+    assert len(recognizer.query("chair, table, box", threshold=1.0)) == 0
+
+
+def test_background_words_compete_and_are_left_out(recognizer):
+    both = recognizer.query(["chair", "table"])
+    chairs = recognizer.query(["chair"], background=["table"])
+    assert len(chairs) == both.labels.count("chair")
+    assert sorted(chairs.scores) == pytest.approx(sorted(both[np.array(both.labels) == "chair"].scores))
+
+
+def test_the_scan_is_embedded_once(recognizer, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("encoded again")
+
+    monkeypatch.setattr(recognizer._model, "encode", refuse)
+    recognizer.query("chair")
+    recognizer.query("table")
+
+
+def test_boxes_are_in_the_world_not_the_sensor(points):
+    # The same scene seen by a sensor whose x axis points down.
+    T_world_points = np.array([[0, 0, 1, 7], [0, 1, 0, 0], [-1, 0, 0, 2], [0, 0, 0, 1]], dtype=float)
+    local = (points - T_world_points[:3, 3]) @ T_world_points[:3, :3]
+    frame = Frame("tilted", local.astype(np.float32), T_world_points=T_world_points)
+    turned = Recognizer(tiny_model(tiny_bank())).set_scan(frame).query("chair")
+    straight = Recognizer(tiny_model(tiny_bank())).set_scan((points, None)).query("chair")
+    assert len(turned) == len(straight) == 3
+    order = [np.lexsort(r.boxes[:, :1].T) for r in (turned, straight)]
+    assert turned.boxes[order[0], :6] == pytest.approx(straight.boxes[order[1], :6], abs=0.03)
+
+
+def test_detections_choose_the_objects(points):
+    camera = Camera(
+        np.array([[200.0, 0, 160], [0, 200.0, 120], [0, 0, 1]]),
+        320,
+        240,
+        # Looks down from 5 m above the floor.
+        T_points_cam=np.array([[1, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, 5], [0, 0, 0, 1]], dtype=float),
+    )
+    view = View("view.png", camera, np.zeros((240, 320, 3), np.uint8))
+    frame = Frame("above", points.astype(np.float32), views=(view,))
+    around = points[np.linalg.norm(points[:, :2] - [1.2, 0.8], axis=1) < 0.4]
+    uv, _ = camera.project(around[around[:, 2] > 0.4])
+    box = np.concatenate([uv.min(axis=0) - 2, uv.max(axis=0) + 2])
+    detections = Detections2D(box[None], np.ones(1), ("box",))
+    result = Recognizer(tiny_model(tiny_bank())).set_scan(frame, [detections]).query("box")
+    assert len(result) == 1
+    assert result.boxes[0, :2] == pytest.approx([1.2, 0.8], abs=0.1)
+    none = Recognizer(tiny_model(tiny_bank())).set_scan(frame, [Detections2D.empty()]).query("box")
+    assert len(none) == 0
+    with pytest.raises(InputError, match="given for 2 images, the frame has 1"):
+        Recognizer(tiny_model(tiny_bank())).set_scan(frame, [detections, detections])
+
+
+def test_a_detector_that_sees_double_gives_one_object(points):
+    camera = Camera(
+        np.array([[200.0, 0, 160], [0, 200.0, 120], [0, 0, 1]]),
+        320,
+        240,
+        T_points_cam=np.array([[1, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, 5], [0, 0, 0, 1]], dtype=float),
+    )
+    view = View("view.png", camera, np.zeros((240, 320, 3), np.uint8))
+    frame = Frame("above", points.astype(np.float32), views=(view,))
+    around = points[np.linalg.norm(points[:, :2] - [1.2, 0.8], axis=1) < 0.4]
+    uv, _ = camera.project(around[around[:, 2] > 0.4])
+    box = np.concatenate([uv.min(axis=0) - 2, uv.max(axis=0) + 2])
+    twice = Detections2D(np.stack([box, box + 1]), np.array([0.9, 0.8]), ("box", "chair"))
+    assert len(Recognizer(tiny_model(tiny_bank())).set_scan(frame, [twice]).query("box")) == 1
+
+
+def test_an_empty_floor_gives_an_empty_result():
+    x, y = np.meshgrid(np.arange(0, 4, 0.03), np.arange(0, 4, 0.03))
+    floor = np.column_stack([x.ravel(), y.ravel(), np.zeros(x.size)])
+    result = Recognizer(tiny_model(tiny_bank())).set_scan((floor, None)).query("chair")
+    assert len(result) == 0
+    assert result.embeddings.shape == (0, WIDTH)
+
+
+@pytest.mark.parametrize(
+    "labels, message",
+    [
+        ("", "is empty"),
+        ([], "is empty"),
+        ("chair,,table", "empty"),
+        ("chair, Chair", "one word"),
+        ("chiar", "chair"),
+    ],
+)
+def test_bad_words_are_refused(recognizer, labels, message):
+    with pytest.raises(InputError, match=message):
+        recognizer.query(labels)
+
+
+def test_a_word_cannot_be_wanted_and_unwanted(recognizer):
+    with pytest.raises(InputError, match="twice"):
+        recognizer.query("chair", background="chair")
+
+
+def test_words_of_another_clip_are_refused_by_name():
+    with pytest.raises(InputError, match="ViT-B-16"):
+        Recognizer(tiny_model(), tiny_bank("ViT-B-16/openai"))
+    with pytest.raises(InputError, match="8 wide"):
+        Recognizer(tiny_model(), tiny_bank(width=8))
+    with pytest.raises(InputError, match="carries no words"):
+        Recognizer(tiny_model())
+
+
+def test_order_of_use_is_checked():
+    recognizer = Recognizer(tiny_model(tiny_bank()))
+    with pytest.raises(InputError, match="call set_scan first"):
+        recognizer.query("chair")
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
+def test_threshold_is_a_probability(recognizer, threshold):
+    with pytest.raises(InputError, match="threshold"):
+        recognizer.query("chair", threshold=threshold)
+
+
+def test_bad_clouds_are_refused():
+    recognizer = Recognizer(tiny_model(tiny_bank()))
+    with pytest.raises(InputError, match="points"):
+        recognizer.set_scan((np.zeros((0, 3)), None))
+    with pytest.raises(InputError, match="points"):
+        recognizer.set_scan((np.zeros((5, 2)), None))
+    with pytest.raises(InputError, match="points"):
+        recognizer.set_scan((np.full((5, 3), np.nan), None))

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clip2.recognition.voxels import fuse_frames, voxel_index
+from data_prep import Frame, InputError
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 300), st.floats(0.05, 2.0), st.integers(0, 10_000))
+def test_points_of_a_voxel_lie_together(count, size, seed):
+    points = np.random.default_rng(seed).normal(size=(count, 3)) * 3
+    first, voxel = voxel_index(points, size)
+    assert (voxel[first] == np.arange(len(first))).all()
+    assert set(voxel) == set(range(len(first)))
+    for v in range(len(first)):
+        assert np.ptp(points[voxel == v], axis=0).max() <= size + 1e-9
+
+
+def test_a_cloud_too_wide_for_its_voxels_is_refused():
+    with pytest.raises(InputError, match="too far"):
+        voxel_index(np.array([[0.0, 0, 0], [1e9, 1e9, 1e9]]), 1e-3)
+
+
+def frame(id, points, T, color=None):
+    points = np.asarray(points, dtype=np.float32)
+    colors = None if color is None else np.tile(np.uint8(color), (len(points), 1))
+    return Frame(id=id, points=points, T_world_points=T, colors=colors)
+
+
+def moved(*translation):
+    T = np.eye(4)
+    T[:3, 3] = translation
+    return T
+
+
+def test_frames_meet_in_the_world():
+    a = frame("a", [[0.011, 0.011, 0.011]], moved(5, 0, 0), [10, 20, 30])
+    b = frame("b", [[1.013, 0.013, 0.013]], moved(4, 0, 0), [30, 40, 50])
+    fused = fuse_frames([a, b], size=0.02)
+    assert fused.world_points() == pytest.approx(np.array([[5.012, 0.012, 0.012]]), abs=1e-6)
+    assert fused.colors.tolist() == [[20, 30, 40]]
+    assert fused.id == "a-b"
+
+
+def test_survey_coordinates_keep_their_millimetres():
+    far = moved(4.5e5, 5.4e6, 100)
+    fused = fuse_frames([frame("a", [[0.0012, 0, 0], [0.5, 0, 0]], far)], size=0.01)
+    assert np.ptp(fused.world_points()[:, 0]) == pytest.approx(0.4988, abs=1e-6)
+
+
+def test_one_frame_without_colour_leaves_the_cloud_without():
+    fused = fuse_frames([frame("a", [[0, 0, 0]], np.eye(4), [1, 2, 3]), frame("b", [[1, 0, 0]], np.eye(4))])
+    assert fused.colors is None
+    assert len(fused.points) == 2
+
+
+def test_no_frames_is_an_error():
+    with pytest.raises(InputError, match="no frames"):
+        fuse_frames([])
