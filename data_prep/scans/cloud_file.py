@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def read_cloud(
 def _read_npy(path: Path) -> RawCloud:
     try:
         table = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:
         raise unreadable(path, "points", error) from error
     if not isinstance(table, np.ndarray) or table.dtype.kind not in "fiu":
         raise BadFrameError(

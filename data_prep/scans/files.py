@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,9 @@ from PIL import Image
 from data_prep.errors import BadFrameError, InputError
 
 # What Pillow raises for files that are not images, cut short, or absurdly large.
-_IMAGE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+_IMAGE_ERRORS = (
+    OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error, zlib.error, Image.DecompressionBombError
+)  # fmt: skip
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -75,13 +79,9 @@ def read_matrix(path: Path, *shapes: tuple[int, int]) -> NDArray[np.float64]:
         InputError: missing, not numbers, or another shape.
     """
     wanted = " or ".join(f"{rows}x{columns}" for rows, columns in shapes)
+    lines = read_lines(path, "matrix")
     try:
-        matrix = np.array(
-            [line.replace(",", " ").split() for line in path.read_text().splitlines() if line.strip()],
-            dtype=np.float64,
-        )
-    except OSError as error:
-        raise unreadable(path, "matrix", error) from error
+        matrix = np.array([line.replace(",", " ").split() for line in lines], dtype=np.float64)
     except ValueError as error:
         raise InputError(
             f"is not a matrix of numbers ({error})", source=path, fix=f"write {wanted} numbers"
@@ -89,6 +89,18 @@ def read_matrix(path: Path, *shapes: tuple[int, int]) -> NDArray[np.float64]:
     if matrix.shape not in shapes:
         raise InputError(f"has shape {matrix.shape}", source=path, fix=f"write {wanted} numbers")
     return matrix
+
+
+def read_lines(path: Path, field: str) -> list[str]:
+    """Lines of a text file that are not blank; ``field`` says in errors what the file is for.
+
+    Raises:
+        BadFrameError: missing, or not text.
+    """
+    try:
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(path, field, error) from error
 
 
 def require_finite(points: NDArray, path: Path) -> None:

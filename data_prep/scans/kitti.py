@@ -11,7 +11,7 @@ from pathlib import Path
 
 from data_prep.errors import BadDatasetError
 from data_prep.scans.annotations import Annotations3D
-from data_prep.scans.files import read_image, read_records, require_centered, require_finite, unreadable
+from data_prep.scans.files import read_image, read_lines, read_records, require_centered, require_finite
 from data_prep.scans.frame import Frame, View
 from data_prep.scans.indexed import IndexedScan
 from data_prep.scans.kitti_files import Calibration, parse_labels
@@ -54,10 +54,7 @@ class KittiScan(IndexedScan[Path]):
             return None
         id = self._ids[index]
         path = self._folder / "label_2" / f"{id}.txt"
-        try:
-            rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
-        except OSError as error:
-            raise unreadable(path, "labels", error) from error
+        rows = [line.split() for line in read_lines(path, "labels")]
         return parse_labels(rows, self._calibration(id), path, tracked=False)
 
     def _image(self, id: str) -> Path:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from data_prep.errors import InputError
 from data_prep.geometry import Camera, OrientedBox, invert, rigid, validate_rigid
 from data_prep.scans.annotations import Annotations3D
-from data_prep.scans.files import unreadable
+from data_prep.scans.files import read_lines
 
 # Object and tracking name the same matrices differently.
 _RECTIFICATION = ("R0_rect", "R_rect")
@@ -33,13 +33,8 @@ class Calibration:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            text = path.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise unreadable(path, "calibration", error) from error
-        rows = {
-            key.rstrip(":"): values for key, *values in map(str.split, filter(str.strip, text.splitlines()))
-        }
+        lines = read_lines(path, "calibration")
+        rows = {key.rstrip(":"): values for key, *values in map(str.split, lines)}
         P = _matrix(path, rows, ("P2",), (3, 4))
         rectification = _matrix(path, rows, _RECTIFICATION, (3, 3))
         to_camera = _matrix(path, rows, _VELODYNE_TO_CAMERA, (3, 4))
@@ -93,6 +88,10 @@ def parse_labels(
         if kind == "DontCare":
             continue
         height, width, length, x, y, z, ry = values[7:14]
+        if not np.isfinite(values).all() or min(height, width, length) < 0:
+            raise InputError(
+                f"{' '.join(row)!r} is no box", source=path, fix="give finite numbers and full lengths"
+            )
         c, s = np.cos(ry), np.sin(ry)
         turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
         box = OrientedBox(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.scans.annotations import Annotations3D
-from data_prep.scans.files import unreadable
+from data_prep.scans.files import read_lines
 from data_prep.scans.frame import Frame
 from data_prep.scans.indexed import IndexedScan
 from data_prep.scans.kitti import kitti_frame, split_folder
@@ -92,17 +92,15 @@ class KittiTrackingScan(IndexedScan[Path]):
     @staticmethod
     def _read_label_rows(path: Path) -> dict[int, list[list[str]]]:
         """Rows of one sequence by frame number."""
-        try:
-            lines = path.read_text().splitlines()
-        except OSError as error:
-            raise unreadable(path, "labels", error) from error
         rows: dict[int, list[list[str]]] = {}
-        for number, line in enumerate(lines, start=1):
-            if fields := line.split():
-                if not fields[0].isdigit() or len(fields) < 17:
-                    raise InputError(
-                        f"{line.strip()!r} is not a label", source=path, field=f"line {number}",
-                        fix="write frame, track id, then the official label fields",
-                    )  # fmt: skip
-                rows.setdefault(int(fields[0]), []).append(fields)
+        for number, line in enumerate(read_lines(path, "labels"), start=1):
+            fields = line.split()
+            if not fields[0].isdecimal() or len(fields) < 17:
+                raise InputError(
+                    f"{line.strip()!r} is not a label",
+                    source=path,
+                    field=f"line {number}",
+                    fix="write frame, track id, then the official label fields",
+                )
+            rows.setdefault(int(fields[0]), []).append(fields)
         return rows

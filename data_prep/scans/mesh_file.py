@@ -17,7 +17,7 @@ from data_prep.scans.files import unreadable
 # What trimesh's parsers raise for files that are not what their name says.
 _PARSER_ERRORS = (
     OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, NotImplementedError,
-    struct.error, EOFError,
+    struct.error, EOFError, NameError,
 )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +16,14 @@ from data_prep.errors import BadFrameError, InputError
 from data_prep.geometry import Camera, OrientedBox, invert, rigid, transform_points, validate_rigid
 from data_prep.scans.annotations import Annotations3D
 from data_prep.scans.depth_frame import depth_frame
-from data_prep.scans.files import read_image, read_matrix, unreadable
+from data_prep.scans.files import read_image, read_lines, read_matrix, unreadable
 from data_prep.scans.frame import Frame
 
+# What scipy raises for a file that is damaged, or of Matlab 7.3.
+_MAT_ERRORS = (
+    OSError, MatReadError, ValueError, TypeError, EOFError, IndexError, OverflowError, MemoryError,
+    NotImplementedError, struct.error, zlib.error,
+)  # fmt: skip
 # Camera axes (x right, y down, z forward) to x right, y forward, z up.
 CAMERA_TO_LEVEL = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
@@ -65,9 +72,8 @@ class VotenetFrame:
         _, T_world_cam = self._calibration(width=1, height=1)
         T_cam_world = invert(T_world_cam)
         boxes, labels, rectangles = [], [], []
-        for number, line in enumerate(path.read_text().splitlines(), start=1):
-            if not (fields := line.split()):
-                continue
+        for number, line in enumerate(read_lines(path, "labels"), start=1):
+            fields = line.split()
             try:
                 x0, y0, w2d, h2d, *center, half_w, half_l, half_h, ox, oy = map(float, fields[1:])
                 if len(center) != 3:
@@ -108,7 +114,7 @@ def _read_points(path: Path) -> NDArray:
     """(N, 6) x y z r g b of the key ``instance``."""
     try:
         points = loadmat(path, variable_names=["instance"])["instance"]
-    except (OSError, MatReadError, ValueError, TypeError, EOFError) as error:
+    except _MAT_ERRORS as error:
         raise unreadable(path, "instance", error) from error
     except KeyError as error:
         raise BadFrameError(

@@ -152,7 +152,12 @@ def test_a_bad_frame_is_one_clear_line_and_the_next_is_fine(kitti: Path, spoil: 
 
 @pytest.mark.parametrize(
     "text, complaint",
-    [(CAR.replace("4.0", "four"), "is not a label"), (" ".join(CAR.split()[:-1]), "has 14 fields")],
+    [
+        (CAR.replace("4.0", "-4.0"), "is no box"),
+        (CAR.replace("4.0", "nan"), "is no box"),
+        (CAR.replace("4.0", "four"), "is not a label"),
+        (" ".join(CAR.split()[:-1]), "has 14 fields"),
+    ],
 )
 def test_a_bad_label_names_its_line(kitti: Path, text: str, complaint: str) -> None:
     (kitti / "training/label_2/000000.txt").write_text(text)
