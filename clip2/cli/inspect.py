@@ -86,7 +86,7 @@ def _report(console: Console, triplets: TripletSet, figures: TripletFigures) -> 
             "not finished: run the same `clip2 prep` again to continue", style="yellow", markup=False
         )
     if manifest.is_ground_truth:
-        console.print("the boxes are human labels, not a detector's")
+        console.print("the boxes are labels, not a detector's")
 
     def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         if rows:

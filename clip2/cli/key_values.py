@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -59,8 +60,9 @@ def parameter_types(function: Callable[..., object]) -> dict[str, Any]:
 
 
 def _convert(text: str, annotation: Any, field: str) -> Any:
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     value: Any = text
-    if _takes_sequence(annotation) and ("," in text or not _takes_text(annotation)):
+    if any(map(_is_sequence, kinds)) and ("," in text or str not in kinds):
         value = [part.strip() for part in text.split(",") if part.strip()]
     try:
         return TypeAdapter(annotation).validate_python(value)
@@ -69,12 +71,5 @@ def _convert(text: str, annotation: Any, field: str) -> Any:
         raise InputError(f"{text!r}: {message[0].lower()}{message[1:]}", source=field) from None
 
 
-def _takes_text(annotation: Any) -> bool:
-    return annotation is str or str in get_args(annotation)
-
-
-def _takes_sequence(annotation: Any) -> bool:
-    def is_sequence(kind: Any) -> bool:
-        return isinstance(origin := get_origin(kind), type) and issubclass(origin, Sequence)
-
-    return is_sequence(annotation) or any(map(is_sequence, get_args(annotation)))
+def _is_sequence(kind: Any) -> bool:
+    return isinstance(origin := get_origin(kind), type) and issubclass(origin, Sequence)

@@ -79,7 +79,7 @@ class Prep:
         scan = open_scan(self.source, self.root, **options)
         lifter = self._lifter()
         frames = choose_frames(scan.frame_ids(), self.frames, self.every, self.limit)
-        with self._detections_file(scan) as file, _ProgressBar(console) as bar:
+        with self._detections_file(scan, console) as file, _ProgressBar(console) as bar:
             manifest = mine(
                 scan,
                 self._detections(Path(file)),
@@ -99,7 +99,7 @@ class Prep:
         readable = manifest.totals["frames"] - manifest.totals["bad_frames"]
         return 0 if readable else 2
 
-    def _detections_file(self, scan: Scan) -> Any:
+    def _detections_file(self, scan: Scan, console: Console) -> Any:
         from data_prep.errors import InputError
 
         if self.detections is not None:
@@ -110,7 +110,7 @@ class Prep:
                 source="--detections",
                 fix=f"give the COCO JSON of a detector run on this {self.source} scan",
             )
-        return _SimulatedDetections(scan)
+        return _SimulatedDetections(scan, console)
 
     def _detections(self, file: Path) -> CocoDetections:
         from data_prep.detect import CocoDetections
@@ -134,13 +134,14 @@ class Prep:
 class _SimulatedDetections:
     """The detections that a simulated scan makes of itself, in a file for as long as they are read."""
 
-    def __init__(self, scan: Any) -> None:
-        self._scan = scan
+    def __init__(self, scan: Any, console: Console) -> None:
+        self._scan, self._console = scan, console
         self._folder = tempfile.TemporaryDirectory()
 
     def __enter__(self) -> Path:
         path = Path(self._folder.name) / "simulated_detections.json"
-        self._scan.save_detections(path)
+        with self._console.status("simulating detections"):
+            self._scan.save_detections(path)
         return path
 
     def __exit__(self, *_: object) -> None:
@@ -213,7 +214,7 @@ def _report(console: Console, manifest: Manifest, out: Path, nothing_to_do: bool
     if len(manifest.bad_frames) > 10:
         console.print(f"and {len(manifest.bad_frames) - 10:,} more bad frames, listed in the manifest")
     if manifest.is_ground_truth:
-        console.print("The boxes are human labels, not a detector's.")
+        console.print("The boxes are labels, not a detector's.")
     console.print(
         f"{len(manifest.shards)} shards, {totals['bytes'] / 1e6:.1f} MB in {out}",
         highlight=False,

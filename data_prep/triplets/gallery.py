@@ -94,7 +94,7 @@ def _intro(triplets: TripletSet, figures: TripletFigures) -> str:
     if not manifest.finished:
         text += " The set is not finished: run the same command again to continue."
     if manifest.is_ground_truth:
-        text += " The 2D boxes are human labels, not a detector's."
+        text += " The 2D boxes are labels, not a detector's."
     return text
 
 

@@ -67,7 +67,7 @@ class Manifest(BaseModel):
         bad_frames: frames that were skipped.
         skipped_detections: entries of the detection file that could not be used, by reason.
         categories: words of the detector's vocabulary, if known.
-        is_ground_truth: the 2D boxes are human labels, not a detector's; None = not known.
+        is_ground_truth: the 2D boxes are labels, not a detector's; None = not known.
     """
 
     format: str = FORMAT

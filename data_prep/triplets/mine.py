@@ -29,7 +29,7 @@ class DetectionSource(Protocol):
     Attributes:
         path: the file they come from; its contents are part of the set's configuration.
         min_score: detections below are left out.
-        is_ground_truth: they are human labels, not a detector's.
+        is_ground_truth: they are labels, not a detector's.
         categories: id → word of the vocabulary.
         skipped: reason → number of entries of the file that could not be used.
     """

@@ -23,6 +23,8 @@ WANTED = {
     "sequences": Sequence[str] | None,
     "sizes": tuple[float, ...],
     "words": str | Sequence[str],
+    "cameras": tuple[str, ...],
+    "image_size": tuple[int, int] | None,
 }
 
 
@@ -40,6 +42,8 @@ WANTED = {
         ("sequences=0001, 0004", ["0001", "0004"]),
         ("sizes=1,2.5", (1.0, 2.5)),
         ("words=chair", "chair"),
+        ("cameras=front", ("front",)),
+        ("image_size=320,240", (320, 240)),
         ("words=chair,mug", ["chair", "mug"]),
         ("split=a=b", "a=b"),
     ],
@@ -58,7 +62,7 @@ def test_dashes_are_underscores() -> None:
     ("pairs", "message"),
     [
         (["split"], "--option: 'split' has no '='. Fix: write --option key=value"),
-        (["colour=red"], "'colour' is not an option of kitti. Fix: known: count,"),
+        (["colour=red"], "'colour' is not an option of kitti. Fix: known: cameras,"),
         (["count=three"], "--option count: 'three': input should be a valid integer"),
         (["mode=slow"], "--option mode: 'slow': input should be 'fast' or 'exact'"),
         (["count=1", "count=2"], "--option: count: is given twice"),

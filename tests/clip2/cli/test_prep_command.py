@@ -219,3 +219,18 @@ def test_real_scans_are_mined_and_every_detection_is_accounted_for(
     assert report["objects"] + report["refused"] == objects
     assert report["objects"] > 0.8 * objects
     assert report["is_ground_truth"] == boxes.endswith("_gt")
+
+
+def test_a_simulated_scan_brings_its_own_detections(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["prep", "procedural", str(tmp_path / "room"), "--out", str(tmp_path / "out"), "--json"]
+    options = ["--option", "frames=2", "--option", "image_size=160,120", "--option", "detector=good"]
+    assert main([*arguments, *options]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["frames"] == 2
+    assert report["objects"] > 0
+    assert report["is_ground_truth"] is False
+    # The same again: simulated twice, the detections are the same, so the set is recognised as complete.
+    assert main([*arguments, *options]) == 0
+    assert json.loads(capsys.readouterr().out) == report

@@ -154,7 +154,7 @@ def test_a_large_set_is_sampled_and_every_word_gets_its_turn(tmp_path: Path) -> 
 def test_labels_as_boxes_are_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(triplet_stand_ins.StandInDetections, "is_ground_truth", True)
     mine_stand_ins(tmp_path / "set", count=1)
-    assert "human labels, not a detector" in page_of(tmp_path / "set", tmp_path / "page.html")
+    assert "labels, not a detector" in page_of(tmp_path / "set", tmp_path / "page.html")
 
 
 def test_words_are_text_and_never_markup(tmp_path: Path) -> None:
