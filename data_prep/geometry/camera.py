@@ -89,11 +89,16 @@ class Camera:
 
         NaN where the lens model has no direction for the pixel (far corners of strong distortion).
         """
-        uv = np.asarray(uv, dtype=np.float64)
-        xy = (uv - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T
-        xy = self.distortion.remove(xy)
-        z = np.asarray(depth, dtype=np.float64)[:, None]
-        return np.hstack([xy * z, z]) @ self.T_points_cam[:3, :3].T + self.T_points_cam[:3, 3]
+        # Column by column: a product with a 3x3 matrix this thin costs more in BLAS threads than in arithmetic.
+        inverse = np.linalg.inv(self.K[:2, :2])
+        du, dv = (np.asarray(uv, dtype=np.float64) - self.K[:2, 2]).T
+        normalised = np.stack(
+            [inverse[0, 0] * du + inverse[0, 1] * dv, inverse[1, 0] * du + inverse[1, 1] * dv], axis=1
+        )
+        x, y = self.distortion.remove(normalised).T
+        z = np.asarray(depth, dtype=np.float64)
+        T = self.T_points_cam
+        return np.stack([(T[k, 0] * x + T[k, 1] * y + T[k, 2]) * z + T[k, 3] for k in range(3)], axis=1)
 
     def unproject(self, depth: NDArray) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Lift a depth image.
