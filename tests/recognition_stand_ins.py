@@ -21,7 +21,11 @@ def tiny_model(bank: TextBank | None = None) -> Clip2Model:
     import torch
 
     torch.manual_seed(0)
-    config = {"teacher": {"name": MODEL, "width": WIDTH}, "preprocessing": {"num_points": 256}}
+    config = {
+        "encoder": {"name": "pointnet2_ssg_small"},
+        "preprocessing": {"num_points": 128},
+        "teacher": {"name": MODEL, "width": WIDTH},
+    }
     return Clip2Model(ModelConfig.model_validate(config), text_bank=bank).eval()
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from data_prep.scans import Frame, Scan
 
 # Sources whose frames all lie in one world by their poses, so that a sequence can become one cloud.
-_ONE_WORLD = ("rgbd",)
+_ONE_WORLD = ("rgbd", "procedural")
 
 
 @dataclass

@@ -188,7 +188,7 @@ class _Merging:
         size = np.array(self.size, dtype=float)
         center = np.stack([np.bincount(patch, points[:, i]) for i in range(3)], axis=1) / size[:, None]
         normal = np.stack([np.bincount(patch, normals[:, i]) for i in range(3)], axis=1)
-        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+        normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
         self.low = np.full((self.count, 3), np.inf)
         self.high = np.full((self.count, 3), -np.inf)
         np.minimum.at(self.low, patch, points)
@@ -303,7 +303,7 @@ def _border_strength(center: NDArray, normal: NDArray, ends: NDArray[np.int64]) 
     """(E,) how much each border between two patches looks like one between two objects, 0 smooth to about 1."""
     a, b = ends.T
     way = center[b] - center[a]
-    way /= np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
+    way = way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
     turn = 1 - np.einsum("ij,ij->i", normal[a], normal[b])
     opening = np.einsum("ij,ij->i", normal[b] - normal[a], way)
     mean = normal[a] + normal[b]

@@ -143,7 +143,7 @@ def _patches(points: NDArray, facing: NDArray[np.int64], across: NDArray, offset
     seen[tuple(where[in_plane].T)] = True
     # Pictures, sockets and narrow gaps do not part a wall.
     closed = ndimage.binary_closing(np.pad(seen, 2), np.ones((3, 3)), iterations=2)[2:-2, 2:-2] | seen
-    patch, count = ndimage.label(closed)
+    patch, _ = ndimage.label(closed)
     for number, box in enumerate(ndimage.find_objects(patch), start=1):
         size = np.array([s.stop - s.start for s in box]) * _CELL
         filled = (patch[box] == number).sum() * _CELL**2

@@ -1,0 +1,79 @@
+import json
+
+import numpy as np
+import pytest
+from recognition_stand_ins import box_surface, tiny_bank, tiny_model
+
+from clip2.checkpoint import save
+from clip2.cli import main
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "run"
+    save(tiny_model(), folder, text_bank=tiny_bank())
+    return str(folder)
+
+
+@pytest.fixture
+def clouds(tmp_path):
+    paths = []
+    for name, size in (("flat", (1.0, 0.8, 0.1)), ("tall", (0.3, 0.3, 1.5))):
+        np.save(tmp_path / f"{name}.npy", box_surface((0, 0, 0), size).astype(np.float32))
+        paths.append(str(tmp_path / f"{name}.npy"))
+    return paths
+
+
+def test_every_file_gets_its_words(clouds, run, capsys):
+    words = "chair,table,box,floor"
+    assert main(["classify", *clouds, "--model", run, "--labels", words, "--json", "--top", "2"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["labels"] == words.split(",")
+    assert [o["file"] for o in document["objects"]] == clouds
+    for item in document["objects"]:
+        assert len(item["top"]) == 2
+        assert item["label"] == item["top"][0]["label"]
+        assert item["top"][0]["score"] >= item["top"][1]["score"] > 0
+    assert main(["classify", *clouds, "--model", run, "--labels", words]) == 0
+    table = capsys.readouterr().out
+    assert all(item["label"] in table for item in document["objects"])
+
+
+def test_y_up_and_z_up_files_of_one_object_agree(clouds, run, tmp_path, capsys):
+    points = np.load(clouds[1])
+    # The smallest rotation from y to z, undone: x y z → x z -y.
+    np.save(tmp_path / "yup.npy", np.column_stack([points[:, 0], points[:, 2], -points[:, 1]]))
+    scores = []
+    for path, up in ((clouds[1], "z"), (str(tmp_path / "yup.npy"), "y")):
+        assert main(["classify", path, "--up", up, "--model", run, "--labels", "chair,table", "--json"]) == 0
+        scores.append(json.loads(capsys.readouterr().out)["objects"][0]["score"])
+    assert scores[0] == pytest.approx(scores[1], abs=0.02)  # another sample of the same points
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--labels", ""], "is empty"),
+        (["--labels", "chair, chair"], "twice"),
+        (["--labels", "chiar"], "chair"),
+        (["--labels", "chair", "--up", "w"], "up"),
+        (["--labels", "chair", "--top", "0"], "--top"),
+    ],
+)
+def test_bad_options_are_named(clouds, run, capsys, arguments, message):
+    assert main(["classify", *clouds, "--model", run, *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_bad_files_are_named(run, tmp_path, capsys):
+    assert main(["classify", str(tmp_path / "no.ply"), "--model", run, "--labels", "chair"]) == 2
+    assert "no.ply" in capsys.readouterr().err.replace("\n", "")
+    assert main(["classify", "--model", run, "--labels", "chair"]) == 2
+    assert "no files given" in capsys.readouterr().err
+
+
+def test_without_a_model_the_way_to_one_is_told(clouds, capsys):
+    assert main(["classify", *clouds, "--labels", "chair"]) == 2
+    error = capsys.readouterr().err.replace("\n", " ")
+    assert "no trained model ships with clip2 yet" in error
+    assert "clip2 train" in error
