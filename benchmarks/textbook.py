@@ -90,7 +90,7 @@ def farthest_points(points: Tensor, k: int) -> Tensor:
     """(B, N, 3) → (B, k), from point 0."""
     batch, count, _ = points.shape
     chosen = torch.zeros(batch, k, dtype=torch.long, device=points.device)
-    nearest = torch.full((batch, count), 1e10, device=points.device)
+    nearest = torch.full((batch, count), 1e10, dtype=points.dtype, device=points.device)
     farthest = torch.zeros(batch, dtype=torch.long, device=points.device)
     rows = torch.arange(batch, device=points.device)
     for step in range(k):

@@ -30,8 +30,9 @@ _SCRATCH = ScratchPool()
 
 
 def shared_mlp_max(
-    table: Tensor,
-    shift: Tensor | None,
+    direct: Tensor,
+    direct_weight: Tensor,
+    table: Tensor | None,
     hoods: Neighbourhoods,
     norms: Sequence[nn.BatchNorm1d],
     weights: Sequence[Tensor],
@@ -40,26 +41,28 @@ def shared_mlp_max(
     """Maximum over each neighbourhood of the shared MLP, BatchNorm in training mode.
 
     Args:
-        table: (P, C1) first linear layer applied to every point.
-        shift: (G, C1) subtracted from the members of each neighbourhood, or None.
-        hoods: G neighbourhoods over the rows of ``table``.
+        direct: (R, D) narrow inputs of every neighbour, relative coordinates first.
+        direct_weight: (C1, D) of the first layer for them.
+        table: (P, C1) first layer applied to the wide features of every point, to be added; None when there are none.
+        hoods: G neighbourhoods with R rows in total, over the rows of ``table``.
         norms: one per layer; their running statistics are updated.
         weights: (C_l, C_{l-1}) of layers 2, 3, …
-        dtype: of the operands of matrix products; everything else keeps the dtype of ``table``.
+        dtype: of the operands of inner matrix products; everything else keeps the dtype of ``direct``.
 
     Returns:
-        (G, C_L), differentiable once in ``table``, ``shift``, ``weights`` and the affine parameters of ``norms``.
+        (G, C_L), differentiable once in all tensors and in the affine parameters of ``norms``.
     """
     affine = [parameter for norm in norms for parameter in (norm.weight, norm.bias)]
-    return _SharedMLPMax.apply(table, shift, hoods, norms, dtype, *affine, *weights)
+    return _SharedMLPMax.apply(direct, direct_weight, table, hoods, norms, dtype, *affine, *weights)
 
 
 class _SharedMLPMax(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        table: Tensor,
-        shift: Tensor | None,
+        direct: Tensor,
+        direct_weight: Tensor,
+        table: Tensor | None,
         hoods: Neighbourhoods,
         norms: Sequence[nn.BatchNorm1d],
         dtype: torch.dtype,
@@ -68,14 +71,14 @@ class _SharedMLPMax(torch.autograd.Function):
         depth, rows = len(norms), len(hoods.rows)
         weights = [weight.to(dtype) for weight in parameters[2 * depth :]]
         widths = [norm.num_features for norm in norms]
-        repeats = table.new_ones(rows) if hoods.weight is None else hoods.weight.to(table.dtype)
+        repeats = direct.new_ones(rows) if hoods.weight is None else hoods.weight.to(direct.dtype)
         chunks = list(hoods.chunks(_CHUNK, max(widths)))
-        buffers = [_SCRATCH.take(rows * width, table) for width in widths[:-1]]
+        buffers = [_SCRATCH.take(rows * width, direct) for width in widths[:-1]]
         stored = [_shaped(buffer, rows, width) for buffer, width in zip(buffers, widths, strict=False)]
-        spare = [table.new_empty(max(chunk.rows for chunk in chunks) * max(widths)) for _ in range(3)]
+        spare = [direct.new_empty(max(chunk.rows for chunk in chunks) * max(widths)) for _ in range(3)]
 
         layers: list[BatchAffine] = []
-        maxima = _Maxima(table, len(hoods.groups), norms[-1])
+        maxima = _Maxima(direct, len(hoods.groups), norms[-1])
         for level, norm in enumerate(norms):
             width = widths[level]
             sums = RowSums(width, repeats)
@@ -83,7 +86,7 @@ class _SharedMLPMax(torch.autograd.Function):
                 last = level == depth - 1
                 y = _shaped(spare[0], chunk.rows, width) if last else stored[level][chunk.row_slice]
                 if level == 0:
-                    _gather(table, shift, hoods, chunk, out=y)
+                    _first_layer(direct, direct_weight, table, hoods, chunk, out=y)
                 else:
                     z = _shaped(spare[1], chunk.rows, widths[level - 1])
                     layers[-1].activate(stored[level - 1][chunk.row_slice], out=z)
@@ -94,7 +97,9 @@ class _SharedMLPMax(torch.autograd.Function):
             layers.append(sums.normalise(norm, hoods.total))
         out = layers[-1].activate(maxima.values, out=torch.empty_like(maxima.values))
         if any(ctx.needs_input_grad):
-            ctx.save_for_backward(table, shift, out, maxima.values, maxima.where, repeats, *weights)
+            ctx.save_for_backward(
+                direct, direct_weight, table, out, maxima.values, maxima.where, repeats, *weights
+            )
             ctx.hoods, ctx.layers, ctx.chunks, ctx.stored, ctx.buffers = (
                 hoods,
                 layers,
@@ -111,22 +116,23 @@ class _SharedMLPMax(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.stored is None:
             raise RuntimeError("the backward pass of a set abstraction can run only once per forward pass")
-        table, shift, out, extreme, where, repeats, *weights = ctx.saved_tensors
+        direct, direct_weight, table, out, extreme, where, repeats, *weights = ctx.saved_tensors
         hoods, layers, chunks, stored = ctx.hoods, ctx.layers, ctx.chunks, ctx.stored
         ctx.stored = None
         depth, rows = len(layers), len(hoods.rows)
         widths = [len(layer.mean) for layer in layers]
-        spare = [table.new_empty(max(chunk.rows for chunk in chunks) * max(widths)) for _ in range(3)]
-        d_affine: list[Tensor] = [table] * (2 * depth)
-        d_weights = [torch.zeros_like(weight, dtype=table.dtype) for weight in weights]
-        d_table = torch.zeros_like(table)
-        d_shift = None if shift is None else table.new_empty(len(hoods.groups), widths[0])
+        spare = [direct.new_empty(max(chunk.rows for chunk in chunks) * max(widths)) for _ in range(3)]
+        d_affine: list[Tensor] = [direct] * (2 * depth)
+        d_weights = [torch.zeros_like(weight, dtype=direct.dtype) for weight in weights]
+        d_direct = torch.empty_like(direct) if ctx.needs_input_grad[0] else None
+        d_direct_weight = torch.zeros_like(direct_weight)
+        d_table = None if table is None else torch.zeros_like(table)
 
         # g behind the affine part of a level's BatchNorm: sparse behind the maximum, else one row per row.
         sparse = torch.where(out > 0, grad, 0.0)
         sum_g, sum_gy = sparse.sum(0), (sparse * extreme).sum(0)
         sparse *= layers[-1].scale
-        dense = dense_buffer = table
+        dense = dense_buffer = direct
         for level in reversed(range(depth)):
             layer, width, last = layers[level], widths[level], level == depth - 1
             d_gamma, constant, slope = layer.backward(sum_g, sum_gy)
@@ -135,9 +141,9 @@ class _SharedMLPMax(torch.autograd.Function):
                 constant = constant - slope * layer.pivot
             if level:
                 below_width = widths[level - 1]
-                below_buffer = _SCRATCH.take(rows * below_width, table)
+                below_buffer = _SCRATCH.take(rows * below_width, direct)
                 below = _shaped(below_buffer, rows, below_width)
-                sum_g, sum_gy = table.new_zeros(2, below_width)
+                sum_g, sum_gy = direct.new_zeros(2, below_width)
             for chunk in chunks:
                 dy = _shaped(spare[0], chunk.rows, width)
                 y = _shaped(spare[1], chunk.rows, width) if last else stored[level][chunk.row_slice]
@@ -148,7 +154,7 @@ class _SharedMLPMax(torch.autograd.Function):
                     if last:
                         _multiply(operand, weights[level - 1].t(), out=y)
                 elif last:
-                    _gather(table, shift, hoods, chunk, out=y)
+                    _first_layer(direct, direct_weight, table, hoods, chunk, out=y)
                 torch.addcmul(constant, y, slope, out=dy)
                 dy *= repeats[chunk.row_slice, None]
                 if last:
@@ -164,15 +170,17 @@ class _SharedMLPMax(torch.autograd.Function):
                     sum_g += g.sum(0)
                     sum_gy += torch.mul(g, y_below, out=dz).sum(0)
                 else:
-                    d_table.index_add_(0, hoods.rows[chunk.row_slice], dy)
-                    if d_shift is not None:
-                        d_shift[chunk.group_slice] = dy.view(chunk.groups, chunk.size, width).sum(1).neg_()
+                    d_direct_weight.addmm_(dy.t(), direct[chunk.row_slice])
+                    if d_direct is not None:
+                        torch.mm(dy, direct_weight, out=d_direct[chunk.row_slice])
+                    if d_table is not None:
+                        d_table.index_add_(0, hoods.rows[chunk.row_slice], dy)
             if not last:
                 _SCRATCH.give(dense_buffer)
             if level:
                 dense, dense_buffer = below, below_buffer
         _SCRATCH.give(*ctx.buffers)
-        return d_table, d_shift, None, None, None, *d_affine, *d_weights
+        return d_direct, d_direct_weight, d_table, None, None, None, *d_affine, *d_weights
 
 
 class _Maxima:
@@ -206,12 +214,13 @@ def _pool(y: Tensor, chunk: Chunk) -> tuple[Tensor, Tensor]:
     return values[0, :, :, 0].t(), where[0, :, :, 0].t()
 
 
-def _gather(table: Tensor, shift: Tensor | None, hoods: Neighbourhoods, chunk: Chunk, out: Tensor) -> None:
-    """First layer of the chunk's rows: the point's row of ``table`` minus its centre's row of ``shift``."""
-    torch.index_select(table, 0, hoods.rows[chunk.row_slice], out=out)
-    if shift is not None:
-        by_group = out.view(chunk.groups, chunk.size, -1)
-        by_group -= shift[chunk.group_slice, None]
+def _first_layer(
+    direct: Tensor, weight: Tensor, table: Tensor | None, hoods: Neighbourhoods, chunk: Chunk, out: Tensor
+) -> None:
+    """The first linear layer of the chunk's rows into ``out``."""
+    torch.mm(direct[chunk.row_slice], weight.t(), out=out)
+    if table is not None:
+        out += table.index_select(0, hoods.rows[chunk.row_slice])
 
 
 def _multiply(a: Tensor, b: Tensor, out: Tensor) -> Tensor:

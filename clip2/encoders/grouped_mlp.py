@@ -1,7 +1,8 @@
 """Shared MLP over neighbourhoods followed by a maximum: the heart of PointNet++.
 
-The first layer is linear in the point and in the centre, so it is applied before grouping:
-``W [x_j - c_i, f_j] = (W_x x_j + W_f f_j) - W_x c_i``; only its result is gathered.
+The first layer is linear, so the part of it that sees wide point features is applied once per point and gathered,
+not applied once per neighbour. Coordinates, and features as narrow as colour, are gathered as they are: that is less
+to move, and subtracting the centre first keeps every digit of small differences.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from clip2.encoders.batch_statistics import running_statistics
 from clip2.encoders.fused_training import shared_mlp_max
 from clip2.encoders.neighbourhoods import Neighbourhoods
 
+# Point features with at most so many channels are gathered before the first layer.
+_NARROW = 16
+
 # Elements of the widest layer worked on at a time in inference: 4 MB of float32, most of it read while still in cache.
 _CHUNK = 1 << 20
 
@@ -26,7 +30,7 @@ class GroupedMLP(nn.Module):
     """Linear → BatchNorm → ReLU, repeated, then the maximum over each neighbourhood.
 
     Linear layers have no bias: BatchNorm would cancel it. Under autocast the matrix products run in its type; the
-    first layer stays in full precision, because it subtracts nearly equal numbers.
+    first layer of coordinates stays in full precision.
 
     Args:
         in_channels: 3 coordinates + the channels of the point features.
@@ -60,56 +64,57 @@ class GroupedMLP(nn.Module):
         """
         weights = [cast("Tensor", linear.weight) for linear in self.linears]
         norms = [cast("nn.BatchNorm1d", norm) for norm in self.norms]
-        inputs = points if features is None else torch.cat([points, features], 1)
-        device = inputs.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weights[0].dtype
+        full, device = weights[0].dtype, points.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else full
         with torch.autocast(device, enabled=False):
-            inputs = inputs.to(weights[0].dtype)
-            offsets = None if centers is None else centers.index_select(0, hoods.groups).to(inputs.dtype)
+            table = None
+            direct = points.to(full).index_select(0, hoods.rows)
+            if centers is not None:
+                direct = direct - hoods.spread(centers.to(full).index_select(0, hoods.groups))
+            if features is not None and features.shape[1] <= _NARROW:
+                direct = torch.cat([direct, features.to(full).index_select(0, hoods.rows)], 1)
+            elif features is not None:
+                table = F.linear(features.to(dtype), weights[0][:, 3:].to(dtype)).to(full)
+            direct_weight = weights[0][:, : direct.shape[1]]
             if self.training:
-                table = F.linear(inputs, weights[0])
-                shift = None if offsets is None else F.linear(offsets, weights[0][:, :3])
-                pooled = shared_mlp_max(table, shift, hoods, norms, weights[1:], dtype)
+                pooled = shared_mlp_max(direct, direct_weight, table, hoods, norms, weights[1:], dtype)
             else:
                 # Folded anew at each call: it costs about a hundredth of one cloud, and no cache can go stale.
-                folded = [_fold(weight, norm) for weight, norm in zip(weights, norms, strict=True)]
-                pooled = _infer(inputs, offsets, hoods, folded, dtype)
+                scales, biases = zip(*map(_fold, norms), strict=True)
+                inner = [weight * scale for weight, scale in zip(weights[1:], scales[1:], strict=True)]
+                table = None if table is None else table * scales[0].t()
+                pooled = _infer(direct, direct_weight * scales[0], table, hoods, inner, biases, dtype)
             return pooled.new_zeros(num_groups, pooled.shape[1]).index_copy(0, hoods.groups, pooled)
 
 
-def _fold(weight: Tensor, norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the one linear layer that equals ``weight`` followed by ``norm`` in eval mode."""
+def _fold(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
+    """What ``norm`` in eval mode does to the linear layer before it: row scale (C, 1) and bias (C,)."""
     mean, variance = running_statistics(norm)
     scale = norm.weight * torch.rsqrt(variance + norm.eps)
-    return weight * scale[:, None], norm.bias - mean * scale
+    return scale[:, None], norm.bias - mean * scale
 
 
 def _infer(
-    inputs: Tensor,
-    offsets: Tensor | None,
+    direct: Tensor,
+    direct_weight: Tensor,
+    table: Tensor | None,
     hoods: Neighbourhoods,
-    folded: Sequence[tuple[Tensor, Tensor]],
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor],
     dtype: torch.dtype,
 ) -> Tensor:
     """Everything between gather and maximum in chunks that stay in cache; no neighbourhood is materialised whole."""
-    (weight, bias), *others = folded
-    table = F.linear(inputs, weight)
-    shift = bias if offsets is None else bias - F.linear(offsets, weight[:, :3])
-    shift = shift.expand(len(hoods.groups), -1)
-    inner = [(weight.to(dtype), bias.to(dtype)) for weight, bias in others]
+    inner = [(weight.to(dtype), bias.to(dtype)) for weight, bias in zip(weights, biases[1:], strict=True)]
     parts = []
-    for chunk in hoods.chunks(_CHUNK, max(len(bias) for _, bias in folded)):
-        x = table.index_select(0, hoods.rows[chunk.row_slice]).view(chunk.groups, chunk.size, -1)
-        if not inner:
-            parts.append(x.amax(1).add_(shift[chunk.group_slice]))
-            continue
-        x += shift[chunk.group_slice, None]
-        x = x.relu_().view(chunk.rows, -1).to(dtype)
-        for weight, bias in inner[:-1]:
-            x = F.linear(x, weight, bias).relu_()
+    for chunk in hoods.chunks(_CHUNK, max(len(bias) for bias in biases)):
+        x = F.linear(direct[chunk.row_slice], direct_weight)
+        if table is not None:
+            x += table.index_select(0, hoods.rows[chunk.row_slice])
+        if inner:
+            x = x.add_(biases[0]).relu_().to(dtype)
+            for weight, bias in inner[:-1]:
+                x = F.linear(x, weight, bias).relu_()
+            x = F.linear(x, inner[-1][0])
         # The last bias and ReLU are monotone: they wait until one row per neighbourhood is left.
-        parts.append(F.linear(x, inner[-1][0]).view(chunk.groups, chunk.size, -1).amax(1))
-    pooled = torch.cat(parts)
-    if others:
-        pooled = pooled.to(table.dtype) + others[-1][1]
-    return pooled.relu_()
+        parts.append(x.view(chunk.groups, chunk.size, -1).amax(1))
+    return (torch.cat(parts).to(direct.dtype) + biases[-1]).relu_()

@@ -61,6 +61,14 @@ class Neighbourhoods:
     weight: Tensor | None
     total: int
 
+    def spread(self, values: Tensor) -> Tensor:
+        """Repeat (G, C) values of the neighbourhoods for each of their rows: (R, C)."""
+        parts, start = [], 0
+        for count, size in self.blocks:
+            parts.append(values[start : start + count, None].expand(-1, size, -1).flatten(0, 1))
+            start += count
+        return torch.cat(parts)
+
     def chunks(self, elements: int, width: int) -> Iterator[Chunk]:
         """Cut the blocks so that the rows of a chunk times ``width`` channels are about ``elements``.
 

@@ -25,6 +25,8 @@ def pointnet2_ssg(
 ) -> PointEncoder:
     """PointNet++ with single-scale grouping: the paper's ModelNet40 architecture up to its global feature.
 
+    0.81 M parameters (1.48 M with the paper's classifier), 1.67 GFLOP in the textbook form whatever the cloud.
+
     Args:
         feature_channels: channels per point beside xyz.
         num_centers: centres of each local set abstraction level; a cloud with fewer points uses all of them.
@@ -44,6 +46,22 @@ def pointnet2_ssg_small(feature_channels: int = 3) -> PointEncoder:
     return pointnet2_ssg(
         feature_channels, (128, 32), (0.25, 0.5), (16, 16), ((32, 32, 64), (64, 64, 128), (128, 256, 512))
     )
+
+
+@register_encoder
+def pointnet2_msg(feature_channels: int = 3) -> PointEncoder:
+    """PointNet++ with multi-scale grouping: the paper's ModelNet40 architecture up to its global feature.
+
+    1.07 M parameters (1.74 M with the paper's classifier), 7.8 GFLOP in the textbook form whatever the cloud.
+
+    Args:
+        feature_channels: channels per point beside xyz.
+    """
+    scales = [
+        [(0.1, 16, (32, 32, 64)), (0.2, 32, (64, 64, 128)), (0.4, 128, (64, 96, 128))],
+        [(0.2, 32, (64, 64, 128)), (0.4, 64, (128, 128, 256)), (0.8, 128, (128, 128, 256))],
+    ]
+    return PointNet2(feature_channels, (512, 128), scales, (256, 512, 1024))
 
 
 Scale = tuple[float, int, Sequence[int]]  # radius, neighbours, widths of the shared MLP

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
@@ -22,11 +21,10 @@ from clip2.ops import (
 
 
 @pytest.fixture
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Backends registered by a test vanish after it."""
     monkeypatch.setattr(registry, "_BACKENDS", dict(registry._BACKENDS))
     monkeypatch.setattr(registry, "_KERNELS", {op: dict(table) for op, table in registry._KERNELS.items()})
-    yield
 
 
 def choice(op: str) -> registry.Choice:
@@ -65,7 +63,7 @@ def test_a_faster_backend_takes_over_where_it_can_run_and_is_passed_over_with_it
 
 
 def test_an_unknown_backend_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="no backend 'cuda_please'.*torch"), use_backend("cuda_please"):
+    with pytest.raises(ValueError, match=r"no backend 'cuda_please'.*torch"), use_backend("cuda_please"):
         pass
 
 
