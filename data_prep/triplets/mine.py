@@ -15,9 +15,10 @@ from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.lift import Lifter
 from data_prep.scans import Scan
 from data_prep.triplets.cut import cut_triplet
+from data_prep.triplets.folder import file_sha256
 from data_prep.triplets.manifest import Manifest
 from data_prep.triplets.triplet import Triplet
-from data_prep.triplets.writer import TripletWriter, file_sha256
+from data_prep.triplets.writer import TripletWriter
 
 OUTSIDE = "crop-outside-image"
 _log = logging.getLogger(__name__)

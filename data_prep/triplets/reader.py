@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import BadDatasetError, InputError
+from data_prep.triplets.folder import file_sha256
 from data_prep.triplets.manifest import Manifest, Shard
 from data_prep.triplets.members import count_points, decode_triplet, decode_words
 from data_prep.triplets.triplet import Triplet
-from data_prep.triplets.writer import file_sha256
 
 _REPAIR = "restore this shard, or mine the set again into an empty folder"
 

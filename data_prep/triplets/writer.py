@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
-import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from data_prep.errors import BadDatasetError, InputError
-from data_prep.triplets.lock import LOCK, FolderLock
-from data_prep.triplets.manifest import (
-    MANIFEST,
-    MANIFEST_PART,
-    BadFrame,
-    Manifest,
-    Shard,
-    differing_options,
-    publish,
-)
+from data_prep.triplets.folder import SHARD, continue_set, file_sha256, require_triplet_folder, writing
+from data_prep.triplets.lock import FolderLock
+from data_prep.triplets.manifest import BadFrame, Manifest, Shard, publish
 from data_prep.triplets.members import encode_triplet
 from data_prep.triplets.triplet import Triplet
-
-SHARD = "shard-{:06d}.tar"
-_SHARD_NAME = re.compile(r"shard-\d{6,}\.tar")
-_SHARD_PART_NAME = re.compile(r"\.shard-\d{6,}\.tar\.part")
 
 
 class TripletWriter:
@@ -87,11 +75,13 @@ class TripletWriter:
             **(about_detections or {}),
         )
         require_triplet_folder(self.path)
-        self.path.mkdir(parents=True, exist_ok=True)
         self._objects_per_shard = objects_per_shard
-        self._lock = FolderLock(self.path)
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = FolderLock(self.path)
         try:
-            self.manifest = _continue(self.path, wanted)
+            with writing(self.path):
+                self.manifest = continue_set(self.path, wanted)
         except BaseException:
             self._lock.release()
             raise
@@ -109,9 +99,10 @@ class TripletWriter:
         if triplet.key in self._keys:
             raise InputError(f"{triplet.key!r} comes twice", source=self.path, field="key")
         self._keys.add(triplet.key)
-        if self._open is None:
-            self._open = _OpenShard(self.path, len(self.manifest.shards))
-        self._open.append(triplet)
+        with writing(self.path):
+            if self._open is None:
+                self._open = _OpenShard(self.path, len(self.manifest.shards))
+            self._open.append(triplet)
 
     def end_frame(
         self, frame: str, *, refusals: Mapping[str, int] | None = None, error: str | None = None
@@ -128,7 +119,8 @@ class TripletWriter:
         if error is not None:
             self._bad_frames.append(BadFrame(frame=frame, error=error))
         if self._open is not None and self._open.count >= self._objects_per_shard:
-            self._commit(finished=False)
+            with writing(self.path):
+                self._commit(finished=False)
 
     def __enter__(self) -> TripletWriter:
         return self
@@ -138,7 +130,8 @@ class TripletWriter:
     ) -> None:
         try:
             if kind is None and not self.finished:
-                self._commit(finished=True)
+                with writing(self.path):
+                    self._commit(finished=True)
                 self.finished = True
             elif self._open is not None:
                 self._open.discard()
@@ -239,65 +232,6 @@ class _OpenShard:
         )
 
     def discard(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # a full disk refuses even the last buffer, which is not wanted any more
+            self._file.close()
         self._part.unlink(missing_ok=True)
-
-
-def require_triplet_folder(path: Path) -> None:
-    """Refuse to write where something else already is.
-
-    Raises:
-        BadDatasetError: ``path`` is a file, or a folder that holds other things and no manifest.
-    """
-    if path.exists() and not path.is_dir():
-        raise BadDatasetError("is a file", source=path, fix="give a folder that is new or empty")
-    if not path.is_dir() or (path / MANIFEST).exists():
-        return
-    # A run killed in its first moment leaves no more than these.
-    foreign = [entry.name for entry in path.iterdir() if entry.name not in (LOCK, MANIFEST_PART)]
-    if foreign:
-        raise BadDatasetError(
-            f"holds {foreign[0]!r} and no manifest.json, so it is not a triplet folder",
-            source=path,
-            fix="give a folder that is new or empty",
-        )
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file as hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _continue(folder: Path, wanted: Manifest) -> Manifest:
-    """The manifest to go on from: the folder's own if it has one and it is of the same configuration."""
-    manifest = wanted
-    if (folder / MANIFEST).exists():
-        manifest = Manifest.load(folder)
-        for name, old, new in differing_options(manifest, wanted):
-            raise BadDatasetError(
-                f"was {old!r}, is {new!r} now",
-                source=folder,
-                field=name,
-                fix="use the options the set was begun with, or another folder",
-            )
-    else:
-        manifest.save(folder)
-    listed = {shard.name: shard.bytes for shard in manifest.shards}
-    for name, size in listed.items():
-        found = (folder / name).stat().st_size if (folder / name).is_file() else 0
-        if found != size:
-            raise BadDatasetError(
-                f"has {found:,} bytes, the manifest says {size:,}",
-                source=folder / name,
-                fix="restore this shard, or mine the set again into an empty folder",
-            )
-    for entry in list(folder.iterdir()):
-        # What a killed run left behind: temporaries, and a shard renamed but not yet listed.
-        stray_shard = _SHARD_NAME.fullmatch(entry.name) and entry.name not in listed
-        if stray_shard or entry.name == MANIFEST_PART or _SHARD_PART_NAME.fullmatch(entry.name):
-            entry.unlink()
-    return manifest

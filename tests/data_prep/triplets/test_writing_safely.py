@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import multiprocessing.process
 import os
@@ -181,3 +182,33 @@ def test_a_lock_is_exclusive_until_released(tmp_path: Path) -> None:
         FolderLock(tmp_path)
     lock.release()
     FolderLock(tmp_path).release()
+
+
+@pytest.mark.parametrize("call", [0, 3, 4])
+def test_a_full_disk_is_one_line_and_the_run_continues_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    mine_stand_ins(tmp_path / "whole")
+    real, calls = os.fsync, 0
+
+    def fsync(descriptor: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > call:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(
+            InputError, match=r"out: cannot be written \(No space left on device\)\. Fix: make room"
+        ):
+            mine_stand_ins(tmp_path / "out")
+    mine_stand_ins(tmp_path / "out")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file/out: cannot be written"):
+        mine_stand_ins(tmp_path / "file" / "out")
