@@ -92,7 +92,8 @@ class _Training:
         self, config: TrainConfig, run: Path, data: TrainingSet, fabric: Fabric, console: Console | None
     ) -> None:
         self.config, self.run, self.data, self.fabric = config, run, data, fabric
-        self.console = console if fabric.is_global_zero else None
+        quiet = Console(quiet=True)
+        self.console = (console or quiet) if fabric.is_global_zero else None  # None: another rank writes
         self.fingerprint = data.fingerprint()
         self.train_on, held_out = data.split(config.data.hold_out, config.seed)
         self.held_out = held_out[data.own_texts[held_out, 0] >= 0]  # those that can be named right
