@@ -1,0 +1,104 @@
+"""``clip2 train`` as it is called from a shell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training_shapes import WORDS, surface, unit_rows
+
+import clip2
+from clip2.cli.main import main
+from clip2.teacher import TextBank, embed_triplets
+from data_prep.triplets import Triplet, write_triplets
+
+
+@pytest.fixture
+def triplets(tmp_path: Path) -> Path:
+    """Twelve objects with words; their features come from a bank."""
+    random = np.random.default_rng(0)
+    objects = [
+        Triplet(
+            f"o{i}",
+            surface(i % 3, random, 60),
+            None,
+            None,
+            (WORDS[i % 3],),
+            {"source": "test", "frame": str(i)},
+        )
+        for i in range(12)
+    ]
+    write_triplets(tmp_path / "triplets", objects, source="test")
+    embed_triplets(tmp_path / "triplets", bank=TextBank(WORDS, unit_rows(3), "ViT-B-32/openai"))
+    return tmp_path / "triplets"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(
+        "model: {encoder: {name: pointnet, options: {widths: [16, 32]}}, preprocessing: {num_points: 32}}\n"
+        "loop: {batch_size: 6, steps: 3}\n"
+        "device: {accelerator: cpu, threads: 1}\n"
+    )
+    return path
+
+
+def test_train_then_use(
+    triplets: Path, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    arguments = ["train", "--config", str(config), "--data", str(triplets), "--out", str(run), "--json"]
+    assert main([*arguments, "--set", "loop.steps=4", "--set", "data.hold_out=0.25"]) == 0
+    output = capsys.readouterr()
+    figures = json.loads(output.out)
+    assert figures["finished"] is True
+    assert (figures["step"], figures["objects"], figures["objects_held_out"]) == (4, 9, 3)
+    assert "training on the text term alone" in output.err
+    model = clip2.load(run)
+    assert model.classify([surface(0, np.random.default_rng(1))], WORDS).scores.shape == (1, 3)
+
+
+def test_resume_needs_the_folder_alone(
+    triplets: Path, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main(["train", "--config", str(config), "--data", str(triplets), "--out", str(run)]) == 0
+    assert main(["train", "--out", str(run), "--resume"]) == 0
+    assert "nothing to do" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (["--set", "optimizer.lrr=1"], "--set: optimizer.lrr: is not a known key. Fix: did you mean lr?"),
+        (["--set", "loop.steps=many"], "--set: loop.steps: 'many' is not possible"),
+        (["--data", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    triplets: Path,
+    config: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    extra: list[str],
+    said: str,
+) -> None:
+    data = [] if "--data" in extra else ["--data", str(triplets)]
+    code = main(["train", "--config", str(config), *data, "--out", str(tmp_path / "run"), *extra])
+    error = capsys.readouterr().err
+    assert code == 2
+    assert said in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_run_in_the_same_folder_is_refused(
+    triplets: Path, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", "--config", str(config), "--data", str(triplets), "--out", str(tmp_path / "run")]
+    assert main(arguments) == 0
+    assert main(arguments) == 2
+    assert "--resume" in capsys.readouterr().err
