@@ -52,6 +52,9 @@ class Prep:
     """Of these, one frame in this many: neighbours in a video say the same."""
     limit: int | None = None
     """Of these, at most this many frames."""
+    word: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Other words for a label of the detector, like pedestrian=person or cyclist=bicycle,rider; misc= leaves its objects
+    out. May be repeated."""
     margin: float = 0.1
     """Context around the box in the crop, as a share of its sides."""
     max_points: int = 16384
@@ -86,6 +89,7 @@ class Prep:
                 lifter,
                 self.out,
                 frames=frames,
+                words=_words(self.word),
                 margin=self.margin,
                 max_points=self.max_points,
                 objects_per_shard=self.objects_per_shard,
@@ -129,6 +133,20 @@ class Prep:
             self.lifter_option, wanted, option="--lifter-option", owner=f"lifter {self.lifter}"
         )
         return create_lifter(self.lifter, **settings)
+
+
+def _words(given: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    from data_prep.errors import InputError
+
+    words = {}
+    for entry in given:
+        label, equals, texts = entry.partition("=")
+        if not equals or not label.strip():
+            raise InputError(
+                f"{entry!r} is not LABEL=WORD,WORD", source="--word", fix="like pedestrian=person"
+            )
+        words[label] = tuple(text.strip() for text in texts.split(",") if text.strip())
+    return words
 
 
 class _SimulatedDetections:

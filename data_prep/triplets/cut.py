@@ -24,6 +24,7 @@ def cut_triplet(
     cloud: ObjectCloud,
     detections: Detections2D,
     *,
+    texts: tuple[str, ...],
     source: str,
     margin: float,
     max_points: int,
@@ -35,6 +36,7 @@ def cut_triplet(
         frame: the frame it was lifted from.
         cloud: its points.
         detections: those of ``frame.views[cloud.view]``.
+        texts: its words, best first.
         source: name of the scan's reader.
         margin: context around the box, as a share of its width and height, on every side.
         max_points: larger clouds keep a random choice of this many, the same in every run.
@@ -79,7 +81,7 @@ def cut_triplet(
         points=(world - center).astype(np.float32),
         colors=None if cloud.colors is None else np.ascontiguousarray(cloud.colors[kept]),
         crop=np.ascontiguousarray(view.image[y0:y1, x0:x1]),
-        texts=(normalize_label(detections.labels[row]),),
+        texts=texts,
         provenance=provenance,
     )
 

@@ -14,13 +14,14 @@ from data_prep.detect import Coverage, Detections2D
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.lift import Lifter
 from data_prep.scans import Scan
-from data_prep.triplets.cut import cut_triplet
+from data_prep.triplets.cut import cut_triplet, normalize_label
 from data_prep.triplets.folder import file_sha256
 from data_prep.triplets.manifest import Manifest
 from data_prep.triplets.triplet import Triplet
 from data_prep.triplets.writer import TripletWriter
 
 OUTSIDE = "crop-outside-image"
+LEFT_OUT = "word-left-out"
 _log = logging.getLogger(__name__)
 
 
@@ -72,6 +73,7 @@ def mine(
     out: str | Path,
     *,
     frames: Sequence[int] | None = None,
+    words: Mapping[str, Sequence[str]] | None = None,
     margin: float = 0.1,
     max_points: int = 16384,
     objects_per_shard: int = 1000,
@@ -89,6 +91,8 @@ def mine(
         lifter: cuts the points of each detection out of the frame.
         out: the folder; see :class:`TripletWriter`.
         frames: positions in the scan, in the order to take them; default: all.
+        words: for a label of the detector, the texts that its objects get instead of it, best first; none: its
+            objects are left out (they still hide what is behind them). Case, ``_`` and blanks do not matter.
         margin: context around the box in the crop, as a share of its width and height, on every side.
         max_points: larger clouds keep a random choice of this many points, the same in every run.
         objects_per_shard: a shard is closed at the end of the frame in which it holds this many.
@@ -112,6 +116,7 @@ def mine(
     coverage = detections.check(scan)
     if coverage.not_in_scan or coverage.not_in_file:
         _log.warning("clip2: warning: %s: %s", detections.path, coverage)
+    texts_of = {normalize_label(label): tuple(texts) for label, texts in (words or {}).items()}
     lifter_config = {"name": lifter.name, **asdict(lifter.gates), **asdict(lifter.config)}
     writer = TripletWriter(
         out,
@@ -128,6 +133,7 @@ def mine(
             "lifter": lifter_config,
             "margin": margin,
             "max_points": max_points,
+            "words": {label: list(texts) for label, texts in sorted(texts_of.items())},
         },
         objects_per_shard=objects_per_shard,
         about_detections={
@@ -140,7 +146,7 @@ def mine(
         totals = Counter(writer.manifest.totals)
         for done in range(writer.frames_done, len(chosen)):
             triplets, refusals, error = _mine_frame(
-                scan, chosen[done], detections, lifter, margin, max_points, lifter_config
+                scan, chosen[done], detections, lifter, texts_of, margin, max_points, lifter_config
             )
             for triplet in triplets:
                 writer.add(triplet)
@@ -157,6 +163,7 @@ def _mine_frame(
     position: int,
     detections: DetectionSource,
     lifter: Lifter,
+    texts_of: Mapping[str, tuple[str, ...]],
     margin: float,
     max_points: int,
     lifter_config: Mapping[str, Any],
@@ -172,10 +179,16 @@ def _mine_frame(
     refusals = Counter(refusal.reason for refusal in lifted.refusals)
     triplets = []
     for cloud in lifted.objects:
+        label = normalize_label(found[cloud.view].labels[cloud.detection])
+        texts = texts_of.get(label, (label,))
+        if not texts:
+            refusals[LEFT_OUT] += 1
+            continue
         triplet = cut_triplet(
             frame,
             cloud,
             found[cloud.view],
+            texts=texts,
             source=scan.source,
             margin=margin,
             max_points=max_points,

@@ -118,6 +118,20 @@ def test_words_are_labels_without_templates(mined: list[Triplet]) -> None:
     assert [triplet.texts for triplet in mined[:3]] == [("mug",), ("traffic light",), ("potted plant",)]
 
 
+def test_labels_may_be_given_other_words_or_none(tmp_path: Path) -> None:
+    words = {"Traffic_Light": ("signal", "traffic light"), "potted plant": ()}
+    manifest = mine_stand_ins(tmp_path, count=2, words=words)
+    texts = [triplet.texts for triplet in open_triplets(tmp_path)]
+    assert texts == [("mug",), ("signal", "traffic light")] * 2
+    assert manifest.refusals == {"too-few-points": 2, "word-left-out": 2}
+
+
+def test_other_words_are_another_run(tmp_path: Path) -> None:
+    mine_stand_ins(tmp_path, count=2)
+    with pytest.raises(BadDatasetError, match="words"):
+        mine_stand_ins(tmp_path, count=2, words={"mug": ("cup",)})
+
+
 def test_provenance_keeps_what_the_detector_and_the_lifter_said(mined: list[Triplet]) -> None:
     record = mined[1].provenance
     assert record["source"] == "stand-in"
