@@ -27,12 +27,14 @@ class Region:
         box: (4,) float64 xyxy pixels, cut to the image.
         where: positions in the view's :class:`ProjectedPoints` of the points inside the box or mask.
         masked: True where a mask, not just the box, chose them.
+        score: the detector's, 0..1.
     """
 
     detection: int
     box: NDArray[np.float64]
     where: NDArray[np.int64]
     masked: bool
+    score: float
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class Lifter(ABC):
                 elif len(where) < self.gates.min_points:
                     reason = gate.TOO_FEW_POINTS
                 else:
-                    regions.append(Region(row, cut, where, mask is not None))
+                    regions.append(Region(row, cut, where, mask is not None, float(detections.scores[row])))
             reasons.append(reason)
 
         choices = self.choose(frame, view, seen, regions)
