@@ -32,10 +32,10 @@ class LidarConfig:
     """
 
     ground: float = 0.1
-    gap: float = 0.45
-    beams: float = 2.0
+    gap: float = 0.3
+    beams: float = 3.0
     focus: float = 0.25
-    extent: float = 2.0
+    extent: float = 3.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
