@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from clip2.ops import ball_search as _ball_search  # noqa: F401  registers its kernel
 from clip2.ops import registry
 from clip2.ops.arguments import check_lengths, check_query, repeat_cyclically
 
@@ -86,28 +87,6 @@ def three_interpolate(features: Tensor, index: Tensor, distance: Tensor) -> Tens
     rows = index.flatten(1)[..., None].expand(-1, -1, features.shape[-1])
     neighbours = features.gather(1, rows).view(*index.shape, features.shape[-1])
     return (neighbours * weight[..., None].to(features.dtype)).sum(2)
-
-
-@registry.implements("ball_query", "torch")
-def _ball_query(points: Tensor, centers: Tensor, radius: float, k: int, lengths: Tensor | None) -> Tensor:
-    """Compact the hit mask instead of sorting distances: row-major `nonzero` already lists hits by index."""
-    batch, rows = centers.shape[:2]
-    index = torch.empty(batch, rows, k, dtype=torch.int64, device=points.device)
-    column = torch.arange(k, device=points.device)
-    for clouds, part, squared in _squared_distances(points, centers, lengths):
-        hit = squared <= radius * radius
-        found = hit.sum(-1, dtype=torch.int32).long()[..., None]
-        start = found.flatten().cumsum(0).view(found.shape) - found
-        hits = hit.nonzero()[:, 2]
-        if hits.numel() == 0:
-            hits = hits.new_zeros(1)
-        position = start + torch.where(column < found, column, 0)
-        chosen = hits[position.clamp_(max=hits.numel() - 1)]
-        lonely = found == 0
-        if bool(lonely.any()):
-            chosen = torch.where(lonely, squared.argmin(-1, keepdim=True), chosen)
-        index[clouds, part] = chosen
-    return index
 
 
 @registry.implements("knn", "torch")
