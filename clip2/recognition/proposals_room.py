@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 
 from clip2.recognition.region_tree import convex_regions, orient_normals
 from clip2.recognition.voxels import voxel_index
-from data_prep.geometry.planes import RoomPlanes, estimate_normals, room_planes
+from data_prep.geometry.planes import RoomPlanes, estimate_normals, main_direction, room_planes
 
 _FINEST = 0.025  # m: a finer voxel shows nothing that an object's outline needs
 _MOST_VOXELS = 100_000
@@ -24,6 +24,12 @@ def propose_room(points: NDArray, viewpoint: NDArray | None = None) -> list[NDAr
     if len(sample) < 4:
         return []
     normals, _ = estimate_normals(sample)
+    # Along the walls, grids cut surfaces as their edges do, and the answer does not depend on the world's yaw.
+    yaw = main_direction(normals)
+    c, s = np.cos(yaw), np.sin(yaw)
+    level = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    sample, normals = sample @ level, normals @ level
+    viewpoint = None if viewpoint is None else viewpoint @ level
     room = room_planes(sample, normals, spacing)
     if viewpoint is None:
         pairs = cKDTree(sample).query_pairs(1.9 * spacing, output_type="ndarray")

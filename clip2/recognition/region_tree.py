@@ -14,14 +14,14 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components, mini
 from scipy.spatial import cKDTree
 
 # A part lighter than this share of its partner is a crumb of it, not a second object.
-_CRUMB = 0.1
+_CRUMB = 0.2
 # A convex edge speaks this much less for a border than a hollow one: boxes are convex, what stands on them is not.
 _CONVEX = 0.15
 # Where nothing touches any more: higher than any border that is passed.
-_APART = 2.0
+_APART = 3.0
 # What is small is merged more easily, by its size to this power: it is more often a part.
-_EASE = 0.3
-_STEP = 0.5
+_EASE = 0.2
+_STEP = 0.1
 # A crumb that stands on a level place behind a border this strong is a thing of its own: a cup on a table.
 _STANDS = 0.2
 

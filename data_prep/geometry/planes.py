@@ -55,6 +55,23 @@ def estimate_normals(
     return vectors[:, :, 0], values[:, 0] / np.maximum(values.sum(axis=1), 1e-12)
 
 
+def main_direction(normals: NDArray) -> float:
+    """Yaw in 0..π/2 that most upright surfaces of a room face, modulo quarter turns; 0 where nothing is upright.
+
+    Args:
+        normals: (N, 3) unit, sign arbitrary.
+    """
+    upright = normals[np.abs(normals[:, 2]) < 0.3]
+    if len(upright) == 0:
+        return 0.0
+    # The mode, not the mean: furniture may stand at any angle.
+    degrees = np.rad2deg(np.arctan2(upright[:, 1], upright[:, 0])) % 90
+    histogram = np.bincount(degrees.astype(np.int64) % 90, minlength=90).astype(float)
+    mode = int(ndimage.convolve1d(histogram, [1, 2, 3, 2, 1], mode="wrap").argmax()) + 0.5
+    away = (degrees - mode + 45) % 90 - 45
+    return float(np.deg2rad((mode + np.median(away[np.abs(away) < 4])) % 90))
+
+
 def room_planes(points: NDArray, normals: NDArray, spacing: float) -> RoomPlanes:
     """Find floor, ceiling and walls of a z-up room; walls may stand at any angles.
 
