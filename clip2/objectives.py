@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.distributed as dist
 from pydantic import Field, model_validator
 from torch import nn
-from torch.distributed.nn.functional import all_gather as all_gather_with_grad
 from torch.nn import functional
 
 from clip2.model import Embeddings
@@ -204,16 +203,31 @@ def _rank() -> int:
 
 def _gather(values: torch.Tensor) -> torch.Tensor:
     """Rows of all ranks in rank order, with gradients to each of them."""
-    return values if _world_size() == 1 else torch.cat(all_gather_with_grad(values))
+    return values if _world_size() == 1 else _GatherWithGradient.apply(values)
 
 
 def _gather_frozen(values: torch.Tensor) -> torch.Tensor:
     """Rows of all ranks in rank order, without gradients."""
     if _world_size() == 1:
         return values
-    parts = [torch.empty_like(values) for _ in range(_world_size())]
     # gloo and nccl have no bool.
-    wire = values.to(torch.uint8) if values.dtype == torch.bool else values
-    parts = [part.to(wire.dtype) for part in parts]
-    dist.all_gather(parts, wire.contiguous())
+    wire = values.to(torch.uint8) if values.dtype == torch.bool else values.contiguous()
+    parts = [torch.empty_like(wire) for _ in range(_world_size())]
+    dist.all_gather(parts, wire)
     return torch.cat(parts).to(values.dtype)
+
+
+class _GatherWithGradient(torch.autograd.Function):
+    """The rows of a rank are columns in the losses of all ranks: their gradients are summed over the ranks."""
+
+    @staticmethod
+    def forward(context: Any, values: torch.Tensor) -> torch.Tensor:
+        context.rows = len(values)
+        return _gather_frozen(values)
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:
+        gradient = gradient.contiguous().clone()
+        dist.all_reduce(gradient)
+        start = context.rows * _rank()
+        return gradient[start : start + context.rows]

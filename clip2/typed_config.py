@@ -49,10 +49,9 @@ def parse_config(kind: type[Config], values: object, source: str | Path) -> Conf
         elif first["type"] == "missing":
             problem = "is missing"
         else:
-            message = first["msg"].removeprefix("Value error, ")
-            problem = f"{first['input']!r} is not possible: {message[0].lower()}{message[1:]}"
-            if len(problem) > 400:
-                problem = message
+            problem = first["msg"].removeprefix("Value error, ")
+            if not isinstance(first["input"], Mapping | TypedConfig):
+                problem = f"{first['input']!r} is not possible: {problem[0].lower()}{problem[1:]}"
         if len(problems) > 1:
             problem += f" (and {len(problems) - 1} more)"
         raise InputError(problem, source=source, field=".".join(path) or None, fix=fix) from None

@@ -24,6 +24,7 @@ _PACKAGES = (
     "safetensors",
     "torch-scatter",
 )
+_LISTED = 30  # words of a list that a table shows; --json has them all
 
 
 @dataclass
@@ -47,8 +48,7 @@ class Info:
             table.add_column()
             table.add_column(overflow="fold")
             for name, value in section.items():
-                shown = ", ".join(map(str, value)) if isinstance(value, list) else _short(value)
-                table.add_row(name, shown)
+                table.add_row(name, _short(value))
             console.print(table)
             console.print()
         return 0
@@ -113,4 +113,7 @@ def _checkpoint(name: str) -> dict[str, dict[str, Any]]:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        more = f" and {len(value) - _LISTED} more" if len(value) > _LISTED else ""
+        return ", ".join(map(str, value[:_LISTED])) + more
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -45,7 +45,7 @@ class Train:
             path = self.out / CONFIG_FILE
         config = load_config(path, self.overrides)
         if self.data:
-            folders = tuple(str(folder) for folder in self.data)
+            folders = tuple(str(folder.resolve()) for folder in self.data)
             config = config.model_copy(update={"data": config.data.model_copy(update={"folders": folders})})
         console = Console(stderr=True)
         result = train(config, self.out, self.resume, console=console)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +105,20 @@ def test_a_second_run_in_the_same_folder_is_refused(
     assert main(arguments) == 0
     assert main(arguments) == 2
     assert "--resume" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_processes_under_torchrun(triplets: Path, config: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "clip2", "train"]
+    command += ["--config", str(config), "--data", str(triplets), "--set", "device.devices=2"]
+    command += ["--set", "loop.checkpoint_every=2", "--set", "loop.steps=4", "--out"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    for run in ("a", "b"):
+        subprocess.run([*command, str(tmp_path / run)], check=True, env=environment)
+    # Continue one of them from the middle: both processes must take up the same state.
+    (tmp_path / "b" / "state" / "step-000000004.safetensors").unlink()
+    subprocess.run([*command, str(tmp_path / "b"), "--resume"], check=True, env=environment)
+    clip2.load(tmp_path / "b")
+    assert (tmp_path / "a" / "model.safetensors").read_bytes() == (
+        tmp_path / "b" / "model.safetensors"
+    ).read_bytes()
