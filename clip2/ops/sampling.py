@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from clip2.ops import numpy_sampling as _numpy_sampling  # noqa: F401  registers its kernel
 from clip2.ops import registry
 from clip2.ops.arguments import check_count, check_lengths, check_points, repeat_cyclically
 
@@ -109,43 +110,27 @@ def grid_sample(points: Tensor, cell: float) -> tuple[Tensor, Tensor]:
     return index, renumber[cell_of_point]
 
 
-# Points worked on at a time on a CPU: the loop's six arrays then fit a core's second-level cache.
-_CHUNK = 1 << 16
-
-
 @registry.implements("farthest_point_sample", "torch")
 def _farthest_point_sample(points: Tensor, k: int, lengths: Tensor | None, first: Tensor) -> Tensor:
-    clouds = max(1, _CHUNK // points.shape[1]) if points.device.type == "cpu" else len(points)
-    ends = [None] * len(points) if lengths is None else lengths.split(clouds)
-    parts = zip(points.split(clouds), ends, first.split(clouds), strict=False)
-    return torch.cat([_greedy(part, k, part_ends, start) for part, part_ends, start in parts])
-
-
-def _greedy(points: Tensor, k: int, lengths: Tensor | None, first: Tensor) -> Tensor:
-    """The greedy loop with every buffer allocated before it; one step is ten small vector operations."""
-    batch, count = points.shape[:2]
+    """The greedy loop with every buffer allocated before it."""
+    batch, count, _ = points.shape
     dtype = points.dtype if points.dtype == torch.float64 else torch.float32
     axes = points.to(dtype).permute(2, 0, 1).contiguous()  # (3, B, N): each coordinate is one plain array
-    x, y, z = axes.unbind(0)
     nearest = torch.full((batch, count), torch.inf, dtype=dtype, device=points.device)
     if lengths is not None:  # below every distance: padding is never the farthest
         nearest.masked_fill_(torch.arange(count, device=points.device) >= lengths[:, None], -1.0)
-    difference, distance = torch.empty_like(nearest), torch.empty_like(nearest)
-    farthest = torch.empty(batch, 1, dtype=dtype, device=points.device)
+    square, latest = torch.empty_like(axes), axes.new_empty(3, batch, 1)
+    distance, y, z = square.unbind(0)
+    farthest = axes.new_empty(batch, 1)
     chosen = torch.empty(k, batch, 1, dtype=torch.int64, device=points.device)
     chosen[0] = first[:, None]
-    latest = torch.empty(3, batch, 1, dtype=dtype, device=points.device)
-    px, py, pz = latest.unbind(0)
-    columns = chosen.unsqueeze(1).expand(k, 3, batch, 1).unbind(0)
-    indices = chosen.unbind(0)
     for step in range(1, k):
-        torch.gather(axes, 2, columns[step - 1], out=latest)
-        torch.sub(x, px, out=difference)
-        torch.mul(difference, difference, out=distance)
-        torch.sub(y, py, out=difference)
-        distance.addcmul_(difference, difference)
-        torch.sub(z, pz, out=difference)
-        distance.addcmul_(difference, difference)
+        torch.gather(axes, 2, chosen[step - 1].expand(3, -1, -1), out=latest)
+        torch.sub(axes, latest, out=square)
+        # Multiplied, then added: a fused operation rounds otherwise, and then ties fall differently per device.
+        torch.mul(square, square, out=square)
+        distance += y
+        distance += z
         torch.minimum(nearest, distance, out=nearest)
-        torch.max(nearest, 1, keepdim=True, out=(farthest, indices[step]))
+        torch.max(nearest, 1, keepdim=True, out=(farthest, chosen[step]))
     return chosen.squeeze(2).t().contiguous()

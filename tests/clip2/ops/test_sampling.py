@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clip2.ops import farthest_point_sample, grid_sample, group, random_sample, segment_mean
+from clip2.ops import farthest_point_sample, grid_sample, group, random_sample, segment_mean, use_backend
 
 
 def slow_fps(cloud: np.ndarray, k: int) -> list[int]:
@@ -37,9 +37,20 @@ def test_fps_matches_its_definition_on_ragged_batches(batch: list, k: int, dtype
     )  # padding: very far
     for row, cloud in zip(points, batch, strict=True):
         row[: len(cloud)] = torch.tensor(cloud)
-    chosen = farthest_point_sample(points, k, lengths)
-    assert chosen.dtype == torch.int64
-    assert chosen.tolist() == [slow_fps(np.array(cloud, float), k) for cloud in batch]
+    expected = [slow_fps(np.array(cloud, float), k) for cloud in batch]
+    for backend in ("torch", "numpy"):
+        with use_backend(backend):
+            chosen = farthest_point_sample(points, k, lengths)
+        assert chosen.dtype == torch.int64
+        assert chosen.tolist() == expected
+
+
+def test_fps_backends_agree_on_large_batches_that_are_cut_into_chunks() -> None:
+    torch.manual_seed(0)
+    points, lengths = torch.rand(7, 20_000, 3), torch.tensor([20_000, 1, 500, 19_999, 20_000, 3, 12_345])
+    with use_backend("torch"):
+        expected = farthest_point_sample(points, 40, lengths)
+    assert torch.equal(farthest_point_sample(points, 40, lengths), expected)
 
 
 def test_fps_on_a_line_by_hand() -> None:
