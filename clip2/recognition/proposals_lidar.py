@@ -12,7 +12,7 @@ from data_prep.geometry.ground import height_above_ground
 _VOXEL = 0.08  # m: nothing that is searched here is parted by less
 _GROUND = 0.2  # m above the ground: what is lower does not join objects
 _FOOT = 0.08  # m: what is between this and _GROUND under an object is given back to it
-_MOST_RADIUS = 1.6
+_FINEST_RADIUS = (0.25, 0.9)  # m, near and far
 _LARGEST = np.array([20.0, 4.0, 5.0])  # m, an articulated bus: length, width, height
 _SMALLEST_HEIGHT = 0.25
 _MIN_POINTS = 8
@@ -28,8 +28,8 @@ def propose_lidar(points: NDArray, viewpoint: NDArray) -> list[NDArray[np.int64]
     sample = points[above[first]].astype(np.float64)
     gap = beam_gap(points, viewpoint)
     reach = np.linalg.norm(sample - viewpoint, axis=1) * gap
-    radii = [np.clip(scale * reach, 0.12 * scale, _MOST_RADIUS * scale / 2) for scale in (1.1, 1.5, 2.0, 2.7)]
-    radii = [np.maximum(radius, 0.25 * 1.35**k) for k, radius in enumerate(radii)]
+    # From just over the gap between beams to what bridges two missing ones.
+    radii = [np.clip(1.1 * reach, *_FINEST_RADIUS) * 1.35**step for step in range(4)]
     clusters = stable_clusters(
         sample, radii, _could_be_object, np.bincount(voxel, minlength=len(first)), _MIN_POINTS
     )

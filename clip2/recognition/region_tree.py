@@ -21,6 +21,7 @@ _CONVEX = 0.15
 _APART = 3.0
 # What is small is merged more easily, by its size to this power: it is more often a part.
 _EASE = 0.2
+# A step between parallel surfaces is worth this much of a hollow edge: noise makes small ones everywhere.
 _STEP = 0.1
 # A crumb that stands on a level place behind a border this strong is a thing of its own: a cup on a table.
 _STANDS = 0.2
@@ -241,7 +242,6 @@ class _Merging:
 
     def _cost(self, a: int, b: int) -> float:
         border = self.borders[a][b]
-        # What is small is merged more easily: it is more often a part.
         return (
             border.strength
             / border.length
