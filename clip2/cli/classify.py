@@ -36,7 +36,9 @@ class Classify:
     bank_model: str | None = None
     """The CLIP model the bank's vectors come from, if the file does not say it."""
     clip: str | None = None
-    """CLIP model NAME/TAG whose text tower turns words into vectors, instead of a bank."""
+    """CLIP model NAME/TAG whose text tower turns words into vectors, instead of a bank; or local-dir:FOLDER."""
+    clip_model: str | None = None
+    """What a local-dir: of --clip holds, as NAME/TAG."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print one JSON object."""
 
@@ -49,7 +51,7 @@ class Classify:
         if self.top < 1:
             raise InputError(f"is {self.top}", field="--top", fix="give 1 or more")
         model = load_model(self.model)
-        text = text_source(model, self.bank, self.bank_model, self.clip)
+        text = text_source(model, self.bank, self.bank_model, self.clip, self.clip_model)
         frames = [open_scan("cloud", path, up=self.up)[0] for path in self.clouds]
         answer = model.classify(
             [frame.world_points() for frame in frames],

@@ -61,7 +61,9 @@ class Recognize:
     bank_model: str | None = None
     """The CLIP model the bank's vectors come from, if the file does not say it."""
     clip: str | None = None
-    """CLIP model NAME/TAG whose text tower turns words into vectors, instead of a bank."""
+    """CLIP model NAME/TAG whose text tower turns words into vectors, instead of a bank; or local-dir:FOLDER."""
+    clip_model: str | None = None
+    """What a local-dir: of --clip holds, as NAME/TAG."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print one JSON object."""
 
@@ -71,7 +73,9 @@ class Recognize:
 
         console = Console(stderr=self.json)
         model = load_model(self.model)
-        recognizer = Recognizer(model, text_source(model, self.bank, self.bank_model, self.clip))
+        recognizer = Recognizer(
+            model, text_source(model, self.bank, self.bank_model, self.clip, self.clip_model)
+        )
         recognizer.check(self.labels, self.background)  # a misspelt word should not cost a minute of work
         with console.status("reading the scan"):
             frame, detections = self._open()

@@ -30,7 +30,13 @@ def load_model(model: str | None) -> Clip2Model:
     return clip2.load(model)
 
 
-def text_source(model: Clip2Model, bank: Path | None, bank_model: str | None, clip: str | None) -> TextSource:
+def text_source(
+    model: Clip2Model,
+    bank: Path | None = None,
+    bank_model: str | None = None,
+    clip: str | None = None,
+    clip_model: str | None = None,
+) -> TextSource:
     """Word vectors from a bank file, a CLIP text tower, or the bank that travels with the model.
 
     Raises:
@@ -40,6 +46,8 @@ def text_source(model: Clip2Model, bank: Path | None, bank_model: str | None, cl
         raise InputError("exclude each other", field="--bank and --clip", fix="give one of them")
     if bank_model is not None and bank is None:
         raise InputError("says whose vectors --bank holds, but there is no --bank", field="--bank-model")
+    if clip_model is not None and clip is None:
+        raise InputError("says what --clip holds, but there is no --clip", field="--clip-model")
     if bank is not None:
         from clip2.teacher import TextBank
 
@@ -47,7 +55,7 @@ def text_source(model: Clip2Model, bank: Path | None, bank_model: str | None, cl
     if clip is not None:
         from clip2.teacher import Teacher
 
-        return Teacher.load(clip)
+        return Teacher.load(clip, model=clip_model)
     if model.text_bank is None:
         raise InputError(
             "this model carries no words",
