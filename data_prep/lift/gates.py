@@ -15,6 +15,7 @@ TRUNCATED = "truncated"
 OCCLUDED = "occluded"
 NO_POINTS = "no-points-in-region"
 ONLY_GROUND = "only-ground"
+ONLY_BACKGROUND = "only-background"
 NO_CLUSTER = "no-cluster"
 TOO_FEW_POINTS = "too-few-points"
 REASONS = (

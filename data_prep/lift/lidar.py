@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from data_prep.lift.candidates import Candidates
+from data_prep.lift.competition import share_out
 from data_prep.lift.gates import OCCLUDED, ONLY_GROUND, require
 from data_prep.lift.lifter import Choice, Lifter, Region, register_lifter
 from data_prep.lift.regions import ProjectedPoints
 from data_prep.lift.scene import SeenScene
 from data_prep.scans import Frame, View
-
-_HEART = 0.5  # share of an object's claims that a box behind it cannot take away
-_DOUBT = 0.85  # a box this much less certain than another does not hold points against it
 
 
 @dataclass(frozen=True)
@@ -44,11 +41,7 @@ class LidarConfig:
 
 @register_lifter
 class LidarLifter(Lifter):
-    """Cluster what stands on the ground in each box and take the cluster the box means (see :class:`Candidates`).
-
-    Boxes are served from near to far. A box further away may take points of a nearer object that are more central to
-    it, as along a row of things that touch, but not the nearer object's heart.
-    """
+    """Cluster what stands on the ground in each box and take the cluster the box means (see :class:`Candidates`)."""
 
     name: ClassVar[str] = "lidar"
     Config: ClassVar[type] = LidarConfig
@@ -61,7 +54,7 @@ class LidarLifter(Lifter):
             return []
         scene = SeenScene(frame, view, seen)
         candidates = [Candidates(scene, region, **vars(self.config)) for region in regions]
-        owner = _share_out(scene, candidates, np.array([region.score for region in regions]))
+        owner = share_out(candidates, scene.range, np.array([region.score for region in regions]))
         choices = []
         for i, found in enumerate(candidates):
             chosen = np.flatnonzero(owner == i)
@@ -74,25 +67,3 @@ class LidarLifter(Lifter):
                 owner[chosen] = i
                 choices.append(Choice(chosen, depth=float(np.median(scene.range[chosen]))))
         return choices
-
-
-def _share_out(
-    scene: SeenScene, candidates: list[Candidates], scores: NDArray[np.float64]
-) -> NDArray[np.int64]:
-    """(V,) which region each point goes to, -1 for none."""
-    everything = np.ones(len(scene.seen), dtype=bool)
-    first = [found.best(everything)[0] for found in candidates]
-    ranges = np.array([np.median(scene.range[chosen]) if len(chosen) else np.inf for chosen in first])
-    owner = np.full(len(scene.seen), -1)
-    claim = np.zeros(len(scene.seen))
-    for i in np.argsort(ranges, kind="stable"):
-        free = np.append(scores < _DOUBT * scores[i], True)[owner]  # the last entry is owner -1: nobody
-        chosen, strength = candidates[i].best(free)
-        wins = free[chosen] | (strength > claim[chosen])
-        for rival in np.unique(owner[chosen[wins & ~free[chosen]]]):
-            held = owner[chosen] == rival
-            heart = claim[chosen[wins & held]].sum() > _HEART * claim[owner == rival].sum()
-            if heart or scores[i] < _DOUBT * scores[rival]:
-                wins &= ~held
-        owner[chosen[wins]], claim[chosen[wins]] = i, strength[wins]
-    return owner

@@ -51,7 +51,9 @@ class SeenScene:
         if len(self.uv) < 2:
             return 0.0
         some = self.uv[where]
-        some = some[np.lexsort(some.T)][:: max(1, len(some) // _SAMPLES)]  # the same whatever the points' order
+        some = some[np.lexsort(some.T)][
+            :: max(1, len(some) // _SAMPLES)
+        ]  # the same whatever the points' order
         distance, other = self._tree.query(some, k=min(_NEIGHBOURS, len(self.uv)))
         du, dv = np.abs(self.uv[other[:, 1:]] - some[:, None]).transpose(2, 0, 1)
         furthest = distance[:, -1]
