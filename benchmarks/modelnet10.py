@@ -1,6 +1,6 @@
 """Train against real CLIP text vectors on ModelNet10 and classify its test split by text similarity.
 
-    python -m benchmarks.modelnet10 --data DIR/modelnet10.npz --bank DIR/vit_b32_text_bank.npz [--seed 0] [--json]
+    python -m benchmarks.modelnet10 --bank DATA/clip/vit_b32_text_bank.npz [--data FILE] [--seed 0] [--json]
 
 The shapes are 30^3 occupancy grids, so peers are voxel networks; a nearest neighbour on pooled voxels reaches 85.7 %.
 71 test grids repeat a training grid bit for bit: the score is given with and without them. Everything goes the ordinary
@@ -10,11 +10,13 @@ way: triplets on disk, `embed` with a text bank, `train` from a config, `clip2.l
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated
 
 import numpy as np
 import tyro
@@ -27,6 +29,7 @@ from data_prep.errors import InputError
 from data_prep.triplets import Triplet, write_triplets
 
 CLASSES = ("bathtub", "bed", "chair", "desk", "dresser", "monitor", "night stand", "sofa", "table", "toilet")
+GRIDS = Path(os.environ.get("CLIP2_DATA", "../shared/data")) / "objects/modelnet10.npz"
 # The bank knows some classes by another word of the same meaning.
 WORDS = {"night stand": "nightstand", "monitor": "computer monitor"}
 
@@ -79,19 +82,19 @@ def as_triplets(shapes: Shapes, words: tuple[str, ...]) -> Iterator[Triplet]:
 
 
 def main(
-    data: Path,
     bank: Path,
+    data: Path = GRIDS,
     bank_model: str = "ViT-B-32/openai",
     config: Path = Path("configs/train/modelnet10.yaml"),
     seed: int = 0,
     out: Path | None = None,
-    json_: bool = False,
+    json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """Train and score.
 
     Args:
-        data: npz with X_train, y_train, X_test, y_test.
         bank: text bank that knows the ten words.
+        data: npz with X_train, y_train, X_test, y_test; default: under the folder that CLIP2_DATA names.
         bank_model: the CLIP model the bank was made with.
         config: training configuration.
         seed: of initialisation, order and augmentation.
