@@ -38,7 +38,7 @@ class Gates:
         min_points: fewest points of an object (``too-few-points``).
         min_side: shortest side of a box inside the image, pixels (``tiny-region``).
         max_truncated: largest share of a box's border on the image's border, 0..1 (``truncated``).
-        max_occluded: largest share of a box covered by boxes of nearer objects, 0..1 (``occluded``).
+        max_occluded: largest share of a region's points that nearer objects hold, 0..1 (``occluded``).
     """
 
     min_points: int = 5
@@ -87,21 +87,3 @@ def clip_box(box: NDArray, width: int, height: int) -> NDArray[np.float64]:
     limit = np.array([width - 1, height - 1, width - 1, height - 1], dtype=np.float64)
     clipped: NDArray[np.float64] = np.clip(np.asarray(box, dtype=np.float64), 0, limit)
     return clipped
-
-
-def covered_share(box: NDArray, nearer: NDArray) -> float:
-    """Share of an xyxy box's area under the union of (M, 4) other boxes, 0..1.
-
-    >>> covered_share(np.array([0, 0, 2, 2]), np.array([[0, 0, 1, 2], [0, 0, 1, 1], [5, 5, 6, 6]]))
-    0.5
-    """
-    x0, y0, x1, y1 = (float(value) for value in box)
-    if len(nearer) == 0 or x1 <= x0 or y1 <= y0:
-        return 0.0
-    cut = np.asarray(nearer, dtype=np.float64).clip([x0, y0, x0, y0], [x1, y1, x1, y1])
-    xs, ys = np.unique([x0, x1, *cut[:, [0, 2]].ravel()]), np.unique([y0, y1, *cut[:, [1, 3]].ravel()])
-    mid_x, mid_y = (xs[1:] + xs[:-1]) / 2, (ys[1:] + ys[:-1]) / 2
-    in_x = (mid_x >= cut[:, :1]) & (mid_x <= cut[:, 2:3])
-    in_y = (mid_y >= cut[:, 1:2]) & (mid_y <= cut[:, 3:4])
-    covered = np.einsum("my,mx->yx", in_y.astype(int), in_x.astype(int)) > 0
-    return float((covered * np.outer(np.diff(ys), np.diff(xs))).sum() / ((x1 - x0) * (y1 - y0)))

@@ -134,12 +134,13 @@ class Lifter(ABC):
 
         choices = self.choose(frame, view, seen, regions)
         chosen = {region.detection: (region, choice) for region, choice in zip(regions, choices, strict=True)}
-        depths = np.array([choice.depth for choice in choices])
-        boxes = np.array([region.box for region in regions]).reshape(-1, 4)
+        nearest = np.full(len(seen), np.inf)  # depth of the nearest object that holds each point
+        for choice in choices:
+            nearest[choice.where] = np.minimum(nearest[choice.where], choice.depth)
         for row, reason in enumerate(reasons):
             if reason is None:
                 region, choice = chosen[row]
-                occluded = gate.covered_share(region.box, boxes[depths < choice.depth])
+                occluded = float(np.mean(nearest[region.where] < choice.depth))
                 reason = choice.reason
                 if reason is None and occluded > self.gates.max_occluded:
                     reason = gate.OCCLUDED

@@ -20,7 +20,7 @@ class LiftQuality:
         num_in_region: points of the frame inside the 2D box or mask, before any cut.
         median_range: metres from the camera.
         truncated: share of the 2D box's border that lies on the image border, 0..1.
-        occluded: share of the 2D box's area covered by boxes of nearer objects, 0..1.
+        occluded: share of the points inside the 2D box or mask that objects of nearer boxes hold, 0..1.
     """
 
     num_points: int
