@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 # Sizes that neighbourhoods are rounded up to: fine enough to waste little, few enough to keep blocks large.
-_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+_SIZES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128)
 
 
 @dataclass(frozen=True)
@@ -91,16 +91,19 @@ class Neighbourhoods:
         column = torch.arange(num_points, device=device).expand(batch, num_points)
         if lengths is not None:
             column = torch.where(column < lengths[:, None], column, 0)
-        return Neighbourhoods.of_ball_query(column[:, None], num_points)
+        return Neighbourhoods.of_ball_query(column[:, None], num_points, count_repeats=False)
 
     @staticmethod
-    def of_ball_query(index: Tensor, num_points: int, real: Tensor | None = None) -> Neighbourhoods:
+    def of_ball_query(
+        index: Tensor, num_points: int, real: Tensor | None = None, count_repeats: bool = True
+    ) -> Neighbourhoods:
         """Lay out the result of `ball_query`.
 
         Args:
             index: (B, S, k) int64 into the cloud's points; repeats of the first hit fill a row's end.
             num_points: N, points per cloud.
             real: (B,) number of true centres per cloud; the others get no neighbourhood. None: all S.
+            count_repeats: let the first hit count in batch statistics for its repeats too, as PointNet++ does.
         """
         batch, num_centers, k = index.shape
         device = index.device
@@ -111,9 +114,12 @@ class Neighbourhoods:
             groups = groups[(torch.arange(num_centers, device=device) < real[:, None]).flatten()]
             members = members[groups]
         hits = (members != members[:, :1]).sum(1).add_(1)
-        total = len(members) * k
+        total = len(members) * k if count_repeats else int(hits.sum())
         if device.type != "cpu":  # sizes would have to travel to the host; equal work suits a GPU better
-            return Neighbourhoods(members.flatten(), groups, ((len(members), k),), None, total)
+            once = (
+                None if count_repeats else (torch.arange(k, device=device) < hits[:, None]).float().flatten()
+            )
+            return Neighbourhoods(members.flatten(), groups, ((len(members), k),), once, total)
         sizes = torch.tensor([size for size in _SIZES if size < k] + [k])
         block = torch.bucketize(hits, sizes)
         order = block.argsort(stable=True)
@@ -126,7 +132,8 @@ class Neighbourhoods:
                 here = slice(start, start + count)
                 rows.append(members[here, :size].reshape(-1))
                 weight = (torch.arange(size) < hits[here, None]).float()
-                weight[:, 0] += (k - hits[here]).float()
+                if count_repeats:
+                    weight[:, 0] += (k - hits[here]).float()
                 weights.append(weight.view(-1))
                 blocks.append((count, size))
                 start += count
