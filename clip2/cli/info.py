@@ -60,7 +60,7 @@ def _machine() -> dict[str, dict[str, Any]]:
     import clip2
     from clip2 import ops
     from clip2.encoders import list_encoders
-    from clip2.training.devices import physical_cores
+    from clip2.training.threads import physical_cores
 
     versions: dict[str, Any] = {"clip2": clip2.__version__, "python": platform.python_version()}
     for package in _PACKAGES:

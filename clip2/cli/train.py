@@ -37,7 +37,7 @@ class Train:
     def run(self) -> int:
         """Train until done or interrupted."""
         from clip2.cli.main import EXIT_INTERRUPTED, EXIT_OK
-        from clip2.training import load_config, train
+        from clip2.training import load_config
         from clip2.training.run_folder import CONFIG_FILE
 
         path = self.config
@@ -47,6 +47,8 @@ class Train:
         if self.data:
             folders = tuple(str(folder.resolve()) for folder in self.data)
             config = config.model_copy(update={"data": config.data.model_copy(update={"folders": folders})})
+        from clip2.training import train
+
         console = Console(stderr=True)
         result = train(config, self.out, self.resume, console=console)
         if self.json:

@@ -1,17 +1,16 @@
-"""Devices, precision and CPU threads of a run."""
+"""Devices and precision of a run."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 
 from clip2.training.config import DeviceConfig
+from clip2.training.threads import default_threads
 from data_prep.errors import InputError
 
 
@@ -21,7 +20,7 @@ def create_fabric(config: DeviceConfig) -> Fabric:
     Raises:
         InputError: the machine does not have what the configuration asks for.
     """
-    torch.set_num_threads(config.threads or _default_threads())
+    torch.set_num_threads(config.threads or default_threads())
     accelerator = config.accelerator
     if accelerator == "auto":
         accelerator = "cuda" if torch.cuda.is_available() else "cpu"
@@ -50,23 +49,6 @@ def create_fabric(config: DeviceConfig) -> Fabric:
     )
     fabric.launch()
     return fabric
-
-
-def _default_threads() -> int:
-    stated = os.environ.get("OMP_NUM_THREADS", "")
-    if stated.isdigit() and int(stated) > 0:
-        return int(stated)
-    return max(1, physical_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-
-
-def physical_cores() -> int:
-    """Cores this process may use; two hardware threads of one core count once, for they share its arithmetic."""
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    cores = set()
-    for cpu in allowed:
-        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-        cores.add(siblings.read_text().strip() if siblings.is_file() else str(cpu))
-    return max(1, len(cores))
 
 
 @contextmanager
