@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
@@ -118,7 +118,7 @@ def main(
 
 def run(
     data: Path, bank_file: Path, bank_model: str, config_file: Path, seed: int, folder: Path
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Train on the training split in ``folder`` and return the figures of the test split."""
     import clip2
     from clip2.teacher import TextBank
