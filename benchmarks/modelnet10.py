@@ -133,7 +133,8 @@ def run(
     embed_triplets(triplets, bank=bank)
     config = load_config(config_file, [f"seed={seed}", f"data.folders=[{triplets}]"])
     began = time.perf_counter()
-    train(config, folder / "run", console=Console(stderr=True))
+    if not train(config, folder / "run", console=Console(stderr=True)).finished:
+        raise KeyboardInterrupt  # asked to stop: half a training is no result
     seconds = time.perf_counter() - began
 
     model = clip2.load(folder / "run")
