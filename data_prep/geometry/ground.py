@@ -37,7 +37,8 @@ def height_above_ground(points: NDArray, *, cell: float = 1.0) -> NDArray[np.flo
     points = np.asarray(points)
     if len(points) == 0:
         return np.zeros(0)
-    return points[:, 2] - GroundMap.fit(points, cell=cell).height(points[:, :2])
+    ground = GroundMap.fit(points, cell=cell)
+    return points[:, 2] - ground.height(points[:, :2])
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,19 @@ class ProjectedPoints:
     def __init__(self, points: NDArray, camera: Camera) -> None:
         self.camera = camera
         uv, depth = camera.project(points)
-        visible = np.flatnonzero(camera.in_image(uv))
-        u, v = uv[visible, 0], uv[visible, 1]
-        row = np.floor(v + 0.5).astype(np.int16 if camera.height < 1 << 15 else np.int32)
+        inside = camera.in_image(uv)
+        if inside.all():  # a depth image seen by its own camera
+            indices = np.arange(len(points))
+            u, v = np.ascontiguousarray(uv[:, 0]), np.ascontiguousarray(uv[:, 1])
+        else:
+            indices = np.flatnonzero(inside)
+            u, v, depth = uv[indices, 0], uv[indices, 1], depth[indices]
+        # In float64, where adding a half does not round a pixel position into the next row.
+        row = np.floor(v.astype(np.float64) + 0.5).astype(np.int16 if camera.height < 1 << 15 else np.int32)
         if (row[1:] < row[:-1]).any():  # depth images come in order already
             order = np.argsort(row, kind="stable")  # a radix sort for 16 bits
-            visible, u, v, row = visible[order], u[order], v[order], row[order]
-        self.indices, self.u, self.v, self.depth = visible, u, v, depth[visible]
+            indices, u, v, depth, row = indices[order], u[order], v[order], depth[order], row[order]
+        self.indices, self.u, self.v, self.depth = indices, u, v, depth
         self._row_start = np.searchsorted(row, np.arange(camera.height + 1, dtype=row.dtype))
 
     def __len__(self) -> int:
@@ -42,8 +48,12 @@ class ProjectedPoints:
         x0, y0, x1, y1 = (float(value) for value in box)
         rows = self._rows(y0, y1)
         u, v = self.u[rows], self.v[rows]
-        inside = np.flatnonzero((u >= x0) & (u <= x1) & (v >= y0) & (v <= y1))
-        return inside + rows.start
+        inside = (u >= x0) & (u <= x1)
+        # Only the first and the last row can hold points above or below the box.
+        for edge in (self._rows(y0, y0), self._rows(y1, y1)):
+            ends = slice(max(edge.start - rows.start, 0), max(edge.stop - rows.start, 0))
+            inside[ends] &= (v[ends] >= y0) & (v[ends] <= y1)
+        return np.flatnonzero(inside) + rows.start
 
     def in_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Positions in this object's arrays of the points on a pixel of an (H, W) mask.

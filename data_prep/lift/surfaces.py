@@ -13,6 +13,7 @@ _SAMPLES = 6000  # pixels on which candidate planes are compared
 _SMALLEST = 0.01  # of the measured pixels
 _SIGNIFICANT = 4.0  # standard deviations of the sensor's noise that a plane's points may be off
 _JUMP = 0.03  # of its range: where neighbouring pixels differ more in depth, something ends
+_SPECK = 9  # pixels: a piece of the rest smaller than 3 x 3
 _DEPTH_CLASSES = 8  # noise is measured per class of depth
 
 
@@ -40,8 +41,17 @@ def surface_pieces(depth: NDArray) -> NDArray[np.int64]:
     rows, columns = np.concatenate(links, axis=1)
     graph = coo_matrix((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(depth.size, depth.size))
     _, component = connected_components(graph, directed=False)
-    _, component = np.unique(component.reshape(depth.shape)[rest], return_inverse=True)
+    _, component, size = np.unique(
+        component.reshape(depth.shape)[rest], return_inverse=True, return_counts=True
+    )
+    planes = labels.copy()
     labels[rest] = labels.max() + 1 + component
+    # Noise leaves specks beside their plane: they are no things on it.
+    speck = np.zeros(depth.shape, dtype=bool)
+    speck[rest] = size[component] < _SPECK
+    distance, (row, column) = ndimage.distance_transform_edt(planes == 0, return_indices=True)
+    speck &= distance < 2
+    labels[speck] = planes[row, column][speck]
     return labels
 
 

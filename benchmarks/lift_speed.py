@@ -1,0 +1,126 @@
+"""Speed of the two things lifting repeats: finding a box's points, and clustering them.
+
+    python -m benchmarks.lift_speed [--json] [--repeats 9]
+
+Finding: one depth image (640 x 480, every pixel measured) and 30 boxes, against projecting all points again per box and
+against one projection with a mask per box. Clustering: separated blobs, against Open3D's DBSCAN with ``min_points=1``,
+which gives the same clusters. The contenders take turns within every repeat, and medians are compared, so that a
+busy machine slows all of them. Point sets and clusters are compared for equality in the same run.
+"""
+
+from __future__ import annotations
+
+import json as json_format
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import open3d as o3d
+import tyro
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from data_prep.geometry import Camera
+from data_prep.geometry.cluster import connected_components
+from data_prep.lift.regions import ProjectedPoints
+
+
+def main(json: bool = False, repeats: int = 9) -> int:
+    """Time box look-ups and clustering beside what they replace.
+
+    Args:
+        json: print one JSON object on standard output instead of tables.
+        repeats: rounds; medians are reported.
+    """
+    result = {
+        "boxes": time_boxes(repeats),
+        "clusters": {str(count): time_clusters(count, repeats) for count in (10_000, 50_000)},
+    }
+    if json:
+        print(json_format.dumps(result, indent=2))
+        return 0
+    console = Console()
+    for title, row in (
+        ("307k points x 30 boxes", result["boxes"]),
+        *((f"{count} points in 4 blobs", row) for count, row in result["clusters"].items()),
+    ):
+        table = Table("", "ms", "times slower than ours", title=title, title_justify="left")
+        for name, value in row["milliseconds"].items():
+            table.add_row(name, f"{value:.2f}", f"{value / row['milliseconds']['ours']:.1f}")
+        console.print(table)
+        console.print(f"identical: {row['identical']}\n")
+    return 0
+
+
+def time_boxes(repeats: int) -> dict[str, Any]:
+    """A dense depth image and 30 boxes of a detector's sizes."""
+    rng = np.random.default_rng(0)
+    camera = Camera(np.array([[585.0, 0, 319.5], [0, 585, 239.5], [0, 0, 1]]), 640, 480)
+    points, _ = camera.unproject(rng.uniform(1, 5, (480, 640)))
+    corner, size = rng.uniform(0, [440, 330], (30, 2)), rng.uniform(20, [200, 150], (30, 2))
+    boxes = np.hstack([corner, corner + size])
+
+    def inside(uv: NDArray, box: NDArray) -> NDArray[np.int64]:
+        u, v = uv[:, 0], uv[:, 1]
+        within = (u >= box[0]) & (u <= box[2]) & (v >= box[1]) & (v <= box[3])
+        return np.flatnonzero(within & camera.in_image(uv))
+
+    def ours() -> list[NDArray[np.int64]]:
+        seen = ProjectedPoints(points, camera)
+        return [seen.indices[seen.in_box(box)] for box in boxes]
+
+    def again() -> list[NDArray[np.int64]]:
+        return [inside(camera.project(points)[0], box) for box in boxes]
+
+    def once() -> list[NDArray[np.int64]]:
+        uv, _ = camera.project(points)
+        return [inside(uv, box) for box in boxes]
+
+    times, answers = _take_turns(
+        {"ours": ours, "project again per box": again, "project once, mask per box": once}, repeats
+    )
+    same = all(
+        all(np.array_equal(np.sort(a), b) for a, b in zip(answers["ours"], answers[name], strict=True))
+        for name in answers
+    )
+    return {"milliseconds": times, "identical": same}
+
+
+def time_clusters(count: int, repeats: int) -> dict[str, Any]:
+    """Four dense blobs, 30 cm wide, well apart."""
+    rng = np.random.default_rng(0)
+    centres = np.array([[0, 0, 0], [3, 0, 0], [0, 3, 0], [3, 3, 1.0]])
+    points = np.concatenate([rng.normal(centre, 0.1, (count // 4, 3)) for centre in centres])
+    radius = 0.1
+    cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
+    times, answers = _take_turns(
+        {
+            "ours": lambda: connected_components(points, radius),
+            "Open3D DBSCAN": lambda: np.asarray(cloud.cluster_dbscan(radius, 1)),
+        },
+        repeats,
+    )
+    ours, theirs = answers["ours"], answers["Open3D DBSCAN"]
+    pairs = np.unique(np.stack([ours, theirs]), axis=1)
+    same = pairs.shape[1] == len(np.unique(ours)) == len(np.unique(theirs))
+    return {"milliseconds": times, "identical": bool(same)}
+
+
+def _take_turns(
+    contenders: dict[str, Callable[[], Any]], repeats: int
+) -> tuple[dict[str, float], dict[str, Any]]:
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    answers = {}
+    for _ in range(repeats):
+        for name, run in contenders.items():
+            start = time.perf_counter()
+            answers[name] = run()
+            times[name].append(time.perf_counter() - start)
+    return {name: 1000 * float(np.median(values)) for name, values in times.items()}, answers
+
+
+if __name__ == "__main__":
+    sys.exit(tyro.cli(main))

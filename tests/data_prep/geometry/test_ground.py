@@ -1,0 +1,82 @@
+"""Ground under hand-made streets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from data_prep.errors import InputError
+from data_prep.geometry.ground import GroundMap, ground_mask, height_above_ground
+
+
+def carpet(size: float, count: int, seed: int = 0) -> NDArray[np.float64]:
+    xy = np.random.default_rng(seed).uniform(-size / 2, size / 2, (count, 2))
+    return np.column_stack([xy, np.zeros(count)])
+
+
+def box(
+    center: tuple[float, float, float], size: tuple[float, float, float], count: int
+) -> NDArray[np.float64]:
+    return np.random.default_rng(1).uniform(-0.5, 0.5, (count, 3)) * size + center
+
+
+def test_a_flat_floor_with_a_car_and_a_wall() -> None:
+    floor = carpet(40, 8000)
+    car = box((5, 0, 1.0), (4.4, 1.8, 1.2), 800)
+    wall = box((0, 19, 2.3), (40, 0.2, 4.0), 4000)
+    ground = ground_mask(np.concatenate([floor, car, wall]))
+    assert ground[:8000].mean() > 0.99
+    assert not ground[8000:].any()
+
+
+@pytest.mark.parametrize("slope", [0.05, -0.1, 0.2])
+def test_a_slope_with_a_kerb(slope: float) -> None:
+    street = carpet(40, 12000)
+    street[:, 2] = slope * street[:, 0] + np.where(street[:, 1] > 6, 0.15, 0)  # a pavement 15 cm higher
+    street[:, 2] += np.random.default_rng(2).normal(0, 0.01, len(street))
+    person = box((8, 8, slope * 8 + 0.15 + 1.0), (0.5, 0.5, 1.4), 200)
+    ground = ground_mask(np.concatenate([street, person]))
+    assert ground[:12000].mean() > 0.98
+    assert not ground[12000:].any()
+
+
+def test_a_road_over_crests_and_dips() -> None:
+    hill = carpet(80, 20000)
+    hill[:, 2] = np.cos(hill[:, 0] / 12)
+    assert ground_mask(hill).mean() > 0.97
+
+
+def test_reflections_below_the_ground_do_not_pull_it_down() -> None:
+    floor = carpet(40, 8000)
+    mirrored = box((3, 3, -2.5), (1, 1, 0.2), 30)
+    above = height_above_ground(np.concatenate([floor, mirrored]))
+    assert np.abs(above[:8000]).max() < 0.15
+    assert above[8000:].max() < -2
+
+
+def test_height_does_not_depend_on_the_order_of_points_or_on_where_the_world_begins() -> None:
+    scene = np.concatenate([carpet(30, 3000), box((2, 2, 0.8), (2, 2, 1.0), 300)])
+    expected = height_above_ground(scene)
+    order = np.random.default_rng(0).permutation(len(scene))
+    np.testing.assert_allclose(height_above_ground(scene[order]), expected[order], atol=1e-9)
+    np.testing.assert_allclose(height_above_ground(scene + [5000.0, -300.0, 70.0]), expected, atol=1e-6)
+
+
+def test_ground_that_is_not_seen_continues_its_surroundings() -> None:
+    floor = carpet(40, 8000)
+    floor[:, 2] = 0.1 * floor[:, 0]
+    seen = floor[np.linalg.norm(floor[:, :2] - [6, 0], axis=1) > 3]
+    assert GroundMap.fit(seen).height(np.array([[6.0, 0.0]]))[0] == pytest.approx(0.6, abs=0.05)
+
+
+def test_few_points() -> None:
+    assert ground_mask(np.zeros((0, 3))).shape == (0,)
+    assert ground_mask(np.zeros((1, 3))).tolist() == [True]
+    assert ground_mask(np.array([[0, 0, 0], [0, 0, 2.0]])).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("points", [np.zeros((4, 2)), np.full((4, 3), np.inf)])
+def test_refuses_what_is_no_cloud(points: np.ndarray) -> None:
+    with pytest.raises(InputError, match="points"):
+        ground_mask(points)
