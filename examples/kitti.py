@@ -35,7 +35,7 @@ FOUND = 0.25
 
 
 def main(
-    data: Path,
+    data: tyro.conf.Positional[Path],
     bank: Path,
     bank_model: str = "ViT-B-32/openai",
     out: Path = Path("runs/kitti"),
