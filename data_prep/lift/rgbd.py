@@ -88,8 +88,7 @@ class _DepthScene:
         self.focal = float(np.sqrt(camera.K[0, 0] * camera.K[1, 1]))
         self.depth = seen.depth.astype(np.float64)
         self.position = np.column_stack([seen.u, seen.v, self.focal * np.log(self.depth)]).astype(np.float64)
-        row = np.floor(seen.v + 0.5).astype(np.int64)
-        column = np.floor(seen.u + 0.5).astype(np.int64)
+        row, column = seen.row, seen.column()
         image = np.zeros((camera.height, camera.width))
         # Where points share a pixel the nearest is what it shows.
         order = np.argsort(-self.depth, kind="stable")

@@ -65,3 +65,15 @@ def test_a_mask_of_another_size_is_refused() -> None:
     seen = ProjectedPoints(np.array([[0, 0, 2.0]]), CAMERA)
     with pytest.raises(InputError, match="masks: is 10x8, the image 100x80"):
         seen.in_mask(np.ones((8, 10), dtype=bool))
+
+
+def test_float32_does_not_round_points_off_the_last_pixel_or_out_of_a_box() -> None:
+    edge = np.nextafter(np.float32(79.5), np.float32(0))
+    for v in (edge, np.nextafter(np.float32(59.5), np.float32(0)), np.float32(59.5)):
+        point = np.array([[0.1, 0, 1]], np.float32)
+        camera = Camera(np.array([[100.0, 0, 49.5], [0, 100, v], [0, 0, 1]]), 100, 80, CAMERA.T_points_cam)
+        seen = ProjectedPoints(point, camera)
+        exact = float(seen.v[0])
+        assert len(seen.in_box(np.array([0, 0, 99, exact]))) == 1
+        assert len(seen.in_box(np.array([0, exact, 99, 200]))) == 1
+        assert len(seen.in_mask(np.ones((80, 100), dtype=bool))) == 1
