@@ -32,7 +32,8 @@ class CloudScan(IndexedScan[Path]):
         up: the axis of the file that points up: ``z``, ``-y`` …; None = ``y`` for ``.glb``, as glTF defines,
             else ``z``.
         columns: float32 values per point of a ``.bin``: 3 x y z, 4 + intensity, 5 + ring, 6 x y z r g b;
-            None = 4 (KITTI), or 5 where the name ends in ``.pcd.bin`` (nuScenes).
+            None = 5 where the name ends in ``.pcd.bin`` (nuScenes), else what the content says without doubt:
+            each column has a distribution of its own, which a wrong number would mix. In doubt, it is refused.
         sample: sample the faces of a ``.ply`` instead of taking its vertices.
         points: how many points to sample on a mesh.
         seed: of the sampling; the same seed gives the same points.

@@ -14,6 +14,7 @@ from data_prep.scans.files import read_records, unreadable
 from data_prep.scans.mesh_file import sample_mesh
 from data_prep.scans.pcd_file import read_pcd
 from data_prep.scans.ply_file import read_ply
+from data_prep.scans.record_width import find_record_width
 
 MESH_SUFFIXES = (".obj", ".off", ".glb")
 CLOUD_SUFFIXES = (".ply", ".pcd", ".xyz", ".bin", ".npy", *MESH_SUFFIXES)
@@ -26,7 +27,8 @@ def read_cloud(
 
     Args:
         path: one of ``CLOUD_SUFFIXES``.
-        columns: float32 values per point of a ``.bin``; None = 4, or 5 for ``.pcd.bin`` (nuScenes).
+        columns: float32 values per point of a ``.bin``; None = 5 for ``.pcd.bin`` (nuScenes), else what its
+            content says without doubt (:func:`find_record_width`).
         sample: sample the faces of a ``.ply`` too, instead of taking its vertices.
         count: points to sample on a mesh.
         seed: of the sampling.
@@ -44,7 +46,8 @@ def read_cloud(
     if suffix == ".pcd":
         return read_pcd(path)
     if suffix == ".bin":
-        width = columns or (5 if path.name.endswith(".pcd.bin") else 4)
+        nuscenes = path.name.endswith(".pcd.bin")
+        width = columns or (5 if nuscenes else find_record_width(path))
         return cloud_from_columns(read_records(path, width), path)
     if suffix == ".npy":
         return _read_npy(path)

@@ -91,7 +91,7 @@ def unit_intensity(values: NDArray, path: Path) -> NDArray[np.float32]:
             f"runs from {low:.3g} to {high:.3g}, that is no intensity",
             source=path,
             field="column 4",
-            fix="state the number of columns per point",
+            fix="state the number of columns per point, like columns=6 (clip2: --option columns=6)",
         )
     return (values / (1 if high <= 1 else 255 if high <= 255 else 65535)).astype(np.float32)
 
@@ -107,7 +107,8 @@ def _scale_colors(values: NDArray) -> NDArray[np.uint8]:
     """uint8 from 0..1 or 0..255 (floats), 8 bits or 16 bits (integers)."""
     if values.dtype == np.uint8:
         return values
+    scaled_to_one = values.dtype.kind == "f"
     values = np.nan_to_num(values.astype(np.float64) / (257 if values.dtype == np.uint16 else 1))
-    if values.dtype.kind == "f" and values.max() <= 1:
+    if scaled_to_one and values.max() <= 1:
         values = values * 255
     return np.rint(values.clip(0, 255)).astype(np.uint8)

@@ -62,7 +62,7 @@ CLOUDS: dict[str, Callable[[Path], object]] = {
     "compressed.pcd": lambda path: write_open3d(path, compressed=True),
     "array.npy": lambda path: np.save(path, np.random.default_rng(0).random((30, 6))),
     "text.xyz": lambda path: np.savetxt(path, np.random.default_rng(0).random((30, 6))),
-    "sweep.bin": lambda path: np.random.default_rng(0).random((30, 4)).astype("<f4").tofile(path),
+    "sweep.bin": lambda path: (np.random.default_rng(0).random((300, 4)) * [40, 20, -2, 1]).astype("<f4").tofile(path),
     **{f"mesh.{suffix}": lambda path: trimesh.creation.box([4, 2, 1]).export(path) for suffix in ("off", "obj", "glb")},
 }  # fmt: skip
 
