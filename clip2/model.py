@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # CLIP (Radford et al. 2021): temperature 0.07 at the start, logits never scaled by more than 100.
 INITIAL_LOGIT_SCALE, LARGEST_LOGIT_SCALE = 1 / 0.07, 100.0
+
+ColorsSeen = Literal["absent", "present", "both"]
 
 
 class EncoderConfig(TypedConfig):
@@ -63,11 +65,17 @@ class TeacherSpec(TypedConfig):
 
 
 class ModelConfig(TypedConfig):
-    """Everything needed to build the network and to feed it."""
+    """Everything needed to build the network and to feed it.
+
+    Attributes:
+        colors_seen: the states of colour it was trained on. Weights for a state never seen are as they were drawn, so
+            :meth:`Clip2Model.encode` ignores colours after ``absent`` and refuses clouds without after ``present``.
+    """
 
     encoder: EncoderConfig = EncoderConfig()
     preprocessing: Preprocessing = Preprocessing()
     teacher: TeacherSpec
+    colors_seen: ColorsSeen = "both"
 
 
 class Embeddings(NamedTuple):
@@ -184,17 +192,20 @@ class Clip2Model(nn.Module):
 
         Args:
             clouds: B arrays (n, 3) float, metres, z-up, one object each; a plain (B, n, 3) array works too.
-            colors: B arrays (n, 3) uint8 RGB or None where a cloud has none; None: no cloud has colour.
+            colors: B arrays (n, 3) uint8 RGB or None where a cloud has none; None: no cloud has colour. Ignored by a
+                model that saw no colour in training (``config.colors_seen``).
             batch_size: clouds per forward pass.
 
         Returns:
             (B, D) float32 unit rows, on the CPU.
 
         Raises:
-            InputError: naming the cloud that is empty, not finite or of the wrong shape.
+            InputError: naming the cloud that is empty, not finite or of the wrong shape, or that has no colour where
+                the model saw nothing else.
         """
         if len(clouds) == 0:
             raise InputError("no clouds given", field="clouds")
+        colors = self._usable_colors(len(clouds), colors)
         was_training = self.training
         self.eval()
         try:
@@ -239,6 +250,23 @@ class Clip2Model(nn.Module):
         scale = self.log_text_scale.detach().exp().cpu()
         scores = (scale * embeddings @ vectors.T).softmax(dim=1)
         return Classification(words, scores.numpy(), embeddings.numpy())
+
+    def _usable_colors(
+        self, count: int, colors: Sequence[NDArray[np.uint8] | None] | None
+    ) -> Sequence[NDArray[np.uint8] | None] | None:
+        """The colours without those that the network never learned to read."""
+        if self.config.colors_seen == "absent":
+            return None
+        if self.config.colors_seen == "present":
+            bare = [i for i in range(count) if colors is None or (i < len(colors) and colors[i] is None)]
+            if bare:
+                raise InputError(
+                    f"{len(bare)} of {count} have no colour, the model was trained on coloured ones only",
+                    source=f"cloud {bare[0]}",
+                    field="colors",
+                    fix="give their colours, or train with augmentation.color_drop above 0",
+                )
+        return colors
 
     def parameter_count(self) -> int:
         """Number of trained values."""

@@ -84,7 +84,8 @@ class TrainingSet:
     def fingerprint(self) -> str:
         """Hash of everything training sees; a resumed run must find the same."""
         digest = hashlib.sha256(repr((self.teacher, self.texts)).encode())
-        for array in (self.points, self.colors, self.offsets, self.own_texts, self.text_vectors, self.images):
+        arrays = (self.points, self.colors, self.has_color, self.offsets, self.frames)
+        for array in (*arrays, self.own_texts, self.text_vectors, self.images, self.image_present):
             digest.update(b"-" if array is None else np.ascontiguousarray(array).data)
         return digest.hexdigest()
 

@@ -65,3 +65,12 @@ def reproducible(device: torch.device) -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before)
         settings.fill_uninitialized_memory = filling
+
+
+def any_rank(fabric: Fabric, mine: bool) -> bool:
+    """Whether any rank says yes, for what all must do at the same step."""
+    if fabric.world_size == 1:
+        return mine
+    flag = torch.tensor(float(mine), device=fabric.device)
+    total = fabric.all_reduce(flag, reduce_op="sum")
+    return isinstance(total, torch.Tensor) and bool(total > 0)

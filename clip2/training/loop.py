@@ -18,10 +18,12 @@ from clip2.model import Clip2Model, ModelConfig
 from clip2.objectives import ContrastiveObjective, Losses
 from clip2.teacher.text_bank import TextBank
 from clip2.training.batches import BatchMaker
+from clip2.training.colors import colors_seen
 from clip2.training.config import TrainConfig
 from clip2.training.dataset import TrainingSet, load_training_set
-from clip2.training.devices import create_fabric, reproducible
+from clip2.training.devices import any_rank, create_fabric, reproducible
 from clip2.training.interrupt import StopRequest
+from clip2.training.introduction import introduction
 from clip2.training.log import RunLog
 from clip2.training.normalization import has_batch_norm, settle_statistics
 from clip2.training.optimizer import WeightAverage, create_optimizer, learning_rate
@@ -97,6 +99,9 @@ class _Training:
         self.fingerprint = data.fingerprint()
         self.train_on, held_out = data.split(config.data.hold_out, config.seed)
         self.held_out = held_out[data.own_texts[held_out, 0] >= 0]  # those that can be named right
+        self.colors_seen = colors_seen(data.has_color[self.train_on], config)
+        if self.colors_seen == "present":
+            self.held_out = self.held_out[data.has_color[self.held_out]]
         if len(self.train_on) < 2:
             raise BadDatasetError(f"leaves {len(self.train_on)} objects to train on", field="data")
         size = config.loop.batch_size
@@ -108,7 +113,12 @@ class _Training:
         torch.manual_seed(config.seed)
         network = config.model
         self.model = Clip2Model(
-            ModelConfig(encoder=network.encoder, preprocessing=network.preprocessing, teacher=data.teacher)
+            ModelConfig(
+                encoder=network.encoder,
+                preprocessing=network.preprocessing,
+                teacher=data.teacher,
+                colors_seen=self.colors_seen,
+            )
         )
         self.model.to(fabric.device)
         self.average = WeightAverage(self.model, config.optimizer.ema)
@@ -150,7 +160,7 @@ class _Training:
             done = step + 1
             log.advance(done)
             due = done % loop.checkpoint_every == 0
-            stopping = self._anyone(stop.requested)
+            stopping = any_rank(self.fabric, stop.requested)
             if done % loop.log_every == 0 or due or stopping or done == self.total:
                 figures = tally.figures(loop.batch_size)
                 if not math.isfinite(figures["train/loss"]):
@@ -267,6 +277,7 @@ class _Training:
             "objects_with_picture": int(self.data.image_present[self.train_on].sum()),
             "words": len(self.data.texts),
             "seconds": round(self.seconds, 1),
+            "colors_seen": self.colors_seen,
             "terms": "text" if self._text_only() else "text and image",
             **self.latest_figures,
         }
@@ -278,18 +289,12 @@ class _Training:
         return self.config.objective.image_weight == 0 or not self.data.image_present[self.train_on].any()
 
     def _introduce(self, first: int) -> None:
-        data, config = self.data, self.config
-        seen = int(data.image_present[self.train_on].sum())
-        self._say(
-            f"{len(self.train_on)} objects ({seen} with a picture, {int(data.has_color[self.train_on].sum())} with "
-            f"colour), {len(data.texts)} words, {len(self.held_out)} objects held out, vectors of {data.teacher.name}"
-        )
-        for reason, count in data.left_out.items():
-            self._say(f"{count} objects left out: {reason}")
+        for line in introduction(self.data, self.train_on, len(self.held_out), self.colors_seen):
+            self._say(line)
         if self._text_only():
             self._say("no pictures to learn from: training on the text term alone")
         self._say(
-            f"{config.model.encoder.name}, {self.model.parameter_count() / 1e6:.2f} M parameters, on "
+            f"{self.config.model.encoder.name}, {self.model.parameter_count() / 1e6:.2f} M parameters, on "
             f"{self.fabric.world_size} x {self.fabric.device.type} with {torch.get_num_threads()} threads; "
             f"{f'continuing at step {first} of' if first else 'beginning'} {self.total} steps"
         )
@@ -297,11 +302,3 @@ class _Training:
     def _say(self, line: str) -> None:
         if self.console is not None:
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    def _anyone(self, mine: bool) -> bool:
-        """Whether any rank was asked to stop; all must leave the loop at the same step."""
-        if self.fabric.world_size == 1:
-            return mine
-        flag = torch.tensor(float(mine), device=self.fabric.device)
-        total = self.fabric.all_reduce(flag, reduce_op="sum")
-        return isinstance(total, torch.Tensor) and bool(total > 0)

@@ -1,0 +1,30 @@
+"""What a run says about its data before it begins."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clip2.model import ColorsSeen
+from clip2.training.colors import say_colors
+from clip2.training.dataset import TrainingSet
+
+
+def introduction(
+    data: TrainingSet, train_on: NDArray[np.int64], held_out: int, seen: ColorsSeen
+) -> list[str]:
+    """Lines for people: counts, colour, what was left out.
+
+    Args:
+        data: the packed set.
+        train_on: (m,) rows that are trained on.
+        held_out: how many objects are named only.
+        seen: the states of colour the run shows.
+    """
+    pictures, colors = int(data.image_present[train_on].sum()), int(data.has_color[train_on].sum())
+    return [
+        f"{len(train_on)} objects ({pictures} with a picture, {colors} with colour), {len(data.texts)} words, "
+        f"{held_out} objects held out, vectors of {data.teacher.name}",
+        say_colors(seen),
+        *(f"{count} objects left out: {reason}" for reason, count in data.left_out.items()),
+    ]
