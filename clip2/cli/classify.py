@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from clip2.cli.words import WordOptions
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
     from clip2.model import Classification
+    from data_prep.scans import Frame
 
 
 @dataclass
@@ -23,39 +26,27 @@ class Classify:
 
     clouds: tyro.conf.Positional[tuple[Path, ...]]
     """Files: .ply .pcd .xyz .bin .npy, or meshes .obj .off .glb."""
-    labels: str
-    """The words to choose from, separated by commas: "mug,bottle"."""
-    model: str | None = None
-    """A run folder, local-dir:FOLDER or hf-hub:ORG/NAME."""
-    up: str = "z"
-    """The axis that points up in the files: x, y, z, -x, -y or -z."""
+    words: WordOptions
+    up: str | None = None
+    """The axis that points up in the files: x, y, z, -x, -y or -z. Default: z, for .glb y."""
+    option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Option of the reader as key=value, for example columns=6 for a .bin of x y z r g b; may be repeated."""
     top: int = 3
     """How many words to show per object."""
-    bank: Path | None = None
-    """Text bank (npz) to look words up in, instead of the model's own."""
-    bank_model: str | None = None
-    """The CLIP model the bank's vectors come from, if the file does not say it."""
-    clip: str | None = None
-    """CLIP model NAME/TAG whose text tower turns words into vectors, instead of a bank; or local-dir:FOLDER."""
-    clip_model: str | None = None
-    """What a local-dir: of --clip holds, as NAME/TAG."""
-    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    json: bool = False
     """Print one JSON object."""
 
     def run(self) -> int:
-        from clip2.cli.words import load_model, text_source
-        from data_prep.scans import open_scan
-
         if not self.clouds:
             raise InputError("no files given", field="CLOUD", fix="name at least one file")
         if self.top < 1:
             raise InputError(f"is {self.top}", field="--top", fix="give 1 or more")
-        model = load_model(self.model)
-        text = text_source(model, self.bank, self.bank_model, self.clip, self.clip_model)
-        frames = [open_scan("cloud", path, up=self.up)[0] for path in self.clouds]
+        model = self.words.load_model()
+        text = self.words.text_source(model)
+        frames = self._frames()
         answer = model.classify(
             [frame.world_points() for frame in frames],
-            self.labels,
+            self.words.labels,
             text,
             colors=[frame.colors for frame in frames],
         )
@@ -64,6 +55,26 @@ class Classify:
         else:
             Console().print(self._table(answer))
         return 0
+
+    def _frames(self) -> list[Frame]:
+        from clip2.cli.key_values import parameter_types, typed_options
+        from clip2.preprocessing import local_coordinates
+        from data_prep.scans import open_scan
+        from data_prep.scans.scan import find_opener
+
+        given = self.option if self.up is None else (*self.option, f"up={self.up}")
+        options = typed_options(
+            given, parameter_types(find_opener("cloud")), option="--option", owner="cloud files"
+        )
+        frames = []
+        for path in self.clouds:
+            if path.is_dir():
+                raise InputError("is a folder", source=path, fix="name the files in it, one object each")
+            frame = open_scan("cloud", path, **options)[0]
+            # The model numbers its clouds; here they have names.
+            local_coordinates(frame.world_points(), frame.colors, name=str(path))
+            frames.append(frame)
+        return frames
 
     def _document(self, answer: Classification) -> dict[str, object]:
         return {
@@ -85,5 +96,6 @@ class Classify:
         for rank in range(min(self.top, len(answer.labels))):
             table.add_column("word" if rank == 0 else "")
         for path, best in zip(self.clouds, answer.top(self.top), strict=True):
-            table.add_row(str(path), *(f"{label} [dim]{score:.2f}[/dim]" for label, score in best))
+            words = (Text.assemble(label, " ", (f"{score:.2f}", "dim")) for label, score in best)
+            table.add_row(Text(str(path), overflow="fold"), *words)
         return table

@@ -25,6 +25,8 @@ COMMANDS = {
     "recognize": "clip2.cli.recognize:Recognize",
     "info": "clip2.cli.info:Info",
 }
+# What these have done so far is kept, and the same command goes on from there.
+_CONTINUE = ("demo", "prep", "embed")
 
 
 class Command(Protocol):
@@ -36,7 +38,7 @@ class Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point. 0: done. 2: bad input or usage. 130: interrupted; long jobs continue when called again."""
+    """Entry point. 0: done. 2: bad input or usage. 130: interrupted; some jobs continue when called again."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     # Importing only the command that was asked for keeps start-up short.
     chosen = [arguments[0]] if arguments and arguments[0] in COMMANDS else list(COMMANDS)
@@ -46,7 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="clip2",
         args=arguments,
         description="Words for things in 3D: scans to triplets, training, open-vocabulary recognition.",
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
+        config=(
+            tyro.conf.OmitArgPrefixes,
+            tyro.conf.OmitSubcommandPrefixes,
+            tyro.conf.FlagCreatePairsOff,  # --json alone, no --no-json
+        ),
     )
     try:
         return command.run()
@@ -54,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"clip2: {error}", markup=False)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        Console(stderr=True).print("clip2: interrupted; run the same command again to continue")
+        advice = "; run the same command again to continue" if arguments[0] in _CONTINUE else ""
+        Console(stderr=True).print(f"clip2: interrupted{advice}")
         return EXIT_INTERRUPTED
 
 

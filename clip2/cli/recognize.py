@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from clip2.cli.words import WordOptions
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,18 +35,19 @@ class Recognize:
 
     scan: tyro.conf.Positional[Path]
     """A cloud file, or with --source the root of a dataset."""
-    labels: str
-    """The words to choose from, separated by commas: "chair,table"."""
-    model: str | None = None
-    """A run folder, local-dir:FOLDER or hf-hub:ORG/NAME."""
+    words: WordOptions
     out: Path = Path("result.json")
-    """Where to write; the .ply and .html get the same stem."""
+    """Where to write the JSON; the .ply and .html beside it get the same stem."""
     source: str = "cloud"
     """What SCAN is: cloud, kitti, kitti-tracking, rgbd, sunrgbd ..."""
+    option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Option of the reader as key=value, for example columns=6 for a .bin of x y z r g b; may be repeated."""
     frame: str | None = None
     """Which frame of the dataset, by id or number. Without it the posed frames of an RGB-D sequence are fused."""
     detections: Path | None = None
     """COCO JSON of 2D boxes: objects are lifted from these instead of being searched in the cloud."""
+    detection_images: Path | None = None
+    """COCO file with the images and categories, where --detections is a bare list of results."""
     min_score: float = 0.3
     """With --detections: boxes the detector gives less are not used."""
     proposals: Literal["auto", "lidar", "room"] = "auto"
@@ -55,50 +59,70 @@ class Recognize:
     voxel: float = 0.02
     """Metres: side of the voxels in which a sequence is fused."""
     up: str | None = None
-    """For a cloud file: the axis that points up, x, y, z, -x, -y or -z. Default: z."""
-    bank: Path | None = None
-    """Text bank (npz) to look words up in, instead of the model's own."""
-    bank_model: str | None = None
-    """The CLIP model the bank's vectors come from, if the file does not say it."""
-    clip: str | None = None
-    """CLIP model NAME/TAG whose text tower turns words into vectors, instead of a bank; or local-dir:FOLDER."""
-    clip_model: str | None = None
-    """What a local-dir: of --clip holds, as NAME/TAG."""
-    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """For a cloud file: the axis that points up, x, y, z, -x, -y or -z. Default: z, for .glb y."""
+    json: bool = False
     """Print one JSON object."""
 
     def run(self) -> int:
-        from clip2.cli.words import load_model, text_source
+        from clip2.cli.outputs import require_outputs
         from clip2.recognition import Recognizer
 
         console = Console(stderr=self.json)
-        model = load_model(self.model)
-        recognizer = Recognizer(
-            model, text_source(model, self.bank, self.bank_model, self.clip, self.clip_model)
-        )
-        recognizer.check(self.labels, self.background)  # a misspelt word should not cost a minute of work
+        self._check_options()
+        files = self._files()
+        require_outputs(files, self._inputs(files), "--out")
+        model = self.words.load_model()
+        recognizer = Recognizer(model, self.words.text_source(model))
+        # A misspelt word should not cost a minute of work.
+        recognizer.check(self.words.labels, self.background)
         with console.status("reading the scan"):
             frame, detections = self._open()
         with console.status("finding objects"):
             recognizer.set_scan(frame, detections, self.proposals)
-        result = recognizer.query(self.labels, self.threshold, self.background)
-        files = self._write(result)
+        result = recognizer.query(self.words.labels, self.threshold, self.background)
+        self._write(result, files)
         if self.json:
             print(json.dumps(_summary(result, recognizer.seconds, files)))
         else:
             console.print(_table(result))
             took = ", ".join(f"{step} {seconds:.2f} s" for step, seconds in recognizer.seconds.items())
             console.print(f"{len(result)} of {len(recognizer.boxes)} objects kept ({took})", highlight=False)
-            console.print(f"wrote {', '.join(map(str, files))}", highlight=False, soft_wrap=True)
+            wrote = f"wrote {', '.join(map(str, files))}"
+            console.print(wrote, highlight=False, soft_wrap=True, markup=False)
         return 0
 
-    def _open(self) -> tuple[Frame, list[Detections2D] | None]:
-        from clip2.recognition import fuse_frames
-        from data_prep.scans import open_scan
-
+    def _check_options(self) -> None:
+        if not (math.isfinite(self.voxel) and self.voxel > 0):
+            raise InputError(f"is {self.voxel}", field="--voxel", fix="give metres above 0")
+        if not 0 <= self.threshold <= 1:
+            raise InputError(f"is {self.threshold}", field="--threshold", fix="give a probability, 0 to 1")
         if self.up is not None and self.source != "cloud":
             raise InputError(f"{self.source} knows its own axes", field="--up", fix="use it with cloud files")
-        options = {} if self.up is None else {"up": self.up}
+        if self.detection_images is not None and self.detections is None:
+            raise InputError("belongs to --detections, which is missing", field="--detection-images")
+
+    def _files(self) -> list[Path]:
+        if not self.out.name or self.out.is_dir():
+            raise InputError("is a folder", source=self.out, field="--out", fix="give the name of a file")
+        return [self.out, self.out.with_suffix(".ply"), self.out.with_suffix(".html")]
+
+    def _inputs(self, files: list[Path]) -> list[Path]:
+        named = [self.scan, self.detections, self.detection_images, self.words.bank]
+        inputs = [path for path in named if path is not None]
+        if self.source == "cloud" and self.scan.is_dir():  # a folder of clouds: each is an input
+            inputs += [self.scan / file.name for file in files if (self.scan / file.name).exists()]
+        return inputs
+
+    def _open(self) -> tuple[Frame, list[Detections2D] | None]:
+        from clip2.cli.key_values import parameter_types, typed_options
+        from clip2.recognition import fuse_frames
+        from data_prep.scans import open_scan
+        from data_prep.scans.scan import find_opener
+
+        given = self.option if self.up is None else (*self.option, f"up={self.up}")
+        options = typed_options(
+            given, parameter_types(find_opener(self.source)), option="--option", owner=self.source
+        )
         scan = open_scan(self.source, self.scan, **options)
         if len(scan) > 1 and self.frame is None:
             if self.source not in _ONE_WORLD or self.detections is not None:
@@ -111,7 +135,7 @@ class Recognize:
                 )
             return fuse_frames(scan, self.voxel), None
         frame = scan[self._index(scan)]
-        return frame, None if self.detections is None else self._detections(frame)
+        return frame, None if self.detections is None else self._detections(scan, frame)
 
     def _index(self, scan: Scan) -> int:
         ids = scan.frame_ids()
@@ -125,27 +149,45 @@ class Recognize:
             f"is {self.frame!r}", field="--frame", fix=f"give 0 to {len(ids) - 1}, or an id like {ids[0]}"
         )
 
-    def _detections(self, frame: Frame) -> list[Detections2D]:
+    def _detections(self, scan: Scan, frame: Frame) -> list[Detections2D]:
         from data_prep.detect.coco import CocoDetections
+        from data_prep.detect.image_names import ImageNames
 
         assert self.detections is not None
-        found = CocoDetections.load(self.detections, min_score=self.min_score)
+        if not frame.views:
+            raise InputError(
+                f"frame {frame.id} has no image for the boxes",
+                source=self.scan,
+                fix="leave --detections away, or name a source with images by --source",
+            )
+        found = CocoDetections.load(self.detections, self.min_score, self.detection_images)
+        names = ImageNames(found.image_names)
+        if not any(names.find(view.name) for view in frame.views):
+            raise InputError(
+                f"has no entry for {frame.views[0].name}, the image of frame {frame.id}",
+                source=self.detections,
+                field="images.file_name",
+                fix=f"give detections made on this scan; here the first image is "
+                f"{found.image_names[0] if found.image_names else 'missing'}",
+            )
+        if hasattr(scan, "image_names"):
+            found.check(scan)  # one name of the file must not stand for several images of the scan
         return [found.for_image(view.name, view.camera.width, view.camera.height) for view in frame.views]
 
-    def _write(self, result: Instances3D) -> list[Path]:
-        out = self.out if self.out.suffix == ".json" else self.out.with_suffix(".json")
-        result.to_json(out)
-        notes = f"Words were chosen by {self.model}. "
+    def _write(self, result: Instances3D, files: list[Path]) -> None:
+        from clip2.cli.outputs import writing
+
+        document, ply, html = files
+        notes = f"Words were chosen by {self.words.model}. "
         notes += (
             f"Objects come from the 2D boxes of {self.detections}."
             if self.detections
             else "Objects were searched in the geometry alone."
         )
-        return [
-            out,
-            result.to_ply(out.with_suffix(".ply")),
-            result.to_html(out.with_suffix(".html"), title=f"Objects in {self.scan.name}", notes=notes),
-        ]
+        with writing(document, "--out"):
+            result.to_json(document)
+            result.to_ply(ply)
+            result.to_html(html, title=f"Objects in {self.scan.name}", notes=notes)
 
 
 def _summary(result: Instances3D, seconds: dict[str, float], files: list[Path]) -> dict[str, Any]:
@@ -168,7 +210,7 @@ def _table(result: Instances3D) -> Table:
     for i in range(min(shown, len(result))):
         center, size = result.boxes[i, :3], result.boxes[i, 3:6]
         table.add_row(
-            result.labels[i],
+            Text(result.labels[i]),
             f"{result.scores[i]:.2f}",
             f"{len(result.indices[i]):,}",
             " ".join(f"{v:.2f}" for v in size),

@@ -1,7 +1,8 @@
-"""Which model, and where its words come from: shared by the commands that name things."""
+"""Which words, which model and where its words come from: shared by the commands that name things."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,55 +13,79 @@ if TYPE_CHECKING:
     from clip2.teacher.text_source import TextSource
 
 
-def load_model(model: str | None) -> Clip2Model:
-    """The model a ``--model`` option names.
+@dataclass
+class WordOptions:
+    """The words, the model that compares them with shapes, and what turns them into vectors."""
 
-    Raises:
-        InputError: none is named, or it cannot be loaded.
-    """
-    if model is None:
-        raise InputError(
-            "is missing: no trained model ships with clip2 yet",
-            field="--model",
-            fix="train one: clip2 prep ..., clip2 embed ..., clip2 train --config configs/train/pointnet2.yaml "
-            "--data TRIPLETS --out RUN, then --model RUN",
-        )
-    import clip2
+    labels: str
+    """The words to choose from, separated by commas: "chair,table"."""
+    model: str | None = None
+    """A run folder, local-dir:FOLDER or hf-hub:ORG/NAME."""
+    bank: Path | None = None
+    """Text bank (npz) to look words up in, instead of the model's own."""
+    bank_model: str | None = None
+    """The CLIP model the bank's vectors come from, if the file does not say it."""
+    clip: str | None = None
+    """CLIP model NAME/TAG whose text tower turns words into vectors, instead of a bank; or local-dir:FOLDER."""
+    clip_model: str | None = None
+    """What a local-dir: of --clip holds, as NAME/TAG."""
+    device: str = "auto"
+    """Where the model runs: cpu, cuda, cuda:1, auto."""
 
-    return clip2.load(model)
+    def load_model(self) -> Clip2Model:
+        """The model of ``--model``, on ``--device``.
 
+        Raises:
+            InputError: none is named, it cannot be loaded, or there is no such device.
+        """
+        if self.model is None:
+            raise InputError(
+                "is missing: no trained model ships with clip2 yet",
+                field="--model",
+                fix="train one: clip2 prep ..., clip2 embed ..., clip2 train --config configs/train/pointnet2.yaml "
+                "--data TRIPLETS --out RUN, then --model RUN",
+            )
+        import clip2
 
-def text_source(
-    model: Clip2Model,
-    bank: Path | None = None,
-    bank_model: str | None = None,
-    clip: str | None = None,
-    clip_model: str | None = None,
-) -> TextSource:
-    """Word vectors from a bank file, a CLIP text tower, or the bank that travels with the model.
+        return clip2.load(self.model, device=self._device())
 
-    Raises:
-        InputError: both a bank and a CLIP are named, a bank model without a bank, or no words anywhere.
-    """
-    if bank is not None and clip is not None:
-        raise InputError("exclude each other", field="--bank and --clip", fix="give one of them")
-    if bank_model is not None and bank is None:
-        raise InputError("says whose vectors --bank holds, but there is no --bank", field="--bank-model")
-    if clip_model is not None and clip is None:
-        raise InputError("says what --clip holds, but there is no --clip", field="--clip-model")
-    if bank is not None:
-        from clip2.teacher import TextBank
+    def text_source(self, model: Clip2Model) -> TextSource:
+        """Word vectors from a bank file, a CLIP text tower, or the bank that travels with the model.
 
-        return TextBank.load(bank, model=bank_model)
-    if clip is not None:
-        from clip2.teacher import Teacher
+        Raises:
+            InputError: both a bank and a CLIP are named, a bank model without a bank, or no words anywhere.
+        """
+        if self.bank is not None and self.clip is not None:
+            raise InputError("exclude each other", field="--bank and --clip", fix="give one of them")
+        if self.bank_model is not None and self.bank is None:
+            raise InputError("says whose vectors --bank holds, but there is no --bank", field="--bank-model")
+        if self.clip_model is not None and self.clip is None:
+            raise InputError("says what --clip holds, but there is no --clip", field="--clip-model")
+        if self.bank is not None:
+            from clip2.teacher import TextBank
 
-        return Teacher.load(clip, model=clip_model)
-    if model.text_bank is None:
-        raise InputError(
-            "this model carries no words",
-            field="--model",
-            fix=f"add --bank FILE (and --bank-model {model.teacher.name} if the file does not say it), "
-            f"or --clip {model.teacher.name}",
-        )
-    return model.text_bank
+            return TextBank.load(self.bank, model=self.bank_model)
+        if self.clip is not None:
+            from clip2.teacher import Teacher
+
+            return Teacher.load(self.clip, self.device, model=self.clip_model)
+        if model.text_bank is None:
+            raise InputError(
+                "this model carries no words",
+                field="--model",
+                fix=f"add --bank FILE (and --bank-model {model.teacher.name} if the file does not say it), "
+                f"or --clip {model.teacher.name}",
+            )
+        return model.text_bank
+
+    def _device(self) -> str:
+        import torch
+
+        if self.device == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        kind, _, number = self.device.partition(":")
+        if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+            raise InputError(f"{self.device!r} is not known", field="--device", fix="use cpu, cuda or auto")
+        if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+            raise InputError(f"{self.device} is not available", field="--device", fix="use cpu or auto")
+        return self.device

@@ -77,3 +77,48 @@ def test_without_a_model_the_way_to_one_is_told(clouds, capsys):
     error = capsys.readouterr().err.replace("\n", " ")
     assert "no trained model ships with clip2 yet" in error
     assert "clip2 train" in error
+
+
+def test_a_cloud_that_is_no_object_is_named_by_its_file(clouds, run, tmp_path, capsys):
+    np.save(tmp_path / "dot.npy", np.ones((5, 3), np.float32))
+    arguments = [*clouds, str(tmp_path / "dot.npy"), "--model", run, "--labels", "chair"]
+    assert main(["classify", *arguments]) == 2
+    error = capsys.readouterr().err.replace("\n", "")
+    assert "dot.npy: points: all 5 are the same place" in error
+    assert "cloud 2" not in error
+    assert main(["classify", str(tmp_path), "--model", run, "--labels", "chair"]) == 2
+    assert "is a folder" in capsys.readouterr().err
+
+
+def test_brackets_in_file_names_stay(clouds, run, tmp_path, capsys):
+    for name in ("mug[a].npy", "mug[", "[bold].npy"):
+        path = (tmp_path / name).with_suffix(".npy")
+        np.save(path, np.load(clouds[0]))
+        assert main(["classify", str(path), "--model", run, "--labels", "chair,table"]) == 0
+        assert path.name in capsys.readouterr().out.replace("\n", "")
+
+
+def test_columns_can_be_stated(clouds, run, tmp_path, capsys):
+    points = np.load(clouds[0])
+    np.column_stack([points, np.full_like(points, 200)]).astype(np.float32).tofile(tmp_path / "o.bin")
+    arguments = ["--model", run, "--labels", "chair,table", "--json"]
+    scores = []
+    for name, option in ((clouds[0], []), (str(tmp_path / "o.bin"), ["--option", "columns=6"])):
+        assert main(["classify", name, *option, *arguments]) == 0
+        scores.append(json.loads(capsys.readouterr().out)["objects"][0]["score"])
+    assert 0.5 <= min(scores)
+    assert main(["classify", clouds[0], "--option", "kolumns=6", *arguments]) == 2
+    assert "kolumns" in capsys.readouterr().err
+
+
+def test_gltf_is_y_up_unless_said_otherwise(run, tmp_path, capsys):
+    import trimesh
+
+    mesh = trimesh.creation.box((0.3, 1.5, 0.4))
+    mesh.export(tmp_path / "tall.glb")
+    scores = []
+    for up in ([], ["--up", "y"], ["--up", "z"]):
+        arguments = [str(tmp_path / "tall.glb"), *up, "--model", run, "--labels", "chair,table", "--json"]
+        assert main(["classify", *arguments]) == 0
+        scores.append(json.loads(capsys.readouterr().out)["objects"][0]["top"])
+    assert scores[0] == scores[1] != scores[2]

@@ -7,6 +7,8 @@ from recognition_stand_ins import MODEL, three_boxes_on_a_floor, tiny_bank, tiny
 from clip2.checkpoint import save
 from clip2.cli import main
 from clip2.recognition import Instances3D
+from clip2.teacher import TextBank
+from data_prep import open_scan
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +125,164 @@ def test_real_sweep_with_and_without_detections(real_data, run, tmp_path, capsys
     assert main(["recognize", *arguments, *out, "--frame", "000002", "--detections", boxes]) == 0
     assert 1 <= len(json.loads(capsys.readouterr().out)["objects"]) <= 2
     assert "3 frames that are not one cloud" in error_of(capsys, *arguments)
+
+
+def test_the_scan_is_never_overwritten(run, tmp_path, capsys):
+    points = three_boxes_on_a_floor(0.05).astype(np.float32)
+    header = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n"
+    header += "".join(f"property float {axis}\n" for axis in "xyz") + "end_header\n"
+    scan = tmp_path / "room.ply"
+    scan.write_bytes(header.encode() + points.tobytes())
+    before = scan.read_bytes()
+    words = ["--model", run, "--labels", "chair"]
+    beside = str(tmp_path / "room.json")
+    for given in (str(scan), str(tmp_path / "." / "room.ply")):
+        message = error_of(capsys, given, *words, "--out", beside)
+        assert "room.ply: --out: would be overwritten" in message.replace("  ", " ")
+    # A folder of clouds: the frame that is read lies under another name than the folder's.
+    assert "would be overwritten" in error_of(
+        capsys, str(tmp_path), *words, "--frame", "room", "--out", beside
+    )
+    boxes = str(tmp_path / "boxes.json")
+    assert "would be overwritten" in error_of(
+        capsys, str(scan), *words, "--detections", boxes, "--out", boxes
+    )
+    assert "would be overwritten" in error_of(capsys, str(scan), *words, "--bank", boxes, "--out", boxes)
+    assert scan.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["room.ply"]
+
+
+def test_the_name_given_is_the_name_written(cloud, run, tmp_path, capsys):
+    words = ["--model", run, "--labels", "chair"]
+    out = tmp_path / "out" / "v1.scene"
+    assert main(["recognize", cloud, *words, "--out", str(out)]) == 0
+    assert sorted(p.name for p in out.parent.iterdir()) == ["v1.html", "v1.ply", "v1.scene"]
+    assert len(Instances3D.from_json(out)) == 3
+    capsys.readouterr()
+    assert "would be written twice" in error_of(capsys, cloud, *words, "--out", str(tmp_path / "r.ply"))
+    assert "is a folder" in error_of(capsys, cloud, *words, "--out", str(tmp_path))
+    (tmp_path / "s.html").mkdir()
+    assert "s.html: --out: is a folder" in error_of(capsys, cloud, *words, "--out", str(tmp_path / "s.json"))
+
+
+def test_a_place_that_cannot_be_written_is_said_before_the_work(run, tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").write_text("")
+    arguments = ["no/such/scan.ply", "--model", run, "--labels", "chair", "--out"]
+    assert "file is not a folder" in error_of(capsys, *arguments, str(tmp_path / "file" / "r.json"))
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert "no right to write" in error_of(capsys, *arguments, str(tmp_path / "new" / "r.json"))
+
+
+def test_a_disk_that_fills_up_is_one_line(cloud, run, tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    error = error_of(capsys, cloud, "--model", run, "--labels", "chair", "--out", str(tmp_path / "r.json"))
+    assert "r.json: --out: cannot be written (No space left on device)" in error
+
+
+def test_columns_of_a_bare_file_can_be_stated(run, tmp_path, capsys):
+    points = three_boxes_on_a_floor(0.02).astype(np.float32)
+    np.column_stack([points, np.full_like(points, 128)]).astype(np.float32).tofile(tmp_path / "room.bin")
+    arguments = [str(tmp_path / "room.bin"), "--model", run, "--labels", "chair,table", "--json"]
+    arguments += ["--out", str(tmp_path / "r.json")]
+    assert main(["recognize", *arguments, "--option", "columns=6"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["objects"]) == 3
+    assert "'rows' is not an option of cloud" in error_of(capsys, *arguments, "--option", "rows=6")
+    assert "twice" in error_of(capsys, *arguments, "--option", "up=y", "--up", "y")
+
+
+@pytest.fixture
+def street(tmp_path):
+    """Frame 0 of a simulated street, and its boxes as a COCO file."""
+    options = ["--option", "frames=2", "--option", "image_size=160,120"]
+    scan = open_scan("procedural", "street", frames=2, image_size=(160, 120))
+    boxes = tmp_path / "boxes.json"
+    scan.save_detections(boxes)
+    return ["street", "--source", "procedural", *options, "--frame", "0", "--detections"], boxes
+
+
+def test_boxes_of_other_images_are_refused(street, run, tmp_path, capsys):
+    arguments, boxes = street
+    words = ["--model", run, "--labels", "chair", "--out", str(tmp_path / "r.json"), "--json"]
+    assert main(["recognize", *arguments, str(boxes), *words]) == 0
+    assert json.loads(capsys.readouterr().out)["objects"]
+    document = json.loads(boxes.read_text())
+    wanted = document["images"][0]["file_name"]
+    for image in document["images"]:
+        image["file_name"] = "elsewhere/" + image["file_name"].rpartition("/")[2].replace("0", "9")
+    boxes.write_text(json.dumps(document))
+    error = error_of(capsys, *arguments, str(boxes), *words)
+    assert f"boxes.json: images.file_name: has no entry for {wanted}" in error
+    assert "Fix: give detections made on this scan" in error
+
+
+def test_an_image_without_boxes_is_no_error(street, run, tmp_path, capsys):
+    arguments, boxes = street
+    document = json.loads(boxes.read_text())
+    first = document["images"][0]["id"]
+    document["annotations"] = [a for a in document["annotations"] if a["image_id"] != first]
+    boxes.write_text(json.dumps(document))
+    words = ["--model", run, "--labels", "chair", "--out", str(tmp_path / "r.json"), "--json"]
+    assert main(["recognize", *arguments, str(boxes), *words]) == 0
+    assert json.loads(capsys.readouterr().out)["objects"] == []
+
+
+def test_results_form_needs_the_file_with_the_images(street, run, cloud, tmp_path, capsys):
+    arguments, boxes = street
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps(json.loads(boxes.read_text())["annotations"]))
+    words = ["--model", run, "--labels", "chair", "--out", str(tmp_path / "r.json"), "--json"]
+    given = [str(results), "--detection-images", str(boxes), *words]
+    assert main(["recognize", *arguments, *given]) == 0
+    assert json.loads(capsys.readouterr().out)["objects"]
+    assert "--detection-images: belongs to --detections" in error_of(
+        capsys, cloud, *words, "--detection-images", str(boxes)
+    )
+    assert "has no image" in error_of(capsys, cloud, *words, "--detections", str(boxes))
+
+
+@pytest.mark.parametrize("voxel", ["0", "-1", "inf", "nan"])
+def test_voxels_have_a_size(run, capsys, voxel):
+    arguments = ["room", "--source", "procedural", "--model", run, "--labels", "chair", f"--voxel={voxel}"]
+    assert "--voxel: is" in error_of(capsys, *arguments)
+
+
+@pytest.mark.parametrize("name", ["room[a]", "room[", "[bold]room[bold]"])
+def test_brackets_in_names_stay(run, tmp_path, capsys, name):
+    scan = tmp_path / f"{name}.npy"
+    np.save(scan, three_boxes_on_a_floor(0.05).astype(np.float32))
+    out = tmp_path / f"{name}.json"
+    assert main(["recognize", str(scan), "--model", run, "--labels", "chair", "--out", str(out)]) == 0
+    assert f"{name}.ply" in capsys.readouterr().out.replace("\n", "")
+
+
+def test_words_with_brackets_stay(tmp_path, capsys):
+    words = ("[/chair]", "[bold]")
+    bank = TextBank(words, tiny_bank().embeddings[:2], MODEL)
+    save(tiny_model(), tmp_path / "run", text_bank=bank)
+    np.save(tmp_path / "room.npy", three_boxes_on_a_floor(0.05).astype(np.float32))
+    given = ["--model", str(tmp_path / "run"), "--labels", ",".join(words)]
+    scan = str(tmp_path / "room.npy")
+    assert main(["recognize", scan, *given, "--out", str(tmp_path / "r.json")]) == 0
+    shown = capsys.readouterr().out
+    assert any(word in shown for word in words)
+    assert main(["classify", scan, *given]) == 0
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in words)
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:99", "cuda:x"])
+def test_a_device_that_is_not_there_is_one_line(cloud, run, capsys, device):
+    error = error_of(capsys, cloud, "--model", run, "--labels", "chair", "--device", device)
+    assert "--device" in error
+
+
+def test_interrupted_says_only_what_is_true(cloud, run, capsys, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("clip2.recognition.Recognizer.set_scan", stop)
+    assert main(["recognize", cloud, "--model", run, "--labels", "chair"]) == 130
+    assert capsys.readouterr().err.strip().endswith("clip2: interrupted")

@@ -1,0 +1,75 @@
+"""Files that a command writes: never over what it reads, and unwritable places are named before the work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from data_prep.errors import InputError
+
+
+def require_outputs(files: Sequence[Path], inputs: Sequence[Path], field: str) -> None:
+    """Refuse output files that cannot be written, or would replace what is read.
+
+    Args:
+        files: to be written.
+        inputs: files that are read; folders among them stand for themselves, not for what is in them.
+        field: the option that says where to write.
+
+    Raises:
+        InputError: a file is an input, or a folder, or given twice; or its folder cannot be written to.
+    """
+    for number, file in enumerate(files):
+        if any(_same(file, other) for other in inputs):
+            raise InputError(
+                "would be overwritten, but it is an input",
+                source=file,
+                field=field,
+                fix="choose another name, like result.json",
+            )
+        if any(_same(file, other) for other in files[:number]):
+            raise InputError(
+                "would be written twice", source=file, field=field, fix="choose a name that ends in .json"
+            )
+        _require_writable(file, field)
+
+
+@contextmanager
+def writing(file: Path, field: str) -> Iterator[None]:
+    """Turn what the system says when a disk is full or a folder read-only into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"cannot be written ({error.strerror or error})",
+            source=file,
+            field=field,
+            fix="make room, or choose another place",
+        ) from error
+
+
+def _same(a: Path, b: Path) -> bool:
+    # By file, not by name: file systems differ in whether A.ply is a.ply.
+    return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
+
+
+def _require_writable(file: Path, field: str) -> None:
+    if file.is_dir():
+        raise InputError("is a folder", source=file, field=field, fix="give the name of a file")
+    folder = next(parent for parent in file.absolute().parents if os.path.lexists(parent))
+    if not folder.is_dir():
+        raise InputError(
+            f"cannot be written: {folder} is not a folder",
+            source=file,
+            field=field,
+            fix="choose another place",
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(
+            f"cannot be written: no right to write in {folder}",
+            source=file,
+            field=field,
+            fix="choose another place",
+        )
