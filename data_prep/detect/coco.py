@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,7 +153,7 @@ class CocoDetections:
                 one of the file.
         """
         list_names = getattr(scan, "image_names", None)
-        in_scan = list_names() if list_names else [view.name for frame in scan for view in frame.views]
+        in_scan = list_names() if list_names else list(_names_of_views(scan))
         partner: dict[str, str] = {}
         lonely = []
         for name in in_scan:
@@ -252,6 +252,14 @@ def save_coco(
     partial = path.with_name(path.name + ".part")
     partial.write_text(json.dumps(content), encoding="utf-8")
     os.replace(partial, path)
+
+
+def _names_of_views(scan: Scan) -> Iterator[str]:
+    for position in range(len(scan)):
+        try:
+            yield from (view.name for view in scan[position].views)
+        except BadFrameError:  # the job that goes through the frames will say so
+            continue
 
 
 def _is_scalar(value: Any) -> bool:

@@ -39,7 +39,7 @@ class KittiScan(IndexedScan[Path]):
     def __init__(self, root: Path, split: str = "training") -> None:
         root = Path(root)
         self._folder = split_folder(root, split)
-        sweeps = {path.stem: path for path in sorted((self._folder / "velodyne").glob("*.bin"))}
+        sweeps = {path.stem: path for path in _visible(self._folder / "velodyne")}
         super().__init__(root, sweeps, f"{split}/velodyne/*.bin")
 
     def read(self, id: str, entry: Path) -> Frame:
@@ -76,10 +76,16 @@ def kitti_frame(
     records = read_records(sweep, columns=4)
     require_finite(records[:, :3], sweep)
     pixels = read_image(image)
-    require_centered(calibration.K, pixels.shape[1], pixels.shape[0], image)
-    camera = calibration.camera(width=pixels.shape[1], height=pixels.shape[0])
+    height, width = pixels.shape[:2]
+    require_centered(calibration.K, width, height, image)
+    calibration.require_official_size(width, height, image)
+    camera = calibration.camera(width=width, height=height)
     view = View(image.relative_to(root).as_posix(), camera, pixels)
     return Frame.build(id, records[:, :3], intensity=records[:, 3], views=(view,), timestamp=timestamp)
+
+
+def _visible(velodyne: Path) -> list[Path]:
+    return [path for path in sorted(velodyne.glob("*.bin")) if not path.name.startswith(".")]
 
 
 def split_folder(root: Path, split: str) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import InputError
+from data_prep.errors import BadFrameError, InputError
 from data_prep.geometry import Camera, OrientedBox, invert, rigid, validate_rigid
 from data_prep.scans.annotations import Annotations3D
 from data_prep.scans.files import read_lines
@@ -16,6 +16,15 @@ from data_prep.scans.files import read_lines
 # Object and tracking name the same matrices differently.
 _RECTIFICATION = ("R0_rect", "R_rect")
 _VELODYNE_TO_CAMERA = ("Tr_velo_to_cam", "Tr_velo_cam")
+# Rectified focal length (pixels) and image size of each recording day (S_rect_02 of the raw data's
+# calib_cam_to_cam.txt): the calibration files of the object and tracking sets leave the size out.
+_RECORDING_DAYS = {
+    721.5377: (1242, 375),  # 2011_09_26
+    707.0493: (1224, 370),  # 2011_09_28
+    718.3351: (1238, 374),  # 2011_09_29
+    707.0912: (1226, 370),  # 2011_09_30
+    718.856: (1241, 376),  # 2011_10_03
+}
 # Box axes (length, width, height) in the rectified camera at ry = 0: length along x, width along z, height up = -y.
 _BOX_TO_CAMERA = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 
@@ -48,6 +57,23 @@ class Calibration:
         name = _present(rows, _VELODYNE_TO_CAMERA)
         self.T_rect_velo = rectify @ validate_rigid(to_camera, source=str(path), field=name)
         self.T_cam_velo = rigid(translation=np.linalg.solve(self.K, P[:, 3])) @ self.T_rect_velo
+
+    def require_official_size(self, width: int, height: int, image: Path) -> None:
+        """Refuse a resized or cropped image of KITTI's own camera; other cameras in this layout pass.
+
+        Raises:
+            BadFrameError: it names ``image``.
+        """
+        for focal, size in _RECORDING_DAYS.items():
+            if abs(self.K[0, 0] - focal) < 0.001 and (
+                abs(width / size[0] - 1) > 0.02 or abs(height / size[1] - 1) > 0.02
+            ):
+                raise BadFrameError(
+                    f"is {width}x{height}, but the camera of its calibration took {size[0]}x{size[1]}",
+                    source=image,
+                    field="image size",
+                    fix="use the official image, not a resized or cropped copy",
+                )
 
     def camera(self, width: int, height: int) -> Camera:
         """The left colour camera relative to velodyne points."""

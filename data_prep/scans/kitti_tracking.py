@@ -55,6 +55,7 @@ class KittiTrackingScan(IndexedScan[Path]):
             f"{sequence}_{path.stem}": path
             for sequence in wanted
             for path in sorted((self._folder / "velodyne" / sequence).glob("*.bin"))
+            if path.stem.isdecimal()  # a copy or a "._000000.bin" is no frame of the sequence
         }
         super().__init__(root, sweeps, f"{split}/velodyne/SEQUENCE/*.bin")
         self._calibrations = {name: self._calibration(name) for name in wanted}

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import BadFrameError, InputError
+from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import Camera, rigid, validate_rigid
 from data_prep.scans.annotations import Annotations3D
 from data_prep.scans.depth_frame import depth_frame
@@ -30,6 +30,7 @@ from data_prep.scans.scan import register_source
 from data_prep.scans.sunrgbd_votenet import CAMERA_TO_LEVEL, VotenetFrame, find_votenet_frames
 
 DEPTH_FOLDERS = ("depth", "depth_bfx")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 @register_source("sunrgbd")
@@ -69,10 +70,10 @@ class SunRgbdScan(IndexedScan["Path | VotenetFrame"]):
         name = self.image_name(id, entry)
         if isinstance(entry, VotenetFrame):
             return entry.read(id, name)
-        raw = read_depth(_only_file(entry / self._depth))
+        raw = read_depth(_only_image(entry / self._depth))
         # The official decoding: the three lowest bits were rotated to the top (read3dPoints.m of the toolbox).
         depth = ((raw >> 3) | (raw << 13)).astype(np.float32) / np.float32(1000)
-        image = read_image(self.root / name)
+        image = read_image(_only_image(entry / "image"))
         if depth.shape != image.shape[:2]:
             raise BadFrameError(
                 f"is {depth.shape[1]}x{depth.shape[0]}, the image {image.shape[1]}x{image.shape[0]}",
@@ -86,7 +87,10 @@ class SunRgbdScan(IndexedScan["Path | VotenetFrame"]):
         return depth_frame(id, camera, image, depth, _leveling(entry / "extrinsics"), name)
 
     def image_name(self, id: str, entry: Path | VotenetFrame) -> str:
-        image = entry.image if isinstance(entry, VotenetFrame) else _only_file(entry / "image")
+        if isinstance(entry, VotenetFrame):
+            return entry.image.relative_to(self.root).as_posix()
+        # What is wrong with the folder is said when this frame is read; the names of all others are still wanted.
+        image = next(iter(_images(entry / "image")), entry / "image")
         return image.relative_to(self.root).as_posix()
 
     def annotations(self, index: int) -> Annotations3D | None:
@@ -97,8 +101,13 @@ class SunRgbdScan(IndexedScan["Path | VotenetFrame"]):
 
 def _frame_folders(folder: Path) -> Iterator[Path]:
     """Folders with ``intrinsics.txt`` and ``image/``, sorted; nothing inside them is listed (10,335 in all)."""
-    with os.scandir(folder) as listing:
-        entries = sorted(listing, key=lambda entry: entry.name)
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        raise BadDatasetError(
+            f"cannot be listed ({error})", source=folder, fix="point at a folder"
+        ) from error
     names = {entry.name for entry in entries}
     if {"intrinsics.txt", "image"} <= names:
         yield folder
@@ -108,11 +117,20 @@ def _frame_folders(folder: Path) -> Iterator[Path]:
                 yield from _frame_folders(Path(entry.path))
 
 
-def _only_file(folder: Path) -> Path:
-    files = sorted(folder.glob("*")) if folder.is_dir() else []
-    if len(files) != 1:
-        raise BadFrameError(f"holds {len(files)} files", source=folder, fix="keep the one official file")
-    return files[0]
+def _images(folder: Path) -> list[Path]:
+    """Images, without what file managers leave behind (``Thumbs.db``, ``._0001.jpg``)."""
+    return sorted(
+        path
+        for path in folder.glob("*")
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    )
+
+
+def _only_image(folder: Path) -> Path:
+    images = _images(folder)
+    if len(images) != 1:
+        raise BadFrameError(f"holds {len(images)} images", source=folder, fix="keep the one official file")
+    return images[0]
 
 
 def _leveling(folder: Path) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from data_prep.errors import BadFrameError, InputError
 from data_prep.geometry import Camera, OrientedBox, invert, rigid, transform_points, validate_rigid
 from data_prep.scans.annotations import Annotations3D
 from data_prep.scans.depth_frame import depth_frame
-from data_prep.scans.files import read_image, read_lines, read_matrix, unreadable
+from data_prep.scans.files import read_image, read_lines, read_matrix, require_centered, unreadable
 from data_prep.scans.frame import Frame
 
 # What scipy raises for a file that is damaged, or of Matlab 7.3.
@@ -48,6 +48,7 @@ class VotenetFrame:
         """The frame, its points put back on the pixels they were measured at."""
         image = read_image(self.image)
         camera, T_world_cam = self._calibration(width=image.shape[1], height=image.shape[0])
+        require_centered(camera.K, camera.width, camera.height, self.image)
         path = self.folder / "depth" / f"{self.stem}.mat"
         points = transform_points(invert(T_world_cam), _read_points(path)[:, :3].astype(np.float64))
         uv, z = camera.project(points)

@@ -10,6 +10,7 @@ from scan_twins import CAR, P2, R0, TR, write_calibration, write_image, write_ki
 
 from data_prep import BadDatasetError, BadFrameError, InputError, open_scan
 from data_prep.geometry import box_iou_2d, box_to_image
+from data_prep.scans.files import require_centered
 
 
 @pytest.fixture
@@ -85,6 +86,49 @@ def test_points_that_are_not_finite_are_dropped_with_their_intensity(kitti: Path
     frame = open_scan("kitti", kitti)[0]
     np.testing.assert_array_equal(frame.points, sweep[[0, 2, 3, 5], :3])
     np.testing.assert_array_equal(frame.intensity, sweep[[0, 2, 3, 5], 3])
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.7, 0.75, 0.8, 1.3, 1.5, 2.0])
+def test_resized_images_are_noticed(kitti: Path, scale: float) -> None:
+    write_image(kitti / "training/image_2/000000.png", round(400 * scale), round(160 * scale))
+    scan = open_scan("kitti", kitti)
+    with pytest.raises(BadFrameError, match=r"000000\.png: image size: is .* principal point"):
+        scan[0]
+    assert len(scan[1].points)
+
+
+# K of rectified real cameras, and the size of their images: how far off centre they are is a fact to live with.
+REAL_CAMERAS = {
+    "KITTI 26 September": (609.5593, 172.854, 1242, 375),
+    "KITTI 29 September": (600.3891, 181.5122, 1238, 374),
+    "KITTI-360": (682.0495, 238.7695, 1408, 376),
+    "nuScenes, back left": (826.6, 501.2, 1600, 900),
+    "TUM freiburg1": (318.6, 255.3, 640, 480),
+    "SUN RGB-D, RealSense": (362.78, 264.76, 681, 531),
+}
+
+
+@pytest.mark.parametrize("cx, cy, width, height", REAL_CAMERAS.values(), ids=REAL_CAMERAS)
+def test_cameras_as_they_are_built_pass(kitti: Path, cx: float, cy: float, width: int, height: int) -> None:
+    K = np.array([[700.0, 0, cx], [0, 700, cy], [0, 0, 1]])
+    require_centered(K, width, height, Path("a.png"))
+    for scale in (0.75, 1.5):
+        with pytest.raises(BadFrameError, match="resized or cropped copy"):
+            require_centered(K, round(width * scale), round(height * scale), Path("a.png"))
+
+
+def test_the_size_that_a_camera_of_kitti_took_is_known(kitti: Path) -> None:
+    path = kitti / "training/calib/000000.txt"
+    P = "721.5377 0 609.5593 44.85728 0 721.5377 172.854 0.2163791 0 0 1 0.002745884"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([f"P2: {P}", *lines[1:]]))
+    image = kitti / "training/image_2/000000.png"
+    write_image(image, 1242, 375)
+    assert open_scan("kitti", kitti)[0].views[0].camera.width == 1242
+    for scale in (0.9, 1.1):  # too little for the principal point to tell
+        write_image(image, round(1242 * scale), round(375 * scale))
+        with pytest.raises(BadFrameError, match="the camera of its calibration took 1242x375"):
+            open_scan("kitti", kitti)[0]
 
 
 def cut_short(folder: Path) -> None:

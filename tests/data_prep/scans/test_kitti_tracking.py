@@ -87,3 +87,12 @@ def test_real_sequence(real_data: Path) -> None:
         for box, track in zip(labels.boxes, labels.attributes["track_id"], strict=True):
             sizes.setdefault(int(track), []).append(box.size)
     assert all(np.ptp(np.stack(same), axis=0).max() < 1e-6 for same in sizes.values())
+
+
+def test_files_that_are_no_frame_number_are_no_frames(tracking: Path) -> None:
+    folder = tracking / "training/velodyne/0000"
+    for stray in ("._000000.bin", "000000 (copy).bin", "merged.bin"):
+        (folder / stray).write_bytes((folder / "000000.bin").read_bytes())
+    scan = open_scan("kitti-tracking", tracking)
+    assert scan.frame_ids() == ["0000_000000", "0000_000002", "0003_000005"]
+    assert len(scan.annotations(0)) == 1

@@ -136,7 +136,8 @@ VOTENET_BAD = {
     ),
     "other key": (lambda f: savemat(f / "depth/000001.mat", {"points": np.zeros(3)}), "instance: is missing"),
     "no points": (lambda f: savemat(f / "depth/000001.mat", {"instance": np.zeros((0, 6))}), "has shape (0"),
-    "resized": (lambda f: write_image(f / "image/000001.jpg", 32, 24), "outside"),
+    "resized": (lambda f: write_image(f / "image/000001.jpg", 32, 24), "image size: is 32x24"),
+    "enlarged": (lambda f: write_image(f / "image/000001.jpg", 96, 72), "image size: is 96x72"),
 }  # fmt: skip
 
 
@@ -154,8 +155,8 @@ def test_a_bad_votenet_frame_is_one_clear_line(tmp_path: Path, spoil: object, me
 
 
 OFFICIAL_BAD = {
-    "no depth": (lambda f: (f / "depth/0001.png").unlink(), "depth: holds 0 files"),
-    "two images": (lambda f: write_image(f / "image/0002.jpg"), "image: holds 2 files"),
+    "no depth": (lambda f: (f / "depth/0001.png").unlink(), "depth: holds 0 images"),
+    "two images": (lambda f: write_image(f / "image/0002.jpg"), "image: holds 2 images"),
     "no tilt": (lambda f: (f / "extrinsics/20150101.txt").unlink(), "extrinsics: holds no tilt"),
     "no rotation": (lambda f: np.savetxt(f / "extrinsics/20150101.txt", np.ones((3, 4))), "extrinsics: is not a rot"),
     "resized": (lambda f: write_image(f / "image/0001.jpg", 32, 24), "is 64x48, the image 32x24"),
@@ -236,3 +237,31 @@ def test_real_tilt_levels_the_floor(real_data: Path) -> None:
     assert share_up(tilt) > 0.15
     assert share_up(np.eye(3)) < 0.01
     assert share_up(tilt.T) < 0.01
+
+
+def test_what_a_file_manager_leaves_behind_is_no_image(tmp_path: Path) -> None:
+    write_official(tmp_path / "a")
+    for stray in ("image/Thumbs.db", "image/._0001.jpg", "depth/Thumbs.db"):
+        (tmp_path / "a" / stray).write_bytes(b"?")
+    scan = open_scan("sunrgbd", tmp_path)
+    assert scan.image_names() == ["a/image/0001.jpg"] == [scan[0].views[0].name]
+
+
+@pytest.mark.parametrize("images", [0, 2])
+def test_one_odd_folder_does_not_hide_the_names_of_the_others(tmp_path: Path, images: int) -> None:
+    write_official(tmp_path / "a")
+    write_official(tmp_path / "b")
+    (tmp_path / "a/image/0001.jpg").unlink()
+    for number in range(images):
+        write_image(tmp_path / f"a/image/{number}.jpg", WIDTH, HEIGHT)
+    scan = open_scan("sunrgbd", tmp_path)
+    assert "b/image/0001.jpg" in scan.image_names()
+    with pytest.raises(BadFrameError, match=f"a/image: holds {images} images"):
+        scan[0]
+    assert len(scan[1].points)
+
+
+def test_a_file_is_not_a_folder_of_frames(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("?")
+    with pytest.raises(BadDatasetError, match="cannot be listed"):
+        open_scan("sunrgbd", tmp_path / "a.txt")
