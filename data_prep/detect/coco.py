@@ -139,7 +139,7 @@ class CocoDetections:
             scores=np.array([row.score for row in rows], np.float32),
             labels=tuple(row.label for row in rows),
             ids=np.array([row.id for row in rows], np.int64),
-            masks=self._masks(image) if any(row.segmentation for row in rows) else None,
+            masks=self._masks(image),
             attributes={key: np.array([row.attributes[key] for row in rows]) for key in self._attributes},
         )
 
@@ -181,16 +181,14 @@ class CocoDetections:
             )
         return Coverage(len(partner), tuple(n for n in self.image_names if n not in partner), tuple(lonely))
 
-    def _masks(self, image: ImageRows) -> NDArray[np.bool_]:
-        """(M, H, W); a row without a segmentation gets its box, filled."""
-        masks = np.zeros((len(image.rows), image.height, image.width), bool)
-        for mask, row in zip(masks, image.rows, strict=True):
-            if row.segmentation:
-                mask[:] = self._decode(row, image)
-            else:
-                x0, y0, x1, y1 = (round(value) for value in row.box)
-                mask[y0:y1, x0:x1] = True
-        return masks
+    def _masks(self, image: ImageRows) -> NDArray[np.bool_] | NDArray[np.object_] | None:
+        """As ``Detections2D.masks``. A box is never filled to make a mask: lifters trust masks, boxes they clean."""
+        if not any(row.segmentation for row in image.rows):
+            return None
+        masks = np.empty(len(image.rows), object)
+        for position, row in enumerate(image.rows):
+            masks[position] = self._decode(row, image) if row.segmentation else None
+        return np.stack(list(masks)) if all(row.segmentation for row in image.rows) else masks
 
     def _decode(self, row: Row, image: ImageRows) -> NDArray[np.bool_]:
         try:
@@ -234,9 +232,10 @@ def save_coco(
                 "score": float(detections.scores[row]),
             }
             annotation |= {key: column[row].tolist() for key, column in detections.attributes.items()}
-            if detections.masks is not None:
-                annotation["segmentation"] = encode_mask(detections.masks[row])
-                annotation["area"] = int(detections.masks[row].sum())
+            mask = None if detections.masks is None else detections.masks[row]
+            if mask is not None:
+                annotation["segmentation"] = encode_mask(mask)
+                annotation["area"] = int(mask.sum())
             annotations.append(annotation)
     content = {
         "info": dict(info or {}),

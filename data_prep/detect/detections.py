@@ -20,7 +20,8 @@ class Detections2D:
         scores: (M,) float32 in 0..1.
         labels: M words, as the detector gave them.
         ids: (M,) int64, unique within the image's source; annotation ids where there are any.
-        masks: (M, H, W) bool, or None.
+        masks: (M, H, W) bool; or (M,) objects, each an (H, W) bool or None, where only some detections have one;
+            or None.
         attributes: further (M, ...) arrays by name, for example ``track_id``.
 
     Raises:
@@ -31,7 +32,7 @@ class Detections2D:
     scores: NDArray[np.float32]
     labels: tuple[str, ...]
     ids: NDArray[np.int64] | None = None
-    masks: NDArray[np.bool_] | None = None
+    masks: NDArray | None = None
     attributes: Mapping[str, NDArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

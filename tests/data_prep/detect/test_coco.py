@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from scan_twins import write_kitti, write_kitti_tracking
 
 from data_prep import BadDatasetError, BadFrameError, Detections2D, InputError, open_scan
 from data_prep.detect import CocoDetections, save_coco
+from data_prep.geometry import Camera
+from data_prep.lift import create_lifter
+from data_prep.scans.depth_frame import depth_frame
 
 
 def annotation(id: int = 1, **fields: Any) -> dict[str, Any]:
@@ -193,8 +197,57 @@ def test_three_ways_to_write_one_mask(file: Path, form: str) -> None:
     write(file, content(annotation(segmentation=segmentation), annotation(2, bbox=[50, 50, 2, 3])))
     masks = CocoDetections.load(file).for_image("a/img.png", 100, 80).masks
     np.testing.assert_array_equal(masks[0], expected)
-    assert masks[1].sum() == 6  # without a segmentation, the box
-    assert masks[1, 50:53, 50:52].all()
+    assert masks[1] is None  # a box is no mask
+
+
+def test_masks_of_all_detections_are_one_array_and_of_some_are_kept_apart(file: Path) -> None:
+    polygon = [[10, 20, 40, 20, 40, 60, 10, 60]]
+    write(file, content(annotation(segmentation=polygon), annotation(2, segmentation=polygon)))
+    every = CocoDetections.load(file).for_image("a/img.png", 100, 80)
+    assert every.masks.shape == (2, 80, 100)
+    assert every.masks.dtype == bool
+    write(file, content(annotation(), annotation(2, segmentation=polygon)))
+    some = CocoDetections.load(file).for_image("a/img.png", 100, 80)
+    assert [mask is None for mask in some.masks] == [True, False]
+    assert some[[1]].masks[0].sum() == 30 * 40
+    save_coco(file, {"a.png": (100, 80, some)})
+    again = CocoDetections.load(file).for_image("a.png", 100, 80).masks
+    assert again[0] is None
+    np.testing.assert_array_equal(again[1], some.masks[1])
+
+
+def test_a_box_beside_a_mask_is_lifted_as_if_there_were_no_mask(file: Path) -> None:
+    # A table top 1 m away in front of a wall 3 m away, both inside the box.
+    depth = np.full((80, 100), 3.0, np.float32)
+    depth[30:60, 15:38] = 1.0
+    camera = Camera(np.array([[90.0, 0, 49.5], [0, 90, 39.5], [0, 0, 1]]), 100, 80)
+    image = np.zeros((80, 100, 3), np.uint8)
+    frame = depth_frame("f", camera, image, depth, np.eye(4), "a/img.png")
+    lifter = create_lifter("rgbd")
+    lifted = []
+    for others in ((), (annotation(2, bbox=[70, 10, 9, 9], segmentation=[[70, 10, 79, 10, 79, 19]]),)):
+        write(file, content(annotation(), *others))
+        found = CocoDetections.load(file).for_image("a/img.png", 100, 80)
+        lifted.append([cloud for cloud in lifter.lift(frame, [found]).objects if cloud.detection == 0])
+    (alone,), (beside,) = lifted
+    np.testing.assert_array_equal(alone.indices, beside.indices)
+    assert beside.points[:, 2].max() < 1.5
+
+
+def test_a_frame_that_cannot_be_read_hides_no_names_of_the_others(file: Path) -> None:
+    class Broken:
+        root = Path("/nowhere")
+
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, index: int) -> SimpleNamespace:
+            if index == 0:
+                raise BadFrameError("is cut short", source="0.bin")
+            return SimpleNamespace(views=(SimpleNamespace(name="a/img.png"),))
+
+    write(file, content(annotation()))
+    assert CocoDetections.load(file).check(Broken()).matched == 1  # type: ignore[arg-type]
 
 
 def test_results_with_a_mask_may_leave_the_box_out(file: Path, tmp_path: Path) -> None:
