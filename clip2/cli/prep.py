@@ -80,6 +80,7 @@ class Prep:
             self.option, parameter_types(find_opener(self.source)), option="--option", owner=self.source
         )
         scan = open_scan(self.source, self.root, **options)
+        _require_images(scan)
         lifter = self._lifter()
         frames = choose_frames(scan.frame_ids(), self.frames, self.every, self.limit)
         with self._detections_file(scan, console) as file, _ProgressBar(console) as bar:
@@ -133,6 +134,19 @@ class Prep:
             self.lifter_option, wanted, option="--lifter-option", owner=f"lifter {self.lifter}"
         )
         return create_lifter(self.lifter, **settings)
+
+
+def _require_images(scan: Scan) -> None:
+    from data_prep.errors import InputError
+
+    list_names = getattr(scan, "image_names", None)
+    if list_names is not None and not list_names():
+        raise InputError(
+            "holds no images, and triplets are cut out by 2D boxes",
+            source=scan.root,
+            field=f"source {scan.source}",
+            fix="give a scan with images (kitti, sunrgbd, rgbd …); objects of a bare cloud: clip2 recognize",
+        )
 
 
 def _words(given: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

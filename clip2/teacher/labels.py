@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from data_prep.errors import InputError
+from data_prep.triplets.cut import normalise_label as normalise_label
 
 
 def parse_labels(labels: str | Iterable[str], *, source: str = "labels") -> tuple[str, ...]:
@@ -41,12 +42,3 @@ def parse_labels(labels: str | Iterable[str], *, source: str = "labels") -> tupl
             )
             raise InputError(twice, source=source, fix="keep each word once")
     return words
-
-
-def normalise_label(label: str) -> str:
-    """The form labels are compared in: lower case, ``_`` and any run of blanks as one space.
-
-    >>> normalise_label(" Night_Stand ")
-    'night stand'
-    """
-    return " ".join(label.replace("_", " ").lower().split())

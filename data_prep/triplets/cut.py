@@ -112,10 +112,10 @@ def triplet_key(source: str, frame: str, view: int, detection: int) -> str:
     return f"{_safe(source)}-{_safe(frame)}-{view}-{detection}"
 
 
-def normalize_label(label: str) -> str:
+def normalise_label(label: str) -> str:
     """A detector's label as words.
 
-    >>> normalize_label("Traffic_Light ")
+    >>> normalise_label("Traffic_Light ")
     'traffic light'
     """
     return " ".join(label.replace("_", " ").lower().split())

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from data_prep.detect import Coverage, Detections2D
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.lift import Lifter
-from data_prep.scans import Scan
-from data_prep.triplets.cut import cut_triplet, normalize_label
+from data_prep.scans import Frame, Scan
+from data_prep.triplets.cut import cut_triplet, normalise_label
 from data_prep.triplets.folder import file_sha256
 from data_prep.triplets.manifest import Manifest
 from data_prep.triplets.triplet import Triplet
@@ -116,7 +116,7 @@ def mine(
     coverage = detections.check(scan)
     if coverage.not_in_scan or coverage.not_in_file:
         _log.warning("clip2: warning: %s: %s", detections.path, coverage)
-    texts_of = {normalize_label(label): tuple(texts) for label, texts in (words or {}).items()}
+    texts_of = {normalise_label(label): tuple(texts) for label, texts in (words or {}).items()}
     lifter_config = {"name": lifter.name, **asdict(lifter.gates), **asdict(lifter.config)}
     writer = TripletWriter(
         out,
@@ -174,12 +174,14 @@ def _mine_frame(
             detections.for_image(view.name, view.camera.width, view.camera.height) for view in frame.views
         ]
         lifted = lifter.lift(frame, found)
+        if not lifted.objects:
+            _require_points_in_sight(frame, found)
     except BadFrameError as error:
         return [], Counter(), str(error)
     refusals = Counter(refusal.reason for refusal in lifted.refusals)
     triplets = []
     for cloud in lifted.objects:
-        label = normalize_label(found[cloud.view].labels[cloud.detection])
+        label = normalise_label(found[cloud.view].labels[cloud.detection])
         texts = texts_of.get(label, (label,))
         if not texts:
             refusals[LEFT_OUT] += 1
@@ -199,6 +201,24 @@ def _mine_frame(
         else:
             triplets.append(triplet)
     return triplets, refusals, None
+
+
+def _require_points_in_sight(frame: Frame, found: Sequence[Detections2D]) -> None:
+    """Refuse a frame of which no view with detections sees a single point: that is not the detector's fault."""
+    searched = [view for view, detections in zip(frame.views, found, strict=True) if len(detections)]
+    behind = True
+    for view in searched:
+        uv, depth = view.camera.project(frame.points)
+        if view.camera.in_image(uv).any():
+            return
+        behind = behind and bool((depth <= 0).all())
+    if searched:
+        raise BadFrameError(
+            f"puts all {len(frame.points):,} points {'behind the camera' if behind else 'outside the image'}",
+            source=f"frame {frame.id}: {searched[0].name}",
+            field="calibration",
+            fix="check the direction and the axes of the transform from points to camera",
+        )
 
 
 def _require_distinct(ids: Sequence[str], scan: Scan) -> None:

@@ -234,3 +234,34 @@ def test_a_simulated_scan_brings_its_own_detections(
     # The same again: simulated twice, the detections are the same, so the set is recognised as complete.
     assert main([*arguments, *options]) == 0
     assert json.loads(capsys.readouterr().out) == report
+
+
+def test_a_calibration_the_wrong_way_round_is_one_line(
+    command: list[str], scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (scan / "training/calib").iterdir():
+        lines = path.read_text().split("\n")
+        turned = TR * [[-1], [1], [-1]]  # half a turn about the camera's y: it looks back
+        number = next(n for n, line in enumerate(lines) if line.startswith("Tr_velo_to_cam"))
+        lines[number] = "Tr_velo_to_cam: " + " ".join(map(str, turned.ravel()))
+        path.write_text("\n".join(lines))
+    assert main([*command, "--json"]) == 2
+    report = json.loads(capsys.readouterr().out)
+    assert (report["bad_frames"], report["objects"], report["refusals"]) == (3, 0, {})
+    error = report["bad_frame_list"][0]["error"]
+    assert error.startswith("frame 000000: training/image_2/000000.png: calibration: puts all ")
+    assert "points behind the camera. Fix: check the direction" in error
+    assert "\n" not in error
+
+
+def test_a_cloud_without_images_is_one_line(
+    detections: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "cloud.npy", np.random.default_rng(0).random((50, 3)))
+    command = ["prep", "cloud", str(tmp_path / "cloud.npy"), "--out", str(tmp_path / "out")]
+    for more in ([], ["--detections", str(detections)]):
+        assert main([*command, *more]) == 2
+        error = capsys.readouterr().err.strip()
+        assert "cloud.npy: source cloud: holds no images" in error
+        assert error.count("\n") == 0
+        assert not (tmp_path / "out").exists()

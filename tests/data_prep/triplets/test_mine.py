@@ -23,7 +23,7 @@ from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import Camera, invert
 from data_prep.scans import Scan
 from data_prep.triplets import Triplet, mine, open_triplets
-from data_prep.triplets.cut import crop_window, normalize_label, triplet_key
+from data_prep.triplets.cut import crop_window, normalise_label, triplet_key
 
 
 @pytest.fixture
@@ -269,7 +269,7 @@ def test_names_that_become_equal_when_made_safe_get_different_keys() -> None:
 
 @pytest.mark.parametrize(("label", "words"), [("Traffic_Light", "traffic light"), ("  TV  set ", "tv set")])
 def test_labels_become_words(label: str, words: str) -> None:
-    assert normalize_label(label) == words
+    assert normalise_label(label) == words
 
 
 def test_a_scan_without_any_detections_stops_before_anything_is_written(tmp_path: Path) -> None:
