@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from clip2.teacher.text_bank import TextBank
     from clip2.teacher.text_source import TextSource
 
+    Source = TypeVar("Source", bound=TextSource)
+
 # CLIP (Radford et al. 2021): temperature 0.07 at the start, logits never scaled by more than 100.
 INITIAL_LOGIT_SCALE, LARGEST_LOGIT_SCALE = 1 / 0.07, 100.0
 
@@ -39,21 +41,31 @@ class EncoderConfig(TypedConfig):
 
 
 class TeacherSpec(TypedConfig):
-    """The CLIP model whose space the embeddings live in: its canonical name and its width D."""
+    """The CLIP model whose space the embeddings live in.
+
+    Attributes:
+        name: its canonical name.
+        width: D, numbers per vector.
+        templates: prompt set of the words it was trained against; None: from a text bank that does not say.
+    """
 
     name: str = Field(min_length=1)
     width: int = Field(ge=1)
+    templates: str | None = None
 
     @field_validator("name")
     @classmethod
     def _canonical(cls, name: str) -> str:
         return canonical_model(name)
 
-    def require(self, text: TextSource) -> None:
-        """Refuse vectors of another CLIP model.
+    def require(self, text: Source) -> Source:
+        """Refuse vectors of another CLIP model or of other prompts.
+
+        Returns:
+            ``text``, speaking in the prompts that were trained against: a Teacher is told to, whatever its own are.
 
         Raises:
-            InputError: naming both models and widths.
+            InputError: naming both models and widths, or both prompt sets.
         """
         if canonical_model(text.model) != self.name or text.width != self.width:
             raise InputError(
@@ -62,6 +74,7 @@ class TeacherSpec(TypedConfig):
                 field="text",
                 fix=f"use a text bank or teacher of {self.name}",
             )
+        return text if self.templates is None else text.with_templates(self.templates)
 
 
 class ModelConfig(TypedConfig):
@@ -243,7 +256,7 @@ class Clip2Model(nn.Module):
             raise InputError(
                 "this model carries no words", field="text", fix="give a TextBank or a Teacher as text="
             )
-        self.teacher.require(text)
+        text = self.teacher.require(text)
         words = parse_labels(labels)
         vectors = torch.from_numpy(text.embed_labels(words))
         embeddings = self.encode(clouds, colors, batch_size)

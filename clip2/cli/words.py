@@ -52,8 +52,11 @@ class WordOptions:
     def text_source(self, model: Clip2Model) -> TextSource:
         """Word vectors from a bank file, a CLIP text tower, or the bank that travels with the model.
 
+        They are in the prompts that the model was trained against.
+
         Raises:
-            InputError: both a bank and a CLIP are named, a bank model without a bank, or no words anywhere.
+            InputError: both a bank and a CLIP are named, a bank model without a bank, no words anywhere, or words of
+                another CLIP model or other prompts than the model's.
         """
         if self.bank is not None and self.clip is not None:
             raise InputError("exclude each other", field="--bank and --clip", fix="give one of them")
@@ -64,11 +67,11 @@ class WordOptions:
         if self.bank is not None:
             from clip2.teacher import TextBank
 
-            return TextBank.load(self.bank, model=self.bank_model)
+            return model.teacher.require(TextBank.load(self.bank, model=self.bank_model))
         if self.clip is not None:
             from clip2.teacher import Teacher
 
-            return Teacher.load(self.clip, self.device, model=self.clip_model)
+            return model.teacher.require(Teacher.load(self.clip, self.device, model=self.clip_model))
         if model.text_bank is None:
             raise InputError(
                 "this model carries no words",

@@ -17,12 +17,17 @@ def fill_templates(label: str, templates: str) -> list[str]:
     >>> fill_templates("night_stand", "clip2")
     ['a point cloud of a night stand.']
     """
+    require_templates(templates)
+    word = " ".join(label.replace("_", " ").split())
+    return [template.format(word) for template in PROMPTS[templates]]
+
+
+def require_templates(templates: str) -> None:
+    """Refuse a prompt set that is not one of :data:`PROMPTS`."""
     if templates not in PROMPTS:
         raise InputError(
             f"{templates!r} is unknown", field="templates", fix=f"use one of {', '.join(PROMPTS)}"
         )
-    word = " ".join(label.replace("_", " ").split())
-    return [template.format(word) for template in PROMPTS[templates]]
 
 
 # The 64 sentences of ULIP (data/templates.json, key modelnet40_64, identical to shapenet_64), also used by OpenShape

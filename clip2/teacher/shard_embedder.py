@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clip2.teacher.feature_files import FeatureIndex, ShardFeatures, read_texts
 from clip2.teacher.labels import normalise_label
-from clip2.teacher.prompts import PROMPTS
+from clip2.teacher.prompts import require_templates
 from clip2.teacher.text_bank import TextBank
 from data_prep.errors import InputError
 from data_prep.triplets import Triplet
@@ -43,10 +43,7 @@ class ShardEmbedder:
         if batch_size < 1:
             raise InputError(f"is {batch_size}", field="batch_size", fix="give at least 1")
         if teacher is not None and bank is None:
-            if templates not in PROMPTS:
-                raise InputError(
-                    f"{templates!r} is unknown", field="templates", fix=f"use one of {', '.join(PROMPTS)}"
-                )
+            require_templates(templates)
             self.index = FeatureIndex(
                 model=teacher.model,
                 width=teacher.width,

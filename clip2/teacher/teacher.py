@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from torch.nn import functional
 from clip2.teacher.crops import Preprocess
 from clip2.teacher.labels import parse_labels
 from clip2.teacher.open_clip_models import LoadedClip, load_open_clip
-from clip2.teacher.prompts import fill_templates
+from clip2.teacher.prompts import fill_templates, require_templates
 from data_prep.errors import InputError
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -35,6 +35,7 @@ class Teacher:
         device: where it runs.
         fingerprint: short hash of all weights.
         preprocess: image → network input.
+        templates: prompt set of :meth:`embed_labels`, a key of :data:`~clip2.teacher.PROMPTS`.
     """
 
     model: str
@@ -45,6 +46,7 @@ class Teacher:
     _network: Any
     _tokenize: Any
     _image_dtype: torch.dtype
+    templates: str = "clip2"
 
     @classmethod
     def load(
@@ -53,6 +55,7 @@ class Teacher:
         device: str | torch.device = "cpu",
         *,
         model: str | None = None,
+        templates: str = "clip2",
         precision: Precision = "auto",
     ) -> Teacher:
         """Load a CLIP model by open_clip's own naming schemes.
@@ -63,13 +66,15 @@ class Teacher:
             device: ``cpu``, ``cuda``, ``cuda:1``; ``auto`` takes CUDA where there is one.
             model: what a ``local-dir:`` holds, as ``NAME/TAG``, when it is a published model fetched by hand; its
                 vectors then go together with text banks of that name.
+            templates: prompt set of :meth:`embed_labels`, a key of :data:`~clip2.teacher.PROMPTS`.
             precision: of the image tower. ``auto``: bfloat16 where it pays (CUDA with bfloat16, CPUs with AMX; its
                 vectors differ from float32 ones by a cosine of 1e-4), else float32. Words are always float32.
 
         Raises:
             InputError: unknown name or tag (the nearest are named), weights that are not there and cannot be fetched,
-                an incomplete folder, an unknown device.
+                an incomplete folder, an unknown device, an unknown prompt set.
         """
+        require_templates(templates)
         chosen = _device(device)
         loaded = load_open_clip(name, model)
         network = loaded.network.eval().requires_grad_(False)
@@ -88,6 +93,7 @@ class Teacher:
             _network=network,
             _tokenize=loaded.tokenize,
             _image_dtype=dtype,
+            templates=templates,
         )
 
     @property
@@ -143,8 +149,17 @@ class Teacher:
         return self._unit([torch.cat(vectors).unflatten(0, (len(words), -1)).mean(dim=1)])
 
     def embed_labels(self, labels: Sequence[str]) -> NDArray[np.float32]:
-        """:meth:`encode_texts` with the default prompts, under the name that every text source has."""
-        return self.encode_texts(labels)
+        """:meth:`encode_texts` with this teacher's own prompts, under the name that every text source has."""
+        return self.encode_texts(labels, self.templates)
+
+    def with_templates(self, templates: str) -> Teacher:
+        """The same network speaking in another prompt set, a key of :data:`~clip2.teacher.PROMPTS`.
+
+        Raises:
+            InputError: an unknown prompt set.
+        """
+        require_templates(templates)
+        return replace(self, templates=templates)
 
     @property
     def logit_scale(self) -> float:

@@ -184,6 +184,21 @@ class TextBank:
         """:meth:`lookup`, under the name that every :class:`TextSource` has."""
         return self.lookup(labels)
 
+    def with_templates(self, templates: str) -> TextBank:
+        """This bank, if its vectors were made with these prompts or it does not say with which.
+
+        Raises:
+            InputError: they were made with others.
+        """
+        if self.templates not in (None, templates):
+            raise InputError(
+                f"holds vectors of the prompts {self.templates!r}, needed are {templates!r}",
+                source=self.source,
+                field="templates",
+                fix=f"use a text bank made with {templates!r}",
+            )
+        return self
+
     def select(self, labels: str | Iterable[str]) -> TextBank:
         """A bank of these words only, in this order and spelling."""
         words = parse_labels(labels)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from clip2.training.config import TrainConfig, load_config
-from clip2.training.dataset import TrainingSet, load_training_set, pack
+from clip2.training.dataset import TrainingSet, pack
+from clip2.training.folders import load_training_set
 
 if TYPE_CHECKING:
     from clip2.training.loop import TrainingResult as TrainingResult

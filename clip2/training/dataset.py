@@ -1,13 +1,13 @@
-"""Triplet folders and their cached features, packed into a few contiguous arrays."""
+"""Objects and the vectors they should land on, packed into a few contiguous arrays."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,9 @@ from clip2.model import TeacherSpec
 from clip2.preprocessing import local_coordinates, sampling_order
 from clip2.teacher.labels import normalise_label
 from data_prep.errors import BadDatasetError, InputError
-from data_prep.triplets import TripletSet, open_triplets
 
 if TYPE_CHECKING:
-    from clip2.teacher.features import TripletFeatures
+    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,30 +89,6 @@ class TrainingSet:
         return digest.hexdigest()
 
 
-def load_training_set(
-    folders: Sequence[str | Path], clip: str | None = None, max_points: int = 4096
-) -> TrainingSet:
-    """Read triplet folders and the features cached beside them into memory.
-
-    Args:
-        folders: made by ``clip2 prep`` and then ``clip2 embed``.
-        clip: CLIP model whose features to use, where a folder has several.
-        max_points: points kept per object: always the same uniform sample.
-
-    Raises:
-        BadDatasetError: no folder, an empty one, features that are missing or of different CLIP models.
-    """
-    from clip2.teacher.features import load_features
-
-    if not folders:
-        raise InputError("no triplets given", field="--data", fix="name a folder made by clip2 prep")
-    packs = []
-    for folder in folders:
-        features = load_features(folder, clip)
-        packs.append(_pack(Path(folder), open_triplets(folder), features, max_points))
-    return combine(packs, [str(folder) for folder in folders])
-
-
 def pack(
     objects: Sequence[tuple[NDArray[np.float32], NDArray[np.uint8] | None]],
     own_texts: Sequence[Sequence[int] | NDArray[np.int64]],
@@ -125,6 +100,7 @@ def pack(
     frames: Sequence[int] | None = None,
     max_points: int = 4096,
     source: str | Path = "objects",
+    templates: str | None = None,
 ) -> TrainingSet:
     """A training set from arrays in memory, without a triplet folder.
 
@@ -137,6 +113,7 @@ def pack(
         frames: frame number of each object; None: every object is a frame of its own.
         max_points: points kept per object.
         source: what to call it all in an error.
+        templates: prompt set of the text vectors; None: not known.
 
     Raises:
         BadDatasetError: nothing to learn from.
@@ -178,7 +155,10 @@ def pack(
     stacked = None
     if has_color.any():
         stacked = np.concatenate(
-            [_or_zeros(color, cloud.shape, np.uint8) for cloud, color in zip(clouds, colors, strict=True)]
+            [
+                np.zeros(cloud.shape, np.uint8) if color is None else color
+                for cloud, color in zip(clouds, colors, strict=True)
+            ]
         )
     present = np.zeros(len(kept), dtype=bool)
     if images is not None:
@@ -195,99 +175,6 @@ def pack(
         own_texts=padded,
         images=images[kept].astype(np.float16) if has_images and images is not None else None,
         image_present=present,
-        teacher=TeacherSpec(name=model, width=text_vectors.shape[1]),
+        teacher=TeacherSpec(name=model, width=text_vectors.shape[1], templates=templates),
         left_out=left_out,
     )
-
-
-def combine(packs: Sequence[TrainingSet], names: Sequence[str]) -> TrainingSet:
-    """Several sets as one; words that are spelled alike become one.
-
-    Raises:
-        BadDatasetError: vectors of different CLIP models.
-    """
-    first = packs[0]
-    if len(packs) == 1:
-        return first
-    row_of: dict[str, int] = {}
-    texts: list[str] = []
-    vectors, owns, frames, offsets = [], [], [], [np.zeros(1, np.int64)]
-    width = max(one.own_texts.shape[1] for one in packs)
-    any_color = any(one.colors is not None for one in packs)
-    any_image = any(one.images is not None for one in packs)
-    next_frame = next_point = 0
-    for one, name in zip(packs, names, strict=True):
-        if one.teacher != first.teacher:
-            raise BadDatasetError(
-                f"its features are of {one.teacher.name} ({one.teacher.width} wide), "
-                f"those of {names[0]} of {first.teacher.name} ({first.teacher.width} wide)",
-                source=name,
-                fix="run clip2 embed on both with one CLIP model",
-            )
-        rows = np.empty(len(one.texts) + 1, np.int64)
-        rows[-1] = -1  # so that the padding, -1, stays -1
-        for row, text in enumerate(one.texts):
-            key = normalise_label(text)
-            if key not in row_of:
-                row_of[key] = len(texts)
-                texts.append(text)
-                vectors.append(one.text_vectors[row])
-            rows[row] = row_of[key]
-        padding = ((0, 0), (0, width - one.own_texts.shape[1]))
-        owns.append(rows[np.pad(one.own_texts, padding, constant_values=-1)])
-        frames.append(one.frames + next_frame)
-        offsets.append(one.offsets[1:] + next_point)
-        next_frame += int(one.frames.max()) + 1
-        next_point += len(one.points)
-    shape = (first.teacher.width,)
-    return replace(
-        first,
-        points=np.concatenate([one.points for one in packs]),
-        colors=np.concatenate([_or_zeros(one.colors, (len(one.points), 3), np.uint8) for one in packs])
-        if any_color
-        else None,
-        offsets=np.concatenate(offsets),
-        has_color=np.concatenate([one.has_color for one in packs]),
-        frames=np.concatenate(frames),
-        texts=tuple(texts),
-        text_vectors=np.stack(vectors),
-        own_texts=np.concatenate(owns),
-        images=np.concatenate([_or_zeros(one.images, (len(one), *shape), np.float16) for one in packs])
-        if any_image
-        else None,
-        image_present=np.concatenate([one.image_present for one in packs]),
-        left_out=sum((Counter(one.left_out) for one in packs), Counter()),
-    )
-
-
-def _pack(folder: Path, triplets: TripletSet, features: TripletFeatures, max_points: int) -> TrainingSet:
-    if len(triplets) == 0:
-        raise BadDatasetError("holds no triplets", source=folder, fix="run clip2 prep on more frames")
-    objects, frames = [], []
-    number_of: dict[tuple[Any, Any], int] = {}
-    for triplet in triplets:
-        objects.append((triplet.points, triplet.colors))
-        frame = (triplet.provenance.get("source"), triplet.provenance.get("frame", triplet.key))
-        frames.append(number_of.setdefault(frame, len(number_of)))
-    if len(features.text_ids) != len(objects):
-        raise BadDatasetError(
-            f"has features of {len(features.text_ids)} triplets and {len(objects)} triplets",
-            source=folder,
-            fix="run clip2 embed again",
-        )
-    return pack(
-        objects,
-        features.text_ids,
-        features.texts,
-        features.text_embeddings,
-        features.model,
-        features.image,
-        features.image_present if features.image is not None else None,
-        frames,
-        max_points,
-        source=folder,
-    )
-
-
-def _or_zeros(array: NDArray | None, shape: tuple[int, ...], dtype: type) -> NDArray:
-    return np.zeros(shape, dtype) if array is None else array

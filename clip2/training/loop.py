@@ -20,8 +20,9 @@ from clip2.teacher.text_bank import TextBank
 from clip2.training.batches import BatchMaker
 from clip2.training.colors import colors_seen
 from clip2.training.config import TrainConfig
-from clip2.training.dataset import TrainingSet, load_training_set
+from clip2.training.dataset import TrainingSet
 from clip2.training.devices import any_rank, create_fabric, reproducible
+from clip2.training.folders import load_training_set
 from clip2.training.interrupt import StopRequest
 from clip2.training.introduction import introduction
 from clip2.training.log import RunLog
@@ -109,7 +110,7 @@ class _Training:
         words = data.own_texts[self.train_on, 0]
         weights = balancing_weights(words) if config.data.balance == "sqrt" else np.ones(len(words))
         self.order = ObjectOrder(self.train_on, weights, size, config.seed)
-        self.bank = TextBank(data.texts, data.text_vectors, data.teacher.name)
+        self.bank = TextBank(data.texts, data.text_vectors, data.teacher.name, data.teacher.templates)
         torch.manual_seed(config.seed)
         network = config.model
         self.model = Clip2Model(

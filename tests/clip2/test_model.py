@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from tiny_clip import make_tiny_clip
 
 from clip2.model import Clip2Model, EncoderConfig, ModelConfig, TeacherSpec
 from clip2.preprocessing import Preprocessing
+from clip2.teacher import Teacher
 from clip2.teacher.text_bank import TextBank
 from data_prep.errors import InputError
 
@@ -84,6 +88,31 @@ def test_words_of_another_clip_are_refused_by_name() -> None:
         model.classify(clouds(1), "mug", bank(width=24))
     with pytest.raises(InputError, match="ViT-L-14"):
         Clip2Model(model.config, bank("ViT-L-14/openai"))
+
+
+def test_words_in_other_prompts_are_refused_by_name() -> None:
+    config = tiny_model().config
+    spec = config.teacher.model_copy(update={"templates": "ulip-64"})
+    model = Clip2Model(config.model_copy(update={"teacher": spec}))
+    asked = TextBank(("mug", "chair"), unit_rows(2, 16), "ViT-B-32/openai", "clip2")
+    with pytest.raises(InputError, match=r"templates: .*'clip2'.*'ulip-64'"):
+        model.classify(clouds(1), "mug", asked)
+    unknown = TextBank(asked.names, asked.embeddings, asked.model)
+    assert model.classify(clouds(1), "mug", unknown).best == ("mug",)
+
+
+def test_a_teacher_is_asked_in_the_prompts_the_model_was_trained_against(tmp_path: Path) -> None:
+    teacher = Teacher.load(make_tiny_clip(tmp_path, width=16))
+    spec = TeacherSpec(name=teacher.model, width=16, templates="ulip-64")
+    model = Clip2Model(tiny_model().config.model_copy(update={"teacher": spec})).eval()
+    words = ["mug", "chair"]
+    bank = TextBank(tuple(words), teacher.encode_texts(words, "ulip-64"), teacher.model, "ulip-64")
+    expected = model.classify(clouds(2), words, bank).scores
+    assert model.classify(clouds(2), words, teacher).scores == pytest.approx(expected, abs=1e-6)
+    assert model.teacher.require(teacher).templates == "ulip-64"
+    assert teacher.templates == "clip2"  # as it was
+    other = teacher.encode_texts(words)
+    assert np.abs(other - bank.embeddings).max() > 1e-3  # the prompts matter to this network
 
 
 def test_a_model_without_words_asks_for_them() -> None:

@@ -41,7 +41,7 @@ def test_a_checkpoint(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # PointNet 6→8→16 without biases, each layer's norm 2 per channel, 3 for absent colour; 16→4 with biases; 2 scales.
     assert facts["checkpoint"]["parameters"] == (6 * 8 + 16) + (8 * 16 + 32) + 3 + (16 * 4 + 4) + 2
     assert facts["encoder"] == {"name": "pointnet", "widths": [8, 16]}
-    assert facts["teacher"] == {"name": "ViT-B-32/openai", "width": 4}
+    assert facts["teacher"] == {"name": "ViT-B-32/openai", "width": 4, "templates": None}
     assert facts["preprocessing"]["num_points"] == 1024
     assert facts["words"] == {"count": 2, "names": ["mug", "chair"]}
     assert facts["training"] == {"step": 12, "train/loss": 0.25}

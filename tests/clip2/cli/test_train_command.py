@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_clip import make_tiny_clip
 from training_shapes import WORDS, surface, unit_rows
 
 import clip2
 from clip2.cli.main import main
+from clip2.cli.words import WordOptions
 from clip2.teacher import TextBank, embed_triplets
 from data_prep.triplets import Triplet, write_triplets
 
@@ -62,6 +65,22 @@ def test_train_then_use(
     assert "training on the text term alone" in output.err
     model = clip2.load(run)
     assert model.classify([surface(0, np.random.default_rng(1))], WORDS).scores.shape == (1, 3)
+
+
+def test_prompts_travel_from_the_features_to_the_words_asked_for(
+    triplets: Path, config: Path, tmp_path: Path
+) -> None:
+    clip = make_tiny_clip(tmp_path / "clip")
+    shutil.rmtree(triplets / "features")
+    assert main(["embed", str(triplets), "--clip", clip, "--templates", "ulip-64", "--device", "cpu"]) == 0
+    run = tmp_path / "run"
+    assert main(["train", "--config", str(config), "--data", str(triplets), "--out", str(run)]) == 0
+    model = clip2.load(run)
+    assert model.teacher.templates == "ulip-64"
+    assert model.text_bank is not None
+    assert model.text_bank.templates == "ulip-64"
+    asked = WordOptions("ball", clip=clip, device="cpu").text_source(model)
+    assert np.abs(asked.embed_labels(WORDS) - model.text_bank.lookup(WORDS)).max() < 1e-5
 
 
 def test_resume_needs_the_folder_alone(

@@ -9,7 +9,7 @@ from training_shapes import surface, unit_rows
 
 from clip2.teacher import Teacher, TextBank, embed_triplets
 from clip2.training import TrainingSet, load_training_set, pack
-from clip2.training.dataset import combine
+from clip2.training.combine import combine
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.triplets import Triplet, write_triplets
 
@@ -109,6 +109,33 @@ def test_folders_of_different_clips_are_refused() -> None:
     )
     with pytest.raises(BadDatasetError, match=r"second: .*ViT-L-14/openai.*ViT-B-32/openai"):
         combine([one, other], ["first", "second"])
+
+
+def ball(vectors: np.ndarray, templates: str | None = None, word: str = "chair") -> TrainingSet:
+    cloud = surface(0, np.random.default_rng(0)), None
+    return pack([cloud], [[0]], [word], vectors, MODEL, templates=templates)
+
+
+def test_one_word_with_two_vectors_is_refused_naming_both_folders() -> None:
+    with pytest.raises(BadDatasetError) as error:
+        combine([ball(unit_rows(1)), ball(unit_rows(2)[1:], word="Chair")], ["first", "second"])
+    assert "second: 'Chair': has another vector than in first" in str(error.value)
+    rounded = unit_rows(1) + np.float32(2e-5)
+    assert len(combine([ball(unit_rows(1)), ball(rounded)], ["first", "second"]).texts) == 1
+
+
+def test_folders_of_different_prompts_are_refused() -> None:
+    one, other = ball(unit_rows(1), "clip2"), ball(unit_rows(1), "ulip-64", word="table")
+    with pytest.raises(BadDatasetError, match=r"second: templates: .*'ulip-64'.* of first in 'clip2'"):
+        combine([one, other], ["first", "second"])
+    # A bank that does not say its prompts goes with any.
+    assert combine([ball(unit_rows(1)), other], ["first", "second"]).teacher.templates == "ulip-64"
+
+
+def test_prompts_travel_with_the_features(tmp_path: Path) -> None:
+    write_triplets(tmp_path / "a", [triplet(i, ("mug",), i) for i in range(2)], source="test")
+    embed_triplets(tmp_path / "a", Teacher.load(make_tiny_clip(tmp_path / "clip")), templates="ulip-64")
+    assert load_training_set([tmp_path / "a"]).teacher.templates == "ulip-64"
 
 
 def test_held_out_frames_share_nothing_with_training() -> None:
