@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clip2.model import TeacherSpec
-from clip2.preprocessing import local_coordinates, sampling_order
+from clip2.preprocessing import NotAnObject, local_coordinates
+from clip2.sampling_order import sampling_order
 from clip2.teacher.labels import normalise_label
-from data_prep.errors import BadDatasetError, InputError
+from data_prep.errors import BadDatasetError
 
 if TYPE_CHECKING:
     pass
@@ -126,8 +127,8 @@ def pack(
             continue
         try:
             local = local_coordinates(points, color, name=f"object {i}")
-        except InputError as error:
-            left_out[error.problem if len(points) < 2 else "all points are the same place"] += 1
+        except NotAnObject as error:
+            left_out[error.reason] += 1
             continue
         order = sampling_order(local, color, max_points)
         clouds.append(points[order])

@@ -53,6 +53,18 @@ def test_a_cloud_has_one_embedding_whatever_it_is_batched_with() -> None:
         assert (model.encode([cloud])[0] - together[i]).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("sampling", ["random", "fps"])
+def test_where_an_object_stands_and_the_order_of_its_points_do_not_matter(sampling: str) -> None:
+    model = tiny_model(num_points=512, sampling=sampling)
+    random = np.random.default_rng(11)
+    cloud = (random.normal(size=(4000, 3)) * [1.0, 0.4, 0.6]).astype(np.float32)
+    places = [(0.3, 0.7, 0.01), (1.1, -2.3, 0.5), (33.3, 10.1, -1.7), (-71.9, 69.3, 2.2)]
+    moved = [(cloud + np.float32(place)).astype(np.float32) for place in places]
+    embeddings = model.encode([cloud, cloud[random.permutation(len(cloud))], *moved])
+    assert torch.equal(embeddings[0], embeddings[1])
+    assert (embeddings @ embeddings[0]).min() > 0.9999
+
+
 def test_encoding_is_in_eval_mode_and_leaves_the_mode_as_it_was() -> None:
     model = tiny_model()
     expected = model.encode(clouds(3))

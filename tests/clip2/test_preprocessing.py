@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clip2.preprocessing import Preprocessing, sampling_order
+from clip2.preprocessing import Preprocessing, local_coordinates
+from clip2.sampling_order import sampling_order
 from data_prep.errors import InputError
 
 
@@ -58,6 +59,32 @@ def test_the_sample_is_uniform_over_the_points() -> None:
     order = sampling_order(points - points.min(axis=0), None, 4000)
     assert len(np.unique(order)) == 4000
     assert abs(int((points[order, 0] > 0).sum()) - 2000) < 5 * 32
+
+
+@pytest.mark.parametrize("distance", [1, 10, 100])
+@pytest.mark.parametrize("grid", [None, 0.001, 0.0005, 1 / 1024])
+def test_a_moved_object_keeps_its_sample(distance: float, grid: float | None) -> None:
+    """float32 rounds 100 m to 8 micrometres: a point in a hundred may change its millimetre cell, not more."""
+    points = np.random.default_rng(4).uniform(-1, 1, size=(5000, 3)) * [2, 1, 0.7]
+    if grid is not None:  # as sensors and CAD programs write them
+        points = np.round(points / grid) * grid
+    moved = (points + distance * np.array([0.6, -0.7, 0.0123])).astype(np.float32)
+    here = sampling_order(*local(points.astype(np.float32)), 1024)
+    there = sampling_order(*local(moved), 1024)
+    assert len(np.intersect1d(here, there)) >= 0.98 * 1024
+
+
+def test_small_objects_are_sampled_as_evenly_as_large_ones() -> None:
+    """A centimetre cube has ten cells of a millimetre per side; whole cells in or out would be a patchy sample."""
+    points = np.random.default_rng(5).uniform(0, 0.01, size=(40_000, 3)).astype(np.float32)
+    order = sampling_order(*local(points), 1000)
+    counts = np.bincount(np.ravel_multi_index((points[order] // 0.00101).astype(int).T, (10, 10, 10)))
+    # 1000 points in 1000 cells of a millimetre: uniform sampling leaves most of them with 0 to 3.
+    assert counts.max() <= 8
+
+
+def local(points: np.ndarray) -> tuple[np.ndarray, None]:
+    return local_coordinates(points), None
 
 
 def test_survey_coordinates_lose_nothing() -> None:

@@ -164,10 +164,27 @@ def test_one_frame_cannot_be_split() -> None:
 
 
 def test_what_is_no_object_is_counted() -> None:
-    clouds = [surface(0, np.random.default_rng(0)), np.ones((5, 3), np.float32), np.ones((1, 3), np.float32)]
-    data = pack([(cloud, None) for cloud in clouds], [[0]] * 3, ["a"], unit_rows(1), MODEL)
+    good = surface(0, np.random.default_rng(0), 50)
+    holed = good.copy()
+    holed[3] = np.nan
+    objects = [
+        (good, None),
+        (np.ones((5, 3), np.float32), None),
+        (np.ones((7, 3), np.float32), None),
+        (np.ones((1, 3), np.float32), None),
+        (holed, None),
+        (good, np.zeros((50, 3), np.float32)),
+        (good.astype(np.int32), None),
+    ]
+    data = pack(objects, [[0]] * len(objects), ["a"], unit_rows(1), MODEL)  # type: ignore[arg-type]
     assert len(data) == 1
-    assert sum(data.left_out.values()) == 2
+    assert dict(data.left_out) == {
+        "all points are the same place": 2,
+        "fewer than two points": 1,
+        "points that are NaN or infinite": 1,
+        "colours of another shape or type than (n, 3) uint8": 1,
+        "points of another shape or type than (n, 3) float": 1,
+    }
 
 
 def test_nothing_to_learn_from_is_refused() -> None:

@@ -1,0 +1,51 @@
+"""Which points of an object are kept: a uniform sample without a seed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+# One millimetre: far above what float32 rounds away at 100 m (8 µm), far below what tells shapes apart. Objects smaller
+# than a quarter of a metre get finer cells, so that no cell ever holds a noticeable share of the points.
+_CELL, _SIZE_OF_FULL_CELLS = 0.001, 0.27
+# Sensors and CAD programs round to tenths of millimetres; this share of a cell keeps such points off the cells' borders,
+# where a rounding error would move them to another cell.
+_OFF_THE_BORDER = (math.sqrt(5) - 1) / 2
+
+
+def sampling_order(
+    local: NDArray[np.float32], colors: NDArray[np.uint8] | None, count: int
+) -> NDArray[np.int64]:
+    """Indices of the ``count`` points (or all, if fewer) with the smallest hash, in order of their hash.
+
+    The hash is of the cell that a point lies in, so the outcome depends neither on the points' order nor, but for the
+    rare point on a border, on how their coordinates were rounded. Within a cell, coordinates and then colour decide.
+    To the eye the order is random.
+
+    Args:
+        local: (n, 3) float32 from :func:`clip2.preprocessing.local_coordinates`: relative to the corner of their box.
+        colors: (n, 3) uint8 or None.
+    """
+    finer = min(0, math.ceil(math.log2(float(local.max()) / _SIZE_OF_FULL_CELLS)))
+    cells = np.floor(local / (_CELL * 2.0**finer) + _OFF_THE_BORDER).astype(np.int64).astype(np.uint64)
+    key = np.zeros(len(local), dtype=np.uint64)
+    for axis in range(3):
+        key = _mix(key + cells[:, axis])
+    chosen = np.arange(len(key))
+    if count < len(key):
+        # All that share the last hash, so that not their order in the input decides between them.
+        chosen = np.flatnonzero(key <= np.partition(key, count - 1)[count - 1])
+    ties = [local[chosen, 2], local[chosen, 1], local[chosen, 0]]
+    if colors is not None:
+        ties = [*(colors[chosen, channel] for channel in (2, 1, 0)), *ties]
+    return chosen[np.lexsort((*ties, key[chosen]))][:count]
+
+
+def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """One round of splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014)."""
+    value = value + np.uint64(0x9E3779B97F4A7C15)
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
