@@ -24,7 +24,8 @@ def propose_objects(
     Args:
         points: (N, 3) metres, world axes (z-up).
         kind: ``lidar``: a sweep of a spinning LiDAR; ``room``: a dense indoor cloud; ``auto``: by extent.
-        viewpoint: (3,) where the LiDAR was, in the points' frame; default the origin.
+        viewpoint: (3,) where the LiDAR was, in the points' frame; None: not known, or the cloud is of several
+            sweeps. With it, gaps between beams are bridged further out; only ``lidar`` asks for it.
 
     Returns:
         Ascending indices into ``points``, one array per proposal, heaviest first; they do not overlap.
@@ -43,7 +44,7 @@ def propose_objects(
         low, high = np.percentile(points[:, :2], [2, 98], axis=0)
         kind = "lidar" if float((high - low).max()) > _OUTDOOR_EXTENT else "room"
     if kind == "lidar":
-        found = propose_lidar(points, np.zeros(3) if viewpoint is None else np.asarray(viewpoint))
+        found = propose_lidar(points, None if viewpoint is None else np.asarray(viewpoint))
     else:
         found = propose_room(points)
     return sorted(found, key=len, reverse=True)

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from clip2.recognition.region_tree import convex_regions, orient_normals
+from clip2.recognition.normal_signs import orient_normals
+from clip2.recognition.region_tree import convex_regions
 from clip2.recognition.voxels import voxel_index
 from data_prep.geometry.planes import RoomPlanes, estimate_normals, main_direction, room_planes
 
@@ -17,7 +18,7 @@ _FOOT = 0.04  # m: how far beside itself an object looks for its foot
 _LARGEST = 4.0  # m, a corner sofa
 
 
-def propose_room(points: NDArray, viewpoint: NDArray | None = None) -> list[NDArray[np.int64]]:
+def propose_room(points: NDArray) -> list[NDArray[np.int64]]:
     """Indices of the points of each proposal; arguments as in :func:`propose_objects`."""
     spacing, first, voxel = _voxels(points)
     sample = points[first].astype(np.float64)
@@ -29,14 +30,9 @@ def propose_room(points: NDArray, viewpoint: NDArray | None = None) -> list[NDAr
     c, s = np.cos(yaw), np.sin(yaw)
     level = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
     sample, normals = sample @ level, normals @ level
-    viewpoint = None if viewpoint is None else viewpoint @ level
     room = room_planes(sample, normals, spacing)
-    if viewpoint is None:
-        pairs = cKDTree(sample).query_pairs(1.9 * spacing, output_type="ndarray")
-        normals = orient_normals(sample, normals, pairs, ~room.ceiling)
-    else:
-        away = np.einsum("ij,ij->i", normals, sample - viewpoint) > 0
-        normals = np.where(away[:, None], -normals, normals)
+    pairs = cKDTree(sample).query_pairs(1.9 * spacing, output_type="ndarray")
+    normals = orient_normals(sample, normals, pairs, ~room.ceiling)
     rest = np.flatnonzero(~room.any)
     regions = convex_regions(
         sample[rest], normals[rest], spacing, _could_be_object, max(8, round(_MIN_SURFACE / spacing**2))

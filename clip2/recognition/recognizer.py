@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clip2.recognition.box_fitting import fit_upright_box
 from clip2.recognition.instances import Instances3D
 from clip2.recognition.proposals import Kind, propose_objects
+from clip2.recognition.proposals_lidar import seen_from
 from clip2.teacher.labels import parse_labels
 from data_prep.detect import Detections2D
 from data_prep.errors import InputError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 Scannable = Frame | str | Path | tuple[NDArray, NDArray | None]
 # Two boxes of a detector, or of two cameras, that share more of their points than this are one object.
 _SAME_OBJECT = 0.5
+# Two boxes of one image that overlap more (IoU) are one object seen double, whatever they are called.
+_SAME_BOX = 0.8
 
 
 class Recognizer:
@@ -71,13 +74,13 @@ class Recognizer:
             proposals: how objects are searched: ``lidar``, ``room``, or ``auto`` by the scan's extent.
 
         Raises:
-            InputError: an empty or broken scan, or detections that do not fit its views.
+            InputError: an empty or broken scan, or detections that do not fit its views. The scan set before stays.
         """
         frame = _as_frame(scan)
         started = time.perf_counter()
         world = frame.world_points()
         if detections is None:
-            objects = propose_objects(world, kind=proposals, viewpoint=frame.T_world_points[:3, 3])
+            objects = propose_objects(world, proposals, _viewpoint(frame, world))
         else:
             objects = _lift(frame, detections)
         # One single place is no shape: nothing could be said of it.
@@ -85,11 +88,13 @@ class Recognizer:
         proposed = time.perf_counter()
         boxes = [fit_upright_box(world[index]) for index in objects]
         fitted = time.perf_counter()
-        self._embeddings = np.zeros((0, self._model.teacher.width), dtype=np.float32)
+        embeddings = np.zeros((0, self._model.teacher.width), dtype=np.float32)
         if objects:
             colors = None if frame.colors is None else [frame.colors[index] for index in objects]
-            self._embeddings = self._model.encode([world[index] for index in objects], colors).numpy()
+            embeddings = self._model.encode([world[index] for index in objects], colors).numpy()
+        # All at once, so that a scan that fails leaves the one before it whole.
         self._frame, self._world, self._objects, self._boxes = frame, world, objects, boxes
+        self._embeddings = embeddings
         self.seconds = {
             "propose": proposed - started,
             "boxes": fitted - proposed,
@@ -184,6 +189,13 @@ def _as_frame(scan: Scannable) -> Frame:
     return Frame.build("scan", points - offset, colors=colors, T_world_points=T_world_points)
 
 
+def _viewpoint(frame: Frame, world: NDArray) -> NDArray | None:
+    """(3,) where the sensor was in the world; None where the cloud is not one sweep of it."""
+    place = frame.T_world_points[:3, 3]
+    # With images a frame comes from a sensor. A cloud from a file, or fused, has its origin anywhere.
+    return place if frame.views or seen_from(world, place) else None
+
+
 def _lift(frame: Frame, detections: Sequence[Detections2D]) -> list[NDArray[np.int64]]:
     from data_prep.lift import create_lifter
 
@@ -194,6 +206,8 @@ def _lift(frame: Frame, detections: Sequence[Detections2D]) -> list[NDArray[np.i
             field="detections",
             fix="give one Detections2D per view",
         )
+    # Doubles would compete for the points of their one object and get half of it each.
+    detections = [_without_doubles(found) for found in detections]
     lifted = create_lifter("auto").lift(frame, detections).objects
     scores = [float(detections[o.view].scores[o.detection]) for o in lifted]
     kept: list[NDArray[np.int64]] = []
@@ -202,6 +216,21 @@ def _lift(frame: Frame, detections: Sequence[Detections2D]) -> list[NDArray[np.i
         if all(_point_iou(index, other) <= _SAME_OBJECT for other in kept):
             kept.append(index)
     return kept
+
+
+def _without_doubles(found: Detections2D) -> Detections2D:
+    kept: list[int] = []
+    for i in np.argsort(-found.scores, kind="stable").tolist():
+        if not kept or _box_iou(found.boxes[i], found.boxes[kept]).max() <= _SAME_BOX:
+            kept.append(i)
+    return found[np.array(sorted(kept), dtype=np.int64)]
+
+
+def _box_iou(box: NDArray, others: NDArray) -> NDArray:
+    overlap = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    shared = overlap.clip(0).prod(axis=1)
+    areas = (others[:, 2:] - others[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod()
+    return shared / (areas - shared)
 
 
 def _point_iou(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:

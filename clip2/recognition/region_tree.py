@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 # A part lighter than this share of its partner is a crumb of it, not a second object.
@@ -25,62 +25,6 @@ _EASE = 0.2
 _STEP = 0.1
 # A crumb that stands on a level place behind a border this strong is a thing of its own: a cup on a table.
 _STANDS = 0.2
-
-
-def orient_normals(
-    points: NDArray, normals: NDArray, pairs: NDArray[np.int64], upward: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Give normals consistent signs, outward from things, inward from walls.
-
-    Signs are passed on along a spanning tree of the surest steps (Hoppe et al., 1992), across edges too: a normal is
-    compared with its neighbour's mirror image (Xie et al., 2003). Which of the two signs a connected piece gets
-    is said by its level surfaces: more is seen from above than from below.
-
-    Args:
-        points, normals: (N, 3).
-        pairs: (E, 2) neighbours.
-        upward: (N,) points that vote; a ceiling should not.
-    """
-    count = len(points)
-    agreement, climb = _agreement(points, normals, *pairs.T)
-    doubt = 1.001 - np.abs(agreement) + climb
-    graph = coo_matrix((doubt, (pairs[:, 0], pairs[:, 1])), shape=(count, count)).tocsr()
-    tree = minimum_spanning_tree(graph).tocoo()
-    _, piece = connected_components(tree, directed=False)
-    # One root above all pieces, so that a single walk reaches everything.
-    heads = np.unique(piece, return_index=True)[1]
-    rows = np.concatenate([tree.row, np.full(len(heads), count)])
-    columns = np.concatenate([tree.col, heads])
-    whole = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(count + 1, count + 1)).tocsr()
-    _, parent = breadth_first_order(whole, count, directed=False)
-    parent[count] = count
-    # Heads and the root above them keep their sign.
-    inner = np.flatnonzero(parent[:count] != count)
-    sign = np.ones(count + 1)
-    sign[inner] = np.where(_agreement(points, normals, inner, parent[inner])[0] < 0, -1.0, 1.0)
-    jump = parent.astype(np.int64)
-    while (jump != count).any():  # pointer jumping: the product of signs along the way to the root
-        sign = sign * sign[jump]
-        jump = jump[jump]
-    oriented = normals * sign[:count, None]
-    level = upward & (np.abs(oriented[:, 2]) > 0.7)
-    votes = np.bincount(piece[level], weights=oriented[level, 2], minlength=piece.max() + 1)
-    return oriented * np.where(votes[piece] < 0, -1.0, 1.0)[:, None]
-
-
-def _agreement(
-    points: NDArray, normals: NDArray, a: NDArray[np.int64], b: NDArray[np.int64]
-) -> tuple[NDArray, NDArray]:
-    """How a bending surface would turn the normals at a into those at b.
-
-    Returns:
-        (E,) cosine between the normals at b and the mirror images of those at a, -1 to 1; and (E,) how far the
-        step leaves the surface, 0 to 1: points that noise puts above each other say nothing about signs.
-    """
-    way = points[b] - points[a]
-    way = way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-12)
-    along = np.einsum("ij,ij->i", normals[a], way) * np.einsum("ij,ij->i", normals[b], way)
-    return np.einsum("ij,ij->i", normals[a], normals[b]) - 2 * along, np.abs(along)
 
 
 def convex_regions(
@@ -113,7 +57,7 @@ def convex_regions(
     merging = _Merging(points, normals, patch, pairs, spacing)
     merging.run()
     clusters = merging.condensed(is_object, min_points)
-    chosen = [cluster for root in clusters for cluster in root.choose()[1]]
+    chosen = _choose(clusters)
     owner = np.full(merging.count, -1)
     for number, cluster in enumerate(chosen):
         owner[merging.leaves(cluster.node)] = number
@@ -162,14 +106,29 @@ class _Cluster:
     riders: list[_Cluster] = field(default_factory=list)
     value: float = 0.0
 
-    def choose(self) -> tuple[float, list[_Cluster]]:
-        """The best value of this branch and its clusters, each before those that stand on it."""
-        below = [child.choose() for child in self.children]
-        value = sum(part for part, _ in below)
-        riding = [cluster for rider in self.riders for cluster in rider.choose()[1]]
-        if self.value >= value:
-            return self.value, [self, *riding] if self.value > 0 else riding
-        return value, [*(cluster for _, found in below for cluster in found), *riding]
+
+def _choose(roots: list[_Cluster]) -> list[_Cluster]:
+    """Of each cluster and its parts those of the higher value; those that stand on them as well.
+
+    Stacks instead of recursion: the tree is as deep as a scan is long, where parts join one after the other.
+    """
+    order = list(roots)
+    for cluster in order:  # grows while it is walked: parents come before what is below them
+        order += cluster.children + cluster.riders
+    best: dict[int, float] = {}
+    for cluster in reversed(order):
+        below = sum(best[id(child)] for child in cluster.children)
+        best[id(cluster)] = max(cluster.value, below)
+    chosen, stack = [], roots[::-1]
+    while stack:
+        cluster = stack.pop()
+        if cluster.value >= sum(best[id(child)] for child in cluster.children):
+            chosen += [cluster] if cluster.value > 0 else []
+            stack += cluster.riders[::-1]
+        else:
+            # What stands on a whole comes after its parts: of two that share leaves, the later owns them.
+            stack += cluster.riders[::-1] + cluster.children[::-1]
+    return chosen
 
 
 class _Merging:

@@ -18,6 +18,9 @@ def voxel_index(points: NDArray, size: float) -> tuple[NDArray[np.int64], NDArra
         points: (N, 3) metres.
         size: metres.
 
+    Raises:
+        InputError: a size that is not above 0, or so small that the voxels cannot be counted.
+
     Returns:
         first (M,): the first point of each voxel, ascending; voxel (N,): which of the M each point is in.
 
@@ -25,13 +28,7 @@ def voxel_index(points: NDArray, size: float) -> tuple[NDArray[np.int64], NDArra
     >>> first.tolist(), voxel.tolist()
     ([0, 1], [0, 1, 0])
     """
-    cell = np.floor((points - points.min(axis=0)) / size).astype(np.int64)
-    shape = cell.max(axis=0) + 1
-    if float(np.prod(shape.astype(np.float64))) > 2.0**62:
-        raise InputError(
-            f"spans {np.ptp(points, axis=0).max():.3g} m, too far for voxels of {size} m", field="points"
-        )
-    key = (cell[:, 0] * shape[1] + cell[:, 1]) * shape[2] + cell[:, 2]
+    key = _number(_cells(points - points.min(axis=0), size))
     _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty_like(order)
@@ -51,7 +48,7 @@ def fuse_frames(frames: Iterable[Frame], size: float = 0.02) -> Frame:
         coordinates survive float32); no views.
 
     Raises:
-        InputError: no frames.
+        InputError: no frames; or a size as :func:`voxel_index` refuses it.
     """
     origin: NDArray | None = None
     cells = np.zeros((0, 3), np.int64)
@@ -67,9 +64,7 @@ def fuse_frames(frames: Iterable[Frame], size: float = 0.02) -> Frame:
         values = np.ones((len(local), 7))
         values[:, :3] = local
         values[:, 3:6] = 0 if frame.colors is None else frame.colors
-        cells, sums = _merge(
-            np.concatenate([cells, np.floor(local / size).astype(np.int64)]), np.concatenate([sums, values])
-        )
+        cells, sums = _merge(np.concatenate([cells, _cells(local, size)]), np.concatenate([sums, values]))
     if origin is None:
         raise InputError("has no frames", source="sequence")
     mean = sums[:, :6] / sums[:, 6:]
@@ -86,9 +81,31 @@ def fuse_frames(frames: Iterable[Frame], size: float = 0.02) -> Frame:
 
 
 def _merge(cells: NDArray[np.int64], sums: NDArray) -> tuple[NDArray[np.int64], NDArray]:
-    low = cells.min(axis=0)
-    shape = cells.max(axis=0) - low + 1
-    key = ((cells[:, 0] - low[0]) * shape[1] + cells[:, 1] - low[1]) * shape[2] + cells[:, 2] - low[2]
+    key = _number(cells)
     order = np.argsort(key, kind="stable")
     starts = np.flatnonzero(np.diff(key[order], prepend=-1))
     return cells[order[starts]], np.add.reduceat(sums[order], starts)
+
+
+def _cells(points: NDArray, size: float) -> NDArray[np.int64]:
+    """(N, 3) which voxel each point is in, along each axis."""
+    if not (np.isfinite(size) and size > 0):
+        raise InputError(f"is {size}", field="voxel size", fix="give metres above 0")
+    cells = np.floor(points / size)
+    if len(cells) and np.abs(cells).max() > 2.0**61:
+        raise _too_far(f"{np.abs(points).max():.3g} m with voxels of {size} m")
+    return cells.astype(np.int64)
+
+
+def _number(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N,) one number per voxel, the same for the same voxel."""
+    low = cells.min(axis=0)
+    shape = cells.max(axis=0) - low + 1
+    if float(np.prod(shape.astype(np.float64))) > 2.0**62:
+        raise _too_far(f"{shape.max():.3g} voxels")
+    cells = cells - low
+    return (cells[:, 0] * shape[1] + cells[:, 1]) * shape[2] + cells[:, 2]
+
+
+def _too_far(extent: str) -> InputError:
+    return InputError(f"span {extent}, too far to count", field="points", fix="use larger voxels")

@@ -9,7 +9,7 @@ from recognition_stand_ins import (
 )
 
 from clip2.recognition import fit_upright_box, propose_objects
-from clip2.recognition.proposals_lidar import beam_gap
+from clip2.recognition.proposals_lidar import beam_gap, propose_lidar, seen_from
 from data_prep import InputError, open_scan
 
 
@@ -90,6 +90,42 @@ def test_the_gap_between_beams_is_measured(gap_degrees):
     )
 
 
+def far_apart_sweeps(count):
+    scan = open_scan("procedural", "street", frames=count, seed=5)
+    return [(scan[i].world_points(), scan[i].T_world_points[:3, 3]) for i in range(count)]
+
+
+def test_one_sweep_is_told_from_several_and_its_sensor_from_other_places():
+    sweeps = far_apart_sweeps(4)
+    points, place = sweeps[0]
+    assert seen_from(points, place)
+    for step in ([8, 0, 0], [0, -20, 0], [1e5, 1e6, 0]):
+        assert not seen_from(points, place + step)
+    fused = np.concatenate([points for points, _ in sweeps])
+    assert not seen_from(fused, place)
+    assert not seen_from(fused, np.zeros(3))
+
+
+def test_without_a_sensor_the_place_of_the_origin_means_nothing():
+    fused = np.concatenate([points for points, _ in far_apart_sweeps(3)])
+    here = propose_objects(fused, "lidar")
+    there = propose_objects(fused + [500.0, -300.0, 0], "lidar")
+    assert len(here) > 5
+    assert len(there) == pytest.approx(len(here), rel=0.1)  # voxels may fall a little differently
+
+
+def test_lidar_proposals_share_no_point_where_footprints_overlap():
+    # A tall thin pole over the corner of a low wide crate that stands askew: their rectangles overlap.
+    turned = box_surface((5, 0, 0.75), (3.0, 0.3, 1.5), np.deg2rad(45), 0.05)
+    other = box_surface((5.8, -0.8, 0.75), (0.6, 0.6, 1.5), 0.0, 0.05)
+    points = np.concatenate([ground(12, 0.1), turned, other])
+    found = propose_lidar(points, None)
+    together = np.concatenate(found)
+    assert len(found) == 2
+    assert len(together) == len(np.unique(together))
+    assert (points[together, 2] < 0.2).any()
+
+
 def test_nothing_in_nothing_out():
     assert propose_objects(np.zeros((0, 3))) == []
     assert propose_objects(np.zeros((1, 3)), "room") == []
@@ -111,7 +147,7 @@ def _share_of_found(scan, count):
         camera = frame.views[0].camera
         visible = camera.in_image(camera.project(frame.points)[0])
         owner = np.full(len(frame.points), -1)
-        for number, index in enumerate(propose_objects(frame.points)):
+        for number, index in enumerate(propose_objects(frame.points, viewpoint=np.zeros(3))):
             owner[index] = number
         for box in labels.boxes:
             mine = box.contains(frame.points) & visible

@@ -181,3 +181,19 @@ def test_bad_clouds_are_refused():
         recognizer.set_scan((np.zeros((5, 2)), None))
     with pytest.raises(InputError, match="points"):
         recognizer.set_scan((np.full((5, 3), np.nan), None))
+
+
+def test_a_scan_that_fails_leaves_the_one_before(points, monkeypatch):
+    recognizer = Recognizer(tiny_model(tiny_bank())).set_scan((points, None))
+    before = recognizer.query("chair,table")
+
+    def fail(*_):
+        raise InputError("no memory")
+
+    monkeypatch.setattr(recognizer._model, "encode", fail)
+    with pytest.raises(InputError, match="no memory"):
+        recognizer.set_scan((points[::2], None))
+    after = recognizer.query("chair,table")
+    assert after.labels == before.labels
+    assert len(after.points) == len(points)
+    assert (after.embeddings == before.embeddings).all()

@@ -59,3 +59,19 @@ def test_one_frame_without_colour_leaves_the_cloud_without():
 def test_no_frames_is_an_error():
     with pytest.raises(InputError, match="no frames"):
         fuse_frames([])
+
+
+@pytest.mark.parametrize("size", [0.0, -0.02, float("inf"), float("nan")])
+def test_a_voxel_has_a_size(size):
+    one = frame("a", [[0, 0, 0]], np.eye(4))
+    with pytest.raises(InputError, match="voxel size: is"):
+        fuse_frames([one], size)
+    with pytest.raises(InputError, match="voxel size: is"):
+        voxel_index(one.points, size)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-300])
+def test_frames_too_far_apart_for_their_voxels_are_refused(size):
+    near, far = frame("a", [[0, 0, 0], [1, 1, 1]], np.eye(4)), frame("b", [[0, 0, 0]], moved(1e9, 1e9, 1e9))
+    with pytest.raises(InputError, match="too far"):
+        fuse_frames([near, far], size)
