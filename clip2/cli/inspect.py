@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from data_prep.triplets import TripletSet
     from data_prep.triplets.figures import TripletFigures
 
+PAGE = "inspect.html"
+
 
 @dataclass
 class Inspect:
-    """Show what a triplet set holds: counts, points, words, refusals; and a page to look at it.
+    """Show what a triplet set holds: counts, points, words, refusals; and write a page to look at it.
 
     Exit code 0: sound; 2: it cannot be read or, with --verify, is not what was written.
     """
@@ -26,9 +28,10 @@ class Inspect:
     triplets: tyro.conf.Positional[Path]
     """Folder made by `clip2 prep`."""
     html: Path | None = None
-    """Write a self-contained page here: crops beside clouds, points drawn on the images."""
+    """Where to write the self-contained page: crops beside clouds, points drawn on the images. Default:
+    inspect.html in the folder."""
     scan_root: Path | None = None
-    """Where the scan's folder is now, if it has moved; its images are needed for --html."""
+    """Where the scan's folder is now, if it has moved; its images are needed for the page."""
     verify: bool = False
     """First compare every shard with its checksum and decode every triplet."""
     json: bool = False
@@ -38,16 +41,21 @@ class Inspect:
         """Read, report, and write the page."""
         from rich.console import Console
 
+        from clip2.cli.outputs import require_outputs, writing
         from data_prep.triplets import open_triplets
         from data_prep.triplets.figures import measure_triplets
         from data_prep.triplets.gallery import write_gallery
+        from data_prep.triplets.manifest import MANIFEST
 
         triplets = open_triplets(self.triplets)
+        page = self.triplets / PAGE if self.html is None else self.html
+        files = [triplets.path / shard.name for shard in triplets.shards]
+        require_outputs([page], [*files, triplets.path / MANIFEST], "--html")
         if self.verify:
             triplets.verify()
         figures = measure_triplets(triplets)
-        if self.html is not None:
-            write_gallery(triplets, figures, self.html, self.scan_root)
+        with writing(page, "--html"):
+            write_gallery(triplets, figures, page, self.scan_root)
         if self.json:
             manifest = triplets.manifest
             record = {
@@ -58,18 +66,18 @@ class Inspect:
                 "totals": manifest.totals,
                 "verified": self.verify,
                 **figures.to_json(),
-                "html": None if self.html is None else str(self.html),
+                "html": str(page),
             }
             print(json_format.dumps(record, ensure_ascii=False))
         else:
             _report(Console(highlight=False), triplets, figures)
-            if self.html is not None:
-                Console(highlight=False).print(f"page: {self.html}", markup=False, soft_wrap=True)
+            Console(highlight=False).print(f"page: {page}", markup=False, soft_wrap=True)
         return 0
 
 
 def _report(console: Console, triplets: TripletSet, figures: TripletFigures) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from data_prep.triplets.gallery import range_name
 
@@ -80,6 +88,7 @@ def _report(console: Console, triplets: TripletSet, figures: TripletFigures) -> 
         f"{len(manifest.shards)} shards, {totals['bytes'] / 1e6:.1f} MB; "
         f"{figures.with_colors:,} with colour, {figures.with_crop:,} with a crop",
         soft_wrap=True,
+        markup=False,
     )
     if not manifest.finished:
         console.print(
@@ -94,7 +103,7 @@ def _report(console: Console, triplets: TripletSet, figures: TripletFigures) -> 
             for column in result.columns[1:]:
                 column.justify = "right"
             for row in rows:
-                result.add_row(*row)
+                result.add_row(*map(Text, row))  # words and files may hold brackets
             console.print(result)
 
     names = {0: "least", 100: "most"}

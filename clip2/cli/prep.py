@@ -232,7 +232,7 @@ def _report(console: Console, manifest: Manifest, out: Path, nothing_to_do: bool
 
     totals = manifest.totals
     if nothing_to_do:
-        console.print(f"nothing to do: {out} is complete", highlight=False)
+        console.print(f"nothing to do: {out} is complete", highlight=False, markup=False)
     table = Table("detections", "count", title=f"{totals['frames']:,} frames of {manifest.source}")
     table.columns[1].justify = "right"
     table.add_row("mined", f"{totals['objects']:,}", style="bold")

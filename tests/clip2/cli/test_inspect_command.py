@@ -118,3 +118,68 @@ def test_real_frames_become_a_page_with_overlays(real_data: Path, tmp_path: Path
     assert "3 of 3 images with objects" in html
     assert "training/image_2/000000.png" in html
     assert len(html) < 10e6
+
+
+def test_the_page_lies_in_the_folder_unless_told(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["html"] == str(folder / "inspect.html")
+    assert (folder / "inspect.html").read_text().count('class="card"') == 4
+    (folder / "inspect.html").unlink()
+    assert main(["inspect", str(folder), "--html", str(tmp_path / "page.html")]) == 0
+    assert f"page: {tmp_path / 'page.html'}" in capsys.readouterr().out
+    assert not (folder / "inspect.html").exists()
+
+
+def test_the_page_disturbs_nobody_who_reads_or_goes_on_with_the_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "o[a]"
+    prep = ["prep", "procedural", str(tmp_path / "room"), "--out", str(out), "--option", "frames=2", "--json"]
+    prep += ["--option", "image_size=160,120", "--option", "detector=good", "--objects-per-shard", "1"]
+    assert main(prep) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert main(["inspect", str(out), "--verify"]) == 0
+    assert main(["inspect", str(out), "--verify"]) == 0
+    capsys.readouterr()
+    # As if killed before the last shard was listed.
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["finished"] = False
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    assert main(prep) == 0
+    assert json.loads(capsys.readouterr().out) == first
+    assert (out / "inspect.html").exists()
+    prep.remove("--json")
+    assert main(prep) == 0
+    assert "o[a] is complete" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_page_that_cannot_be_written_is_one_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*arguments: str) -> str:
+        assert main(["inspect", str(folder), *arguments]) == 2
+        error = capsys.readouterr().err.strip()
+        assert error.count("\n") == 0
+        return error
+
+    assert "would be overwritten" in refused("--html", str(folder / "manifest.json"))
+    assert "would be overwritten" in refused("--html", str(folder / "shard-000000.tar"))
+    assert "is not a folder" in refused("--html", str(folder / "manifest.json" / "page.html"))
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    error = refused()
+    assert "inspect.html: --html: cannot be written: no right to write in" in error
+    assert "Fix: choose another place" in error
+
+
+def test_words_with_brackets_are_shown_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
+    words = ("[/b]", "[bold]")
+    made = [Triplet(f"t{i}", points, None, None, (word,), {"frame": "f"}) for i, word in enumerate(words)]
+    write_triplets(tmp_path / "[set]", made, source="[toy]")
+    assert main(["inspect", str(tmp_path / "[set]")]) == 0
+    out = capsys.readouterr().out
+    assert all(word in out for word in (*words, "[toy]", "[set]/inspect.html"))
