@@ -41,7 +41,8 @@ def find_record_width(path: Path) -> int:
             fix="copy the file again, it is cut short, or " + _FIX,
         )
     values = np.frombuffer(raw, dtype="<f4")
-    structure = {width: _structure(values, width) for width in _TRIED}
+    kinds = _kinds(values)
+    structure = {width: _structure(kinds, width) for width in _TRIED}
     if max(structure.values()) == 0 and len(fitting) == 1:
         return fitting[0]
     width = _stands_out(structure)
@@ -64,24 +65,28 @@ def _stands_out(structure: dict[int, float]) -> int | None:
     return width if max(rivals) < 0.8 * structure[best] else None
 
 
-def _structure(values: NDArray[np.float32], width: int) -> float:
-    """Bits that the position modulo ``width`` says about a value; 0 where that may be chance."""
+def _kinds(values: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Values as one of 16 kinds, equally many of each; of a large file, some blocks."""
     blocks = len(values) // _PERIOD
     if blocks > 512:  # enough to tell, and every block starts with a point, whichever the width
         chosen = np.linspace(0, blocks - 1, 512).astype(np.int64)
         values = values[: blocks * _PERIOD].reshape(blocks, _PERIOD)[chosen].ravel()
-    values = values[: len(values) // width * width]
     finite = values[np.isfinite(values)]
     if len(finite) == 0:
-        return 0.0
-    edges = np.unique(np.quantile(finite, np.linspace(0, 1, 17)[1:-1]))
-    bins = len(edges) + 1
-    cell = np.arange(len(values)) % width * bins + np.searchsorted(edges, values)
-    joint = np.bincount(cell, minlength=width * bins).reshape(width, bins) / len(values)
+        return np.zeros(len(values), np.int64)
+    return np.searchsorted(np.unique(np.quantile(finite, np.linspace(0, 1, 17)[1:-1])), values)
+
+
+def _structure(kinds: NDArray[np.int64], width: int) -> float:
+    """Bits that the position modulo ``width`` says about a value; 0 where that may be chance."""
+    kinds = kinds[: len(kinds) // width * width]
+    bins = int(kinds.max(initial=0)) + 1
+    cell = np.arange(len(kinds)) % width * bins + kinds
+    joint = np.bincount(cell, minlength=width * bins).reshape(width, bins) / max(len(kinds), 1)
     product = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
     seen = joint > 0
     bits = float((joint[seen] * np.log2(joint[seen] / product[seen])).sum())
     # Independent values give this much by chance (Miller 1955), with that spread.
-    freedom, scale = (width - 1) * (bins - 1), 2 * len(values) * np.log(2)
+    freedom, scale = (width - 1) * (bins - 1), 2 * max(len(kinds), 1) * np.log(2)
     bits -= freedom / scale
     return bits if bits > max(0.1, 6 * np.sqrt(2 * freedom) / scale) else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from data_prep import BadFrameError
 from data_prep.detect import CocoDetections, save_coco
 from data_prep.geometry import Camera
 from data_prep.lift import create_lifter
+from data_prep.lift.lifter import Choice, Region
+from data_prep.scans import Frame, View
 from data_prep.scans.depth_frame import depth_frame
 
 
@@ -56,7 +59,9 @@ def test_masks_of_all_detections_are_one_array_and_of_some_are_kept_apart(file: 
     np.testing.assert_array_equal(again[1], some.masks[1])
 
 
-def test_a_box_beside_a_mask_is_lifted_as_if_there_were_no_mask(file: Path) -> None:
+def test_a_box_beside_a_mask_is_lifted_as_if_there_were_no_mask(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # A table top 1 m away in front of a wall 3 m away, both inside the box.
     depth = np.full((80, 100), 3.0, np.float32)
     depth[30:60, 15:38] = 1.0
@@ -64,11 +69,18 @@ def test_a_box_beside_a_mask_is_lifted_as_if_there_were_no_mask(file: Path) -> N
     image = np.zeros((80, 100, 3), np.uint8)
     frame = depth_frame("f", camera, image, depth, np.eye(4), "a/img.png")
     lifter = create_lifter("rgbd")
-    lifted = []
+    choose, trusted, lifted = lifter.choose, [], []
+
+    def watched(frame: Frame, view: View, seen: Any, regions: Sequence[Region]) -> list[Choice]:
+        trusted.append([region.masked for region in regions])
+        return choose(frame, view, seen, regions)
+
+    monkeypatch.setattr(lifter, "choose", watched)
     for others in ((), (annotation(2, bbox=[70, 10, 9, 9], segmentation=[[70, 10, 79, 10, 79, 19]]),)):
         write(file, content(annotation(), *others))
         found = CocoDetections.load(file).for_image("a/img.png", 100, 80)
         lifted.append([cloud for cloud in lifter.lift(frame, [found]).objects if cloud.detection == 0])
+    assert trusted == [[False], [False, True]]
     (alone,), (beside,) = lifted
     np.testing.assert_array_equal(alone.indices, beside.indices)
     assert beside.points[:, 2].max() < 1.5
