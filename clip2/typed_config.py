@@ -16,9 +16,9 @@ Config = TypeVar("Config", bound=BaseModel)
 
 
 class TypedConfig(BaseModel):
-    """Base of every configuration: frozen, no unknown keys, no silent conversion of types."""
+    """Base of every configuration: frozen, no unknown keys, no silent conversion of types, no NaN or infinity."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def parse_config(kind: type[Config], values: object, source: str | Path) -> Config:
