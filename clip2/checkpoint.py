@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +16,7 @@ import clip2
 from clip2.model import Clip2Model, ModelConfig
 from clip2.typed_config import TypedConfig, parse_config
 from data_prep.errors import InputError
+from data_prep.files import file_sha256, write_atomically
 
 if TYPE_CHECKING:
     from clip2.teacher.text_bank import TextBank
@@ -116,7 +114,7 @@ def save(
     if bank is not None:
         model.teacher.require(bank)
         bank.save(folder / BANK_FILE)
-        bank_record = FileRecord(file=BANK_FILE, sha256=sha256_of(folder / BANK_FILE))
+        bank_record = FileRecord(file=BANK_FILE, sha256=file_sha256(folder / BANK_FILE))
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     write_atomically(folder / WEIGHTS_FILE, lambda path: safetensors.torch.save_file(tensors, path))
     config = CheckpointConfig(
@@ -124,7 +122,7 @@ def save(
         format_version=1,
         clip2_version=clip2.__version__,
         model=model.config,
-        weights=FileRecord(file=WEIGHTS_FILE, sha256=sha256_of(folder / WEIGHTS_FILE)),
+        weights=FileRecord(file=WEIGHTS_FILE, sha256=file_sha256(folder / WEIGHTS_FILE)),
         text_bank=bank_record,
         training=dict(training or {}),
     )
@@ -167,30 +165,6 @@ def read_config(folder: Path) -> CheckpointConfig:
     return parse_config(CheckpointConfig, values, source=path)
 
 
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Have ``write`` fill a scratch file beside ``path``, then move it there in one step, on disk before it shows."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(descriptor)
-    scratch = Path(name)
-    try:
-        write(scratch)
-        with scratch.open("rb") as file:
-            os.fsync(file.fileno())
-        scratch.chmod(0o644)
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
 def _verified(folder: Path, record: FileRecord) -> Path:
     # A checkpoint from elsewhere must not name files outside its own folder.
     if Path(record.file).name != record.file:
@@ -200,7 +174,7 @@ def _verified(folder: Path, record: FileRecord) -> Path:
     path = folder / record.file
     if not path.is_file():
         raise InputError("is missing", source=path, fix="fetch the whole checkpoint folder")
-    if sha256_of(path) != record.sha256:
+    if file_sha256(path) != record.sha256:
         raise InputError(
             f"its sha256 is not the one in {CONFIG_FILE}",
             source=path,

@@ -52,11 +52,13 @@ class Embed:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        from clip2.teacher.features import embed_triplets
+        from clip2.teacher.features import FEATURES, embed_triplets
+        from data_prep.files import require_writable
         from data_prep.triplets import open_triplets
 
         self._check_options()
         open_triplets(self.triplets)  # a wrong folder is said before a model is fetched
+        require_writable(self.triplets / FEATURES)
         columns = (TextColumn("embedding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         teacher, bank = self._teacher(), self._bank()
         with Progress(*columns, console=Console(stderr=True)) as bar:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from data_prep.errors import InputError
+from data_prep.files import write_atomically
 
 FEATURES, INDEX = "features", "index.json"
 FORMAT, FORMAT_VERSION = "clip2-features", 1
@@ -78,7 +78,8 @@ class FeatureIndex:
     def save(self, folder: Path) -> None:
         """Write ``index.json`` in one step."""
         record = {"format": FORMAT, "version": FORMAT_VERSION, **asdict(self)}
-        publish_bytes(folder / INDEX, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
+        text = json.dumps(record, indent=1, sort_keys=True) + "\n"
+        write_atomically(folder / INDEX, lambda scratch: scratch.write_text(text, encoding="utf-8"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +120,8 @@ class ShardFeatures:
             "unknown": dict(self.unknown),
         }
         # One metadata entry, because safetensors writes several in random order and equal runs should give equal bytes.
-        publish_bytes(path, save(tensors, metadata={_RECORD: json.dumps(record, ensure_ascii=False)}))
+        data = save(tensors, metadata={_RECORD: json.dumps(record, ensure_ascii=False)})
+        write_atomically(path, lambda scratch: scratch.write_bytes(data))
 
     @classmethod
     def load(cls, path: Path) -> ShardFeatures:
@@ -161,13 +163,3 @@ def read_texts(path: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
     """Words of a feature file and their (U, D) vectors, without its images."""
     with safe_open(path, framework="numpy") as file:
         return tuple(json.loads(file.metadata()[_RECORD])["texts"]), file.get_tensor("text_embeddings")
-
-
-def publish_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, also after a power cut."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)

@@ -17,6 +17,7 @@ from clip2.teacher.model_names import canonical_model
 from clip2.teacher.shard_embedder import ShardEmbedder
 from clip2.teacher.text_bank import TextBank
 from data_prep.errors import InputError
+from data_prep.files import require_writable
 from data_prep.triplets import Triplet, TripletSet, open_triplets
 from data_prep.triplets.lock import FolderLock
 
@@ -113,10 +114,11 @@ def embed_triplets(
 
     Raises:
         InputError: neither or both of teacher and bank, an unknown prompt set, another process at work, a shard that
-            cannot be read.
+            cannot be read, a folder that cannot be written.
         BadDatasetError: ``path`` is not a triplet folder.
     """
     triplets = open_triplets(path)
+    require_writable(triplets.path / FEATURES)
     source = ShardEmbedder(teacher, bank, templates, batch_size)
     folder = triplets.path / FEATURES / source.index.slug
     folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +131,13 @@ def embed_triplets(
             file = _feature_file(folder, shard.name)
             if made_from(file) != shard.sha256:
                 features = source.embed(
-                    _counted(triplets.iter_shard(shard.name), done, len(triplets), progress), shard.sha256
+                    _counted(
+                        triplets.iter_shard(shard.name, crops=teacher is not None),
+                        done,
+                        len(triplets),
+                        progress,
+                    ),
+                    shard.sha256,
                 )
                 features.save(file)
                 computed += 1

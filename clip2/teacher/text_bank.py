@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import os
-import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from clip2.teacher.labels import normalise_label, parse_labels
 from clip2.teacher.model_names import canonical_model
 from data_prep.errors import InputError
+from data_prep.files import write_atomically
 
 if TYPE_CHECKING:
     from clip2.teacher.teacher import Teacher
@@ -148,20 +147,7 @@ class TextBank:
         """Write an npz that states its model; the file appears whole or not at all."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                np.savez(
-                    file,
-                    names=np.array(self.names),
-                    embeddings=self.embeddings,
-                    model=np.array(self.model),
-                    templates=np.array(self.templates or ""),
-                )
-            os.chmod(scratch, 0o644)
-            os.replace(scratch, path)
-        finally:
-            Path(scratch).unlink(missing_ok=True)
+        write_atomically(path, self._write)
 
     def find(self, label: str) -> int | None:
         """Row of a word, or None where the bank does not have it."""
@@ -240,6 +226,16 @@ class TextBank:
         digest = hashlib.sha256("\n".join((self.model, *self.names)).encode())
         digest.update(self.embeddings.tobytes())
         return digest.hexdigest()[:16]
+
+    def _write(self, path: Path) -> None:
+        with path.open("wb") as file:  # given a name, numpy would add .npz to it
+            np.savez(
+                file,
+                names=np.array(self.names),
+                embeddings=self.embeddings,
+                model=np.array(self.model),
+                templates=np.array(self.templates or ""),
+            )
 
     def _say_unknown(self, words: Sequence[str]) -> str:
         said = []

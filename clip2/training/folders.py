@@ -40,7 +40,9 @@ def _pack(folder: Path, triplets: TripletSet, features: TripletFeatures, max_poi
         raise BadDatasetError("holds no triplets", source=folder, fix="run clip2 prep on more frames")
     objects, frames = [], []
     number_of: dict[tuple[Any, Any], int] = {}
-    for triplet in triplets:
+    for triplet in (
+        each for shard in triplets.shards for each in triplets.iter_shard(shard.name, crops=False)
+    ):
         objects.append((triplet.points, triplet.colors))
         frame = (triplet.provenance.get("source"), triplet.provenance.get("frame", triplet.key))
         frames.append(number_of.setdefault(frame, len(number_of)))

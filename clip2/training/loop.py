@@ -13,7 +13,7 @@ import torch
 from lightning_fabric import Fabric
 from rich.console import Console
 
-from clip2.checkpoint import read_config, save, write_atomically
+from clip2.checkpoint import read_config, save
 from clip2.model import Clip2Model, ModelConfig
 from clip2.objectives import ContrastiveObjective, Losses
 from clip2.teacher.text_bank import TextBank
@@ -34,6 +34,7 @@ from clip2.training.state import load_state, read_facts, save_state
 from clip2.training.tally import Tally
 from clip2.training.zero_shot import zero_shot
 from data_prep.errors import BadDatasetError, InputError
+from data_prep.files import write_atomically
 
 # Batches that set the normalisation statistics of the averaged weights, and a rank no process has to seed them.
 _SETTLING_BATCHES, _SETTLING_RANK = 16, 1 << 30

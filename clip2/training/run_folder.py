@@ -8,6 +8,7 @@ from typing import Any
 from clip2.training.config import TrainConfig, load_config
 from clip2.training.state import saved_states
 from data_prep.errors import InputError
+from data_prep.files import require_writable
 
 CONFIG_FILE = "config.yaml"
 # Keys that do not change what is learned; a resumed run may differ in them.
@@ -26,12 +27,12 @@ def check_run(run: Path, config: TrainConfig, resume: bool) -> Path | None:
     """The state to continue from, or None to begin.
 
     Raises:
-        InputError: the folder holds a run and ``resume`` was not asked for, a run with another configuration, or
+        InputError: the folder cannot be written; it holds a run and ``resume`` was not asked for, a run with another configuration, or
             something that is no run at all.
     """
-    if run.exists() and not run.is_dir():
-        raise InputError("is a file", source=run, field="--out", fix="name a folder")
-    if not run.is_dir() or not any(run.iterdir()):
+    require_writable(run, "--out")
+    # A run killed in its first moment leaves no more than a half-written file.
+    if not run.is_dir() or all(entry.name.endswith(".part") for entry in run.iterdir()):
         return None
     if not (run / CONFIG_FILE).is_file():
         raise InputError("holds other things", source=run, field="--out", fix="name a new folder")

@@ -16,8 +16,8 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from clip2.checkpoint import write_atomically
 from data_prep.errors import InputError
+from data_prep.files import write_atomically
 
 FOLDER = "state"
 KEPT = 2

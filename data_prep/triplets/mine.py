@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 from data_prep.detect import Coverage, Detections2D
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
+from data_prep.files import file_sha256
 from data_prep.lift import Lifter
 from data_prep.scans import Frame, Scan
 from data_prep.triplets.cut import cut_triplet, normalise_label
-from data_prep.triplets.folder import file_sha256
 from data_prep.triplets.manifest import Manifest
 from data_prep.triplets.triplet import Triplet
 from data_prep.triplets.writer import TripletWriter

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import BadDatasetError, InputError
-from data_prep.triplets.folder import file_sha256
+from data_prep.files import file_sha256
 from data_prep.triplets.manifest import Manifest, Shard
 from data_prep.triplets.members import count_points, decode_triplet, decode_words
 from data_prep.triplets.triplet import Triplet
@@ -57,13 +57,19 @@ class TripletSet:
         for shard in self.shards:
             yield from self.iter_shard(shard.name)
 
-    def iter_shard(self, name: str) -> Iterator[Triplet]:
+    def iter_shard(self, name: str, crops: bool = True) -> Iterator[Triplet]:
         """Read the triplets of one shard.
+
+        Args:
+            name: of the shard, one of :attr:`shards`.
+            crops: False: all crops are None, as decoding a JPEG takes longer than everything else in a triplet.
 
         Raises:
             InputError: the shard cannot be read, or holds another number of triplets than the manifest says.
         """
         for key, members in self._samples(name):
+            if not crops:
+                members.pop("jpg", None)
             yield decode_triplet(key, members, str(self.path / name))
 
     def iter_entries(self) -> Iterator[Entry]:

@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Any
 
 from data_prep.errors import BadDatasetError, InputError
-from data_prep.triplets.folder import SHARD, continue_set, file_sha256, require_triplet_folder, writing
+from data_prep.files import file_sha256
+from data_prep.triplets.folder import SHARD, continue_set, require_triplet_folder, writing
 from data_prep.triplets.lock import FolderLock
 from data_prep.triplets.manifest import BadFrame, Manifest, Shard, publish
 from data_prep.triplets.members import encode_triplet

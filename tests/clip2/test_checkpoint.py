@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import save_file
 
 import clip2
-from clip2.checkpoint import save, sha256_of
+from clip2.checkpoint import save
 from clip2.model import Clip2Model, EncoderConfig, ModelConfig, TeacherSpec
 from clip2.preprocessing import Preprocessing
 from clip2.teacher.text_bank import TextBank
 from data_prep.errors import InputError
+from data_prep.files import file_sha256
 
 WORDS = TextBank(("mug", "chair"), np.eye(2, 16, dtype=np.float32), "ViT-B-32/openai")
 CLOUD = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
@@ -54,14 +55,14 @@ def test_without_words_it_still_loads(model: Clip2Model, tmp_path: Path) -> None
 
 
 def test_saving_twice_gives_the_same_bytes(model: Clip2Model, folder: Path) -> None:
-    before = sha256_of(folder / "model.safetensors")
+    before = file_sha256(folder / "model.safetensors")
     save(model, folder, WORDS)
-    assert sha256_of(folder / "model.safetensors") == before
+    assert file_sha256(folder / "model.safetensors") == before
 
 
 def test_config_says_the_sha256_of_the_weights(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
-    assert config["weights"]["sha256"] == sha256_of(folder / "model.safetensors")
+    assert config["weights"]["sha256"] == file_sha256(folder / "model.safetensors")
     assert config["training"] == {"step": 7}
 
 
@@ -157,7 +158,7 @@ def test_a_damaged_checkpoint_is_one_clear_line(folder: Path, name: str) -> None
 def test_weights_that_are_no_safetensors(folder: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(b"PK\x03\x04 a pickle in a zip")
-    change(folder / "config.json", lambda c: c["weights"].update(sha256=sha256_of(weights)))
+    change(folder / "config.json", lambda c: c["weights"].update(sha256=file_sha256(weights)))
     with pytest.raises(InputError, match="not a safetensors file"):
         clip2.load(folder)
 
@@ -165,7 +166,7 @@ def test_weights_that_are_no_safetensors(folder: Path) -> None:
 def test_an_extra_tensor_is_named(folder: Path, model: Clip2Model) -> None:
     weights = folder / "model.safetensors"
     save_file({**model.state_dict(), "backdoor": torch.zeros(1)}, weights)
-    change(folder / "config.json", lambda c: c["weights"].update(sha256=sha256_of(weights)))
+    change(folder / "config.json", lambda c: c["weights"].update(sha256=file_sha256(weights)))
     with pytest.raises(InputError, match="backdoor"):
         clip2.load(folder)
 

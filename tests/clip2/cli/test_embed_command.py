@@ -90,6 +90,16 @@ def test_wrong_options_are_one_line(
     assert not (folder / "features").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_said_before_a_model_is_loaded(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "features").touch()
+    assert main(["embed", str(folder), "--clip", "local-dir:nowhere"]) == 2
+    error = capsys.readouterr().err.strip()
+    assert "features: is a file" in error
+    assert len(error.splitlines()) == 1
+
+
 def test_a_folder_that_is_no_triplet_folder(
     tmp_path: Path, bank: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

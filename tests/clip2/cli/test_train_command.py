@@ -126,6 +126,20 @@ def test_a_second_run_in_the_same_folder_is_refused(
     assert "--resume" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("out", ["file", "file/run", "/proc/run"])
+def test_a_folder_that_cannot_be_written_is_said_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], out: str
+) -> None:
+    (tmp_path / "file").touch()
+    if out.startswith("/proc") and sys.platform != "linux":
+        pytest.skip("a folder where not even root can write")
+    # The triplets are not there either: reading them would be the first work.
+    assert main(["train", "--data", str(tmp_path / "nowhere"), "--out", str(tmp_path / out)]) == 2
+    error = capsys.readouterr().err
+    assert f"{out}: --out: " in error
+    assert len(error.strip().splitlines()) == 1
+
+
 @pytest.mark.slow
 def test_two_processes_under_torchrun(triplets: Path, config: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "clip2", "train"]

@@ -134,6 +134,18 @@ def test_the_set_knows_its_length_and_can_be_read_shard_by_shard(folder: Path) -
     assert [triplet.key for triplet in triplets.iter_shard("shard-000001.tar")] == ["toy-2", "toy-3"]
 
 
+def test_without_crops_no_jpeg_is_decoded(folder: Path) -> None:
+    triplets = open_triplets(folder)
+    shard = triplets.shards[0].name
+    rewrite(folder / shard, {f"{next(triplets.iter_shard(shard)).key}.jpg": b"no jpeg"})
+    triplets = open_triplets(folder)
+    read = list(triplets.iter_shard(shard, crops=False))
+    assert [triplet.crop for triplet in read] == [None] * triplets.shards[0].count
+    assert read[0].points.shape[1] == 3
+    with pytest.raises(InputError, match="jpg"):
+        list(triplets.iter_shard(shard))
+
+
 def test_entries_count_points_without_reading_them(folder: Path) -> None:
     entries = list(open_triplets(folder).iter_entries())
     assert [entry.num_points for entry in entries] == [7] * 5
