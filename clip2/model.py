@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from clip2.encoders import create_encoder
+from clip2.evaluation import zero_shot_classify
 from clip2.preprocessing import PreparedClouds, Preprocessing
 from clip2.teacher.labels import parse_labels
 from clip2.teacher.model_names import canonical_model
@@ -258,11 +259,10 @@ class Clip2Model(nn.Module):
             )
         text = self.teacher.require(text)
         words = parse_labels(labels)
-        vectors = torch.from_numpy(text.embed_labels(words))
-        embeddings = self.encode(clouds, colors, batch_size)
-        scale = self.log_text_scale.detach().exp().cpu()
-        scores = (scale * embeddings @ vectors.T).softmax(dim=1)
-        return Classification(words, scores.numpy(), embeddings.numpy())
+        vectors = text.embed_labels(words)
+        embeddings = self.encode(clouds, colors, batch_size).numpy()
+        scores = zero_shot_classify(embeddings, vectors, self.log_text_scale.exp().item())
+        return Classification(words, scores, embeddings)
 
     def _usable_colors(
         self, count: int, colors: Sequence[NDArray[np.uint8] | None] | None

@@ -2,6 +2,7 @@
 
 from clip2.evaluation.zero_shot import (
     ZeroShotReport,
+    best_ranks,
     confusion_matrix,
     hit_at_k,
     score_zero_shot,
@@ -11,6 +12,7 @@ from clip2.evaluation.zero_shot import (
 
 __all__ = [
     "ZeroShotReport",
+    "best_ranks",
     "confusion_matrix",
     "hit_at_k",
     "score_zero_shot",

@@ -120,6 +120,21 @@ def hit_at_k(scores: Any, relevant: ArrayLike, k: int = 1) -> float:
         relevant: (B, K) bool, at least one True per row.
         k: how many words are looked at.
     """
+    if k < 1:
+        raise InputError(f"is {k}", field="k", fix="give at least 1")
+    return float((best_ranks(scores, relevant) < k).mean())
+
+
+def best_ranks(scores: Any, relevant: ArrayLike) -> NDArray[np.int64]:
+    """How many words come before the best right word of each object: 0 where the best word is right.
+
+    Args:
+        scores: (B, K), larger is better; among equal scores the earlier word is better.
+        relevant: (B, K) bool, at least one True per row.
+
+    Returns:
+        (B,) int64.
+    """
     given, right = _finite(scores), np.asarray(relevant, dtype=bool)
     if given.shape != right.shape or len(given) == 0 or not right.any(axis=1).all():
         raise InputError(
@@ -127,11 +142,13 @@ def hit_at_k(scores: Any, relevant: ArrayLike, k: int = 1) -> float:
             field="relevant",
             fix="mark at least one right word for each of at least one object",
         )
-    if k < 1:
-        raise InputError(f"is {k}", field="k", fix="give at least 1")
-    # argsort is made stable, so that a constant score gives the first k words and not a perfect score.
-    best = np.argsort(-given, axis=1, kind="stable")[:, :k]
-    return float(np.take_along_axis(right, best, axis=1).any(axis=1).mean())
+    found = np.where(right, given, -np.inf)
+    first = found.argmax(axis=1)[:, None]
+    best = np.take_along_axis(given, first, axis=1)
+    # Equal scores count as well, so that a constant score is not a perfect score.
+    earlier = (given == best) & (np.arange(given.shape[1]) < first)
+    ranks: NDArray[np.int64] = ((given > best) | earlier).sum(axis=1)
+    return ranks
 
 
 def confusion_matrix(predicted: ArrayLike, targets: ArrayLike, num_classes: int) -> NDArray[np.int64]:

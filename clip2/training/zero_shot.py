@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from clip2.evaluation import best_ranks
 from clip2.model import Clip2Model
 from clip2.training.dataset import TrainingSet
 
@@ -24,20 +24,20 @@ def zero_shot(
     Returns:
         ``top1`` and ``top5`` over objects, ``top1_per_word``: the mean over first words of their top1.
     """
-    hits, near = np.zeros(len(objects), bool), np.zeros(len(objects), bool)
-    texts = torch.from_numpy(data.text_vectors)
+    ranks = np.zeros(len(objects), np.int64)
+    texts = data.text_vectors
+    words = np.arange(len(texts))
     for start in range(0, len(objects), batch_size):
         part = objects[start : start + batch_size]
         clouds = [data.cloud(int(i)) for i in part]
         embeddings = model.encode([points for points, _ in clouds], [colors for _, colors in clouds])
-        best = (embeddings @ texts.T).topk(min(5, len(texts)), dim=1).indices.numpy()
-        right = (best[:, :, None] == data.own_texts[part][:, None, :]).any(axis=2)
-        hits[start : start + len(part)] = right[:, 0]
-        near[start : start + len(part)] = right.any(axis=1)
+        own = (data.own_texts[part][:, :, None] == words).any(axis=1)
+        ranks[start : start + len(part)] = best_ranks(embeddings.numpy() @ texts.T, own)
+    hits = ranks == 0
     first_word = data.own_texts[objects, 0]
     per_word = [hits[first_word == word].mean() for word in np.unique(first_word)]
     return {
         "top1": float(hits.mean()),
-        "top5": float(near.mean()),
+        "top5": float((ranks < 5).mean()),
         "top1_per_word": float(np.mean(per_word)),
     }

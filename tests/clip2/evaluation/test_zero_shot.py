@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from clip2.evaluation import confusion_matrix, hit_at_k, score_zero_shot, top_k_accuracy, zero_shot_classify
+from clip2.evaluation import (
+    best_ranks,
+    confusion_matrix,
+    hit_at_k,
+    score_zero_shot,
+    top_k_accuracy,
+    zero_shot_classify,
+)
 from clip2.teacher import TextBank
 from data_prep.errors import InputError
 
@@ -63,6 +70,16 @@ def test_any_right_word_counts() -> None:
     relevant = [[True, False, True], [False, False, True]]
     assert hit_at_k([[0.1, 0.2, 0.9], [0.5, 0.4, 0.1]], relevant) == 0.5
     assert hit_at_k([[0.1, 0.2, 0.9], [0.5, 0.4, 0.1]], relevant, k=3) == 1
+
+
+def test_ranks_are_those_of_a_stable_sort() -> None:
+    random = np.random.default_rng(3)
+    scores = random.integers(0, 4, size=(200, 9)).astype(np.float32)  # many equal scores
+    relevant = random.random((200, 9)) < 0.3
+    relevant[:, 4] |= ~relevant.any(axis=1)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    expected = np.take_along_axis(relevant, order, axis=1).argmax(axis=1)
+    np.testing.assert_array_equal(best_ranks(scores, relevant), expected)
 
 
 def test_confusion_rows_are_truth() -> None:
