@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from data_prep.detect import CocoDetections
 from data_prep.report import Card, Page
-from data_prep.scans.procedural import ProceduralScan
+from data_prep.scans.procedural.registry import Setting
 
 if TYPE_CHECKING:
     from clip2.demo.stages import DemoResult, Plan
@@ -23,7 +23,7 @@ _CURVE = (38, 110, 220)
 
 def write_report(result: DemoResult, seed: int, plan: Plan, folders: list[Path], path: Path) -> Path:
     """Every stage in pictures and numbers, in one self-contained file."""
-    from clip2.demo.stages import DETECTOR, STAND_IN, mined_examples
+    from clip2.demo.stages import DETECTOR, SETTINGS, STAND_IN, mined_examples
 
     page = Page(
         "clip2 demo",
@@ -62,7 +62,7 @@ def write_report(result: DemoResult, seed: int, plan: Plan, folders: list[Path],
     page.heading("What it learned from").paragraph(
         f"Frames with the boxes of a simulated detector (“{DETECTOR}”: it misses, shifts, invents and confuses)."
     )
-    for setting, folder in zip(result.mined, folders, strict=True):
+    for setting, folder in zip(SETTINGS, folders, strict=True):
         page.image(_with_boxes(setting, seed, plan, folder), caption=setting)
     page.table(
         ["setting", "frames", "objects", "refused", "why"],
@@ -105,20 +105,24 @@ def write_report(result: DemoResult, seed: int, plan: Plan, folders: list[Path],
     return page.write(path)
 
 
-def _with_boxes(setting: str, seed: int, plan: Plan, folder: Path) -> NDArray[np.uint8]:
+def _with_boxes(setting: Setting, seed: int, plan: Plan, folder: Path) -> NDArray[np.uint8]:
     from clip2.demo.stages import detections_file
 
-    scan = ProceduralScan(setting, frames=plan.frames, worlds=plan.worlds, seed=seed)
-    view = scan[0].views[0]
+    scan = plan.scan(setting, seed)
+    detections = CocoDetections.load(detections_file(folder.parent, setting, seed, plan))
+    width, height = scan.image_size
+    # The busiest picture tells most.
+    busiest = max(
+        range(len(scan)), key=lambda i: len(detections.for_image(scan.image_names()[i], width, height))
+    )
+    view = scan[busiest].views[0]
     picture = Image.fromarray(view.image).resize((view.camera.width * 2, view.camera.height * 2))
-    draw = ImageDraw.Draw(picture)
-    file = detections_file(folder.parent, setting, seed, plan)
-    boxes = CocoDetections.load(file).for_image(view.name, view.camera.width, view.camera.height)
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=15)
+    boxes = detections.for_image(view.name, width, height)
     for box, label in zip(boxes.boxes * 2, boxes.labels, strict=True):
         draw.rectangle([float(value) for value in box], outline=_BOX, width=2)
-        draw.text(
-            (float(box[0]) + 4, float(box[1]) + 2), label, fill=_BOX, stroke_width=2, stroke_fill=(0, 0, 0)
-        )
+        at = (float(box[0]) + 4, float(box[1]) + 2)
+        draw.text(at, label, fill=_BOX, font=font, stroke_width=2, stroke_fill=(0, 0, 0))
     return np.asarray(picture)
 
 

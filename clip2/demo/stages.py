@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,20 +37,27 @@ class Plan:
     """How much of everything; ``quick`` is for tests.
 
     Attributes:
-        worlds, frames: rooms and streets to mine, and frames over all of them, per setting.
+        frames: to mine, per setting; rooms hold more different things, and fewer of each.
+        frames_per_world: a new room or street begins after this many.
         steps, batch_size, num_points: of the training.
         test_frames: of scenes never mined, per setting.
     """
 
-    worlds: int = 16
-    frames: int = 48
-    steps: int = 250
+    frames: Mapping[str, int] = field(default_factory=lambda: {"room": 64, "street": 24})
+    frames_per_world: int = 2
+    steps: int = 320
     batch_size: int = 32
     num_points: int = 256
     test_frames: int = 8
 
+    def scan(self, setting: Setting, seed: int) -> ProceduralScan:
+        """The scan to mine: frames of rooms or streets, with boxes of a detector that has flaws."""
+        frames = self.frames[setting]
+        worlds = frames // self.frames_per_world
+        return ProceduralScan(setting, frames=frames, worlds=worlds, seed=seed, detector=DETECTOR)
 
-QUICK = Plan(worlds=2, frames=4, steps=12, batch_size=16, num_points=128, test_frames=1)
+
+QUICK = Plan(frames={"room": 4, "street": 4}, steps=12, batch_size=16, num_points=128, test_frames=1)
 
 
 @dataclass
@@ -136,16 +143,12 @@ def _stage(result: DemoResult, name: str, console: Console) -> Iterator[None]:
     result.seconds[name] = time.perf_counter() - began
 
 
-def _scan(setting: Setting, seed: int, plan: Plan) -> ProceduralScan:
-    return ProceduralScan(setting, frames=plan.frames, worlds=plan.worlds, seed=seed, detector=DETECTOR)
-
-
 def _mine(setting: Setting, out: Path, seed: int, plan: Plan, result: DemoResult, console: Console) -> Path:
-    scan = _scan(setting, seed, plan)
+    scan = plan.scan(setting, seed)
     folder, detections = out / f"triplets-{setting}", detections_file(out, setting, seed, plan)
     out.mkdir(parents=True, exist_ok=True)
     if not detections.exists():
-        console.print(f"drawing {plan.worlds} {setting}s, and boxes as a detector with flaws would draw them")
+        console.print(f"drawing {scan.worlds} {setting}s, and boxes as a detector with flaws would draw them")
         scan.save_detections(detections)
     with console.status(f"lifting {setting} objects out of {len(scan)} frames"):
         manifest = mine(
@@ -154,7 +157,7 @@ def _mine(setting: Setting, out: Path, seed: int, plan: Plan, result: DemoResult
             create_lifter("auto"),
             folder,
             options={
-                "scan": {"frames": plan.frames, "worlds": plan.worlds, "seed": seed, "detector": DETECTOR}
+                "scan": {"frames": len(scan), "worlds": scan.worlds, "seed": seed, "detector": DETECTOR}
             },
         )
     result.mined[setting] = {**manifest.totals, "refusals": manifest.refusals}
@@ -164,7 +167,7 @@ def _mine(setting: Setting, out: Path, seed: int, plan: Plan, result: DemoResult
 
 def detections_file(out: Path, setting: str, seed: int, plan: Plan) -> Path:
     """Where the simulated detector's boxes of a setting are."""
-    return out / f"detections-{setting}-{seed}-{plan.worlds}-{plan.frames}.json"
+    return out / f"detections-{setting}-{seed}-{plan.frames[setting]}.json"
 
 
 def _train(folders: list[Path], run: Path, seed: int, plan: Plan, console: Console) -> None:
