@@ -30,7 +30,7 @@ system-libraries:
 		echo "installing system libraries for open3d: $(SYSTEM_PACKAGES)"; \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(SYSTEM_PACKAGES) >/dev/null; \
 	fi; \
-	$(BIN)/python -c 'import open3d' >/dev/null || { \
+	$(BIN)/python -c 'import open3d' >/dev/null 2>&1 || { \
 		echo "open3d cannot load a system library; run: sudo apt-get install -y $(SYSTEM_PACKAGES)"; exit 1; }
 
 demo: setup  ## the whole path on a small made-up scan, with a page to open at the end

@@ -98,7 +98,7 @@ def main(
         bank_model: the CLIP model the bank was made with.
         config: training configuration.
         seed: of initialisation, order and augmentation.
-        out: keep the triplets and the run here; a temporary folder otherwise.
+        out: keep the triplets and the run here, and continue what is there; a temporary folder otherwise.
         json_: print one JSON object.
     """
     with TemporaryDirectory() as temporary:
@@ -131,9 +131,9 @@ def run(
     triplets = folder / "triplets"
     write_triplets(triplets, as_triplets(shapes, words), source="modelnet10")
     embed_triplets(triplets, bank=bank)
-    config = load_config(config_file, [f"seed={seed}", f"data.folders=[{triplets}]"])
+    config = load_config(config_file, [f"seed={seed}", f"data.folders={json.dumps([str(triplets)])}"])
     began = time.perf_counter()
-    if not train(config, folder / "run", console=Console(stderr=True)).finished:
+    if not train(config, folder / "run", resume=True, console=Console(stderr=True)).finished:
         raise KeyboardInterrupt  # asked to stop: half a training is no result
     seconds = time.perf_counter() - began
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json as json_format
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 
 @dataclass
@@ -21,9 +18,9 @@ class Demo:
     """Folder for everything it makes."""
     seed: int = 0
     """Of the world and the training."""
-    quick: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    quick: bool = False
     """A few frames and steps: shows that it runs, not that it learns."""
-    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    json: bool = False
     """Print one JSON object with the figures."""
 
     def run(self) -> int:

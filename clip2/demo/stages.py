@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -177,7 +178,7 @@ def _train(folders: list[Path], run: Path, seed: int, plan: Plan, console: Conso
         f"loop.steps={plan.steps}",
         f"loop.batch_size={plan.batch_size}",
         f"model.preprocessing.num_points={plan.num_points}",
-        f"data.folders={[str(folder) for folder in folders]}",
+        f"data.folders={json.dumps([str(folder) for folder in folders])}",
     ]
     train(load_config(here, overrides), run, resume=True, console=console)
 
