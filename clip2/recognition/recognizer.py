@@ -55,7 +55,7 @@ class Recognizer:
             raise InputError(
                 "this model carries no words", field="text", fix="give a TextBank or a Teacher as text="
             )
-        model.teacher.require(text)
+        text = model.teacher.require(text)
         self._model, self._text = model, text
         self._frame: Frame | None = None
         self.seconds: dict[str, float] = {}
