@@ -123,7 +123,8 @@ def recognise(
     if detections is not None:
         found = [CocoDetections.load(detections).for_image(view.name, view.camera.width, view.camera.height)]
     recognizer.set_scan(frame, found)
-    result = recognizer.query(QUERY, background=BACKGROUND)
+    # All words as labels: what is taken for a tree should show as a tree, not as missing.
+    result = recognizer.query(f"{QUERY},{BACKGROUND}")
     in_view = view.camera.in_image(view.camera.project(frame.points)[0])
     table = Counter[tuple[str, str]]()
     for box, label in zip(labels.boxes, labels.labels, strict=True):
