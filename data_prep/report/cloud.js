@@ -350,14 +350,21 @@ function shadeEdges(pixels, w, h, reach) {
 }
 
 const views = new Map();
+function show(element) {
+  if (!views.has(element)) views.set(element, new CloudView(element));
+  views.get(element).show();
+}
 const observer = new IntersectionObserver(entries => {
   for (const { target, isIntersecting } of entries) {
-    if (isIntersecting && !views.has(target)) views.set(target, new CloudView(target));
-    const view = views.get(target);
-    if (isIntersecting) view.show();
-    else if (view) view.release();
+    if (isIntersecting) show(target);
+    else if (views.has(target)) views.get(target).release();
   }
 }, { rootMargin: "300px" });
 const resized = new ResizeObserver(entries => entries.forEach(({ target }) => { const view = views.get(target); if (view) view.redraw(); }));
-for (const element of document.querySelectorAll(".cloud")) { observer.observe(element); resized.observe(element); }
+for (const element of document.querySelectorAll(".cloud")) {
+  // The first screen is drawn before the page counts as loaded: nothing flashes, and a screenshot is never empty.
+  if (element.getBoundingClientRect().top < innerHeight) { show(element); views.get(element).draw(); }
+  observer.observe(element);
+  resized.observe(element);
+}
 })();
