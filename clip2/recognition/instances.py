@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from data_prep.errors import InputError
+from data_prep.files import write_atomically
 from data_prep.geometry import OrientedBox
 
 FORMAT, FORMAT_VERSION = "clip2-instances", 1
@@ -258,7 +258,5 @@ def _short(value: np.float32) -> float:
 
 def _write(path: Path, data: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(data)
-    os.replace(part, path)
+    write_atomically(path, lambda scratch: scratch.write_bytes(data))
     return path

@@ -7,7 +7,6 @@ become x0 y0 x1 y1 by addition alone: no half pixel is moved, so a box over the 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from data_prep.detect.coco_rows import ImageRows, Row, RowReader
 from data_prep.detect.detections import Detections2D
 from data_prep.detect.image_names import ImageNames
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
+from data_prep.files import write_atomically
 from data_prep.scans.scan import Scan
 
 
@@ -248,9 +248,7 @@ def save_coco(
     }
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(partial, path)
+    write_atomically(path, lambda scratch: scratch.write_text(json.dumps(content), encoding="utf-8"))
 
 
 def _names_of_views(scan: Scan) -> Iterator[str]:

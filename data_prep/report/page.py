@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data_prep.errors import InputError
+from data_prep.files import write_atomically
 from data_prep.geometry import OrientedBox
 from data_prep.report.cloud_data import cloud_figure
 
@@ -156,12 +155,8 @@ class Page:
         """Write the page; a killed run leaves the old file or the new one, never half of it."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False
-        ) as part:
-            part.write(self.html())
-        os.chmod(part.name, 0o644)
-        os.replace(part.name, path)
+        html = self.html()
+        write_atomically(path, lambda scratch: scratch.write_text(html, encoding="utf-8"))
         return path
 
     def _add(self, html: str) -> Page:
