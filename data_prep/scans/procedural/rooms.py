@@ -50,7 +50,6 @@ def build_room(
     builder = WorldBuilder(first_instance, origin)
     _walls(builder, rng, length, width, height)
     floor = Footprints()
-    tall: list[tuple[Footprints, float]] = []
 
     def put(obj: ProceduralObject, x: float, y: float, yaw: float, gap: float) -> PlacedObject | None:
         c, s = abs(np.cos(yaw)), abs(np.sin(yaw))
@@ -61,11 +60,7 @@ def build_room(
         size = (float(obj.extent[0]), float(obj.extent[1]))
         if not floor.claim((x, y), size, yaw, gap):
             return None
-        shape = Footprints()
-        shape.claim((x, y), size, yaw, 0)
-        placed = builder.place(obj, (x, y, 0), yaw)
-        tall.append((shape, float(obj.extent[2])))
-        return placed
+        return builder.place(obj, (x, y, 0), yaw)
 
     supports = [_table_with_seats(rng, put, length, width)]
     for _ in range(int(rng.integers(8, 13))):
@@ -86,7 +81,8 @@ def build_room(
     lamp = (origin[0] + float(x), origin[1] + float(y), origin[2] + height - 0.1)
     light = Light(lamp=lamp, ambient=float(rng.uniform(0.62, 0.72)), direct=0.45, shadows=True)
     world = builder.build(light, ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)))
-    return Room(world, rigid(translation=origin) @ _walk(rng, frames, length, width, tall))
+    standing = [(_footprint(placed, origin), _top(placed) - origin[2]) for placed in builder.objects]
+    return Room(world, rigid(translation=origin) @ _walk(rng, frames, length, width, standing))
 
 
 def _choose(rng: np.random.Generator, names: list[str]) -> str:
@@ -218,11 +214,11 @@ def _walls(
 
 
 def _walk(
-    rng: np.random.Generator, frames: int, length: float, width: float, tall: list[tuple[Footprints, float]]
+    rng: np.random.Generator, frames: int, length: float, width: float, standing: list[tuple[Footprints, float]]
 ) -> NDArray[np.float64]:
-    """(frames, 4, 4) poses once around the room, looking across it, never inside furniture."""
+    """(frames, 4, 4) poses once around the room, looking across it, never inside anything."""
     start, eye = rng.uniform(0, 2 * np.pi), rng.uniform(1.35, 1.65)
-    blocked = [shape for shape, height in tall if height > eye - 0.25]
+    blocked = [shape for shape, top in standing if top > eye - 0.25]
     poses = []
     for k in range(frames):
         angle = start + 2 * np.pi * k / max(frames, 12)
@@ -235,6 +231,20 @@ def _walk(
         target = -ray * 0.35 + 0.2 * np.array([np.sin(2 * angle), np.cos(3 * angle)])
         poses.append(look_at((position[0], position[1], z), (target[0], target[1], 0.55)))
     return np.stack(poses)
+
+
+def _top(placed: PlacedObject) -> float:
+    return float(placed.T_world_object[2, 3] + placed.object.extent[2])
+
+
+def _footprint(placed: PlacedObject, origin: tuple[float, float, float]) -> Footprints:
+    """Of things on tables too, around the middle of the room."""
+    T, extent = placed.T_world_object, placed.object.extent
+    shape = Footprints()
+    yaw = float(np.arctan2(T[1, 0], T[0, 0]))
+    at = (float(T[0, 3] - origin[0]), float(T[1, 3] - origin[1]))
+    shape.claim(at, (float(extent[0]), float(extent[1])), yaw, 0)
+    return shape
 
 
 def look_at(eye: tuple[float, float, float], target: tuple[float, float, float]) -> NDArray[np.float64]:
