@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from clip2.teacher import mini
 from clip2.teacher.model_names import canonical_model
 from data_prep.errors import InputError
 
@@ -42,12 +43,14 @@ def load_open_clip(name: str, declared: str | None = None) -> LoadedClip:
     """Build a pretrained open_clip model; random weights are never returned.
 
     Args:
-        name: ``NAME/TAG``, ``hf-hub:org/repo`` or ``local-dir:/path``.
+        name: ``NAME/TAG``, ``hf-hub:org/repo``, ``local-dir:/path``, or ``mini``.
         declared: for ``local-dir:``, the ``NAME/TAG`` it holds.
 
     Raises:
         InputError: see :meth:`clip2.teacher.Teacher.load`.
     """
+    if name == mini.NAME:
+        return _load_folder(mini.shipped_folder(), None)
     if name.startswith("local-dir:"):
         return _load_folder(Path(name.removeprefix("local-dir:")).expanduser(), declared)
     if declared is not None:

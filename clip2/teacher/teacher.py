@@ -30,7 +30,7 @@ class Teacher:
 
     Attributes:
         model: canonical name of its embedding space: ``NAME/TAG``, or ``local-dir@…`` with the fingerprint of the
-            weights where a local folder does not say what it holds.
+            weights where a local folder does not say what it holds, ``mini@…`` for the embedded one.
         width: D, numbers per vector.
         device: where it runs.
         fingerprint: short hash of all weights.
@@ -61,8 +61,9 @@ class Teacher:
         """Load a CLIP model by open_clip's own naming schemes.
 
         Args:
-            name: ``NAME/TAG`` (``ViT-B-32/laion2b_s34b_b79k``), ``hf-hub:org/repo``, or ``local-dir:/path`` with
-                ``open_clip_config.json`` and the weights, safetensors preferred.
+            name: ``NAME/TAG`` (``ViT-B-32/laion2b_s34b_b79k``), ``hf-hub:org/repo``, ``local-dir:/path`` with
+                ``open_clip_config.json`` and the weights, safetensors preferred; or ``mini``, the small stand-in that
+                ships with the package and knows only the embedded world.
             device: ``cpu``, ``cuda``, ``cuda:1``; ``auto`` takes CUDA where there is one.
             model: what a ``local-dir:`` holds, as ``NAME/TAG``, when it is a published model fetched by hand; its
                 vectors then go together with text banks of that name.
@@ -85,7 +86,7 @@ class Teacher:
         # float32 (ViT-B/32 on one AMX core: 10 against 15 images/s; cast once: 60).
         network.visual.to(dtype)
         return cls(
-            model=loaded.model or f"local-dir@{fingerprint}",
+            model=loaded.model or f"{name.partition(':')[0]}@{fingerprint}",
             width=_width(loaded, chosen),
             device=chosen,
             fingerprint=fingerprint,

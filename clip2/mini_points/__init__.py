@@ -1,0 +1,1 @@
+"""``mini-points``: the point encoder that ships with the package, taught by ``mini`` on the embedded world."""

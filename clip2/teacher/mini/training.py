@@ -1,0 +1,190 @@
+"""Trains ``mini`` as CLIP is trained: pictures and their captions attract, all others repel."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.data import DataLoader
+
+from clip2.teacher.mini.batches import Batch, Batches, Mixture
+from clip2.teacher.mini.network import CONFIG_FILE, create_network, save_network
+from clip2.teacher.mini.pictures import Pictures
+from data_prep.files import write_atomically
+from data_prep.scans.procedural import list_categories
+
+LOG_FILE, STATE_FILE = "training_log.jsonl", "state.pt"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How ``mini`` is trained.
+
+    Attributes:
+        steps: of the optimiser.
+        learning_rate: at its height, after ``warmup`` steps; falls to 0 along a cosine.
+        weight_decay: of matrices.
+        average: of the weights, kept beside them and shipped: this share is kept in each step.
+        names, pairs: weights of choosing the name among all names, and the coloured name among some.
+        mixture: of each batch.
+        seed: source of everything random.
+    """
+
+    steps: int = 4800
+    learning_rate: float = 1.5e-3
+    warmup: int = 150
+    weight_decay: float = 0.05
+    average: float = 0.998
+    names: float = 1.0
+    pairs: float = 0.5
+    mixture: Mixture = Mixture()
+    seed: int = 0
+
+
+def train(
+    pictures: Pictures,
+    folder: Path,
+    recipe: Recipe,
+    *,
+    console: Console,
+    workers: int = 1,
+    every: int = 100,
+    device: str = "cpu",
+) -> None:
+    """Train into ``folder``; called again after an interruption, it goes on where it was.
+
+    Args:
+        pictures: the pool.
+        folder: receives config, weights, log, and the state to go on from.
+        recipe: how.
+        console: where progress goes.
+        workers: processes that prepare batches; the batches do not depend on their number.
+        every: steps between lines of the log, and between states.
+        device: ``cpu`` or ``cuda``.
+    """
+    import open_clip
+
+    folder.mkdir(parents=True, exist_ok=True)
+    network = create_network(recipe.seed).to(device, memory_format=torch.channels_last)
+    averaged = deepcopy(network).requires_grad_(False)
+    optimizer = _optimizer(network, recipe)
+    save_network(averaged, folder)
+    state = folder / STATE_FILE
+    first = _restore(state, network, averaged, optimizer)
+    tokenize = open_clip.get_tokenizer(f"local-dir:{folder}")
+    assert (folder / CONFIG_FILE).exists()
+    batches = Batches(pictures, tokenize, recipe.steps, recipe.seed, recipe.mixture)
+    loader = DataLoader(
+        batches, batch_size=None, sampler=range(first, recipe.steps), num_workers=workers, prefetch_factor=4 if workers else None
+    )
+    network.train()
+    sums, began = torch.zeros(5), time.perf_counter()
+    for step, batch in enumerate(loader, start=first + 1):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * _schedule(step, recipe)
+        figures = _step(network, Batch(*(part.to(device) for part in batch)), optimizer, recipe)
+        _average(averaged, network, min(recipe.average, step / (step + 10)))
+        sums += figures.detach().cpu()
+        if step % every == 0 or step == recipe.steps:
+            count = (step - 1) % every + 1
+            seconds, began = time.perf_counter() - began, time.perf_counter()
+            loss, captions, names, pairs, right = (sums / count).tolist()
+            row = {
+                "step": step,
+                "loss": round(loss, 4),
+                "captions": round(captions, 4),
+                "names": round(names, 4),
+                "pairs": round(pairs, 4),
+                "right": round(right, 4),
+                "seconds": round(seconds, 1),
+            }
+            sums.zero_()
+            with (folder / LOG_FILE).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            console.print(" ".join(f"{key} {value}" for key, value in row.items()), highlight=False)
+            _save_state(state, step, network, averaged, optimizer)
+    save_network(averaged, folder)
+
+
+def _step(network: Any, batch: Batch, optimizer: torch.optim.Optimizer, recipe: Recipe) -> Tensor:
+    count, names = len(batch.images), len(list_categories())
+    # Flash attention is made for long sequences; on a dozen tokens it costs more than the whole image tower.
+    with torch.autocast(batch.images.device.type, torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+        images = network.encode_image(batch.images.contiguous(memory_format=torch.channels_last))
+        texts = network.encode_text(batch.texts)
+    images, texts = functional.normalize(images.float(), dim=-1), functional.normalize(texts.float(), dim=-1)
+    logits = network.logit_scale.exp() * images @ texts.T
+    same = logits[:, :count]
+    # A caption that is also true of another picture must not push it away.
+    also = batch.also_true.T & ~torch.eye(count, dtype=torch.bool, device=same.device)
+    same = same.masked_fill(also, -torch.inf)
+    target = torch.arange(count, device=same.device)
+    captions = (functional.cross_entropy(same, target) + functional.cross_entropy(same.T, target)) / 2
+    named = logits[:, count : count + names]
+    by_name = functional.cross_entropy(named, batch.categories)
+    colored = functional.cross_entropy(logits[:, count + names :], batch.pairs, ignore_index=-1)
+    loss = captions + recipe.names * by_name + recipe.pairs * colored
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+    optimizer.step()
+    with torch.no_grad():
+        network.logit_scale.clamp_(0, math.log(100))
+    right = (named.argmax(dim=1) == batch.categories).float().mean()
+    return torch.stack([loss, captions, by_name, colored, right])
+
+
+def _optimizer(network: Any, recipe: Recipe) -> torch.optim.Optimizer:
+    matrices = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.98), foreach=True)
+
+
+def _schedule(step: int, recipe: Recipe) -> float:
+    if step < recipe.warmup:
+        return step / recipe.warmup
+    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    return 0.5 * (1 + math.cos(math.pi * done))
+
+
+@torch.no_grad()
+def _average(averaged: Any, network: Any, keep: float) -> None:
+    ours, theirs = averaged.state_dict(), network.state_dict()
+    names = [name for name, value in ours.items() if value.is_floating_point()]
+    torch._foreach_lerp_([ours[name] for name in names], [theirs[name] for name in names], 1 - keep)
+
+
+def _restore(path: Path, network: Any, averaged: Any, optimizer: torch.optim.Optimizer) -> int:
+    if not path.exists():
+        return 0
+    saved = torch.load(path, weights_only=True)
+    network.load_state_dict(saved["network"])
+    averaged.load_state_dict(saved["averaged"])
+    optimizer.load_state_dict(saved["optimizer"])
+    return int(saved["step"])
+
+
+def _save_state(
+    path: Path, step: int, network: Any, averaged: Any, optimizer: torch.optim.Optimizer
+) -> None:
+    saved = {
+        "step": step,
+        "network": network.state_dict(),
+        "averaged": averaged.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+    write_atomically(path, lambda scratch: torch.save(saved, scratch))
