@@ -223,10 +223,10 @@ def _walk(
     for k in range(frames):
         angle = start + 2 * np.pi * k / max(frames, 12)
         ray = np.array([np.cos(angle), np.sin(angle)]) * (length / 2 - 0.3, width / 2 - 0.3)
-        for inward in (*np.linspace(1, 0.05, 20), 0.0):
-            position = ray * inward
-            if all(shape.distance((position[0], position[1])) > CLEARANCE for shape in blocked):
-                break
+        places = [ray * inward for inward in (*np.linspace(1, 0.05, 20), 0.0)]
+        free = [min((shape.distance((x, y)) for shape in blocked), default=np.inf) for x, y in places]
+        roomy = [place for place, distance in zip(places, free, strict=True) if distance > CLEARANCE]
+        position = roomy[0] if roomy else places[int(np.argmax(free))]
         z = eye + 0.08 * np.sin(3 * angle)
         target = -ray * 0.35 + 0.2 * np.array([np.sin(2 * angle), np.cos(3 * angle)])
         poses.append(look_at((position[0], position[1], z), (target[0], target[1], 0.55)))
