@@ -131,6 +131,24 @@ class Classification:
         ]
 
 
+class SizeMixer(nn.Module):
+    """Tells an embedding of a scaled shape how large it was.
+
+    Args:
+        width: W, channels of the embedding.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(width + 1, width), nn.ReLU(), nn.Linear(width, width))
+
+    def forward(self, pooled: torch.Tensor, radii: torch.Tensor) -> torch.Tensor:
+        """(B, W) from an embedding (B, W) and radii (B,) in metres; twice as large is as far from once as from four times."""
+        size = radii.clamp_min(1e-3).log().to(pooled.dtype)[:, None]
+        mixed: torch.Tensor = pooled + self.layers(torch.cat([pooled, size], dim=1))
+        return mixed
+
+
 class Clip2Model(nn.Module):
     """Point encoder, projection to the teacher's width, and the two learned temperatures.
 
@@ -161,6 +179,7 @@ class Clip2Model(nn.Module):
                 field="feature_channels",
                 fix="leave it out of encoder.options",
             )
+        self.size_mixer = SizeMixer(self.encoder.width) if config.preprocessing.size else None
         self.projection = nn.Linear(self.encoder.width, config.teacher.width)
         self.log_text_scale = nn.Parameter(torch.tensor(math.log(INITIAL_LOGIT_SCALE)))
         self.log_image_scale = nn.Parameter(torch.tensor(math.log(INITIAL_LOGIT_SCALE)))
@@ -185,6 +204,9 @@ class Clip2Model(nn.Module):
         pooled = self.encoder(
             batch.points, batch.features, features_present=batch.features_present, lengths=batch.lengths
         )
+        if self.size_mixer is not None:
+            assert batch.radii is not None
+            pooled = self.size_mixer(pooled, batch.radii)
         # Half precision is not enough for the length of a vector that softmax multiplies by 100.
         points = functional.normalize(self.projection(pooled).float(), dim=-1)
         return Embeddings(points, self.log_text_scale.exp(), self.log_image_scale.exp())

@@ -23,12 +23,14 @@ class PreparedClouds(NamedTuple):
         lengths: (B,) int64 points that are the cloud's own; after them it repeats cyclically.
         features: (B, num_points, 3) float32 RGB in 0..1, or None: this model takes no colour.
         features_present: (B,) bool, False where a cloud has no colour (its features are then never read), or None.
+        radii: (B,) float32 metres from the centre to the farthest point, or None: this model is not told the size.
     """
 
     points: torch.Tensor
     lengths: torch.Tensor
     features: torch.Tensor | None
     features_present: torch.Tensor | None
+    radii: torch.Tensor | None = None
 
     def to(self, device: torch.device | str) -> PreparedClouds:
         """The same batch on another device."""
@@ -37,6 +39,7 @@ class PreparedClouds(NamedTuple):
             self.lengths.to(device),
             None if self.features is None else self.features.to(device),
             None if self.features_present is None else self.features_present.to(device),
+            None if self.radii is None else self.radii.to(device),
         )
 
 
@@ -58,6 +61,8 @@ class Preprocessing(TypedConfig):
         center: ``centroid`` of the sampled points, or middle of their axis-aligned ``box``.
         scale: ``unit_sphere`` divides by the largest distance from the centre; ``metric`` keeps metres, for
             encoders whose radii are metric and tasks where size tells classes apart.
+        size: whether the model is told, beside the scaled shape, how large it was: a mug and a stool differ by size
+            before all, and an encoder whose radii fit one of them in metres does not fit the other.
         color: whether the model takes colour. Clouds without it are then marked as such, never filled with zeros.
         up_axis: the axis of ``points`` that points up; data_prep delivers z-up worlds.
     """
@@ -66,6 +71,7 @@ class Preprocessing(TypedConfig):
     sampling: Literal["random", "fps"] = "random"
     center: Literal["centroid", "box"] = "centroid"
     scale: Literal["unit_sphere", "metric"] = "unit_sphere"
+    size: bool = False
     color: bool = True
     up_axis: Literal["z"] = "z"
 
@@ -102,19 +108,22 @@ class Preprocessing(TypedConfig):
             if color is not None:
                 features[i] = color[index] / np.float32(255)
                 present[i] = True
-        normalized = self.normalize(torch.from_numpy(points), counts)
+        normalized, radii = self.normalize(torch.from_numpy(points), counts)
+        known = radii if self.size else None
         if not self.color:
-            return PreparedClouds(normalized, counts, None, None)
-        return PreparedClouds(normalized, counts, torch.from_numpy(features), torch.from_numpy(present))
+            return PreparedClouds(normalized, counts, None, None, known)
+        return PreparedClouds(
+            normalized, counts, torch.from_numpy(features), torch.from_numpy(present), known
+        )
 
-    def normalize(self, points: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    def normalize(self, points: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Centres and scales a batch of already sampled points.
 
         Args:
             points: (B, N, 3) metres, after ``lengths`` (B,) points repeating the cloud's own.
 
         Returns:
-            (B, N, 3).
+            (B, N, 3), and the radii they had (B,) in metres.
         """
         if self.center == "centroid":
             own = torch.arange(points.shape[1], device=points.device) < lengths[:, None]
@@ -122,11 +131,11 @@ class Preprocessing(TypedConfig):
         else:
             middle = (points.amin(dim=1, keepdim=True) + points.amax(dim=1, keepdim=True)) / 2
         points = points - middle
+        radii = torch.linalg.vector_norm(points, dim=-1).amax(dim=1)
         if self.scale == "unit_sphere":
-            radius = torch.linalg.vector_norm(points, dim=-1).amax(dim=1)
             # A training sample may by chance hold one place only; it then stays at the origin.
-            points = points / radius.clamp_min(1e-12)[:, None, None]
-        return points
+            points = points / radii.clamp_min(1e-12)[:, None, None]
+        return points, radii
 
     def _pick(self, local: NDArray[np.float32], colors: NDArray[np.uint8] | None) -> NDArray[np.int64]:
         if self.sampling == "random" or len(local) <= self.num_points:

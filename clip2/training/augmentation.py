@@ -68,6 +68,12 @@ def disturb(points: torch.Tensor, config: AugmentationConfig, generator: torch.G
     return points
 
 
+def rescale(radii: torch.Tensor, config: AugmentationConfig, generator: torch.Generator) -> torch.Tensor:
+    """Changes the sizes (B,) that the model is told by factors of the same range as the clouds'."""
+    low, high = config.scale
+    return radii * (low + (high - low) * torch.rand(len(radii), generator=generator, device=radii.device))
+
+
 def drop_color(present: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:
     """(B,) bool: which coloured samples stay coloured."""
     return present & (torch.rand(len(present), generator=generator, device=present.device) >= share)

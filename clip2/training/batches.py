@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from clip2.objectives import Targets
 from clip2.preprocessing import PreparedClouds, Preprocessing
-from clip2.training.augmentation import disturb, draw_points, drop_color, rotate
+from clip2.training.augmentation import disturb, draw_points, drop_color, rescale, rotate
 from clip2.training.config import AugmentationConfig
 from clip2.training.dataset import TrainingSet
 
@@ -68,15 +68,16 @@ class BatchMaker:
         sizes = self.offsets[chosen + 1] - starts
         place, lengths = draw_points(sizes, count, config.point_dropout, random)
         index = place + starts[:, None]
-        points = self.preprocessing.normalize(rotate(self.points[index], config, random), lengths)
+        points, radii = self.preprocessing.normalize(rotate(self.points[index], config, random), lengths)
         points = disturb(points, config, random)
+        known = rescale(radii, config, random) if self.preprocessing.size else None
         if not self.preprocessing.color:
-            return PreparedClouds(points, lengths, None, None)
+            return PreparedClouds(points, lengths, None, None, known)
         if self.colors is None:
             absent = torch.zeros(len(chosen), dtype=torch.bool, device=self.home)
-            return PreparedClouds(points, lengths, torch.zeros_like(points), absent)
+            return PreparedClouds(points, lengths, torch.zeros_like(points), absent, known)
         present = drop_color(self.has_color[chosen], config.color_drop, random)
-        return PreparedClouds(points, lengths, self.colors[index].float() / 255, present)
+        return PreparedClouds(points, lengths, self.colors[index].float() / 255, present, known)
 
     def _targets(self, chosen: torch.Tensor, random: torch.Generator) -> Targets:
         own = self.own_texts[chosen]
