@@ -1,14 +1,17 @@
 """The embedded world: parametric objects, rooms and streets with exact ground truth, an ordinary scan like any other."""
 
+from data_prep.scans.procedural.assemblies import ASSEMBLY_SIZES, make_assembly
 from data_prep.scans.procedural.crops import ObjectViews, random_directions, render_object
 from data_prep.scans.procedural.objects import ProceduralObject, make_object
-from data_prep.scans.procedural.registry import Category, category, get_category, list_categories
+from data_prep.scans.procedural.registry import NAMELESS, Category, category, get_category, list_categories
 from data_prep.scans.procedural.scan import ProceduralScan
 from data_prep.scans.procedural.sensors import DepthNoise, Lidar
 from data_prep.scans.procedural.truth import ProceduralTruth
 from data_prep.scans.procedural.world import PlacedObject
 
 __all__ = [
+    "ASSEMBLY_SIZES",
+    "NAMELESS",
     "Category",
     "DepthNoise",
     "Lidar",
@@ -20,6 +23,7 @@ __all__ = [
     "category",
     "get_category",
     "list_categories",
+    "make_assembly",
     "make_object",
     "random_directions",
     "render_object",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from data_prep.detect import Detections2D
 from data_prep.errors import InputError
-from data_prep.scans.procedural.registry import get_category
+from data_prep.scans.procedural.registry import NAMELESS, get_category
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def simulate_detector(
     """What a detector with this profile says about one image.
 
     Args:
-        truth: the visible objects, with attributes ``occluded`` and ``truncated``; masks follow their boxes.
+        truth: the visible objects, named or ``NAMELESS``, with attributes ``occluded`` and ``truncated``; masks follow their boxes.
         width, height: of the image in pixels.
         profile: how it errs.
         vocabulary: categories it knows; at least two if it may confuse them.
@@ -132,8 +132,12 @@ def _jitter(
 
 
 def _mistake(label: str, vocabulary: Sequence[str], rng: np.random.Generator) -> str:
-    """Two in three mistakes are for something similar, if the vocabulary has it; the rest for anything."""
-    similar = [word for word in get_category(label).confusions if word in vocabulary]
+    """Two in three mistakes are for something similar, if the vocabulary has it; the rest for anything.
+
+    What has no name is like nothing in particular.
+    """
+    near = () if label == NAMELESS else get_category(label).confusions
+    similar = [word for word in near if word in vocabulary]
     if similar and rng.random() < 2 / 3:
         return similar[int(rng.integers(len(similar)))]
     others = [word for word in vocabulary if word != label]

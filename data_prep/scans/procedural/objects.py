@@ -11,8 +11,9 @@ import trimesh
 from numpy.typing import NDArray
 
 from data_prep.errors import InputError
-from data_prep.scans.procedural.palette import COLORS, SIZES, mix_paints
-from data_prep.scans.procedural.registry import get_category
+from data_prep.scans.procedural.palette import COLORS, SIZES, Paint, mix_paints
+from data_prep.scans.procedural.registry import NAMELESS, get_category
+from data_prep.scans.procedural.solids import Parts
 from data_prep.scans.procedural.surface import Surface, Tracer
 
 
@@ -21,7 +22,8 @@ class ProceduralObject:
     """An object in its own axes: z up, +x its front, standing on z = 0 around the origin.
 
     Attributes:
-        category, color, size_word, material, pattern: words that are true of it.
+        category: its name, or :data:`registry.NAMELESS`.
+        color, size_word, material, pattern: words that are true of it.
         features: phrases about its parts (``four legs``).
         surface: its painted triangles.
         top: half sizes x, y and height z of a surface that things can stand on, or None. Metres.
@@ -51,7 +53,7 @@ class ProceduralObject:
     @property
     def synonyms(self) -> tuple[str, ...]:
         """Other words for its category."""
-        return get_category(self.category).synonyms
+        return () if self.category == NAMELESS else get_category(self.category).synonyms
 
     @property
     def mesh(self) -> trimesh.Trimesh:
@@ -105,11 +107,21 @@ def make_object(
     corners = np.concatenate([solid.corners.reshape(-1, 3) for solid in parts.solids])
     low, high = corners.min(axis=0), corners.max(axis=0)
     paints = mix_paints(color, material, pattern, float((high - low).max()), paint_rng)
+    surface, top = stand(parts, paints, scale)
+    return ProceduralObject(
+        category, color, size, material, pattern, tuple(dict.fromkeys(parts.features)), surface, top
+    )
+
+
+def stand(
+    parts: Parts, paints: dict[str, Paint], scale: float
+) -> tuple[Surface, tuple[float, float, float] | None]:
+    """Paint parts, scale them and set them on z = 0 around the origin; with what was their ``top``."""
     surface = Surface.paint(parts.solids, paints)
+    corners = surface.corners.reshape(-1, 3)
+    low, high = corners.min(axis=0), corners.max(axis=0)
     origin = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]], np.float32)
     surface.corners = (surface.corners - origin) * np.float32(scale)
     surface.local = surface.corners
     top = None if parts.top is None else (parts.top[0] * scale, parts.top[1] * scale, parts.top[2] * scale)
-    return ProceduralObject(
-        category, color, size, material, pattern, tuple(dict.fromkeys(parts.features)), surface, top
-    )
+    return surface, top

@@ -17,6 +17,8 @@ from data_prep.scans.procedural.solids import Parts
 Setting = Literal["room", "street"]
 Builder = Callable[[np.random.Generator], Parts]
 
+NAMELESS = "object"  # the label of what has no category; many detectors call everything so
+
 _CATEGORIES: dict[str, Category] = {}
 _THEMES = (
     "seating",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.errors import InputError
 from data_prep.geometry import rigid
+from data_prep.scans.procedural.assemblies import make_assembly
 from data_prep.scans.procedural.footprints import Footprints
 from data_prep.scans.procedural.objects import ProceduralObject, make_object
 from data_prep.scans.procedural.palette import CHECKS, PLAIN, PLANKS, STRIPES, TILES, Paint, tone
@@ -37,6 +40,7 @@ def build_room(
     frames: int,
     first_instance: int = 0,
     origin: tuple[float, float, float] = (0, 0, 0),
+    assemblies: Sequence[np.random.Generator] = (),
 ) -> Room:
     """Furnish one room.
 
@@ -45,6 +49,7 @@ def build_room(
         frames: number of camera poses along the walk.
         first_instance: id of the first object.
         origin: world position of the middle of its floor, metres.
+        assemblies: one source of randomness for each nameless thing; they come last and move nothing else.
     """
     length, width, height = rng.uniform(4.4, 6.6), rng.uniform(3.8, 5.4), rng.uniform(2.4, 2.8)
     builder = WorldBuilder(first_instance, origin)
@@ -74,9 +79,13 @@ def build_room(
             if placed is not None:
                 supports.append(placed)
                 break
-    for support in supports:
-        if support is not None and support.object.top is not None:
-            _clutter(builder, rng, support, origin)
+    tables = [
+        (support, _clutter(builder, rng, support, origin))
+        for support in supports
+        if support is not None and support.object.top is not None
+    ]
+    for generator in assemblies:
+        _assembly(builder, generator, put, tables, length, width, origin)
     x, y = rng.uniform(-0.15, 0.15, 2) * (length, width)
     lamp = (origin[0] + float(x), origin[1] + float(y), origin[2] + height - 0.1)
     light = Light(lamp=lamp, ambient=float(rng.uniform(0.62, 0.72)), direct=0.45, shadows=True)
@@ -142,27 +151,74 @@ def _against_wall(rng, put, length: float, width: float) -> PlacedObject | None:
 
 def _clutter(
     builder: WorldBuilder, rng: np.random.Generator, support: PlacedObject, origin: tuple[float, float, float]
-) -> None:
-    """Things on a table, none over the edge, none in another."""
+) -> Footprints:
+    """Things on a table, none over the edge, none in another; what of the table they take."""
     assert support.object.top is not None
-    half_x, half_y, z = support.object.top
+    half_x, half_y, _ = support.object.top
     taken = Footprints()
-    yaw = support.box.yaw
-    c, s = np.cos(yaw), np.sin(yaw)
-    centre = support.T_world_object[:3, 3] - np.asarray(origin)
     wanted = int(np.clip(rng.poisson(14 * half_x * half_y / 0.25), 3, 9))
     for _ in range(wanted):
         obj = make_object(_choose(rng, list_categories("room", "table")), rng)
-        reach = float(np.hypot(*obj.extent[:2])) / 2
-        turn = float(rng.uniform(-np.pi, np.pi))
-        free = np.array([half_x - reach, half_y - reach])
-        if (free <= 0).any():
-            continue
-        for _ in range(8):
-            x, y = rng.uniform(-1, 1, 2) * free
-            if taken.claim((float(x), float(y)), (float(obj.extent[0]), float(obj.extent[1])), turn, 0.015):
-                builder.place(obj, (centre[0] + c * x - s * y, centre[1] + s * x + c * y, z), yaw + turn)
-                break
+        _lay(builder, rng, obj, support, taken, origin)
+    return taken
+
+
+def _lay(
+    builder: WorldBuilder,
+    rng: np.random.Generator,
+    obj: ProceduralObject,
+    support: PlacedObject,
+    taken: Footprints,
+    origin: tuple[float, float, float],
+) -> bool:
+    """Put one thing somewhere on a table, if there is room."""
+    assert support.object.top is not None
+    half_x, half_y, z = support.object.top
+    yaw = support.box.yaw
+    c, s = np.cos(yaw), np.sin(yaw)
+    centre = support.T_world_object[:3, 3] - np.asarray(origin)
+    reach = float(np.hypot(*obj.extent[:2])) / 2
+    turn = float(rng.uniform(-np.pi, np.pi))
+    free = np.array([half_x - reach, half_y - reach])
+    if (free <= 0).any():
+        return False
+    for _ in range(8):
+        x, y = rng.uniform(-1, 1, 2) * free
+        if taken.claim((float(x), float(y)), (float(obj.extent[0]), float(obj.extent[1])), turn, 0.015):
+            builder.place(obj, (centre[0] + c * x - s * y, centre[1] + s * x + c * y, z), yaw + turn)
+            return True
+    return False
+
+
+def _assembly(  # type: ignore[no-untyped-def]
+    builder: WorldBuilder,
+    rng: np.random.Generator,
+    put,
+    tables: list[tuple[PlacedObject, Footprints]],
+    length: float,
+    width: float,
+    origin: tuple[float, float, float],
+) -> None:
+    """One nameless thing, small ones mostly on tables, others on the floor; a smaller one where none fits.
+
+    Raises:
+        InputError: not even a small one fits on the floor.
+    """
+    for size in (None, None, None, "medium", "small", "small"):
+        obj = make_assembly(rng, size=size)
+        if obj.size_word == "small" and tables and rng.random() < 0.75:
+            support, taken = tables[rng.integers(len(tables))]
+            if _lay(builder, rng, obj, support, taken, origin):
+                return
+        for _ in range(150):
+            x, y = rng.uniform(-0.5, 0.5, 2) * (length, width)
+            # What is as tall as the camera stays out of the middle, so that there is a way through the room.
+            if obj.extent[2] > 1.0 and max(abs(x) / length, abs(y) / width) < 0.36:
+                continue
+            yaw = float(rng.integers(4) * np.pi / 2 + rng.normal(0, 0.1))
+            if put(obj, float(x), float(y), yaw, 0.03) is not None:
+                return
+    raise InputError("no room for so many", field="assemblies", fix="ask for fewer")
 
 
 def _walls(
@@ -214,7 +270,11 @@ def _walls(
 
 
 def _walk(
-    rng: np.random.Generator, frames: int, length: float, width: float, standing: list[tuple[Footprints, float]]
+    rng: np.random.Generator,
+    frames: int,
+    length: float,
+    width: float,
+    standing: list[tuple[Footprints, float]],
 ) -> NDArray[np.float64]:
     """(frames, 4, 4) poses once around the room, looking across it, never inside anything."""
     start, eye = rng.uniform(0, 2 * np.pi), rng.uniform(1.35, 1.65)

@@ -25,11 +25,13 @@ from data_prep.scans.procedural.world import PlacedObject
 from data_prep.scans.scan import register_source
 
 SETTINGS = ("room", "street")
+MOST_ASSEMBLIES = 40  # per world: more than this may not find a place
 PER_WORLD = 10_000  # instance ids of one world
 APART = 1_000.0  # metres between the worlds of one scan
 SENSOR_HEIGHT = 1.8  # metres of LiDAR and cameras above the road
 HEADINGS = {"front": 0.0, "left": 90.0, "back": 180.0, "right": -90.0}  # degrees counter-clockwise
 _IMAGE_SIZES = {"room": (320, 240), "street": (640, 360)}
+_ASSEMBLY_STREAM = 0xA55E  # apart from the purposes of a frame's randomness
 _FIELDS_OF_VIEW = {"room": 64.0, "street": 82.0}  # degrees, horizontal
 
 
@@ -51,6 +53,8 @@ class ProceduralScan:
         frames: number of frames, spread evenly over the worlds.
         seed: source of everything random.
         worlds: number of different rooms or streets.
+        assemblies: nameless things (:func:`make_assembly`) put into each world besides; everybody calls them
+            ``object``. The world's other objects are the same with and without them.
         noise: False = perfect sensors.
         detector: name of the detector that :meth:`detections` and :meth:`save_detections` imitate; None = perfect.
         image_size: width and height in pixels; None = 320x240 in rooms, 640x360 in streets.
@@ -70,6 +74,7 @@ class ProceduralScan:
         seed: int = 0,
         *,
         worlds: int = 1,
+        assemblies: int = 0,
         noise: bool = True,
         detector: str | None = None,
         image_size: tuple[int, int] | None = None,
@@ -86,6 +91,8 @@ class ProceduralScan:
             raise InputError(
                 f"frames={frames}, worlds={worlds}", field="frames", fix="give 1 <= worlds <= frames"
             )
+        if not 0 <= assemblies <= MOST_ASSEMBLIES:
+            raise InputError(f"is {assemblies}", field="assemblies", fix=f"give 0 to {MOST_ASSEMBLIES}")
         if seed < 0:
             raise InputError(f"is {seed}", field="seed", fix="give 0 or more")
         if not cameras or not set(cameras) <= set(HEADINGS):
@@ -93,6 +100,7 @@ class ProceduralScan:
                 f"{cameras} is unknown", field="cameras", fix=f"choose among {', '.join(HEADINGS)}"
             )
         self.frames, self.seed, self.worlds, self.noise = frames, seed, worlds, noise
+        self.assemblies = assemblies
         self.detector = detector or "perfect"
         get_profile(self.detector)
         self.image_size = image_size or _IMAGE_SIZES[self.setting]
@@ -211,7 +219,13 @@ class ProceduralScan:
             rng = np.random.default_rng([self.seed, SETTINGS.index(self.setting), world])
             build = build_room if self.setting == "room" else build_street
             count = len(self._frames_of(world))
-            self._places = {world: build(rng, count, world * PER_WORLD, (0.0, world * APART, 0.0))}
+            # Each has its own stream: the first ones are the same however many there are.
+            nameless = [
+                np.random.default_rng([self.seed, SETTINGS.index(self.setting), world, _ASSEMBLY_STREAM, k])
+                for k in range(self.assemblies)
+            ]
+            origin = (0.0, world * APART, 0.0)
+            self._places = {world: build(rng, count, world * PER_WORLD, origin, nameless)}
         return self._places[world]
 
     def _observe(self, index: int) -> _Observation:

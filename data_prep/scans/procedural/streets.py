@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.errors import InputError
 from data_prep.geometry import rigid
+from data_prep.scans.procedural.assemblies import make_assembly
 from data_prep.scans.procedural.footprints import Footprints
 from data_prep.scans.procedural.objects import make_object
 from data_prep.scans.procedural.palette import BRICK, GROUND, TILES, WINDOWS, Paint, tone
@@ -21,6 +23,7 @@ LANE = 3.5  # metres
 KERB = 0.14
 STEP = 2.0  # metres the vehicle moves between frames
 MARGIN = 45.0  # metres of street before the first and after the last frame
+NEAR = 20.0  # metres before the first and after the last pose in which nameless things stand
 _WALLS = (
     (0.62, 0.36, 0.28),
     (0.72, 0.66, 0.56),
@@ -49,6 +52,7 @@ def build_street(
     frames: int,
     first_instance: int = 0,
     origin: tuple[float, float, float] = (0, 0, 0),
+    assemblies: Sequence[np.random.Generator] = (),
 ) -> Street:
     """Lay out one street along world x, the vehicle in its right lane.
 
@@ -57,6 +61,7 @@ def build_street(
         frames: number of vehicle poses, ``STEP`` metres apart.
         first_instance: id of the first object.
         origin: world position of the first pose's road centre, metres.
+        assemblies: one source of randomness for each nameless thing; they come last and move nothing else.
     """
     builder = WorldBuilder(first_instance, origin)
     start, end = -MARGIN, MARGIN + STEP * frames
@@ -110,6 +115,8 @@ def build_street(
         put(_vehicle(rng), x, LANE / 2 + rng.normal(0, 0.15), np.pi, 0.0, 0.6)
     for x in _spaced(rng, start, end, 18.0, 40.0):
         put("pedestrian", x, float(rng.uniform(0.2, LANE)), float(rng.choice([1, -1]) * np.pi / 2), 0.0, 0.3)
+    for generator in assemblies:
+        _assembly(builder, generator, taken, (-NEAR, NEAR + STEP * frames), kerb_y, walk)
     light = Light(
         direction=(float(rng.uniform(-0.5, 0.5)), float(rng.uniform(-0.7, 0.7)), 0.9),
         ambient=0.6,
@@ -142,6 +149,34 @@ def _pick(rng: np.random.Generator, spot: str) -> str:
 def _vehicle(rng: np.random.Generator) -> str:
     """Half of what drives is cars; the rest is shared evenly."""
     return "car" if rng.random() < 0.5 else _pick(rng, "road")
+
+
+def _assembly(
+    builder: WorldBuilder,
+    rng: np.random.Generator,
+    taken: Footprints,
+    span: tuple[float, float],
+    kerb_y: float,
+    walk: float,
+) -> None:
+    """One nameless thing on a sidewalk, where the vehicle passes; a smaller one where none fits.
+
+    Raises:
+        InputError: there is no place left.
+    """
+    for smaller in (False, False, True, True):
+        obj = make_assembly(rng, size="medium" if smaller or rng.random() < 0.35 else "large")
+        size = (float(obj.extent[0]), float(obj.extent[1]))
+        reach = float(np.hypot(*size)) / 2
+        for _ in range(40):
+            x, side = float(rng.uniform(*span)), float(rng.choice([1, -1]))
+            across = float(rng.uniform(0.2 + reach, walk - reach))
+            if taken.claim(
+                (x, side * (kerb_y + across)), size, yaw := float(rng.uniform(-np.pi, np.pi)), 0.1
+            ):
+                builder.place(obj, (x, side * (kerb_y + across), KERB), yaw)
+                return
+    raise InputError("no room for so many", field="assemblies", fix="ask for fewer")
 
 
 def _ground(
