@@ -23,7 +23,7 @@ LANE = 3.5  # metres
 KERB = 0.14
 STEP = 2.0  # metres the vehicle moves between frames
 MARGIN = 45.0  # metres of street before the first and after the last frame
-NEAR = 20.0  # metres before the first and after the last pose in which nameless things stand
+AHEAD = 22.0  # metres after the last pose up to which nameless things stand
 _WALLS = (
     (0.62, 0.36, 0.28),
     (0.72, 0.66, 0.56),
@@ -116,7 +116,7 @@ def build_street(
     for x in _spaced(rng, start, end, 18.0, 40.0):
         put("pedestrian", x, float(rng.uniform(0.2, LANE)), float(rng.choice([1, -1]) * np.pi / 2), 0.0, 0.3)
     for generator in assemblies:
-        _assembly(builder, generator, taken, (-NEAR, NEAR + STEP * frames), kerb_y, walk)
+        _assembly(builder, generator, taken, (0.0, STEP * frames + AHEAD), kerb_y, walk)
     light = Light(
         direction=(float(rng.uniform(-0.5, 0.5)), float(rng.uniform(-0.7, 0.7)), 0.9),
         ambient=0.6,
@@ -170,7 +170,8 @@ def _assembly(
         reach = float(np.hypot(*size)) / 2
         for _ in range(40):
             x, side = float(rng.uniform(*span)), float(rng.choice([1, -1]))
-            across = float(rng.uniform(0.2 + reach, walk - reach))
+            # Most stand near the kerb, where parked cars hide them least.
+            across = 0.2 + reach + (walk - 0.2 - 2 * reach) * float(rng.random()) ** 2
             if taken.claim(
                 (x, side * (kerb_y + across)), size, yaw := float(rng.uniform(-np.pi, np.pi)), 0.1
             ):
