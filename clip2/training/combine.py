@@ -75,7 +75,7 @@ def combine(packs: Sequence[TrainingSet], names: Sequence[str]) -> TrainingSet:
         has_color=np.concatenate([one.has_color for one in packs]),
         frames=np.concatenate(frames),
         texts=tuple(texts),
-        text_vectors=np.stack(vectors),
+        text_vectors=np.array(vectors, np.float32).reshape(-1, teacher.width),
         own_texts=np.concatenate(owns),
         images=np.concatenate([_or_zeros(one.images, (len(one), *shape), np.float16) for one in packs])
         if any_image

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from clip2.model import EncoderConfig
 from clip2.objectives import ObjectiveConfig
 from clip2.preprocessing import Preprocessing
+from clip2.training.dataset import NAMELESS
 from clip2.typed_config import TypedConfig, parse_config
 from data_prep.errors import InputError
 
@@ -26,6 +27,9 @@ class DataConfig(TypedConfig):
         hold_out: share of *frames* whose objects are kept away from training and named zero-shot as it goes.
         max_points: points kept in memory per object, a uniform sample.
         balance: ``sqrt``: a word seen 100 times as often is drawn 10 times as often; ``none``: as they come.
+        nameless: words that name nothing. Class-agnostic detectors (SAM and others) give everything such a label.
+            They are neither targets nor negatives of the text term; an object without another word teaches by its
+            picture alone and is left out if it has none.
     """
 
     folders: tuple[str, ...] = ()
@@ -33,6 +37,7 @@ class DataConfig(TypedConfig):
     hold_out: float = Field(default=0.0, ge=0, le=0.5)
     max_points: int = Field(default=4096, ge=16)
     balance: Literal["sqrt", "none"] = "sqrt"
+    nameless: tuple[str, ...] = NAMELESS
 
 
 class NetworkConfig(TypedConfig):

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +17,10 @@ from clip2.sampling_order import sampling_order
 from clip2.teacher.labels import normalise_label
 from data_prep.errors import BadDatasetError
 
-if TYPE_CHECKING:
-    pass
+# What class-agnostic detectors (SAM and others) call everything they find. It is true of all things and says nothing.
+NAMELESS = ("object",)
+_NO_WORD = "neither a picture nor a word with a vector"
+_WORDS_NAME_NOTHING = "no picture, and no word that names anything"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,7 @@ class TrainingSet:
         offsets: (n + 1,) int64, object i is ``points[offsets[i]:offsets[i + 1]]``.
         has_color: (n,) bool.
         frames: (n,) int64, objects of one frame of one scan share a number.
-        texts: U words.
+        texts: U words, at least one unless every object has a picture; none that names nothing.
         text_vectors: (U, D) float32 unit rows.
         own_texts: (n, M) int64 into ``texts``, best first, padded with -1; an object may have a picture only.
         images: (n, D) float16 unit rows, or None: no object has a picture.
@@ -102,6 +103,7 @@ def pack(
     max_points: int = 4096,
     source: str | Path = "objects",
     templates: str | None = None,
+    nameless: Sequence[str] = NAMELESS,
 ) -> TrainingSet:
     """A training set from arrays in memory, without a triplet folder.
 
@@ -115,15 +117,20 @@ def pack(
         max_points: points kept per object.
         source: what to call it all in an error.
         templates: prompt set of the text vectors; None: not known.
+        nameless: words that name nothing: they are no targets and no negatives of the text term, and an object that
+            has no other word teaches by its picture alone, or is left out if it has none.
 
     Raises:
         BadDatasetError: nothing to learn from.
     """
     clouds, colors, kept = [], [], []
     left_out: Counter[str] = Counter()
+    silent = {normalise_label(word) for word in nameless}
+    names = [normalise_label(text) not in silent for text in texts]
     for i, (points, color) in enumerate(objects):
-        if len(own_texts[i]) == 0 and (image_present is None or not image_present[i]):
-            left_out["neither a picture nor a word with a vector"] += 1
+        pictured = image_present is not None and bool(image_present[i])
+        if not pictured and not any(names[int(row)] for row in own_texts[i]):
+            left_out[_WORDS_NAME_NOTHING if len(own_texts[i]) else _NO_WORD] += 1
             continue
         try:
             local = local_coordinates(points, color, name=f"object {i}")
@@ -139,16 +146,15 @@ def pack(
         raise BadDatasetError(
             f"no object to learn from ({reasons or 'none given'})", source=source, field="triplets"
         )
-    if len(texts) == 0:
-        raise BadDatasetError(
-            "no word has a vector", source=source, fix="embed with a bank that has these words"
-        )
     # Two spellings of one word are one word, as everywhere else.
     row_of: dict[str, int] = {}
     merged = [row_of.setdefault(normalise_label(text), row) for row, text in enumerate(texts)]
-    first_rows = sorted(set(row_of.values()))
+    first_rows = [row for row in sorted(set(row_of.values())) if names[row]]
     new_row = {row: position for position, row in enumerate(first_rows)}
-    own = [list(dict.fromkeys(new_row[merged[int(row)]] for row in own_texts[i])) for i in kept]
+    own = [
+        list(dict.fromkeys(new_row[merged[int(row)]] for row in own_texts[i] if names[int(row)]))
+        for i in kept
+    ]
     padded = np.full((len(kept), max(1, *map(len, own))), -1, dtype=np.int64)
     for i, rows in enumerate(own):
         padded[i, : len(rows)] = rows

@@ -8,13 +8,16 @@ from typing import Any
 
 from clip2.teacher.features import TripletFeatures, load_features
 from clip2.training.combine import combine
-from clip2.training.dataset import TrainingSet, pack
+from clip2.training.dataset import NAMELESS, TrainingSet, pack
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.triplets import TripletSet, open_triplets
 
 
 def load_training_set(
-    folders: Sequence[str | Path], clip: str | None = None, max_points: int = 4096
+    folders: Sequence[str | Path],
+    clip: str | None = None,
+    max_points: int = 4096,
+    nameless: Sequence[str] = NAMELESS,
 ) -> TrainingSet:
     """Read triplet folders and the features cached beside them into memory.
 
@@ -22,6 +25,8 @@ def load_training_set(
         folders: made by ``clip2 prep`` and then ``clip2 embed``.
         clip: CLIP model whose features to use, where a folder has several.
         max_points: points kept per object: always the same uniform sample.
+        nameless: words that name nothing, like the one label of a class-agnostic detector (SAM and others); see
+            :func:`pack`.
 
     Raises:
         BadDatasetError: no folder, an empty one, features that are missing or of different CLIP models.
@@ -31,11 +36,13 @@ def load_training_set(
     packs = []
     for folder in folders:
         features = load_features(folder, clip)
-        packs.append(_pack(Path(folder), open_triplets(folder), features, max_points))
+        packs.append(_pack(Path(folder), open_triplets(folder), features, max_points, nameless))
     return combine(packs, [str(folder) for folder in folders])
 
 
-def _pack(folder: Path, triplets: TripletSet, features: TripletFeatures, max_points: int) -> TrainingSet:
+def _pack(
+    folder: Path, triplets: TripletSet, features: TripletFeatures, max_points: int, nameless: Sequence[str]
+) -> TrainingSet:
     if len(triplets) == 0:
         raise BadDatasetError("holds no triplets", source=folder, fix="run clip2 prep on more frames")
     objects, frames = [], []
@@ -64,4 +71,5 @@ def _pack(folder: Path, triplets: TripletSet, features: TripletFeatures, max_poi
         max_points,
         source=folder,
         templates=features.templates,
+        nameless=nameless,
     )

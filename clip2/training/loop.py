@@ -84,7 +84,8 @@ def train(
     latest = check_run(run, config, resume)
     fabric = create_fabric(config.device)
     if data is None:
-        data = load_training_set(config.data.folders, config.data.clip, config.data.max_points)
+        wanted = config.data
+        data = load_training_set(wanted.folders, wanted.clip, wanted.max_points, wanted.nameless)
     with reproducible(fabric.device):
         return _Training(config, run, data, fabric, console).go(latest)
 
@@ -111,7 +112,11 @@ class _Training:
         words = data.own_texts[self.train_on, 0]
         weights = balancing_weights(words) if config.data.balance == "sqrt" else np.ones(len(words))
         self.order = ObjectOrder(self.train_on, weights, size, config.seed)
-        self.bank = TextBank(data.texts, data.text_vectors, data.teacher.name, data.teacher.templates)
+        self.terms = self._terms()
+        teacher = data.teacher
+        self.bank = (
+            TextBank(data.texts, data.text_vectors, teacher.name, teacher.templates) if data.texts else None
+        )
         torch.manual_seed(config.seed)
         network = config.model
         self.model = Clip2Model(
@@ -280,21 +285,34 @@ class _Training:
             "words": len(self.data.texts),
             "seconds": round(self.seconds, 1),
             "colors_seen": self.colors_seen,
-            "terms": "text" if self._text_only() else "text and image",
+            "terms": self.terms,
             **self.latest_figures,
         }
 
     def _result(self, step: int) -> TrainingResult:
         return TrainingResult(self.run, step, self.total, step == self.total, self._figures(step))
 
-    def _text_only(self) -> bool:
-        return self.config.objective.image_weight == 0 or not self.data.image_present[self.train_on].any()
+    def _terms(self) -> str:
+        """Those of the objective that have something to learn from."""
+        objective, data = self.config.objective, self.data
+        present = {
+            "text": objective.text_weight > 0 and (data.own_texts[self.train_on] >= 0).any(),
+            "image": objective.image_weight > 0 and data.image_present[self.train_on].any(),
+        }
+        if not any(present.values()):
+            raise BadDatasetError(
+                "no object has what the objective learns from",
+                field="objective",
+                fix="give text_weight a value above 0 for words, image_weight for pictures",
+            )
+        return " and ".join(term for term, used in present.items() if used)
 
     def _introduce(self, first: int) -> None:
         for line in introduction(self.data, self.train_on, len(self.held_out), self.colors_seen):
             self._say(line)
-        if self._text_only():
-            self._say("no pictures to learn from: training on the text term alone")
+        if self.terms != "text and image":
+            missing = "pictures" if self.terms == "text" else "words"
+            self._say(f"no {missing} to learn from: training on the {self.terms} term alone")
         self._say(
             f"{self.config.model.encoder.name}, {self.model.parameter_count() / 1e6:.2f} M parameters, on "
             f"{self.fabric.world_size} x {self.fabric.device.type} with {torch.get_num_threads()} threads; "

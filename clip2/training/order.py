@@ -15,18 +15,26 @@ def step_seed(seed: int, step: int, rank: int = 0) -> int:
 def balancing_weights(words: NDArray[np.int64]) -> NDArray[np.float64]:
     """How often to draw each object so that each word is drawn as the square root of its count.
 
+    Objects without a word are of no common kind: they are drawn once per pass, as they come.
+
     Args:
-        words: (n,) the first word of each object.
+        words: (n,) the first word of each object; -1: it has none.
 
     Returns:
         (n,) weights with mean 1.
 
     >>> balancing_weights(np.array([0, 0, 0, 0, 1])).round(3).tolist()  # word 0 twice as often as word 1
     [0.833, 0.833, 0.833, 0.833, 1.667]
+    >>> balancing_weights(np.array([0, 0, 0, 0, 1, -1])).round(3).tolist()
+    [0.833, 0.833, 0.833, 0.833, 1.667, 1.0]
     """
-    _, inverse, counts = np.unique(words, return_inverse=True, return_counts=True)
-    weights = 1 / np.sqrt(counts[inverse])
-    return weights * len(words) / weights.sum()
+    weights = np.ones(len(words))
+    named = words >= 0
+    if named.any():
+        _, inverse, counts = np.unique(words[named], return_inverse=True, return_counts=True)
+        drawn = 1 / np.sqrt(counts[inverse])
+        weights[named] = drawn * len(drawn) / drawn.sum()
+    return weights
 
 
 class ObjectOrder:

@@ -18,7 +18,7 @@ def zero_shot(
     Args:
         model: in the data's CLIP space.
         data: where the objects are.
-        objects: (m,) rows to name, m > 0.
+        objects: (m,) rows to name, m > 0, each with a word: what has none cannot be named right.
         batch_size: clouds per forward pass.
 
     Returns:

@@ -40,6 +40,15 @@ def test_words_are_drawn_as_the_square_root_of_their_count() -> None:
     assert vans / trams == pytest.approx(5, rel=0.05)
 
 
+def test_objects_without_a_word_are_not_one_word() -> None:
+    # 400 nameless things beside 100 cars and 4 trams: each once per pass, cars to trams still 5 : 1.
+    words = np.repeat([-1, 0, 1], [400, 100, 4])
+    order = ObjectOrder(np.arange(504), balancing_weights(words), 504, seed=0)
+    nameless, cars, trams = np.bincount(np.concatenate([words[order.batch(step)] for step in range(10)]) + 1)
+    assert nameless == pytest.approx(4000, abs=10)
+    assert cars / trams == pytest.approx(5, rel=0.05)
+
+
 def test_seeds_of_steps_and_ranks_differ() -> None:
     seeds = {step_seed(0, step, rank) for step in range(100) for rank in range(4)}
     assert len(seeds) == 400

@@ -152,6 +152,8 @@ def test_saved_detections_come_back_for_every_image(tmp_path, exact: ProceduralS
         ("room", {"frames": 0}, "frames"),
         ("room", {"frames": 2, "worlds": 3}, "frames"),
         ("room", {"seed": -1}, "seed"),
+        ("room", {"assemblies": -1}, "assemblies"),
+        ("street", {"assemblies": 41}, "assemblies"),
         ("street", {"cameras": ("top",)}, "cameras"),
         ("room", {"detector": "psychic"}, "detector"),
     ],
