@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,9 +23,11 @@ class Batch(NamedTuple):
 
     Attributes:
         images: (B, 3, 64, 64) bfloat16.
-        texts: (T, L) token ids: B captions, then a name for each of C categories, then the coloured names of a few.
+        texts: (T, L) token ids: B captions, then a name for each of C categories, then the coloured names of a few; no
+            rows while the image tower learns alone.
         also_true: (B, B) bool: caption (row) is true of picture (column), or cannot be told false.
         categories: (B,) int64.
+        colors: (B,) int64, -1 where the true colour does not show.
         pairs: (B,) int64: which coloured name is right, counted from the first of them; -1 = none of them.
     """
 
@@ -33,6 +35,7 @@ class Batch(NamedTuple):
     texts: Tensor
     also_true: Tensor
     categories: Tensor
+    colors: Tensor
     pairs: Tensor
 
 
@@ -60,9 +63,19 @@ class Batches(Dataset[Batch]):
         steps: length.
         seed: source of everything random, with the step.
         mixture: how a step is put together.
+        alone: so many first steps come without words.
     """
 
-    def __init__(self, pictures: Pictures, tokenize, steps: int, seed: int, mixture: Mixture) -> None:  # type: ignore[no-untyped-def]
+    def __init__(
+        self,
+        pictures: Pictures,
+        tokenize: Callable[[list[str]], Tensor],
+        steps: int,
+        seed: int,
+        mixture: Mixture,
+        alone: int = 0,
+    ) -> None:
+        self._alone = alone
         self._pictures, self._tokenize = pictures, tokenize
         self._steps, self._seed, self._mixture = steps, seed, mixture
         self._scenes = np.flatnonzero(pictures.in_scene)
@@ -79,6 +92,11 @@ class Batches(Dataset[Batch]):
         rows = self._rows(rng)
         pictures = self._pictures
         images, shown = augment(pictures, rows, rng)
+        categories = torch.from_numpy(pictures.category[rows].astype(np.int64))
+        colors = torch.from_numpy(np.where(shown, pictures.color[rows], -1).astype(np.int64))
+        if step < self._alone:
+            nothing = torch.zeros(0, dtype=torch.int64)
+            return Batch(images.bfloat16(), nothing, nothing, categories, colors, nothing)
         captions = [
             self._captioner.write(
                 int(pictures.category[row]),
@@ -99,7 +117,8 @@ class Batches(Dataset[Batch]):
             images.bfloat16(),
             self._tokenize([caption.text for caption in captions] + names + colored),
             torch.from_numpy(true_of(captions, pictures, rows, shown)),
-            torch.from_numpy(pictures.category[rows].astype(np.int64)),
+            categories,
+            colors,
             torch.tensor(right),
         )
 
@@ -114,7 +133,7 @@ class Batches(Dataset[Batch]):
     def _pick(self, rows: np.ndarray, rng: np.random.Generator) -> int:
         return int(rows[rng.integers(len(rows))] if len(rows) else self._scenes[rng.integers(len(self._scenes))])
 
-    def _colored(self, rng: np.random.Generator) -> tuple[list[tuple[int, int]], Sequence[str]]:
+    def _colored(self, rng: np.random.Generator) -> tuple[list[tuple[int, int]], list[str]]:
         """Some categories in all colours that may be learned, as (category, colour) and as sentences."""
         names, colors = list_categories(), list(COLORS)
         kinds = rng.choice(len(names), self._mixture.colored_categories, replace=False)

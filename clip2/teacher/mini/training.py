@@ -12,43 +12,57 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 
 from clip2.teacher.mini.batches import Batch, Batches, Mixture
-from clip2.teacher.mini.network import CONFIG_FILE, create_network, save_network
+from clip2.teacher.mini.network import MODEL, create_network, save_network
 from clip2.teacher.mini.pictures import Pictures
 from data_prep.files import write_atomically
 from data_prep.scans.procedural import list_categories
+from data_prep.scans.procedural.palette import COLORS
 
 LOG_FILE, STATE_FILE = "training_log.jsonl", "state.pt"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How ``mini`` is trained.
+    """How ``mini`` is trained: its eyes first, then eyes and words together.
+
+    A text tower that starts from nothing gives the image tower nothing to go by: for as long as it learns to tell
+    73 names apart, pictures are learned at half the speed. So the image tower begins alone, with two linear heads for
+    category and colour that are thrown away in the end.
 
     Attributes:
-        steps: of the optimiser.
-        learning_rate: at its height, after ``warmup`` steps; falls to 0 along a cosine.
+        steps: of the optimiser in all.
+        alone: share of them that the image tower learns alone.
+        learning_rate: at its height; each tower's rises over ``warmup`` steps and falls to 0 along a cosine.
         weight_decay: of matrices.
         average: of the weights, kept beside them and shipped: this share is kept in each step.
-        names, pairs: weights of choosing the name among all names, and the coloured name among some.
+        names, pairs, heads: weights, beside the captions', of choosing the name among all names, the coloured name
+            among some, and of the two heads.
         mixture: of each batch.
         seed: source of everything random.
     """
 
-    steps: int = 4800
+    steps: int = 3600
+    alone: float = 0.65
     learning_rate: float = 1.5e-3
-    warmup: int = 150
+    warmup: int = 100
     weight_decay: float = 0.05
     average: float = 0.998
     names: float = 1.0
     pairs: float = 0.5
+    heads: float = 0.5
     mixture: Mixture = Mixture()
     seed: int = 0
+
+    @property
+    def steps_alone(self) -> int:
+        """Steps before words come in."""
+        return int(self.alone * self.steps)
 
 
 def train(
@@ -75,39 +89,34 @@ def train(
     import open_clip
 
     folder.mkdir(parents=True, exist_ok=True)
-    network = create_network(recipe.seed).to(device, memory_format=torch.channels_last)
+    network = create_network(recipe.seed)
+    network.heads = _Heads(MODEL["embed_dim"])
+    network.to(device, memory_format=torch.channels_last)
     averaged = deepcopy(network).requires_grad_(False)
     optimizer = _optimizer(network, recipe)
-    save_network(averaged, folder)
+    save_network(averaged, folder)  # the tokenizer reads its settings there
     state = folder / STATE_FILE
     first = _restore(state, network, averaged, optimizer)
     tokenize = open_clip.get_tokenizer(f"local-dir:{folder}")
-    assert (folder / CONFIG_FILE).exists()
-    batches = Batches(pictures, tokenize, recipe.steps, recipe.seed, recipe.mixture)
+    batches = Batches(pictures, tokenize, recipe.steps, recipe.seed, recipe.mixture, recipe.steps_alone)
     loader = DataLoader(
         batches, batch_size=None, sampler=range(first, recipe.steps), num_workers=workers, prefetch_factor=4 if workers else None
     )
     network.train()
-    sums, began = torch.zeros(5), time.perf_counter()
+    sums, began = torch.zeros(len(_FIGURES)), time.perf_counter()
     for step, batch in enumerate(loader, start=first + 1):
         for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * _schedule(step, recipe)
+            first_step = recipe.steps_alone if group["words"] else 0
+            group["lr"] = recipe.learning_rate * _schedule(step - first_step, recipe.steps - first_step, recipe)
         figures = _step(network, Batch(*(part.to(device) for part in batch)), optimizer, recipe)
         _average(averaged, network, min(recipe.average, step / (step + 10)))
         sums += figures.detach().cpu()
         if step % every == 0 or step == recipe.steps:
             count = (step - 1) % every + 1
             seconds, began = time.perf_counter() - began, time.perf_counter()
-            loss, captions, names, pairs, right = (sums / count).tolist()
-            row = {
-                "step": step,
-                "loss": round(loss, 4),
-                "captions": round(captions, 4),
-                "names": round(names, 4),
-                "pairs": round(pairs, 4),
-                "right": round(right, 4),
-                "seconds": round(seconds, 1),
-            }
+            means = (sums / count).tolist()
+            row = {"step": step, **{name: round(mean, 4) for name, mean in zip(_FIGURES, means, strict=True)}}
+            row["seconds"] = round(seconds, 1)
             sums.zero_()
             with (folder / LOG_FILE).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
@@ -116,13 +125,47 @@ def train(
     save_network(averaged, folder)
 
 
+class _Heads(nn.Module):
+    """Category and colour from a picture's vector; they guide the image tower and do not ship."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.category = nn.Linear(width, len(list_categories()))
+        self.color = nn.Linear(width, len(COLORS))
+
+
+# Means over the steps between two lines of the log; the last two are shares of the pictures named rightly.
+_FIGURES = ("loss", "captions", "names", "pairs", "category", "color", "right_by_name", "right_by_head")
+
+
 def _step(network: Any, batch: Batch, optimizer: torch.optim.Optimizer, recipe: Recipe) -> Tensor:
-    count, names = len(batch.images), len(list_categories())
     # Flash attention is made for long sequences; on a dozen tokens it costs more than the whole image tower.
     with torch.autocast(batch.images.device.type, torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
-        images = network.encode_image(batch.images.contiguous(memory_format=torch.channels_last))
-        texts = network.encode_text(batch.texts)
-    images, texts = functional.normalize(images.float(), dim=-1), functional.normalize(texts.float(), dim=-1)
+        images = network.encode_image(batch.images.contiguous(memory_format=torch.channels_last)).float()
+        texts = network.encode_text(batch.texts) if len(batch.texts) else None
+    by_head = network.heads.category(images)
+    category = functional.cross_entropy(by_head, batch.categories)
+    color = functional.cross_entropy(network.heads.color(images), batch.colors, ignore_index=-1)
+    captions = names = pairs = right = images.new_zeros(())
+    if texts is None:
+        loss = category + color
+    else:
+        captions, names, pairs, right = _word_terms(network, images, texts.float(), batch)
+        loss = captions + recipe.names * names + recipe.pairs * pairs + recipe.heads * (category + color)
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+    optimizer.step()
+    with torch.no_grad():
+        network.logit_scale.clamp_(0, math.log(100))
+    right_by_head = (by_head.argmax(dim=1) == batch.categories).float().mean()
+    return torch.stack([loss, captions, names, pairs, category, color, right, right_by_head])
+
+
+def _word_terms(network: Any, images: Tensor, texts: Tensor, batch: Batch) -> tuple[Tensor, ...]:
+    """Losses of captions, names and coloured names, and the share of pictures named rightly."""
+    count, categories = len(images), len(list_categories())
+    images, texts = functional.normalize(images, dim=-1), functional.normalize(texts, dim=-1)
     logits = network.logit_scale.exp() * images @ texts.T
     same = logits[:, :count]
     # A caption that is also true of another picture must not push it away.
@@ -130,34 +173,29 @@ def _step(network: Any, batch: Batch, optimizer: torch.optim.Optimizer, recipe: 
     same = same.masked_fill(also, -torch.inf)
     target = torch.arange(count, device=same.device)
     captions = (functional.cross_entropy(same, target) + functional.cross_entropy(same.T, target)) / 2
-    named = logits[:, count : count + names]
-    by_name = functional.cross_entropy(named, batch.categories)
-    colored = functional.cross_entropy(logits[:, count + names :], batch.pairs, ignore_index=-1)
-    loss = captions + recipe.names * by_name + recipe.pairs * colored
-    optimizer.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-    optimizer.step()
-    with torch.no_grad():
-        network.logit_scale.clamp_(0, math.log(100))
+    named = logits[:, count : count + categories]
+    names = functional.cross_entropy(named, batch.categories)
+    pairs = functional.cross_entropy(logits[:, count + categories :], batch.pairs, ignore_index=-1)
     right = (named.argmax(dim=1) == batch.categories).float().mean()
-    return torch.stack([loss, captions, by_name, colored, right])
+    return captions, names, pairs, right
 
 
 def _optimizer(network: Any, recipe: Recipe) -> torch.optim.Optimizer:
-    matrices = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+    groups = []
+    for words in (False, True):
+        mine = [p for name, p in network.named_parameters() if name.startswith(("visual.", "heads.")) != words]
+        for decay, chosen in (
+            (recipe.weight_decay, [p for p in mine if p.ndim > 1]),
+            (0.0, [p for p in mine if p.ndim <= 1]),
+        ):
+            groups.append({"params": chosen, "weight_decay": decay, "words": words})
     return torch.optim.AdamW(groups, betas=(0.9, 0.98), foreach=True)
 
 
-def _schedule(step: int, recipe: Recipe) -> float:
+def _schedule(step: int, steps: int, recipe: Recipe) -> float:
     if step < recipe.warmup:
-        return step / recipe.warmup
-    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+        return max(0, step) / recipe.warmup
+    done = (step - recipe.warmup) / max(1, steps - recipe.warmup)
     return 0.5 * (1 + math.cos(math.pi * done))
 
 
