@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +63,41 @@ class TrainingSet:
         span = slice(self.offsets[i], self.offsets[i + 1])
         colors = self.colors[span] if self.colors is not None and self.has_color[i] else None
         return self.points[span], colors
+
+    def select(self, rows: NDArray[np.int64]) -> TrainingSet:
+        """Some of the objects (m,), in that order; all words stay."""
+        sizes = np.diff(self.offsets)[rows]
+        ends = np.cumsum(sizes)
+        # Point p of the selection lies as far from its object's start as it does in the whole set.
+        place = np.arange(ends[-1] if len(rows) else 0) - np.repeat(ends - sizes, sizes)
+        points = np.repeat(self.offsets[rows], sizes) + place
+        return replace(
+            self,
+            points=self.points[points],
+            colors=None if self.colors is None else self.colors[points],
+            offsets=np.concatenate([[0], ends]).astype(np.int64),
+            has_color=self.has_color[rows],
+            frames=self.frames[rows],
+            own_texts=self.own_texts[rows],
+            images=None if self.images is None else self.images[rows],
+            image_present=self.image_present[rows],
+        )
+
+    def without_words(self, words: Sequence[str]) -> TrainingSet:
+        """The same objects, none of which may be called one of these words, nor contrasted with them."""
+        gone = {normalise_label(word) for word in words}
+        keep = [row for row, text in enumerate(self.texts) if normalise_label(text) not in gone]
+        new_row = np.full(len(self.texts) + 1, -1, np.int64)
+        new_row[keep] = np.arange(len(keep))
+        own = new_row[self.own_texts]
+        # Best first, padding last.
+        own = np.take_along_axis(own, np.argsort(own < 0, axis=1, kind="stable"), axis=1)
+        return replace(
+            self,
+            texts=tuple(self.texts[row] for row in keep),
+            text_vectors=self.text_vectors[keep],
+            own_texts=own,
+        )
 
     def split(self, hold_out: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Objects to train on and objects of held-out frames; whole frames, at least one where any is asked for.

@@ -27,6 +27,9 @@ def shipped_folder() -> Path:
         raise InputError("is missing", source=weights, fix="reinstall clip2")
     if file_sha256(weights) != record["sha256"]:
         raise InputError(
-            "does not match its checksum", source=weights, field="sha256", fix="reinstall clip2: it was altered"
+            "does not match its checksum",
+            source=weights,
+            field="sha256",
+            fix="reinstall clip2: it was altered",
         )
     return FOLDER

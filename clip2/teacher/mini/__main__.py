@@ -84,5 +84,7 @@ class Score:
 
 
 if __name__ == "__main__":
-    command = tyro.extras.subcommand_cli_from_dict({"train": Train, "score": Score}, prog="python -m clip2.teacher.mini")
+    command = tyro.extras.subcommand_cli_from_dict(
+        {"train": Train, "score": Score}, prog="python -m clip2.teacher.mini"
+    )
     raise SystemExit(command.run())

@@ -25,7 +25,7 @@ class Batch(NamedTuple):
         images: (B, 3, 64, 64) bfloat16.
         texts: (T, L) token ids: B captions, then a name for each of C categories, then the coloured names of a few; no
             rows while the image tower learns alone.
-        also_true: (B, B) bool: caption (row) is true of picture (column), or cannot be told false.
+        also_true: (B, B) bool: caption (row) is true of picture (column).
         categories: (B,) int64.
         colors: (B,) int64, -1 where the true colour does not show.
         pairs: (B,) int64: which coloured name is right, counted from the first of them; -1 = none of them.
@@ -124,14 +124,16 @@ class Batches(Dataset[Batch]):
 
     def _rows(self, rng: np.random.Generator) -> np.ndarray:
         count = self._mixture.batch_size
-        from_scenes = int(round(count * self._mixture.scenes)) if len(self._scenes) else 0
+        from_scenes = round(count * self._mixture.scenes) if len(self._scenes) else 0
         single = rng.choice(self._single, count - from_scenes, replace=False)
         kinds = rng.integers(0, _categories(), from_scenes)
         scenes = [self._pick(self._scenes_of[kind], rng) for kind in kinds]
         return np.concatenate([single, np.array(scenes, single.dtype)])
 
     def _pick(self, rows: np.ndarray, rng: np.random.Generator) -> int:
-        return int(rows[rng.integers(len(rows))] if len(rows) else self._scenes[rng.integers(len(self._scenes))])
+        return int(
+            rows[rng.integers(len(rows))] if len(rows) else self._scenes[rng.integers(len(self._scenes))]
+        )
 
     def _colored(self, rng: np.random.Generator) -> tuple[list[tuple[int, int]], list[str]]:
         """Some categories in all colours that may be learned, as (category, colour) and as sentences."""

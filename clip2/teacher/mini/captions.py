@@ -34,11 +34,31 @@ KINDS: dict[str, tuple[str, ...]] = {
     "a vehicle": ("bicycle", "bus", "car", "construction vehicle", "motorcycle", "truck", "van"),
     "a plant": ("potted plant", "tree"),
     "a piece of furniture": (
-        *("armchair", "bed", "bench", "bookcase", "chair", "coffee table", "desk", "dresser", "sofa", "stool"),
+        *(
+            "armchair",
+            "bed",
+            "bench",
+            "bookcase",
+            "chair",
+            "coffee table",
+            "desk",
+            "dresser",
+            "sofa",
+            "stool",
+        ),
         "table",
     ),
     "a household appliance": (
-        *("blender", "coffee maker", "fan", "microwave", "oven", "refrigerator", "toaster", "washing machine"),
+        *(
+            "blender",
+            "coffee maker",
+            "fan",
+            "microwave",
+            "oven",
+            "refrigerator",
+            "toaster",
+            "washing machine",
+        ),
     ),
     "a container": ("basket", "bottle", "bowl", "box", "bucket", "pitcher", "pot", "trash can", "vase"),
     "a road sign": ("stop sign",),
@@ -113,15 +133,9 @@ class Captioner:
         word, before, after = "", "", ""
         if words and rng.random() < others:
             chosen = int(rng.integers(len(words)))
-            word = words[chosen]
-            if chosen == 0:
-                before = word
-            elif chosen == 1 and word != "plain":
-                before = word
-            elif chosen > 1:
-                after = f"with {word}"
-            else:
-                word = ""
+            word = words[chosen] if words[chosen] != "plain" else ""
+            # Material and pattern go before the name: "a striped chair"; parts after it: "a chair with armrests".
+            before, after = (word, "") if chosen < 2 else ("", f"with {word}")
         phrase = " ".join(part for part in (size, said, before, noun, after) if part)
         frame = FRAMES[rng.integers(len(FRAMES))]
         return Caption(_fill(frame, phrase), (category,), claimed, word)
@@ -138,13 +152,13 @@ class Captioner:
 
 
 def true_of(captions: Sequence[Caption], pictures: Pictures, rows: NDArray, color_shown: NDArray) -> NDArray:
-    """(T, I) bool: caption t is true of picture ``rows[i]``, or cannot be told false.
+    """(T, I) bool: caption t is true of picture ``rows[i]`` as it is shown.
 
     Args:
         captions: T captions.
         pictures: where the rows point.
         rows: (I,) pictures of the batch.
-        color_shown: (I,) bool, False where the colour was taken away or changed: claims about colour cannot be judged.
+        color_shown: (I,) bool, False where the colour was taken away or changed: what a caption says of colour is not true then.
     """
     names = len(list_categories())
     allowed = np.zeros((len(captions), names), bool)

@@ -157,11 +157,15 @@ def draw_scene(
 
 
 def _pictures(
-    images: NDArray[np.uint8], masks: NDArray[np.bool_], objects: Sequence[ProceduralObject], *, in_scene: bool
+    images: NDArray[np.uint8],
+    masks: NDArray[np.bool_],
+    objects: Sequence[ProceduralObject],
+    *,
+    in_scene: bool,
 ) -> Pictures:
-    visible = masks.any(axis=(1, 2))
+    visible = np.flatnonzero(masks.reshape(len(masks), -1).any(axis=1))
     images, masks = images[visible], masks[visible]
-    objects = [obj for obj, there in zip(objects, visible, strict=True) if there]
+    objects = [objects[row] for row in visible]
     categories, colors = list_categories(), list(COLORS)
     return Pictures(
         images,

@@ -54,7 +54,9 @@ class ScoreCard:
         return {key: round(value, 4) for key, value in asdict(self).items()}
 
 
-def measure(teacher: Teacher, seed: int, per_category: int = 20, rooms: int = 40, streets: int = 10) -> ScoreCard:
+def measure(
+    teacher: Teacher, seed: int, per_category: int = 20, rooms: int = 40, streets: int = 10
+) -> ScoreCard:
     """Draw fresh instances and name them.
 
     Args:
@@ -130,7 +132,10 @@ def calibration_error(logits: NDArray[np.float32], truth: NDArray[np.int64], bin
     odds /= odds.sum(axis=1, keepdims=True)
     confidence, right = odds.max(axis=1), odds.argmax(axis=1) == truth
     which = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [abs(right[which == b].mean() - confidence[which == b].mean()) * (which == b).mean() for b in set(which)]
+    gaps = [
+        abs(right[which == b].mean() - confidence[which == b].mean()) * (which == b).mean()
+        for b in set(which)
+    ]
     return float(np.sum(gaps))
 
 

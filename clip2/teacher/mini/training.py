@@ -6,7 +6,7 @@ import json
 import math
 import time
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ class Recipe:
     names: float = 1.0
     pairs: float = 0.5
     heads: float = 0.5
-    mixture: Mixture = Mixture()
+    mixture: Mixture = field(default_factory=Mixture)
     seed: int = 0
 
     @property
@@ -100,14 +100,20 @@ def train(
     tokenize = open_clip.get_tokenizer(f"local-dir:{folder}")
     batches = Batches(pictures, tokenize, recipe.steps, recipe.seed, recipe.mixture, recipe.steps_alone)
     loader = DataLoader(
-        batches, batch_size=None, sampler=range(first, recipe.steps), num_workers=workers, prefetch_factor=4 if workers else None
+        batches,
+        batch_size=None,
+        sampler=range(first, recipe.steps),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
     )
     network.train()
     sums, began = torch.zeros(len(_FIGURES)), time.perf_counter()
     for step, batch in enumerate(loader, start=first + 1):
         for group in optimizer.param_groups:
             first_step = recipe.steps_alone if group["words"] else 0
-            group["lr"] = recipe.learning_rate * _schedule(step - first_step, recipe.steps - first_step, recipe)
+            group["lr"] = recipe.learning_rate * _schedule(
+                step - first_step, recipe.steps - first_step, recipe
+            )
         figures = _step(network, Batch(*(part.to(device) for part in batch)), optimizer, recipe)
         _average(averaged, network, min(recipe.average, step / (step + 10)))
         sums += figures.detach().cpu()
@@ -183,7 +189,9 @@ def _word_terms(network: Any, images: Tensor, texts: Tensor, batch: Batch) -> tu
 def _optimizer(network: Any, recipe: Recipe) -> torch.optim.Optimizer:
     groups = []
     for words in (False, True):
-        mine = [p for name, p in network.named_parameters() if name.startswith(("visual.", "heads.")) != words]
+        mine = [
+            p for name, p in network.named_parameters() if name.startswith(("visual.", "heads.")) != words
+        ]
         for decay, chosen in (
             (recipe.weight_decay, [p for p in mine if p.ndim > 1]),
             (0.0, [p for p in mine if p.ndim <= 1]),
@@ -216,9 +224,7 @@ def _restore(path: Path, network: Any, averaged: Any, optimizer: torch.optim.Opt
     return int(saved["step"])
 
 
-def _save_state(
-    path: Path, step: int, network: Any, averaged: Any, optimizer: torch.optim.Optimizer
-) -> None:
+def _save_state(path: Path, step: int, network: Any, averaged: Any, optimizer: torch.optim.Optimizer) -> None:
     saved = {
         "step": step,
         "network": network.state_dict(),

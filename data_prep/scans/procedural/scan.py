@@ -127,6 +127,10 @@ class ProceduralScan:
         """Every object of every world; builds them all."""
         return tuple(o for k in range(self.worlds) for o in self._place(k).world.objects)
 
+    def world_objects(self, index: int) -> tuple[PlacedObject, ...]:
+        """Every object of the world that a frame shows a part of."""
+        return self._place(self._world_of(index)).world.objects
+
     def image_names(self) -> list[str]:
         """Names of all views, without rendering them."""
         folders = ("color",) if self.setting == "room" else self.cameras
