@@ -20,7 +20,7 @@ COARSE = 0.5  # share that loses pixels
 
 
 def augment(
-    pictures: Pictures, rows: NDArray[np.int64], rng: np.random.Generator
+    pictures: Pictures, rows: NDArray[np.int64], rng: np.random.Generator, repainted: float = 0.0
 ) -> tuple[Tensor, NDArray[np.bool_]]:
     """One batch for the image tower.
 
@@ -28,6 +28,8 @@ def augment(
         pictures: where the rows point.
         rows: (B,) pictures.
         rng: source of everything random.
+        repainted: share of the pictures whose object gets any paint at all, or whose hues turn. A pair of category
+            and colour that never comes up teaches that it does not exist; paint of any colour unteaches that.
 
     Returns:
         (B, 3, 64, 64) float32 normalised, channels last, and (B,) bool: the true colour still shows.
@@ -40,6 +42,8 @@ def augment(
     _move(images, masks, torch.from_numpy(~pictures.in_scene[rows]), rng)
     _cover(images, masks, boxes, rng)
     shown = _recolor(images, rng)
+    if repainted:
+        shown[_repaint(images, masks, repainted, rng)] = False
     images = _crop(images, boxes, rng)
     _coarsen(images, rng)
     gain = _uniform(rng, 0.8, 1.2, count, 1, 1, 1)
@@ -106,6 +110,34 @@ def _recolor(images: Tensor, rng: np.random.Generator) -> NDArray[np.bool_]:
     shown = np.ones(len(images), bool)
     shown[rows.numpy()] = False
     return shown
+
+
+# Rec. 601 luma.
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def _repaint(images: Tensor, masks: Tensor, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Paint some objects in one random colour, shading kept, and turn the hues of other pictures; returns which."""
+    rows = _chosen(rng, len(images), share)
+    painted, turned = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+    luma = torch.tensor(_LUMA)[:, None, None]
+    grey = (images[painted] * luma).sum(1, keepdim=True)
+    inside = masks[painted]
+    mean = (grey * inside).sum((1, 2, 3), keepdim=True) / inside.sum((1, 2, 3), keepdim=True).clamp_min(1)
+    paint = _uniform(rng, 0.03, 1, len(painted), 3, 1, 1)
+    coat = (grey / mean.clamp_min(0.05) * paint).clamp_(0, 1)
+    images[painted] = torch.lerp(images[painted], coat, inside)
+
+    grey = (images[turned] * luma).sum(1, keepdim=True)
+    chroma = images[turned] - grey
+    angle = _uniform(rng, 0, 2 * np.pi, len(turned), 1, 1, 1)
+    # Rodrigues about the grey axis: hues turn, greys stay.
+    cross = (chroma.roll(-1, 1) - chroma.roll(1, 1)) / np.sqrt(3)
+    along = chroma.mean(1, keepdim=True) * (1 - angle.cos())
+    turn = chroma * angle.cos() + cross * angle.sin() + along
+    images[turned] = (grey + turn * _uniform(rng, 0.3, 1.5, len(turned), 1, 1, 1)).clamp_(0, 1)
+    both: NDArray[np.int64] = rows.numpy()
+    return both
 
 
 def _crop(images: Tensor, boxes: Tensor, rng: np.random.Generator) -> Tensor:

@@ -47,11 +47,13 @@ class Mixture:
         batch_size: B.
         scenes: share of pictures cut out of rooms and streets.
         colored_categories: how many categories are named in all their colours.
+        repainted: see :func:`~clip2.teacher.mini.augment.augment`.
     """
 
     batch_size: int = 256
     scenes: float = 0.35
     colored_categories: int = 6
+    repainted: float = 0.35
 
 
 class Batches(Dataset[Batch]):
@@ -64,6 +66,7 @@ class Batches(Dataset[Batch]):
         seed: source of everything random, with the step.
         mixture: how a step is put together.
         alone: so many first steps come without words.
+        repaint_from: from this step on, objects are repainted too.
     """
 
     def __init__(
@@ -74,8 +77,9 @@ class Batches(Dataset[Batch]):
         seed: int,
         mixture: Mixture,
         alone: int = 0,
+        repaint_from: int = 0,
     ) -> None:
-        self._alone = alone
+        self._alone, self._repaint_from = alone, repaint_from
         self._pictures, self._tokenize = pictures, tokenize
         self._steps, self._seed, self._mixture = steps, seed, mixture
         self._scenes = np.flatnonzero(pictures.in_scene)
@@ -91,7 +95,8 @@ class Batches(Dataset[Batch]):
         rng = np.random.default_rng([self._seed, step])
         rows = self._rows(rng)
         pictures = self._pictures
-        images, shown = augment(pictures, rows, rng)
+        repainted = self._mixture.repainted if step >= self._repaint_from else 0.0
+        images, shown = augment(pictures, rows, rng, repainted)
         categories = torch.from_numpy(pictures.category[rows].astype(np.int64))
         colors = torch.from_numpy(np.where(shown, pictures.color[rows], -1).astype(np.int64))
         if step < self._alone:

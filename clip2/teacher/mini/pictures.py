@@ -165,7 +165,7 @@ def _pictures(
 ) -> Pictures:
     visible = np.flatnonzero(masks.reshape(len(masks), -1).any(axis=1))
     images, masks = images[visible], masks[visible]
-    objects = [objects[row] for row in visible]
+    objects = [objects[int(row)] for row in visible]
     categories, colors = list_categories(), list(COLORS)
     return Pictures(
         images,

@@ -38,6 +38,7 @@ class Recipe:
     Attributes:
         steps: of the optimiser in all.
         alone: share of them that the image tower learns alone.
+        repaint: share of them before objects are repainted in any colour: shapes come first.
         learning_rate: at its height; each tower's rises over ``warmup`` steps and falls to 0 along a cosine.
         weight_decay: of matrices.
         average: of the weights, kept beside them and shipped: this share is kept in each step.
@@ -49,6 +50,7 @@ class Recipe:
 
     steps: int = 3600
     alone: float = 0.65
+    repaint: float = 1 / 3
     learning_rate: float = 1.5e-3
     warmup: int = 100
     weight_decay: float = 0.05
@@ -98,7 +100,15 @@ def train(
     state = folder / STATE_FILE
     first = _restore(state, network, averaged, optimizer)
     tokenize = open_clip.get_tokenizer(f"local-dir:{folder}")
-    batches = Batches(pictures, tokenize, recipe.steps, recipe.seed, recipe.mixture, recipe.steps_alone)
+    batches = Batches(
+        pictures,
+        tokenize,
+        recipe.steps,
+        recipe.seed,
+        recipe.mixture,
+        recipe.steps_alone,
+        int(recipe.repaint * recipe.steps),
+    )
     loader = DataLoader(
         batches,
         batch_size=None,
