@@ -1,5 +1,1 @@
-"""The whole path on a small made-up world, offline: ``clip2 demo``."""
-
-from clip2.demo.stages import DemoResult, run_demo
-
-__all__ = ["DemoResult", "run_demo"]
+"""The whole path on the embedded world, offline: ``clip2 demo``."""

@@ -4,61 +4,31 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 import clip2
-from clip2.demo.words import STAND_IN, stand_in_bank
-from clip2.model import Clip2Model
-from clip2.recognition import Instances3D, Recognizer
-from clip2.teacher import TextBank
+from clip2.checkpoint import CONFIG_FILE, read_config
+from clip2.demo.plan import SETTINGS, Plan, claim_folder
+from clip2.demo.queries import Query, Recognised, ask, recognise
+from clip2.demo.scenes import SettingFiles, load_scene
+from clip2.demo.scoring import SCORE_CARD, Naming, card, score
+from clip2.demo.workers import make_settings
+from clip2.teacher import Teacher
 from clip2.teacher.features import embed_triplets
 from clip2.training import load_config, train
-from data_prep.detect import CocoDetections
-from data_prep.lift import create_lifter
-from data_prep.scans import open_scan
-from data_prep.scans.procedural import ProceduralScan, list_categories
+from data_prep.files import write_atomically
 from data_prep.scans.procedural.registry import Setting
-from data_prep.triplets import open_triplets
-from data_prep.triplets.mine import mine
+from data_prep.triplets import Manifest
 
-SETTINGS: tuple[Setting, ...] = ("room", "street")
-DETECTOR = "good"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much of everything; ``quick`` is for tests.
-
-    Attributes:
-        frames: to mine, per setting; rooms hold more different things, and fewer of each.
-        frames_per_world: a new room or street begins after this many.
-        steps, batch_size, num_points: of the training.
-        test_frames: of scenes never mined, per setting.
-    """
-
-    frames: Mapping[str, int] = field(default_factory=lambda: {"room": 64, "street": 24})
-    frames_per_world: int = 2
-    steps: int = 320
-    batch_size: int = 32
-    num_points: int = 256
-    test_frames: int = 8
-
-    def scan(self, setting: Setting, seed: int) -> ProceduralScan:
-        """The scan to mine: frames of rooms or streets, with boxes of a detector that has flaws."""
-        frames = self.frames[setting]
-        worlds = frames // self.frames_per_world
-        return ProceduralScan(setting, frames=frames, worlds=worlds, seed=seed, detector=DETECTOR)
-
-
-QUICK = Plan(frames={"room": 4, "street": 4}, steps=12, batch_size=16, num_points=128, test_frames=1)
+TEACHER = "mini"
+_SECONDS_FILE = "seconds.json"
 
 
 @dataclass
@@ -67,157 +37,163 @@ class DemoResult:
 
     Attributes:
         out: the folder everything is in.
-        seconds: duration of each stage.
+        plan: how much of everything was made.
+        words: asked for in the recognised scenes; empty: the words of each setting.
+        seconds: duration of each stage, over all calls that it took.
+        parameters: of the model that was trained.
         mined: counts of ``mine`` per setting.
-        score: top-1 on objects of unseen scenes per setting, their number, and the share of the commonest word.
-        confusion: (true word, given word) → count.
-        scenes: recognised scans by setting.
+        naming: how unseen objects are named, by setting and together.
+        recognised: one scene of each setting.
+        queries: free questions to both.
         report: the HTML page.
     """
 
     out: Path
+    plan: Plan
+    words: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
-    mined: dict[str, dict[str, Any]] = field(default_factory=dict)
-    score: dict[str, dict[str, float]] = field(default_factory=dict)
-    confusion: dict[tuple[str, str], int] = field(default_factory=dict)
-    scenes: dict[str, Instances3D] = field(default_factory=dict)
+    parameters: int = 0
+    mined: dict[Setting, dict[str, Any]] = field(default_factory=dict)
+    naming: dict[str, Naming] = field(default_factory=dict)
+    recognised: dict[Setting, Recognised] = field(default_factory=dict)
+    queries: list[Query] = field(default_factory=list)
     report: Path = Path()
+
+    def files(self, setting: Setting) -> SettingFiles:
+        """Where everything of a setting lies."""
+        return SettingFiles(self.out, setting)
 
     def figures(self) -> dict[str, Any]:
         """The part that fits in JSON."""
         return {
             "out": str(self.out),
             "report": str(self.report),
-            "stands_in_for_clip": STAND_IN,
+            "plan": self.plan.name,
+            "seed": self.plan.seed,
+            "teacher": TEACHER,
             "mined": self.mined,
-            "score": self.score,
-            "recognised": {setting: len(scene) for setting, scene in self.scenes.items()},
+            "score_card": card(self.naming),
+            "naming": {name: each.figures() for name, each in self.naming.items()},
+            "recognised": {name: each.figures() for name, each in self.recognised.items()},
+            "queries": [query.figures() for query in self.queries],
             "seconds": {stage: round(seconds, 2) for stage, seconds in self.seconds.items()},
         }
 
 
-def run_demo(out: Path, seed: int, plan: Plan, console: Console) -> DemoResult:
+def run_demo(out: Path, plan: Plan, words: Sequence[str], console: Console) -> DemoResult:
     """Mine, embed, train, score and recognise; called again on the same folder, finished stages are not repeated.
 
     Args:
         out: folder for triplets, run and report.
-        seed: of the world and the training.
         plan: how much of everything.
+        words: asked for in the recognised scenes; none: everything they may hold.
         console: where progress goes.
 
     Raises:
         InputError: ``out`` holds something else, or a demo of another seed or plan.
+        KeyboardInterrupt: stopped while training, with its state saved.
     """
     from clip2.demo.page import write_report
 
-    result = DemoResult(out)
-    words = sorted({word for setting in SETTINGS for word in list_categories(setting)})
-    bank = stand_in_bank(words)
-    folders = []
-    for setting in SETTINGS:
-        with _stage(result, f"mine {setting}", console):
-            folders.append(_mine(setting, out, seed, plan, result, console))
-    with _stage(result, "embed", console):
-        for folder in folders:
-            embed_triplets(folder, bank=bank)
-    with _stage(result, "train", console):
-        _train(folders, out / "run", seed, plan, console)
+    claim_folder(out, plan)
+    with console.status("loading the teacher"):
+        teacher = Teacher.load(TEACHER)
+    result = DemoResult(out, plan, tuple(words), _read_seconds(out))
+    _mine(result, console)
+    _embed(result, teacher, console)
+    _train(result, teacher, console)
     model = clip2.load(out / "run")
-    with _stage(result, "score", console):
+    result.parameters = model.parameter_count()
+    with _stage(result, "score", console, again=True), console.status("naming objects of unseen scenes"):
+        result.naming = score(model, teacher, {setting: result.files(setting).unseen for setting in SETTINGS})
+    with _stage(result, "recognise", console, again=True):
         for setting in SETTINGS:
-            _score(model, bank, setting, seed, plan, result)
-    with _stage(result, "recognise", console):
-        for setting in SETTINGS:
-            scan = open_scan("procedural", setting, frames=1, seed=_unseen(seed))
-            result.scenes[setting] = Recognizer(model, bank).set_scan(scan[0]).query(list_categories(setting))
-            result.scenes[setting].to_json(out / f"{setting}.json")
-            result.scenes[setting].to_ply(out / f"{setting}.ply")
-    result.report = write_report(result, seed, plan, folders, out / "report.html")
+            with console.status(f"recognising a {setting} never seen"):
+                scene = load_scene(result.files(setting).scene)
+                one = recognise(model, teacher, setting, scene, words)
+                one.named.to_json(out / f"{setting}.json")
+                one.named.to_ply(out / f"{setting}.ply")
+                result.recognised[setting] = one
+        result.queries = ask(result.recognised, teacher)
+    _write_json(out / SCORE_CARD, card(result.naming))
+    with console.status("writing the report"):
+        result.report = write_report(result, out / "report.html")
     return result
 
 
-@contextmanager
-def _stage(result: DemoResult, name: str, console: Console) -> Iterator[None]:
-    console.rule(f"[bold]{name}", align="left", style="dim")
-    began = time.perf_counter()
-    yield
-    result.seconds[name] = time.perf_counter() - began
+def _mine(result: DemoResult, console: Console) -> None:
+    missing = [setting for setting in SETTINGS if not result.files(setting).complete]
+    if missing:
+        with _stage(result, "scans, boxes, lifting", console) as stage:
+            stage.worked = True
+            make_settings(result.out, missing, result.plan, console)
+    for setting in SETTINGS:
+        manifest = Manifest.load(result.files(setting).triplets)
+        result.mined[setting] = {**manifest.totals, "refusals": dict(manifest.refusals)}
 
 
-def _mine(setting: Setting, out: Path, seed: int, plan: Plan, result: DemoResult, console: Console) -> Path:
-    scan = plan.scan(setting, seed)
-    folder, detections = out / f"triplets-{setting}", detections_file(out, setting, seed, plan)
-    out.mkdir(parents=True, exist_ok=True)
-    if not detections.exists():
-        console.print(f"drawing {scan.worlds} {setting}s, and boxes as a detector with flaws would draw them")
-        scan.save_detections(detections)
-    with console.status(f"lifting {setting} objects out of {len(scan)} frames"):
-        manifest = mine(
-            scan,
-            CocoDetections.load(detections),
-            create_lifter("auto"),
-            folder,
-            options={
-                "scan": {"frames": len(scan), "worlds": scan.worlds, "seed": seed, "detector": DETECTOR}
-            },
-        )
-    result.mined[setting] = {**manifest.totals, "refusals": manifest.refusals}
-    console.print(f"{manifest.totals['objects']} objects from {len(scan)} frames → {folder}", highlight=False)
-    return folder
+def _embed(result: DemoResult, teacher: Teacher, console: Console) -> None:
+    folders = [folder for s in SETTINGS for folder in (result.files(s).triplets, result.files(s).unseen)]
+    columns = (TextColumn("{task.description:14}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with _stage(result, "embed", console) as stage, Progress(*columns, console=console) as progress:
+        for folder in folders:
+            task = progress.add_task(folder.name, total=None)
+
+            def show(done: int, total: int, task: TaskID = task) -> None:
+                progress.update(task, completed=done, total=total)
+
+            report = embed_triplets(folder, teacher=teacher, progress=show)
+            stage.worked |= report.shards_computed > 0
 
 
-def detections_file(out: Path, setting: str, seed: int, plan: Plan) -> Path:
-    """Where the simulated detector's boxes of a setting are."""
-    return out / f"detections-{setting}-{seed}-{plan.frames[setting]}.json"
-
-
-def _train(folders: list[Path], run: Path, seed: int, plan: Plan, console: Console) -> None:
-    here = Path(__file__).parent / "train.yaml"
+def _train(result: DemoResult, teacher: Teacher, console: Console) -> None:
+    plan = result.plan
+    folders = [str(result.files(setting).triplets) for setting in SETTINGS]
     overrides = [
-        f"seed={seed}",
+        f"seed={plan.seed}",
         f"loop.steps={plan.steps}",
         f"loop.batch_size={plan.batch_size}",
         f"model.preprocessing.num_points={plan.num_points}",
-        f"data.folders={json.dumps([str(folder) for folder in folders])}",
+        f"data.folders={json.dumps(folders)}",
+        f"data.clip={json.dumps(teacher.model)}",
     ]
-    train(load_config(here, overrides), run, resume=True, console=console)
+    config = load_config(Path(__file__).parent / "train.yaml", overrides)
+    run = result.out / "run"
+    with _stage(result, "train", console) as stage:
+        stage.worked = not _is_trained(run, plan.steps)
+        trained = train(config, run, resume=True, console=console)
+    if not trained.finished:
+        raise KeyboardInterrupt
 
 
-def _score(
-    model: Clip2Model, bank: TextBank, setting: Setting, seed: int, plan: Plan, result: DemoResult
-) -> None:
-    """Name objects of scenes never mined, cut out by exact 2D boxes: this measures the encoder alone."""
-    scan = ProceduralScan(setting, frames=plan.test_frames, worlds=plan.test_frames, seed=_unseen(seed))
-    lifter, words = create_lifter("auto"), list_categories(setting)
-    clouds, colors, truth = [], [], []
-    for index in track(range(len(scan)), f"cutting objects out of unseen {setting}s", transient=True):
-        frame, exact = scan[index], scan.ground_truth(index)
-        for cloud in lifter.lift(frame, exact.detections).objects:
-            truth.append(exact.detections[cloud.view].labels[cloud.detection])
-            clouds.append(cloud.points @ frame.T_world_points[:3, :3].T.astype(np.float32))
-            colors.append(cloud.colors)
-    named = model.classify(clouds, words, bank, colors).best
-    counts = [truth.count(word) for word in words]
-    result.score[setting] = {
-        "top1": float(np.mean([a == b for a, b in zip(named, truth, strict=True)])),
-        "commonest_word": max(counts) / len(truth),
-        "objects": len(truth),
-        "words": len(words),
-    }
-    for pair in zip(truth, named, strict=True):
-        result.confusion[pair] = result.confusion.get(pair, 0) + 1
+def _is_trained(run: Path, steps: int) -> bool:
+    return (run / CONFIG_FILE).is_file() and read_config(run).training.get("step") == steps
 
 
-def _unseen(seed: int) -> int:
-    return seed + 1_000_000
+@dataclass
+class _Stage:
+    worked: bool = False
 
 
-def mined_examples(folder: Path, count: int) -> list[Any]:
-    """A spread of ``count`` triplets of a folder, as many different words as possible."""
-    seen: dict[str, list[Any]] = {}
-    for triplet in open_triplets(folder):
-        seen.setdefault(triplet.texts[0], []).append(triplet)
-    # The largest cloud of each word first, then the second largest …
-    ranked = [sorted(group, key=lambda t: -len(t.points)) for group in seen.values()]
-    rows = [group[depth] for depth in range(count) for group in ranked if depth < len(group)]
-    return rows[:count]
+@contextmanager
+def _stage(result: DemoResult, name: str, console: Console, again: bool = False) -> Iterator[_Stage]:
+    """Time a stage. Of one that goes on where it was interrupted the times add up; one done ``again`` is timed anew."""
+    console.rule(f"[bold]{name}", align="left", style="dim")
+    began, before, stage = time.perf_counter(), result.seconds.get(name, 0.0), _Stage(worked=again)
+    try:
+        yield stage
+    finally:
+        if stage.worked:
+            took = time.perf_counter() - began
+            result.seconds[name] = took if again else before + took
+            _write_json(result.out / _SECONDS_FILE, result.seconds)
+
+
+def _read_seconds(out: Path) -> dict[str, float]:
+    path = out / _SECONDS_FILE
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    text = json.dumps(values, indent=2) + "\n"
+    write_atomically(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
