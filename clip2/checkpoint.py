@@ -1,4 +1,8 @@
-"""A model on disk: ``config.json``, ``model.safetensors`` and, for machines without a text tower, ``text_bank.npz``."""
+"""A model on disk: ``config.json``, ``model.safetensors``, and what may travel with it.
+
+That is ``text_bank.npz``, words for machines without a text tower, and ``familiarity.safetensors``, what the training
+objects looked like, so that the model can say "unknown".
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from pydantic import Field
 from safetensors import SafetensorError
 
 import clip2
+from clip2.familiarity import Familiarity
 from clip2.model import Clip2Model, ModelConfig
 from clip2.typed_config import TypedConfig, parse_config
 from data_prep.errors import InputError
@@ -22,6 +27,10 @@ if TYPE_CHECKING:
     from clip2.teacher.text_bank import TextBank
 
 CONFIG_FILE, WEIGHTS_FILE, BANK_FILE = "config.json", "model.safetensors", "text_bank.npz"
+FAMILIARITY_FILE = "familiarity.safetensors"
+# The model that ships with the package; `clip2 recognize` and `clip2 classify` use it where none is named.
+MINI_POINTS = "mini-points"
+MINI_POINTS_FOLDER = Path(__file__).parent / "mini_points" / "weights"
 FORMAT = "clip2-checkpoint"
 FORMAT_VERSION = 1
 
@@ -42,6 +51,7 @@ class CheckpointConfig(TypedConfig):
         model: encoder, preprocessing and teacher.
         weights: the safetensors file.
         text_bank: the words that travel with the model, if any.
+        familiarity: what its training objects looked like, if that was measured.
         training: figures of the run that made it, for people; nothing reads them back.
     """
 
@@ -51,6 +61,7 @@ class CheckpointConfig(TypedConfig):
     model: ModelConfig
     weights: FileRecord
     text_bank: FileRecord | None = None
+    familiarity: FileRecord | None = None
     training: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -58,7 +69,8 @@ def load(source: str | Path, device: str | torch.device = "cpu") -> Clip2Model:
     """A trained model, ready to use (in eval mode). Nothing from the checkpoint is executed.
 
     Args:
-        source: a folder; ``local-dir:FOLDER``; or ``hf-hub:ORG/NAME`` with an optional ``@REVISION``.
+        source: a folder; ``local-dir:FOLDER``; ``hf-hub:ORG/NAME`` with an optional ``@REVISION``; or
+            ``mini-points``, the small model that ships with the package and knows only its own made-up world.
         device: where to put the weights.
 
     Raises:
@@ -72,8 +84,11 @@ def load(source: str | Path, device: str | torch.device = "cpu") -> Clip2Model:
         from clip2.teacher.text_bank import TextBank
 
         bank = TextBank.load(_verified(folder, config.text_bank))
+    familiarity = None
+    if config.familiarity is not None:
+        familiarity = Familiarity.load(_verified(folder, config.familiarity))
     try:
-        model = Clip2Model(config.model, text_bank=bank)
+        model = Clip2Model(config.model, text_bank=bank, familiarity=familiarity)
     except InputError as error:
         raise InputError(
             error.problem, source=folder / CONFIG_FILE, field=error.field, fix=error.fix
@@ -99,7 +114,7 @@ def save(
     simply not a checkpoint yet, and one that disagrees with its weights is refused on load.
 
     Args:
-        model: the model.
+        model: the model, with its ``familiarity`` if it has one.
         folder: made if needed; files of an earlier checkpoint in it are replaced.
         text_bank: words to travel with it; None: the bank the model already carries, if any.
         training: JSON-able figures of the run, shown by ``clip2 info``.
@@ -115,6 +130,9 @@ def save(
         model.teacher.require(bank)
         bank.save(folder / BANK_FILE)
         bank_record = FileRecord(file=BANK_FILE, sha256=file_sha256(folder / BANK_FILE))
+    familiarity_record = None
+    if model.familiarity is not None:
+        familiarity_record = _write_familiarity(folder, model.familiarity)
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     write_atomically(folder / WEIGHTS_FILE, lambda path: safetensors.torch.save_file(tensors, path))
     config = CheckpointConfig(
@@ -124,21 +142,62 @@ def save(
         model=model.config,
         weights=FileRecord(file=WEIGHTS_FILE, sha256=file_sha256(folder / WEIGHTS_FILE)),
         text_bank=bank_record,
+        familiarity=familiarity_record,
         training=dict(training or {}),
     )
+    _write_config(folder, config)
+
+
+def add_familiarity(folder: str | Path, familiarity: Familiarity) -> None:
+    """Give a saved model statistics of its training objects, or other ones; nothing else of it changes.
+
+    Args:
+        folder: of :func:`save`.
+        familiarity: from :func:`clip2.familiarity.fit_familiarity`.
+
+    Raises:
+        InputError: not a checkpoint, or statistics of another encoder.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    Clip2Model(config.model, familiarity=familiarity)  # refuses statistics of another encoder
+    record = _write_familiarity(folder, familiarity)
+    _write_config(folder, config.model_copy(update={"familiarity": record}))
+
+
+def _write_familiarity(folder: Path, familiarity: Familiarity) -> FileRecord:
+    familiarity.save(folder / FAMILIARITY_FILE)
+    return FileRecord(file=FAMILIARITY_FILE, sha256=file_sha256(folder / FAMILIARITY_FILE))
+
+
+def _write_config(folder: Path, config: CheckpointConfig) -> None:
     text = json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
     write_atomically(folder / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def resolve(source: str | Path) -> Path:
-    """The folder a checkpoint name stands for, downloaded first if it is on the Hugging Face Hub."""
+    """The folder a checkpoint name stands for, downloaded first if it is on the Hugging Face Hub.
+
+    ``mini-points`` is the shipped model; a folder of that name is ``local-dir:mini-points``.
+    """
     name = str(source)
+    if source == MINI_POINTS:
+        if not (MINI_POINTS_FOLDER / CONFIG_FILE).is_file():
+            raise InputError(
+                "is not in this installation",
+                source=MINI_POINTS,
+                field=str(MINI_POINTS_FOLDER),
+                fix="reinstall clip2, or name a model of your own",
+            )
+        return MINI_POINTS_FOLDER
     if name.startswith("hf-hub:"):
         return _download(name)
     folder = Path(name.removeprefix("local-dir:"))
     if not folder.is_dir():
         raise InputError(
-            "is not a folder", source=folder, fix="give a folder made by clip2 train, or hf-hub:ORG/NAME"
+            "is not a folder",
+            source=folder,
+            fix="give a folder made by clip2 train, hf-hub:ORG/NAME or mini-points",
         )
     return folder
 
@@ -163,6 +222,17 @@ def read_config(folder: Path) -> CheckpointConfig:
             f" ({values.get('clip2_version', 'unknown')}) or a later one",
         )
     return parse_config(CheckpointConfig, values, source=path)
+
+
+def require_whole(folder: Path, config: CheckpointConfig) -> None:
+    """Compare every file of a checkpoint with its checksum, without loading any.
+
+    Raises:
+        InputError: one is missing or altered.
+    """
+    for record in (config.weights, config.text_bank, config.familiarity):
+        if record is not None:
+            _verified(folder, record)
 
 
 def _verified(folder: Path, record: FileRecord) -> Path:
@@ -207,7 +277,9 @@ def _download(name: str) -> Path:
     try:
         return Path(
             snapshot_download(
-                repository, revision=revision or None, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, BANK_FILE]
+                repository,
+                revision=revision or None,
+                allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, BANK_FILE, FAMILIARITY_FILE],
             )
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:

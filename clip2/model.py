@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -14,15 +13,18 @@ from pydantic import Field, field_validator
 from torch import nn
 from torch.nn import functional
 
+from clip2.classification import Classification
 from clip2.encoders import create_encoder
 from clip2.evaluation import zero_shot_classify
 from clip2.preprocessing import PreparedClouds, Preprocessing
-from clip2.teacher.labels import parse_labels
 from clip2.teacher.model_names import canonical_model
+from clip2.teacher.text_source import words_asked
+from clip2.teacher.text_with_tower import BankWithTower, is_taught_by_mini
 from clip2.typed_config import TypedConfig
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
+    from clip2.familiarity import Familiarity
     from clip2.teacher.text_bank import TextBank
     from clip2.teacher.text_source import TextSource
 
@@ -100,35 +102,16 @@ class Embeddings(NamedTuple):
     image_scale: torch.Tensor
 
 
-@dataclass(frozen=True)
-class Classification:
-    """Names for B objects among K labels.
+class Description(NamedTuple):
+    """What the model says about B objects before any word is asked for.
 
     Attributes:
-        labels: the K labels asked for.
-        scores: (B, K) float32 probabilities, rows sum to 1 over the labels asked for.
-        embeddings: (B, D) float32 unit rows.
+        embeddings: (B, D) float32 unit rows, in the teacher's space.
+        features: (B, W) float32, what the encoder saw, sizes mixed in; for :class:`~clip2.familiarity.Familiarity`.
     """
 
-    labels: tuple[str, ...]
-    scores: NDArray[np.float32]
     embeddings: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    @property
-    def best(self) -> tuple[str, ...]:
-        """The most probable label of each object."""
-        return tuple(self.labels[i] for i in self.scores.argmax(axis=1))
-
-    def top(self, k: int) -> list[list[tuple[str, float]]]:
-        """The ``k`` most probable labels of each object with their probabilities, best first."""
-        order = np.argsort(-self.scores, axis=1, kind="stable")[:, :k]
-        return [
-            [(self.labels[j], float(row[j])) for j in best]
-            for row, best in zip(self.scores, order, strict=True)
-        ]
+    features: NDArray[np.float32]
 
 
 class SizeMixer(nn.Module):
@@ -155,17 +138,31 @@ class Clip2Model(nn.Module):
     Args:
         config: encoder, preprocessing and teacher.
         text_bank: words that travel with the model, so that :meth:`classify` needs no text tower.
+        familiarity: what its training objects looked like to it, so that it can say "unknown" of others.
+
+    Attributes:
+        text: where words come from if nothing else is given: the bank, and for a model taught by ``mini`` any phrase;
+            None: nowhere.
 
     Raises:
-        InputError: unknown encoder or options, or a bank of another CLIP model.
+        InputError: unknown encoder or options, a bank of another CLIP model, or statistics of another encoder.
     """
 
-    def __init__(self, config: ModelConfig, text_bank: TextBank | None = None) -> None:
+    text: TextSource | None
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        text_bank: TextBank | None = None,
+        familiarity: Familiarity | None = None,
+    ) -> None:
         super().__init__()
         if text_bank is not None:
             config.teacher.require(text_bank)
         self.config = config
         self.text_bank = text_bank
+        self.text = self._own_text()
+        self.familiarity = familiarity
         channels = 3 if config.preprocessing.color else 0
         options = {"feature_channels": channels, **config.encoder.options}
         try:
@@ -178,6 +175,12 @@ class Clip2Model(nn.Module):
                 source=f"encoder {config.encoder.name}",
                 field="feature_channels",
                 fix="leave it out of encoder.options",
+            )
+        if familiarity is not None and familiarity.width != self.encoder.width:
+            raise InputError(
+                f"are {familiarity.width} wide, the encoder is {self.encoder.width} wide",
+                field="familiarity",
+                fix="fit them on objects that this model describes",
             )
         self.size_mixer = SizeMixer(self.encoder.width) if config.preprocessing.size else None
         self.projection = nn.Linear(self.encoder.width, config.teacher.width)
@@ -199,17 +202,32 @@ class Clip2Model(nn.Module):
         """Where the weights are."""
         return self.projection.weight.device
 
+    def _own_text(self) -> TextSource | None:
+        if is_taught_by_mini(self.teacher.name):
+            banked = None if self.text_bank is None else self.text_bank.templates
+            return BankWithTower(
+                self.teacher.name, self.teacher.width, self.text_bank, self.teacher.templates or banked
+            )
+        return self.text_bank
+
     def forward(self, batch: PreparedClouds) -> Embeddings:
         """Embeddings of an already preprocessed batch and the temperatures, with gradients."""
-        pooled = self.encoder(
+        points = self._project(self._pool(batch))
+        return Embeddings(points, self.log_text_scale.exp(), self.log_image_scale.exp())
+
+    def _pool(self, batch: PreparedClouds) -> torch.Tensor:
+        """(B, W) what the encoder saw, sizes mixed in."""
+        pooled: torch.Tensor = self.encoder(
             batch.points, batch.features, features_present=batch.features_present, lengths=batch.lengths
         )
         if self.size_mixer is not None:
             assert batch.radii is not None
             pooled = self.size_mixer(pooled, batch.radii)
+        return pooled
+
+    def _project(self, pooled: torch.Tensor) -> torch.Tensor:
         # Half precision is not enough for the length of a vector that softmax multiplies by 100.
-        points = functional.normalize(self.projection(pooled).float(), dim=-1)
-        return Embeddings(points, self.log_text_scale.exp(), self.log_image_scale.exp())
+        return functional.normalize(self.projection(pooled).float(), dim=-1)
 
     @torch.no_grad()
     def clamp_scales(self) -> None:
@@ -217,7 +235,6 @@ class Clip2Model(nn.Module):
         for scale in (self.log_text_scale, self.log_image_scale):
             scale.clamp_(max=math.log(LARGEST_LOGIT_SCALE))
 
-    @torch.no_grad()
     def encode(
         self,
         clouds: Sequence[NDArray[np.floating]],
@@ -239,27 +256,39 @@ class Clip2Model(nn.Module):
             InputError: naming the cloud that is empty, not finite or of the wrong shape, or that has no colour where
                 the model saw nothing else.
         """
+        return torch.from_numpy(self.describe(clouds, colors, batch_size).embeddings)
+
+    @torch.no_grad()
+    def describe(
+        self,
+        clouds: Sequence[NDArray[np.floating]],
+        colors: Sequence[NDArray[np.uint8] | None] | None = None,
+        batch_size: int = 64,
+    ) -> Description:
+        """Embeddings of objects and what they were made from; arguments and errors as of :meth:`encode`."""
         if len(clouds) == 0:
             raise InputError("no clouds given", field="clouds")
         colors = self._usable_colors(len(clouds), colors)
         was_training = self.training
         self.eval()
         try:
-            parts = []
+            embeddings, features = [], []
             for start in range(0, len(clouds), batch_size):
                 stop = start + batch_size
                 batch = self.preprocessing(
                     clouds[start:stop], None if colors is None else colors[start:stop], first=start
                 )
-                parts.append(self(batch.to(self.device)).points.cpu())
-            return torch.cat(parts)
+                pooled = self._pool(batch.to(self.device))
+                embeddings.append(self._project(pooled).cpu())
+                features.append(pooled.float().cpu())
+            return Description(torch.cat(embeddings).numpy(), torch.cat(features).numpy())
         finally:
             self.train(was_training)
 
     def classify(
         self,
         clouds: Sequence[NDArray[np.floating]],
-        labels: str | Iterable[str],
+        labels: str | Iterable[str] | None = None,
         text: TextSource | None = None,
         colors: Sequence[NDArray[np.uint8] | None] | None = None,
         batch_size: int = 64,
@@ -268,23 +297,40 @@ class Clip2Model(nn.Module):
 
         Args:
             clouds, colors, batch_size: as in :meth:`encode`.
-            labels: K words, or one string of words separated by commas.
-            text: where word vectors come from; None: the bank that travels with the model.
+            labels: K words, or one string of words separated by commas; None: all words of the bank.
+            text: where word vectors come from; None: the model's own :attr:`text`.
 
         Raises:
             InputError: no labels, a label twice, a label without a vector, vectors of another CLIP model.
         """
-        text = self.text_bank if text is None else text
-        if text is None:
+        words, vectors = words_asked(self.text_source(text), labels)
+        embeddings, features = self.describe(clouds, colors, batch_size)
+        scores = zero_shot_classify(embeddings, vectors, self.log_text_scale.exp().item())
+        return Classification(words, scores, embeddings, self.are_familiar(features))
+
+    def are_familiar(self, features: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """(B,) bool, whether objects are like some that the model was trained on; all True without statistics.
+
+        Args:
+            features: (B, W) of :meth:`describe`.
+        """
+        if self.familiarity is None:
+            return np.ones(len(features), dtype=bool)
+        return self.familiarity.is_familiar(features)
+
+    def text_source(self, text: TextSource | None = None) -> TextSource:
+        """``text`` if it fits this model, :attr:`text` where none is given.
+
+        Raises:
+            InputError: words of another CLIP model or other prompts, or no words anywhere.
+        """
+        if text is not None:
+            return self.teacher.require(text)
+        if self.text is None:
             raise InputError(
                 "this model carries no words", field="text", fix="give a TextBank or a Teacher as text="
             )
-        text = self.teacher.require(text)
-        words = parse_labels(labels)
-        vectors = text.embed_labels(words)
-        embeddings = self.encode(clouds, colors, batch_size).numpy()
-        scores = zero_shot_classify(embeddings, vectors, self.log_text_scale.exp().item())
-        return Classification(words, scores, embeddings)
+        return self.text
 
     def _usable_colors(
         self, count: int, colors: Sequence[NDArray[np.uint8] | None] | None

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clip2.cli.words import WordOptions
+from clip2.cli.words import WordOptions, limits_of, say
+from clip2.familiarity import UNKNOWN
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ class Classify:
     """The axis that points up in the files: x, y, z, -x, -y or -z. Default: z, for .glb y."""
     option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Option of the reader as key=value, for example columns=6 for a .bin of x y z r g b; may be repeated."""
+    unknown: Literal["keep", "name"] = "keep"
+    """Objects unlike all that the model was trained on: keep them "unknown", or name them all the same."""
     top: int = 3
     """How many words to show per object."""
     json: bool = False
@@ -50,9 +54,11 @@ class Classify:
             text,
             colors=[frame.colors for frame in frames],
         )
+        note = limits_of(model)
         if self.json:
-            print(json.dumps(self._document(answer)))
+            print(json.dumps({**self._document(answer), **({"note": note} if note else {})}))
         else:
+            say(note)
             Console().print(self._table(answer))
         return 0
 
@@ -82,20 +88,27 @@ class Classify:
             "objects": [
                 {
                     "file": str(path),
-                    "label": best[0][0],
-                    "score": best[0][1],
+                    "label": best[0][0] if known else UNKNOWN,
+                    "score": best[0][1] if known else 0.0,
                     "top": [{"label": label, "score": score} for label, score in best],
                 }
-                for path, best in zip(self.clouds, answer.top(self.top), strict=True)
+                for path, best, known in self._answers(answer)
             ],
         }
+
+    def _answers(self, answer: Classification) -> Iterator[tuple[Path, list[tuple[str, float]], bool]]:
+        """Each file, its best words, and whether it is to be called by them."""
+        named = [bool(known) or self.unknown == "name" for known in answer.familiar]
+        return zip(self.clouds, answer.top(self.top), named, strict=True)
 
     def _table(self, answer: Classification) -> Table:
         table = Table(box=None, header_style="bold")
         table.add_column("file", overflow="fold")
         for rank in range(min(self.top, len(answer.labels))):
             table.add_column("word" if rank == 0 else "")
-        for path, best in zip(self.clouds, answer.top(self.top), strict=True):
-            words = (Text.assemble(label, " ", (f"{score:.2f}", "dim")) for label, score in best)
+        for path, best, known in self._answers(answer):
+            words = [Text.assemble(label, " ", (f"{score:.2f}", "dim")) for label, score in best]
+            if not known:  # what it would have been called says what it looks like
+                words = [Text.assemble(UNKNOWN, (f" ({best[0][0]}?)", "dim"))]
             table.add_row(Text(str(path), overflow="fold"), *words)
         return table

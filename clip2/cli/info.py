@@ -7,6 +7,7 @@ import platform
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -24,15 +25,16 @@ _PACKAGES = (
     "safetensors",
     "torch-scatter",
 )
+_SCORE_CARD = "score_card.json"
 _LISTED = 30  # words of a list that a table shows; --json has them all
 
 
 @dataclass
 class Info:
-    """Versions, devices and backends of this machine; with RUN, what that checkpoint is."""
+    """Versions, devices, backends and shipped models of this machine; with RUN, what that checkpoint is."""
 
     run_or_checkpoint: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = None
-    """A folder made by clip2 train, local-dir:FOLDER or hf-hub:ORG/NAME."""
+    """A folder made by clip2 train, local-dir:FOLDER, hf-hub:ORG/NAME or mini-points."""
     json: bool = False
     """Print one JSON object."""
 
@@ -82,7 +84,49 @@ def _machine() -> dict[str, dict[str, Any]]:
             for choice in ops.backends()
         },
         "encoders": {"names": list_encoders()},
+        "shipped mini-points": _shipped_model(),
+        "shipped teacher mini": _shipped_teacher(),
     }
+
+
+def _shipped_model() -> dict[str, Any]:
+    """The model used where none is named: whether its files are whole, and what it scored."""
+    from clip2.checkpoint import MINI_POINTS, read_config, require_whole, resolve
+    from data_prep.errors import InputError
+
+    try:
+        folder = resolve(MINI_POINTS)
+        config = read_config(folder)
+        require_whole(folder, config)
+    except InputError as error:
+        return {"state": str(error)}
+    return {**_files(folder), "taught by": config.model.teacher.name, **_score_card(folder)}
+
+
+def _shipped_teacher() -> dict[str, Any]:
+    """The embedded teacher."""
+    from clip2.teacher import mini
+    from data_prep.errors import InputError
+
+    try:
+        folder = mini.shipped_folder()
+    except InputError as error:
+        return {"state": str(error)}
+    return {**_files(folder), **_score_card(folder)}
+
+
+def _files(folder: Path) -> dict[str, str]:
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    return {"state": "checksums match", "folder": str(folder), "size": f"{size / 1e6:.1f} MB"}
+
+
+def _score_card(folder: Path) -> dict[str, Any]:
+    """Measured figures that lie beside the weights, one row each."""
+    path = folder / _SCORE_CARD
+    if not path.is_file():
+        return {}
+    card = json.loads(path.read_text(encoding="utf-8"))
+    return {f"score: {name}": value for name, value in card.items() if not isinstance(value, dict | list)}
 
 
 def _checkpoint(name: str) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clip2.cli.words import WordOptions
+from clip2.cli.words import WordOptions, limits_of, say
+from clip2.familiarity import UNKNOWN
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Recognize:
     """Leave out objects whose best word has a lower probability."""
     background: str = ""
     """More words that compete but are not wanted, for example "wall,floor,tree"."""
+    unknown: Literal["keep", "name", "drop"] = "keep"
+    """Objects unlike all that the model was trained on: keep them as "unknown", name them all the same, or drop them."""
     voxel: float = 0.02
     """Metres: side of the voxels in which a sequence is fused."""
     up: str | None = None
@@ -72,6 +75,7 @@ class Recognize:
         files = self._files()
         require_outputs(files, self._inputs(files), "--out")
         model = self.words.load_model()
+        note = limits_of(model)
         recognizer = Recognizer(model, self.words.text_source(model))
         # A misspelt word should not cost a minute of work.
         recognizer.check(self.words.labels, self.background)
@@ -79,14 +83,17 @@ class Recognize:
             frame, detections = self._open()
         with console.status("finding objects"):
             recognizer.set_scan(frame, detections, self.proposals)
-        result = recognizer.query(self.words.labels, self.threshold, self.background)
-        self._write(result, files)
+        result = recognizer.query(self.words.labels, self.threshold, self.background, self.unknown)
+        self._write(result, files, note)
         if self.json:
-            print(json.dumps(_summary(result, recognizer.seconds, files)))
+            print(json.dumps(_summary(result, recognizer.seconds, files, note)))
         else:
+            say(note)
             console.print(_table(result))
             took = ", ".join(f"{step} {seconds:.2f} s" for step, seconds in recognizer.seconds.items())
-            console.print(f"{len(result)} of {len(recognizer.boxes)} objects kept ({took})", highlight=False)
+            strange = result.labels.count(UNKNOWN)
+            kept = f"{len(result)} of {len(recognizer.boxes)} objects kept"
+            console.print(f"{kept}{f', {strange} unknown' if strange else ''} ({took})", highlight=False)
             wrote = f"wrote {', '.join(map(str, files))}"
             console.print(wrote, highlight=False, soft_wrap=True, markup=False)
         return 0
@@ -174,7 +181,7 @@ class Recognize:
             found.check(scan)  # one name of the file must not stand for several images of the scan
         return [found.for_image(view.name, view.camera.width, view.camera.height) for view in frame.views]
 
-    def _write(self, result: Instances3D, files: list[Path]) -> None:
+    def _write(self, result: Instances3D, files: list[Path], note: str) -> None:
         from clip2.cli.outputs import writing
 
         document, ply, html = files
@@ -184,19 +191,21 @@ class Recognize:
             if self.detections
             else "Objects were searched in the geometry alone."
         )
+        notes = f"{notes} {note}".strip()
         with writing(document, "--out"):
             result.to_json(document)
             result.to_ply(ply)
             result.to_html(html, title=f"Objects in {self.scan.name}", notes=notes)
 
 
-def _summary(result: Instances3D, seconds: dict[str, float], files: list[Path]) -> dict[str, Any]:
+def _summary(result: Instances3D, seconds: dict[str, float], files: list[Path], note: str) -> dict[str, Any]:
     """The document without its long arrays, which are in the file."""
     document = result.to_json()
     for item in document["objects"]:
         del item["indices"], item["embedding"]
     return {
         **document,
+        **({"note": note} if note else {}),
         "seconds": {k: round(v, 3) for k, v in seconds.items()},
         "files": [str(f) for f in files],
     }
@@ -209,9 +218,10 @@ def _table(result: Instances3D) -> Table:
     shown = 40
     for i in range(min(shown, len(result))):
         center, size = result.boxes[i, :3], result.boxes[i, 3:6]
+        strange = result.labels[i] == UNKNOWN
         table.add_row(
-            Text(result.labels[i]),
-            f"{result.scores[i]:.2f}",
+            Text(result.labels[i], style="dim" if strange else ""),
+            "" if strange else f"{result.scores[i]:.2f}",
             f"{len(result.indices[i]):,}",
             " ".join(f"{v:.2f}" for v in size),
             " ".join(f"{v:.2f}" for v in center),

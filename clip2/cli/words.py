@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,10 +19,11 @@ if TYPE_CHECKING:
 class WordOptions:
     """The words, the model that compares them with shapes, and what turns them into vectors."""
 
-    labels: str
-    """The words to choose from, separated by commas: "chair,table"."""
-    model: str | None = None
-    """A run folder, local-dir:FOLDER or hf-hub:ORG/NAME."""
+    labels: str | None = None
+    """The words to choose from, separated by commas: "chair,table". Default: all words of the model's bank."""
+    model: str = "mini-points"
+    """A run folder, local-dir:FOLDER, hf-hub:ORG/NAME, or mini-points, the small model that ships with clip2 and
+    knows only its own made-up world."""
     bank: Path | None = None
     """Text bank (npz) to look words up in, instead of the model's own."""
     bank_model: str | None = None
@@ -36,21 +39,14 @@ class WordOptions:
         """The model of ``--model``, on ``--device``.
 
         Raises:
-            InputError: none is named, it cannot be loaded, or there is no such device.
+            InputError: it cannot be loaded, or there is no such device.
         """
-        if self.model is None:
-            raise InputError(
-                "is missing: no trained model ships with clip2 yet",
-                field="--model",
-                fix="train one: clip2 prep ..., clip2 embed ..., clip2 train --config configs/train/pointnet2.yaml "
-                "--data TRIPLETS --out RUN, then --model RUN",
-            )
         import clip2
 
         return clip2.load(self.model, device=self._device())
 
     def text_source(self, model: Clip2Model) -> TextSource:
-        """Word vectors from a bank file, a CLIP text tower, or the bank that travels with the model.
+        """Word vectors from a bank file, a CLIP text tower, or the words that travel with the model.
 
         They are in the prompts that the model was trained against.
 
@@ -72,14 +68,14 @@ class WordOptions:
             from clip2.teacher import Teacher
 
             return model.teacher.require(Teacher.load(self.clip, self.device, model=self.clip_model))
-        if model.text_bank is None:
+        if model.text is None:
             raise InputError(
                 "this model carries no words",
                 field="--model",
                 fix=f"add --bank FILE (and --bank-model {model.teacher.name} if the file does not say it), "
                 f"or --clip {model.teacher.name}",
             )
-        return model.text_bank
+        return model.text
 
     def _device(self) -> str:
         import torch
@@ -92,3 +88,23 @@ class WordOptions:
         if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
             raise InputError(f"{self.device} is not available", field="--device", fix="use cpu or auto")
         return self.device
+
+
+def limits_of(model: Clip2Model) -> str:
+    """What must be said of a model taught by ``mini`` whenever it names something; empty for others."""
+    from clip2.teacher.text_with_tower import is_taught_by_mini
+
+    return _MADE_UP_WORLD if is_taught_by_mini(model.teacher.name) else ""
+
+
+def say(note: str) -> None:
+    """A note for people, on standard error."""
+    if note:
+        Console(stderr=True).print(note, style="yellow", highlight=False, markup=False)
+
+
+_MADE_UP_WORLD = (
+    "This model knows only the made-up world it was trained in: its teacher was mini, a small stand-in for CLIP. "
+    "For real scenes train on real triplets: clip2 prep, then clip2 embed --clip ViT-B-32/laion2b_s34b_b79k, "
+    "then clip2 train, and name the result with --model."
+)

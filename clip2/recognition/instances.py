@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from clip2.familiarity import UNKNOWN
 from data_prep.errors import InputError
 from data_prep.files import write_atomically
 from data_prep.geometry import OrientedBox
 
 FORMAT, FORMAT_VERSION = "clip2-instances", 1
+# Greys of a PLY.
+_NO_OBJECT, _UNKNOWN_OBJECT = (110, 110, 110), (185, 185, 185)
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class Instances3D:
         indices: N ascending int64 arrays into the scan's points.
         boxes: (N, 7) float64: centre x y z, length, width, height, yaw (radians about z).
         rotations: (N, 3, 3) float64, box axes to world axes.
-        labels: N words.
-        scores: (N,) float32 in 0..1: probability among the words that were asked for.
+        labels: N words; ``unknown`` for what is unlike anything the model was trained on.
+        scores: (N,) float32 in 0..1: probability among the words that were asked for; 0 for ``unknown``.
         embeddings: (N, D) float32 unit rows in the space of ``model``.
         points: (P, 3) float64 the scan in the world, shared by all slices; None after reading a JSON file.
         colors: (P, 3) uint8, or None.
@@ -195,13 +198,14 @@ class Instances3D:
         return {"header": header, "detections": detections}
 
     def to_ply(self, path: str | Path) -> Path:
-        """Write the scan as a binary PLY, each object in its own colour and everything else grey.
+        """Write the scan as a binary PLY, each object in its own colour, unknown ones light grey, the rest dark grey.
 
         Besides x y z and red green blue every vertex has ``instance`` (int, -1 for none).
         """
         points, _ = self._scan("to_ply")
         owner = self.owners()
-        palette = np.vstack([instance_palette(len(self)), [[110, 110, 110]]])
+        palette = np.vstack([instance_palette(len(self)), [_NO_OBJECT]]).astype(np.uint8)
+        palette[[i for i, label in enumerate(self.labels) if label == UNKNOWN]] = _UNKNOWN_OBJECT
         kinds = [("x", "<f8"), ("y", "<f8"), ("z", "<f8"), ("red", "u1"), ("green", "u1"), ("blue", "u1")]
         vertices = np.empty(len(points), dtype=[*kinds, ("instance", "<i4")])
         for axis, name in enumerate(("x", "y", "z")):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from clip2.familiarity import UNKNOWN
 from data_prep.report import Card, Page
 
 if TYPE_CHECKING:
@@ -25,10 +26,16 @@ def instances_page(
 ) -> Page:
     """The scan with boxes and names, counts per word, and every object by itself, best first."""
     asked = f", asked for: {', '.join(result.vocabulary)}" if result.vocabulary else ""
-    page = Page(title, f"{result.frame_id}: {len(result)} objects in {len(points):,} points{asked}.")
+    strange = result.labels.count(UNKNOWN)
+    unlike = f", {strange} of them unlike anything the model knows" if strange else ""
+    page = Page(title, f"{result.frame_id}: {len(result)} objects{unlike} in {len(points):,} points{asked}.")
     if notes:
         page.paragraph(notes)
-    captions = [f"{label} {score:.2f}" for label, score in zip(result.labels, result.scores, strict=True)]
+    # A hundred times "unknown" in the picture would hide what was named.
+    captions = [
+        "" if label == UNKNOWN else f"{label} {score:.2f}"
+        for label, score in zip(result.labels, result.scores, strict=True)
+    ]
     page.cloud(
         points,
         colors,
@@ -38,6 +45,7 @@ def instances_page(
         max_points=120_000,
         labels=list(result.labels),
         owners=result.owners(),
+        grey=[UNKNOWN],
         caption="Point at a word to light its objects up, click to hide them",
     )
     if len(result) == 0:
@@ -48,7 +56,7 @@ def instances_page(
         [
             word,
             count,
-            float(result.scores[labels == word].mean()),
+            "" if word == UNKNOWN else float(result.scores[labels == word].mean()),
             int(sum(len(result.indices[i]) for i in np.flatnonzero(labels == word))),
         ]
         for word, count in counts.most_common()
@@ -66,10 +74,11 @@ def _card(result: Instances3D, i: int, points: NDArray, colors: NDArray[np.uint8
     index = result.indices[i]
     length, width, height = result.boxes[i, 3:6]
     x, y, z = result.boxes[i, :3]
+    score = "" if result.labels[i] == UNKNOWN else f"score {result.scores[i]:.2f} · "
     return Card(
         title=result.labels[i],
         lines=[
-            f"object {i} · score {result.scores[i]:.2f} · {len(index):,} points",
+            f"object {i} · {score}{len(index):,} points",
             f"{length:.2f} × {width:.2f} × {height:.2f} m at ({x:.1f}, {y:.1f}, {z:.1f})",
         ],
         points=points[index],

@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clip2.familiarity import UNKNOWN
 from clip2.recognition.box_fitting import fit_upright_box
 from clip2.recognition.instances import Instances3D
 from clip2.recognition.proposals import Kind, propose_objects
 from clip2.recognition.proposals_lidar import seen_from
-from clip2.teacher.labels import parse_labels
+from clip2.teacher.text_source import words_asked
 from data_prep.detect import Detections2D
 from data_prep.errors import InputError
 from data_prep.geometry import OrientedBox
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from clip2.model import Clip2Model
     from clip2.teacher.text_source import TextSource
 
+Unfamiliar = Literal["keep", "name", "drop"]
 Scannable = Frame | str | Path | tuple[NDArray, NDArray | None]
 # Two boxes of a detector, or of two cameras, that share more of their points than this are one object.
 _SAME_OBJECT = 0.5
@@ -40,7 +42,7 @@ class Recognizer:
 
     Args:
         model: what :func:`clip2.load` returns.
-        text: where word vectors come from (a TextBank or a Teacher); None: the bank that travels with the model.
+        text: where word vectors come from (a TextBank or a Teacher); None: the model's own words.
 
     Raises:
         InputError: no words anywhere, or words of another CLIP model than the one this model was trained against.
@@ -50,13 +52,7 @@ class Recognizer:
     """
 
     def __init__(self, model: Clip2Model, text: TextSource | None = None) -> None:
-        text = model.text_bank if text is None else text
-        if text is None:
-            raise InputError(
-                "this model carries no words", field="text", fix="give a TextBank or a Teacher as text="
-            )
-        text = model.teacher.require(text)
-        self._model, self._text = model, text
+        self._model, self._text = model, model.text_source(text)
         self._frame: Frame | None = None
         self.seconds: dict[str, float] = {}
 
@@ -89,12 +85,14 @@ class Recognizer:
         boxes = [fit_upright_box(world[index]) for index in objects]
         fitted = time.perf_counter()
         embeddings = np.zeros((0, self._model.teacher.width), dtype=np.float32)
+        familiar = np.zeros(0, dtype=bool)
         if objects:
             colors = None if frame.colors is None else [frame.colors[index] for index in objects]
-            embeddings = self._model.encode([world[index] for index in objects], colors).numpy()
+            embeddings, features = self._model.describe([world[index] for index in objects], colors)
+            familiar = self._model.are_familiar(features)
         # All at once, so that a scan that fails leaves the one before it whole.
         self._frame, self._world, self._objects, self._boxes = frame, world, objects, boxes
-        self._embeddings = embeddings
+        self._embeddings, self._familiar = embeddings, familiar
         self.seconds = {
             "propose": proposed - started,
             "boxes": fitted - proposed,
@@ -104,42 +102,56 @@ class Recognizer:
 
     def query(
         self,
-        labels: str | Iterable[str],
+        labels: str | Iterable[str] | None = None,
         threshold: float = 0.0,
         background: str | Iterable[str] = (),
+        unknown: Unfamiliar = "keep",
     ) -> Instances3D:
         """Give each object the best of ``labels``. Cheap: call it as often as you like.
 
         Args:
-            labels: words, or one string of words separated by commas.
+            labels: words, or one string of words separated by commas; None: all that the words' source lists and
+                ``background`` does not.
             threshold: objects whose best word is less probable are left out.
             background: further words that compete but are not wanted (``"wall, floor, tree"``): objects that
                 they describe better are left out.
+            unknown: what becomes of objects unlike all that the model was trained on: ``keep`` them as ``unknown``
+                with a score of 0, ``name`` them all the same, or ``drop`` them. A model without statistics of its
+                training objects has none.
 
         Returns:
             The objects, scores highest first. A score is the probability among all words given, labels and background,
-            at the temperature the model learned.
+            at the temperature the model learned. Of ``unknown`` objects no word is claimed: they come last, and any
+            threshold above 0 leaves them out.
 
         Raises:
-            InputError: no scan set; no labels, one twice, or one without a vector; a threshold outside 0..1.
+            InputError: no scan set; no labels, one twice, or one without a vector; a threshold outside 0..1;
+                another ``unknown``.
         """
         if self._frame is None:
             raise InputError("no scan is set", field="scan", fix="call set_scan first")
         if not 0 <= threshold <= 1:
             raise InputError(f"is {threshold}", field="threshold", fix="give a probability, 0 to 1")
+        if unknown not in get_args(Unfamiliar):
+            raise InputError(f"is {unknown!r}", field="unknown", fix=f"use {', '.join(get_args(Unfamiliar))}")
         wanted, vectors = self.check(labels, background)
         scale = float(self._model.log_text_scale.detach().exp())
         scores = _softmax(scale * self._embeddings @ vectors.T)
         best = scores.argmax(axis=1)
         score = scores[np.arange(len(scores)), best].astype(np.float32)
-        kept = np.flatnonzero((best < len(wanted)) & (score >= threshold))
+        strange = np.zeros(len(best), bool) if unknown == "name" else ~self._familiar
+        score[strange] = 0
+        keep = (best < len(wanted)) & (score >= threshold)
+        if unknown == "drop":
+            keep &= ~strange
+        kept = np.flatnonzero(keep)
         kept = kept[np.argsort(-score[kept], kind="stable")]
         boxes = [self._boxes[i] for i in kept]
         return Instances3D(
             indices=tuple(self._objects[i] for i in kept),
             boxes=np.array([[*box.center, *box.size, box.yaw] for box in boxes]).reshape(-1, 7),
             rotations=np.array([box.rotation for box in boxes]).reshape(-1, 3, 3),
-            labels=tuple(wanted[best[i]] for i in kept),
+            labels=tuple(UNKNOWN if strange[i] else wanted[best[i]] for i in kept),
             scores=score[kept],
             embeddings=self._embeddings[kept],
             points=self._world,
@@ -151,7 +163,7 @@ class Recognizer:
         )
 
     def check(
-        self, labels: str | Iterable[str], background: str | Iterable[str] = ()
+        self, labels: str | Iterable[str] | None = None, background: str | Iterable[str] = ()
     ) -> tuple[tuple[str, ...], NDArray[np.float32]]:
         """Refuse words that :meth:`query` would refuse; needs no scan.
 
@@ -161,9 +173,7 @@ class Recognizer:
         Raises:
             InputError: no labels, a word twice, or one without a vector.
         """
-        wanted = parse_labels(labels)
-        unwanted = parse_labels(background, source="background") if background else ()
-        return wanted, self._text.embed_labels(parse_labels([*wanted, *unwanted]))
+        return words_asked(self._text, labels, background)
 
     @property
     def boxes(self) -> tuple[OrientedBox, ...]:

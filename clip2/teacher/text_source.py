@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from clip2.familiarity import UNKNOWN
+from clip2.teacher.labels import normalise_label, parse_labels
+from data_prep.errors import InputError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -46,3 +50,41 @@ class TextSource(Protocol):
             InputError: no labels, a label twice, or a label this source has no vector for.
         """
         ...
+
+
+def words_asked(
+    text: TextSource, labels: str | Iterable[str] | None, background: str | Iterable[str] = ()
+) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """The words of a question and their vectors.
+
+    Args:
+        text: where vectors come from.
+        labels: what may be answered; None: every word that ``text`` lists and ``background`` does not.
+        background: further words that compete.
+
+    Returns:
+        The labels, and the vectors (K, D) of labels and background words, in this order.
+
+    Raises:
+        InputError: no labels, a word twice, a word without a vector, ``unknown`` among the labels, or None where
+            ``text`` lists no words.
+    """
+    unwanted = parse_labels(background, source="background") if background else ()
+    if labels is None:
+        listed: tuple[str, ...] = getattr(text, "names", ())
+        gone = {UNKNOWN, *map(normalise_label, unwanted)}
+        labels = [word for word in listed if normalise_label(word) not in gone]
+        if not listed:
+            raise InputError(
+                f"are missing, and {text.model} lists no words of its own",
+                field="labels",
+                fix='name the words to choose from, like "chair,table"',
+            )
+    wanted = parse_labels(labels)
+    if UNKNOWN in map(normalise_label, wanted):
+        raise InputError(
+            f"{UNKNOWN!r} is not a word to ask for",
+            field="labels",
+            fix="leave it out: objects unlike all that the model was trained on are called so by themselves",
+        )
+    return wanted, text.embed_labels(parse_labels([*wanted, *unwanted]))

@@ -13,7 +13,7 @@ const GREY = 0.45;                    // brightness of points that belong to no 
 const VIRIDIS = [[68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142], [33, 144, 141], [39, 173, 129], [92, 200, 99], [170, 220, 50], [253, 231, 37]];
 
 const pack = (r, g, b) => (255 << 24) | (b << 16) | (g << 8) | r;
-const labelColor = index => hsl((index * 137.508 + 20) % 360, 0.78, 0.64);
+const LABEL_GREY = [150, 154, 162];
 
 function hsl(hue, saturation, lightness) {
   const amplitude = saturation * Math.min(lightness, 1 - lightness);
@@ -56,6 +56,10 @@ class CloudView {
     this.listen();
   }
 
+  labelColor(label) {
+    return this.header.grey.includes(label) ? LABEL_GREY : hsl((label * 137.508 + 20) % 360, 0.78, 0.64);
+  }
+
   reset() {
     const { center, radius } = this.header.frame;
     this.target = [...center];
@@ -89,7 +93,7 @@ class CloudView {
     const { count, frame, boxes } = this.header;
     this.packed = new Int32Array(count);
     const [low, high] = frame.height;
-    const palette = this.header.labels.map((_, i) => labelColor(i));
+    const palette = this.header.labels.map((_, i) => this.labelColor(i));
     const ramp = Array.from({ length: 256 }, (_, i) => viridis(0.06 + 0.9 * i / 255));
     for (let i = 0; i < count; i++) {
       let r, g, b;
@@ -186,7 +190,7 @@ class CloudView {
       const corners = [];
       for (let k = 0; k < 24; k += 3) corners.push(this.project(box.corners[k], box.corners[k + 1], box.corners[k + 2]));
       if (corners.some(corner => corner[2] < near)) return;
-      const [r, g, b] = labelColor(Math.max(0, box.label)), faint = this.lit >= 0 && this.lit !== box.label;
+      const [r, g, b] = this.labelColor(Math.max(0, box.label)), faint = this.lit >= 0 && this.lit !== box.label;
       context.strokeStyle = `rgba(${r},${g},${b},${faint ? 0.15 : 0.95})`;
       context.lineWidth = (this.lit === box.label && this.lit >= 0 ? 2.4 : 1.3) * this.ratio;
       context.beginPath();
@@ -265,7 +269,7 @@ class CloudView {
     if (this.header.owners) entry("colour objects", null, true, () => this.objectColors = !this.objectColors);
     const counts = this.header.labels.map((_, label) => this.header.boxes.filter(box => box.label === label).length);
     this.header.labels.forEach((name, label) => {
-      const button = entry(counts[label] > 1 ? `${name} × ${counts[label]}` : name, labelColor(label), true, () => {
+      const button = entry(counts[label] > 1 ? `${name} × ${counts[label]}` : name, this.labelColor(label), true, () => {
         if (!this.hidden.delete(label)) this.hidden.add(label);
         this.lit = -1;
         return !this.hidden.has(label);

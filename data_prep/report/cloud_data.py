@@ -25,6 +25,7 @@ def cloud_figure(
     *,
     labels: Sequence[str] | None = None,
     owners: NDArray | None = None,
+    grey: Sequence[str] = (),
     max_points: int = 60000,
     height: int = 480,
     seen_from: NDArray | None = None,
@@ -55,6 +56,7 @@ def cloud_figure(
         "frame": _frame_to_look_at(shown - center),
         "start": _direction(seen_from),
         "labels": names,
+        "grey": [names.index(name) for name in grey if name in names],
         "boxes": [
             {
                 "corners": np.round(box.corners() - center, 4).ravel().tolist(),

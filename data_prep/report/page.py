@@ -104,6 +104,7 @@ class Page:
         *,
         labels: Sequence[str] | None = None,
         owners: NDArray | None = None,
+        grey: Sequence[str] = (),
         caption: str = "",
     ) -> Page:
         """Add a cloud that can be turned (drag), zoomed (wheel, pinch) and reset (double click).
@@ -117,6 +118,7 @@ class Page:
             max_points: more points are thinned to this many at random; the caption says so.
             labels: per box, the legend entry it belongs to; a click on an entry hides its boxes. Default: captions.
             owners: (N,) index of the box each point belongs to, -1 for none; lets the legend light objects up.
+            grey: labels that get no colour of their own.
             caption: text under the view.
 
         Raises:
@@ -129,6 +131,7 @@ class Page:
             captions,
             labels=labels,
             owners=owners,
+            grey=grey,
             max_points=max_points,
             height=height,
         )

@@ -77,7 +77,8 @@ def test_from_the_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip2.load("hf-hub:someone/something@v2")
     assert asked["repository"] == "someone/something"
     assert asked["revision"] == "v2"
-    assert asked["allow_patterns"] == ["config.json", "model.safetensors", "text_bank.npz"]
+    files = ["config.json", "model.safetensors", "text_bank.npz", "familiarity.safetensors"]
+    assert asked["allow_patterns"] == files
 
 
 def test_a_hub_name_that_is_none_is_refused() -> None:
@@ -174,6 +175,45 @@ def test_an_extra_tensor_is_named(folder: Path, model: Clip2Model) -> None:
 def test_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a folder"):
         clip2.load(tmp_path / "nowhere")
+
+
+def test_the_shipped_model_has_a_name_and_a_folder_of_that_name_a_prefix(
+    folder: Path, model: Clip2Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clip2.checkpoint.MINI_POINTS_FOLDER", folder)
+    monkeypatch.chdir(tmp_path)
+    save(model, "mini-points")  # without words, so that the two can be told apart
+    assert clip2.load("mini-points").text_bank is not None
+    assert clip2.load("local-dir:mini-points").text_bank is None
+    assert clip2.load(Path("mini-points")).text_bank is None
+    monkeypatch.setattr("clip2.checkpoint.MINI_POINTS_FOLDER", tmp_path / "nothing")
+    with pytest.raises(InputError, match=r"mini-points.*is not in this installation"):
+        clip2.load("mini-points")
+
+
+@pytest.mark.parametrize("size", [False, True])
+def test_models_that_are_told_the_size_and_models_that_are_not_come_back(tmp_path: Path, size: bool) -> None:
+    config = ModelConfig(
+        encoder=EncoderConfig(name="pointnet", options={"widths": (8, 16)}),
+        preprocessing=Preprocessing(num_points=64, size=size),
+        teacher=TeacherSpec(name="ViT-B-32/openai", width=16),
+    )
+    model = Clip2Model(config).eval()
+    save(model, tmp_path)
+    loaded = clip2.load(tmp_path)
+    assert loaded.preprocessing.size is size
+    assert torch.equal(loaded.encode([CLOUD, 5 * CLOUD]), model.encode([CLOUD, 5 * CLOUD]))
+    change(tmp_path / "config.json", lambda c: c["model"]["preprocessing"].update(size=not size))
+    with pytest.raises(InputError, match="size_mixer"):
+        clip2.load(tmp_path)
+
+
+def test_configs_from_before_size_and_familiarity_load(folder: Path, model: Clip2Model) -> None:
+    change(folder / "config.json", lambda c: c["model"]["preprocessing"].pop("size"))
+    change(folder / "config.json", lambda c: c.pop("familiarity"))
+    loaded = clip2.load(folder)
+    assert loaded.preprocessing.size is False
+    assert torch.equal(loaded.encode([CLOUD]), model.encode([CLOUD]))
 
 
 def test_a_failed_save_leaves_the_old_checkpoint(

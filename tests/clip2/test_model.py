@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_clip import make_tiny_clip
 
-from clip2.model import Clip2Model, EncoderConfig, ModelConfig, TeacherSpec
+from clip2.model import Clip2Model, EncoderConfig, ModelConfig, SizeMixer, TeacherSpec
 from clip2.preprocessing import Preprocessing
 from clip2.teacher import Teacher
 from clip2.teacher.text_bank import TextBank
@@ -79,6 +79,29 @@ def test_absent_colour_is_not_black() -> None:
     assert not torch.allclose(model.encode([cloud]), model.encode([cloud], [black]), atol=1e-4)
 
 
+def test_size_reaches_the_embedding_where_the_model_is_told() -> None:
+    told, not_told = tiny_model(size=True), tiny_model()
+    batch = told.preprocessing([3 * clouds(3)[2]])
+    assert batch.radii is not None
+    assert float(batch.radii) == pytest.approx(3 * float(told.preprocessing([clouds(3)[2]]).radii), rel=0.3)
+    with torch.no_grad():
+        here, larger = (told(batch._replace(radii=radii)).points for radii in (batch.radii, batch.radii * 3))
+        same = [not_told(batch._replace(radii=radii)).points for radii in (batch.radii, None)]
+    assert (here - larger).abs().max() > 1e-3
+    assert torch.equal(*same)
+    assert told.parameter_count() > not_told.parameter_count()
+
+
+def test_twice_the_size_is_one_step_wherever_it_begins() -> None:
+    mixer = SizeMixer(4)
+    with torch.no_grad():
+        mixer.layers[0].weight.copy_(torch.eye(5)[[4, 4, 4, 4]])  # every channel sees the size alone
+        mixer.layers[0].bias.fill_(20.0)  # the far side of the kink: linear
+        mixed = mixer(torch.zeros(4, 4), torch.tensor([0.1, 0.2, 3.0, 6.0]))
+    assert mixed[1] - mixed[0] == pytest.approx(mixed[3] - mixed[2], abs=1e-5)
+    assert torch.isfinite(mixer(torch.zeros(1, 4), torch.zeros(1))).all()  # a single place has no size
+
+
 def test_scores_are_softmax_of_scaled_cosines() -> None:
     model = tiny_model()
     result = model.classify(clouds(4), "mug, chair")
@@ -88,6 +111,21 @@ def test_scores_are_softmax_of_scaled_cosines() -> None:
     assert result.scores[:, 0] / result.scores[:, 1] == pytest.approx(odds, rel=1e-3)
     assert result.scores.sum(axis=1) == pytest.approx(np.ones(4), abs=1e-6)
     assert [names[0][0] for names in result.top(1)] == list(result.best)
+    assert result.familiar.all()  # without statistics nothing is strange
+
+
+def test_without_labels_all_words_of_the_bank_are_asked_for() -> None:
+    assert tiny_model().classify(clouds(2)).labels == ("mug", "chair", "table")
+    others = TextBank(("cup", "bus"), unit_rows(2, 16), "ViT-B-32/openai")
+    assert tiny_model().classify(clouds(2), text=others).labels == ("cup", "bus")
+
+
+def test_a_teacher_lists_no_words(tmp_path: Path) -> None:
+    teacher = Teacher.load(make_tiny_clip(tmp_path, width=16))
+    spec = TeacherSpec(name=teacher.model, width=16)
+    model = Clip2Model(tiny_model().config.model_copy(update={"teacher": spec})).eval()
+    with pytest.raises(InputError, match="lists no words of its own"):
+        model.classify(clouds(1), text=teacher)
 
 
 def test_words_of_another_clip_are_refused_by_name() -> None:

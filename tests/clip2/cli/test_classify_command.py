@@ -2,10 +2,12 @@ import json
 
 import numpy as np
 import pytest
+from mini_stand_ins import WORDS, make_everything_strange, put_tiny_mini_points
 from recognition_stand_ins import box_surface, tiny_bank, tiny_model
 
-from clip2.checkpoint import save
+from clip2.checkpoint import MINI_POINTS, save
 from clip2.cli import main
+from clip2.cli.words import WordOptions
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +74,49 @@ def test_bad_files_are_named(run, tmp_path, capsys):
     assert "no files given" in capsys.readouterr().err
 
 
-def test_without_a_model_the_way_to_one_is_told(clouds, capsys):
-    assert main(["classify", *clouds, "--labels", "chair"]) == 2
-    error = capsys.readouterr().err.replace("\n", " ")
-    assert "no trained model ships with clip2 yet" in error
-    assert "clip2 train" in error
+def test_without_a_model_and_words_the_shipped_ones_are_used(clouds, tmp_path, monkeypatch, capsys):
+    put_tiny_mini_points(tmp_path / "shipped", monkeypatch)
+    assert main(["classify", *clouds, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert tuple(document["labels"]) == WORDS
+    assert "made-up world" in document["note"]
+    assert main(["classify", *clouds, "--labels", "something red to sit on,table"]) == 0
+    shown = capsys.readouterr()
+    assert "something red to sit on" in shown.out
+    assert shown.err.replace("\n", " ").count("made-up world") == 1
+    assert "--clip ViT-B-32/laion2b_s34b_b79k" in shown.err.replace("\n", " ")
+
+
+def test_what_the_model_does_not_know_is_unknown(clouds, tmp_path, monkeypatch, capsys):
+    put_tiny_mini_points(tmp_path / "shipped", monkeypatch)
+    make_everything_strange(tmp_path / "shipped" / "points")
+    assert main(["classify", *clouds, "--json"]) == 0
+    for item in json.loads(capsys.readouterr().out)["objects"]:
+        assert (item["label"], item["score"]) == ("unknown", 0.0)
+        assert item["top"][0]["label"] in WORDS
+    assert main(["classify", *clouds]) == 0
+    assert capsys.readouterr().out.count("unknown") == 2
+    assert main(["classify", *clouds, "--unknown", "name", "--json"]) == 0
+    for item in json.loads(capsys.readouterr().out)["objects"]:
+        assert item["label"] == item["top"][0]["label"]
+
+
+def test_a_model_of_a_real_clip_has_no_such_limits(clouds, run, capsys):
+    assert main(["classify", *clouds, "--model", run, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["labels"] == ["chair", "table", "box", "floor", "traffic light"]
+    assert "note" not in document
+    assert main(["classify", *clouds, "--model", run, "--labels", "chair"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_an_installation_without_the_shipped_model_says_so(clouds, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("clip2.checkpoint.MINI_POINTS_FOLDER", tmp_path / "nothing")
+    assert main(["classify", *clouds]) == 2
+    error = capsys.readouterr().err
+    assert "mini-points" in error
+    assert "is not in this installation" in error
+    assert WordOptions().model == MINI_POINTS
 
 
 def test_a_cloud_that_is_no_object_is_named_by_its_file(clouds, run, tmp_path, capsys):

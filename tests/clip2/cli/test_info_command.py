@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mini_stand_ins import WORDS, put_tiny_mini_points
 
 import clip2
 from clip2 import checkpoint
@@ -45,6 +46,38 @@ def test_a_checkpoint(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert facts["preprocessing"]["num_points"] == 1024
     assert facts["words"] == {"count": 2, "names": ["mug", "chair"]}
     assert facts["training"] == {"step": 12, "train/loss": 0.25}
+
+
+def test_the_shipped_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = put_tiny_mini_points(tmp_path, monkeypatch)
+    card = {"seen": 0.93, "draws": [{"seen": 0.9}]}
+    (tmp_path / "points" / "score_card.json").write_text(json.dumps(card))
+    assert main(["info", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    points, teacher = facts["shipped mini-points"], facts["shipped teacher mini"]
+    assert points["state"] == teacher["state"] == "checksums match"
+    assert points["taught by"] == model.teacher.name
+    assert points["score: seen"] == 0.93
+    assert "score: draws" not in points
+    size = sum(file.stat().st_size for file in (tmp_path / "points").iterdir())
+    assert points["size"] == f"{size / 1e6:.1f} MB"
+    assert main(["info", "mini-points", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["words"]["names"] == list(WORDS)
+
+
+def test_a_shipped_model_that_is_altered_or_missing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_tiny_mini_points(tmp_path, monkeypatch)
+    with (tmp_path / "points" / "text_bank.npz").open("ab") as file:
+        file.write(b"x")
+    (tmp_path / "teacher" / "open_clip_model.safetensors").unlink()
+    assert main(["info", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert "sha256" in facts["shipped mini-points"]["state"]
+    assert "is missing" in facts["shipped teacher mini"]["state"]
 
 
 def test_tables_for_people(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

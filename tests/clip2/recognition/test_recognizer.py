@@ -1,9 +1,12 @@
+import html
+import json
+
 import numpy as np
 import pytest
-from recognition_stand_ins import THREE_BOXES, WIDTH, three_boxes_on_a_floor, tiny_bank, tiny_model
+from recognition_stand_ins import THREE_BOXES, WIDTH, WORDS, three_boxes_on_a_floor, tiny_bank, tiny_model
 
 import clip2
-from clip2.recognition import Recognizer
+from clip2.recognition import Instances3D, Recognizer
 from data_prep import Camera, Detections2D, Frame, InputError, View
 
 
@@ -64,11 +67,103 @@ def test_background_words_compete_and_are_left_out(recognizer):
     assert sorted(chairs.scores) == pytest.approx(sorted(both[np.array(both.labels) == "chair"].scores))
 
 
+def test_without_words_all_that_the_model_carries_compete(recognizer):
+    assert recognizer.query().vocabulary == WORDS
+    fewer = recognizer.query(background="Traffic_Light")
+    assert fewer.vocabulary == ("chair", "table", "box", "floor")
+    assert recognizer.check()[0] == WORDS
+
+
+class Verdicts:
+    """Stands for statistics of training objects: what is strange is said beforehand."""
+
+    def __init__(self, strange):
+        self.strange = strange
+
+    def is_familiar(self, features):
+        return ~np.array(self.strange)[: len(features)]
+
+
+@pytest.fixture
+def one_strange(points, recognizer):
+    """The same scan for a model to which the first of the three objects is strange."""
+    model = tiny_model(tiny_bank())
+    model.familiarity = Verdicts([True, False, False])
+    return Recognizer(model).set_scan((points, None))
+
+
+def test_what_is_like_nothing_known_is_called_unknown_and_comes_last(one_strange, recognizer):
+    words = ["chair", "table", "box"]
+    kept, named = one_strange.query(words), recognizer.query(words)
+    assert len(kept) == len(named) == 3
+    assert kept.labels[2] == "unknown"
+    assert kept.scores[2] == 0
+    assert "unknown" not in kept.labels[:2]
+    assert kept.vocabulary == tuple(words)
+    same = one_strange.query(words, unknown="name")
+    assert (same.labels, same.scores.tolist()) == (named.labels, named.scores.tolist())
+    dropped = one_strange.query(words, unknown="drop")
+    assert (dropped.labels, dropped.scores.tolist()) == (kept.labels[:2], kept.scores[:2].tolist())
+
+
+def test_any_threshold_leaves_the_unknown_out(one_strange):
+    assert len(one_strange.query(["chair", "table"], threshold=1e-6)) == 2
+    assert len(one_strange.query(["chair", "table"], threshold=1e-6, unknown="name")) == 3
+
+
+def test_background_that_fits_better_is_left_out_unknown_or_not(one_strange, recognizer):
+    for words, background in (("chair", "table"), ("table", "chair")):
+        everything = recognizer.query(words, background=background)
+        kept = one_strange.query(words, background=background)
+        assert len(kept) == len(everything)
+
+
+def test_there_are_three_ways_with_the_unknown(one_strange):
+    with pytest.raises(InputError, match="use keep, name, drop"):
+        one_strange.query("chair", unknown="guess")
+
+
+def test_unknown_objects_are_grey_in_every_file(one_strange, tmp_path):
+    result = one_strange.query(["chair", "table", "box"])
+    again = Instances3D.from_json(result.to_json())
+    assert again.labels == result.labels
+    assert again.scores.tolist() == result.scores.tolist()
+    assert again.to_ros()["detections"][2]["results"][0]["hypothesis"] == {
+        "class_id": "unknown",
+        "score": 0.0,
+    }
+    result.to_ply(tmp_path / "r.ply")
+    vertices = PlyData(tmp_path / "r.ply")
+    greys = vertices.colors(result.owners() == 2)
+    assert len(greys) == 1
+    assert len(set(greys[0])) == 1
+    for i in (0, 1):
+        assert all(len(set(color)) > 1 for color in vertices.colors(result.owners() == i))
+    page = result.to_html(tmp_path / "r.html").read_text()
+    assert "1 of them unlike anything the model knows" in page
+    header = json.loads(html.unescape(page.split('data-header="')[1].split('"')[0]))
+    assert [header["labels"][i] for i in header["grey"]] == ["unknown"]
+    assert [box["caption"] == "" for box in header["boxes"]] == [False, False, True]
+    named = one_strange.query(["chair", "table", "box"], unknown="name")
+    assert "unlike anything" not in named.to_html(tmp_path / "n.html").read_text()
+
+
+class PlyData:
+    """Colours of a binary PLY of x y z (double), red green blue (uchar), instance (int)."""
+
+    def __init__(self, path):
+        body = path.read_bytes().partition(b"end_header\n")[2]
+        self.rows = np.frombuffer(body, dtype=[("xyz", "<f8", 3), ("rgb", "u1", 3), ("instance", "<i4")])
+
+    def colors(self, mask):
+        return [tuple(color) for color in np.unique(self.rows["rgb"][mask], axis=0).tolist()]
+
+
 def test_the_scan_is_embedded_once(recognizer, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("encoded again")
 
-    monkeypatch.setattr(recognizer._model, "encode", refuse)
+    monkeypatch.setattr(recognizer._model, "describe", refuse)
     recognizer.query("chair")
     recognizer.query("table")
 
@@ -190,7 +285,7 @@ def test_a_scan_that_fails_leaves_the_one_before(points, monkeypatch):
     def fail(*_):
         raise InputError("no memory")
 
-    monkeypatch.setattr(recognizer._model, "encode", fail)
+    monkeypatch.setattr(recognizer._model, "describe", fail)
     with pytest.raises(InputError, match="no memory"):
         recognizer.set_scan((points[::2], None))
     after = recognizer.query("chair,table")

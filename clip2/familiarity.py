@@ -1,0 +1,343 @@
+"""Whether an object is like those a model was trained on. What is like none of them is called unknown, not guessed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import ArrayLike, NDArray
+from safetensors import SafetensorError, safe_open
+
+from data_prep.errors import InputError
+from data_prep.files import write_atomically
+
+if TYPE_CHECKING:
+    from clip2.model import Clip2Model
+    from clip2.training import TrainingSet
+
+UNKNOWN = "unknown"
+Kind = Literal["relative", "mahalanobis", "knn"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+FORMAT = "clip2-familiarity"
+# Directions beyond these hold noise, and every one of them costs room on disk and in memory.
+_DIRECTIONS, _VARIANCE = 96, 0.999
+_PROTOTYPES, _NEIGHBOUR = 4000, 5
+_SMALLEST_GROUP = 5
+# Share of the covariance within groups that is replaced by its own diagonal, and the floor under its variances as a share
+# of the mean one: no direction may be so thin that float noise along it makes an object strange.
+_SHRINKAGE, _FLOOR = 0.1, 1e-3
+_STEPS = 1000
+_ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Familiarity:
+    """Statistics of training objects in the encoder's feature space.
+
+    All kinds of distance are kept, so that they can be compared on one model; ``kind`` is the one in use:
+
+    - ``relative``: Mahalanobis distance to the nearest group less that to all objects together (Ren et al. 2021, "A
+      simple fix to Mahalanobis distance"): what makes an object strange in general does not count, only what
+      makes it unlike every group.
+    - ``mahalanobis``: to the nearest group alone (Lee et al. 2018).
+    - ``knn``: to the fifth nearest of some thousand training objects, directions only (Sun et al. 2022,
+      "Out-of-distribution detection with deep nearest neighbors").
+
+    Attributes:
+        center: (W,) float32 mean of the features.
+        basis: (W, R) float32 orthonormal directions in which they vary most.
+        spread: (R,) float32 variance along each, never quite 0.
+        groups: (G, R) float32 mean of each group.
+        whitening: (R, R) float32, makes the covariance within groups the unit matrix.
+        prototypes: (P, R) float16 unit rows, training objects.
+        distances: kind → (1001,) float32: distances of fresh objects of the same world, in equal steps of rank.
+        kind: the distance in use.
+        quantile: share of those fresh objects that are familiar.
+    """
+
+    center: NDArray[np.float32]
+    basis: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    groups: NDArray[np.float32]
+    whitening: NDArray[np.float32]
+    prototypes: NDArray[np.float16]
+    distances: Mapping[str, NDArray[np.float32]]
+    kind: Kind = "relative"
+    quantile: float = 0.95
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InputError(f"is {self.kind!r}", field="familiarity.kind", fix=f"use {', '.join(KINDS)}")
+        if not 0 < self.quantile < 1:
+            raise InputError(
+                f"is {self.quantile}", field="familiarity.quantile", fix="give a share between 0 and 1"
+            )
+
+    @classmethod
+    def fit(
+        cls,
+        features: NDArray[np.float32],
+        groups: NDArray[np.int64] | None,
+        calibration: NDArray[np.float32],
+        *,
+        quantile: float = 0.95,
+        kind: Kind = "relative",
+        seed: int = 0,
+    ) -> Familiarity:
+        """Measure training objects, and set the limit by fresh ones.
+
+        Args:
+            features: (n, W) of training objects, from :func:`describe`.
+            groups: (n,) what each is, -1 where that is not known: such objects count among all, but make no group.
+                None: all are one group.
+            calibration: (m, W) of objects of the same world that were not trained on.
+            quantile: share of ``calibration`` that is to be familiar.
+            kind: the distance in use.
+            seed: chooses the prototypes.
+
+        Raises:
+            InputError: shapes that do not fit, values that are not finite, or too few objects.
+        """
+        known, fresh = _table(features, "features"), _table(calibration, "calibration")
+        member = np.zeros(len(known), np.int64) if groups is None else np.asarray(groups)
+        if fresh.shape[1] != known.shape[1]:
+            raise InputError(f"is {fresh.shape}, the features are {known.shape}", field="calibration")
+        if member.shape != (len(known),) or member.dtype.kind not in "iu":
+            raise InputError(f"is {member.dtype} {member.shape} for {len(known)} objects", field="groups")
+        center, basis, spread = _directions(known)
+        z = (known - center) @ basis
+        means, whitening = _within(z, member, spread)
+        chosen = np.flatnonzero(member >= 0)
+        chosen = np.sort(np.random.default_rng(seed).permutation(chosen)[:_PROTOTYPES])
+        fitted = cls(
+            center=center.astype(np.float32),
+            basis=basis.astype(np.float32),
+            # The same floor as within groups, so that in directions of no variance neither distance outweighs the other.
+            spread=(spread + _floor(spread)).astype(np.float32),
+            groups=means.astype(np.float32),
+            whitening=whitening.astype(np.float32),
+            prototypes=_unit(z[chosen]).astype(np.float16),
+            distances={},
+            kind=kind,
+            quantile=quantile,
+        )
+        ranks = np.linspace(0, 1, _STEPS + 1)
+        tables: dict[str, NDArray[np.float32]] = {}
+        for name in KINDS:
+            tables[name] = np.quantile(fitted._distance(fresh, name), ranks).astype(np.float32)
+        return replace(fitted, distances=tables)
+
+    @property
+    def width(self) -> int:
+        """W, numbers per feature vector."""
+        return len(self.center)
+
+    @property
+    def limit(self) -> float:
+        """Objects farther than this are unknown."""
+        return float(np.interp(self.quantile, np.linspace(0, 1, _STEPS + 1), self.distances[self.kind]))
+
+    def using(self, kind: Kind | None = None, quantile: float | None = None) -> Familiarity:
+        """The same statistics with another distance or another share of familiar objects.
+
+        Raises:
+            InputError: no such kind, or a share outside 0..1.
+        """
+        return replace(
+            self,
+            kind=self.kind if kind is None else kind,
+            quantile=self.quantile if quantile is None else quantile,
+        )
+
+    def distance(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(B,) how far objects are from those trained on, in units of ``kind``.
+
+        Args:
+            features: (B, W).
+
+        Raises:
+            InputError: another width.
+        """
+        return self._distance(features, self.kind)
+
+    def is_familiar(self, features: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """(B,) bool. What is not finite is not familiar."""
+        familiar: NDArray[np.bool_] = self.distance(features) <= self.limit
+        return familiar
+
+    def save(self, path: str | Path) -> None:
+        """Write a safetensors file; it appears whole or not at all."""
+        tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in _TENSORS}
+        tensors |= {f"distances.{name}": table for name, table in self.distances.items()}
+        # One entry: safetensors writes several in random order, and the same statistics should be the same bytes.
+        about = json.dumps({"kind": self.kind, "quantile": self.quantile})
+        write_atomically(
+            Path(path),
+            lambda scratch: safetensors.numpy.save_file(tensors, scratch, metadata={FORMAT: about}),
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Familiarity:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            InputError: not such a file, or parts of it do not fit together.
+        """
+        try:
+            with safe_open(path, framework="numpy") as file:
+                about = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"is not a safetensors file ({error})", source=path) from error
+        wanted = {*_TENSORS, *(f"distances.{name}" for name in KINDS)}
+        if FORMAT not in about or set(tensors) != wanted:
+            raise InputError(f"is not a {FORMAT} file", source=path, fix="fetch the checkpoint again")
+        tables: dict[str, NDArray[np.float32]] = {}
+        for name in KINDS:
+            tables[name] = tensors.pop(f"distances.{name}")
+        try:
+            settings = json.loads(about[FORMAT])
+            loaded = cls(
+                **tensors, distances=tables, kind=settings["kind"], quantile=float(settings["quantile"])
+            )
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise InputError(f"does not say what it holds ({error!r})", source=path) from error
+        loaded._require_fitting(path)
+        return loaded
+
+    def _distance(self, features: NDArray, kind: str) -> NDArray[np.float32]:
+        given = np.asarray(features, np.float32)
+        if given.ndim != 2 or given.shape[1] != self.width:
+            raise InputError(
+                f"is {given.shape}, the statistics are {self.width} wide",
+                field="features",
+                fix="use statistics of this model",
+            )
+        parts = [given[i : i + _ROWS_AT_ONCE] for i in range(0, len(given), _ROWS_AT_ONCE)]
+        measured = [self._measure((part - self.center) @ self.basis, kind) for part in parts]
+        return np.concatenate([np.zeros(0), *measured]).astype(np.float32)
+
+    def _measure(self, z: NDArray, kind: str) -> NDArray:
+        if kind == "knn":
+            near = _unit(z) @ self.prototypes.astype(np.float32).T
+            nth = min(_NEIGHBOUR, near.shape[1])
+            distance: NDArray = 1 - np.partition(near, -nth, axis=1)[:, -nth]
+            return distance
+        white, centers = z @ self.whitening, self.groups @ self.whitening
+        squares = (white**2).sum(axis=1)[:, None] - 2 * white @ centers.T + (centers**2).sum(axis=1)
+        to_group: NDArray = squares.min(axis=1)
+        if kind == "mahalanobis":
+            return to_group
+        relative: NDArray = to_group - (z**2 / self.spread).sum(axis=1)
+        return relative
+
+    def _require_fitting(self, path: str | Path) -> None:
+        width, directions = self.basis.shape if self.basis.ndim == 2 else (0, 0)
+        shapes = {
+            "center": (width,),
+            "spread": (directions,),
+            "whitening": (directions, directions),
+            "groups": (len(self.groups), directions),
+            "prototypes": (len(self.prototypes), directions),
+        }
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise InputError(f"is {getattr(self, name).shape}, expected {shape}", source=path, field=name)
+
+
+_TENSORS = ("center", "basis", "spread", "groups", "whitening", "prototypes")
+
+
+def describe(model: Clip2Model, data: TrainingSet, rows: ArrayLike) -> NDArray[np.float32]:
+    """(m, W) features of training objects, preprocessed as in use.
+
+    A model that takes clouds with and without colours sees coloured objects in both states; the second half of the
+    result is then the same ``rows`` without colours.
+
+    Args:
+        model: trained.
+        data: where the objects are.
+        rows: (m,) which of them.
+    """
+    clouds = [data.cloud(int(row)) for row in np.asarray(rows)]
+    points = [cloud for cloud, _ in clouds]
+    seen = model.describe(points, [color for _, color in clouds]).features
+    if model.config.colors_seen != "both":
+        return seen
+    return np.concatenate([seen, model.describe(points).features])
+
+
+def fit_familiarity(
+    model: Clip2Model,
+    data: TrainingSet,
+    rows: ArrayLike,
+    calibration_rows: ArrayLike,
+    *,
+    quantile: float = 0.95,
+    kind: Kind = "relative",
+) -> Familiarity:
+    """Statistics of the objects a model was trained on; objects are grouped by their first word.
+
+    Args:
+        model: trained on ``rows``.
+        data: where the objects are.
+        rows, calibration_rows: (m,) objects trained on, and objects held out.
+        quantile, kind: as of :meth:`Familiarity.fit`.
+    """
+    features = describe(model, data, rows)
+    groups = np.resize(data.own_texts[np.asarray(rows), 0], len(features))
+    return Familiarity.fit(
+        features, groups, describe(model, data, calibration_rows), quantile=quantile, kind=kind
+    )
+
+
+def _table(values: NDArray[np.float32], name: str) -> NDArray[np.float64]:
+    table = np.asarray(values, np.float64)
+    if table.ndim != 2 or len(table) < 2 * _SMALLEST_GROUP or table.shape[1] == 0:
+        raise InputError(
+            f"is {table.shape}", field=name, fix=f"give at least {2 * _SMALLEST_GROUP} rows of features"
+        )
+    if not np.isfinite(table).all():
+        raise InputError("holds values that are not finite", field=name)
+    return table
+
+
+def _directions(known: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    """Mean, the directions of most variance (W, R), and the variance along each."""
+    center = known.mean(axis=0)
+    variances, axes = np.linalg.eigh(np.cov(known.T).reshape(known.shape[1], known.shape[1]))
+    variances, axes = variances[::-1].clip(0), axes[:, ::-1]
+    if variances[0] <= 0:
+        raise InputError("are all the same", field="features", fix="give different objects")
+    enough = int(np.searchsorted(np.cumsum(variances) / variances.sum(), _VARIANCE)) + 1
+    kept = min(enough, _DIRECTIONS, len(variances))
+    return center, axes[:, :kept], variances[:kept].clip(variances[0] * 1e-9)
+
+
+def _within(z: NDArray, member: NDArray[np.int64], spread: NDArray) -> tuple[NDArray, NDArray]:
+    """Mean of each group that is large enough, and what whitens the differences from them."""
+    names, counts = np.unique(member[member >= 0], return_counts=True)
+    names = names[counts >= _SMALLEST_GROUP]
+    if len(names) == 0:
+        raise InputError(f"no group has {_SMALLEST_GROUP} members", field="groups", fix="give more objects")
+    means = np.stack([z[member == name].mean(axis=0) for name in names])
+    in_group = np.flatnonzero(np.isin(member, names))
+    rest = z[in_group] - means[np.searchsorted(names, member[in_group])]
+    covariance = rest.T @ rest / max(1, len(rest) - len(names))
+    shrunk = (1 - _SHRINKAGE) * covariance + np.diag(_SHRINKAGE * np.diag(covariance) + _floor(spread))
+    values, axes = np.linalg.eigh(shrunk)
+    return means, axes / np.sqrt(values)
+
+
+def _floor(spread: NDArray) -> float:
+    return float(_FLOOR * spread.mean())
+
+
+def _unit(rows: NDArray) -> NDArray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
