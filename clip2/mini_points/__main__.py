@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tyro
 from rich.console import Console
@@ -26,7 +27,7 @@ FOLDERS: dict[str, tuple[str, int, int, str, int]] = {
 class Mine:
     """Mine and embed the world's folders; continues where it was interrupted."""
 
-    world: Path
+    world: tyro.conf.Positional[Path]
     """Receives one triplet folder each."""
     only: tuple[str, ...] = tuple(FOLDERS)
     """Which folders."""
@@ -58,17 +59,17 @@ class Mine:
 class Train:
     """Train the shipped encoder: all categories, but not the kept-out pairs; score it; lay it down for shipping."""
 
-    world: Path
+    world: tyro.conf.Positional[Path]
     """Made by ``mine``."""
-    out: Path
+    out: tyro.conf.Positional[Path]
     """Run folder."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """KEY=VALUE of the training configuration."""
 
     def run(self) -> int:
         """Train, fit what is familiar, score."""
-        from clip2.mini_points.ship import ship
         from clip2.mini_points.data import load_world
+        from clip2.mini_points.ship import ship
         from clip2.mini_points.training import train_student
 
         console = Console(stderr=True)
@@ -83,9 +84,9 @@ class Train:
 class Study:
     """Draws of unseen categories, seeds and ablations; continues where it was interrupted."""
 
-    world: Path
+    world: tyro.conf.Positional[Path]
     """Made by ``mine``."""
-    out: Path
+    out: tyro.conf.Positional[Path]
     """One run folder each."""
     draws: tuple[int, ...] = (0, 1, 2)
     """Which draws of four unseen categories."""
@@ -118,7 +119,7 @@ class Study:
 class Install:
     """Put a trained run in the place of the shipped weights."""
 
-    run_folder: Path
+    run_folder: tyro.conf.Positional[Path]
     """Made by ``train``."""
 
     def run(self) -> int:
@@ -133,5 +134,5 @@ class Install:
 
 
 if __name__ == "__main__":
-    commands = {"mine": Mine, "train": Train, "study": Study, "install": Install}
+    commands: dict[str, Any] = {"mine": Mine, "train": Train, "study": Study, "install": Install}
     raise SystemExit(tyro.extras.subcommand_cli_from_dict(commands, prog="python -m clip2.mini_points").run())

@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import clip2
 from clip2.checkpoint import BANK_FILE, CONFIG_FILE, WEIGHTS_FILE, read_config, save
 from clip2.mini_points.data import WorldSet, load_world
@@ -15,7 +13,7 @@ from clip2.mini_points.model_card import write_model_card
 from clip2.mini_points.score_card import measure
 from clip2.teacher import Teacher, TextBank
 from data_prep.files import write_atomically
-from data_prep.scans.procedural import get_category, list_categories
+from data_prep.scans.procedural import list_categories
 
 SHIPPED = Path(__file__).parent / "weights"
 SCORE_FILE, CARD_FILE = "score_card.json", "README.md"

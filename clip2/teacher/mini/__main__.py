@@ -17,7 +17,7 @@ POOL = "pictures"
 class Train:
     """Draw pictures of the embedded world, train on them, calibrate, measure; continues where it was interrupted."""
 
-    out: Path
+    out: tyro.conf.Positional[Path]
     """Folder for pictures (several GB), weights, log and score card."""
     seed: int = 0
     """Of the pictures and the training."""
@@ -63,7 +63,7 @@ class Train:
 class Score:
     """Set the temperature on fresh objects, then measure on others, and write both beside the weights."""
 
-    folder: Path
+    folder: tyro.conf.Positional[Path]
     """Holds config and weights."""
     seed: int = 0
     """Of the fresh objects; they differ from those trained on for every seed."""

@@ -47,13 +47,14 @@ class Mixture:
         batch_size: B.
         scenes: share of pictures cut out of rooms and streets.
         colored_categories: how many categories are named in all their colours.
-        repainted: see :func:`~clip2.teacher.mini.augment.augment`.
+        repainted, repainted_last: see :func:`~clip2.teacher.mini.augment.augment`.
     """
 
     batch_size: int = 256
     scenes: float = 0.35
     colored_categories: int = 6
     repainted: float = 0.35
+    repainted_last: float = 0.6
 
 
 class Batches(Dataset[Batch]):
@@ -67,6 +68,7 @@ class Batches(Dataset[Batch]):
         mixture: how a step is put together.
         alone: so many first steps come without words.
         repaint_from: from this step on, objects are repainted too.
+        polish_from: from this step on, more of them are; None: never.
     """
 
     def __init__(
@@ -78,8 +80,10 @@ class Batches(Dataset[Batch]):
         mixture: Mixture,
         alone: int = 0,
         repaint_from: int = 0,
+        polish_from: int | None = None,
     ) -> None:
         self._alone, self._repaint_from = alone, repaint_from
+        self._polish_from = steps if polish_from is None else polish_from
         self._pictures, self._tokenize = pictures, tokenize
         self._steps, self._seed, self._mixture = steps, seed, mixture
         self._scenes = np.flatnonzero(pictures.in_scene)
@@ -96,6 +100,8 @@ class Batches(Dataset[Batch]):
         rows = self._rows(rng)
         pictures = self._pictures
         repainted = self._mixture.repainted if step >= self._repaint_from else 0.0
+        if step >= self._polish_from:
+            repainted = self._mixture.repainted_last
         images, shown = augment(pictures, rows, rng, repainted)
         categories = torch.from_numpy(pictures.category[rows].astype(np.int64))
         colors = torch.from_numpy(np.where(shown, pictures.color[rows], -1).astype(np.int64))

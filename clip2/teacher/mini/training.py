@@ -40,6 +40,7 @@ class Recipe:
         alone: share of them that the image tower learns alone.
         repaint: share of them before objects are repainted in any colour: shapes come first.
         learning_rate: at its height; each tower's rises over ``warmup`` steps and falls to 0 along a cosine.
+        polish, polish_rate: further steps at a rate that begins anew lower, with more objects repainted.
         weight_decay: of matrices.
         average: of the weights, kept beside them and shipped: this share is kept in each step.
         names, pairs, heads: weights, beside the captions', of choosing the name among all names, the coloured name
@@ -53,6 +54,8 @@ class Recipe:
     repaint: float = 1 / 3
     learning_rate: float = 1.5e-3
     warmup: int = 100
+    polish: int = 700
+    polish_rate: float = 5e-4
     weight_decay: float = 0.05
     average: float = 0.998
     names: float = 1.0
@@ -65,6 +68,18 @@ class Recipe:
     def steps_alone(self) -> int:
         """Steps before words come in."""
         return int(self.alone * self.steps)
+
+    @property
+    def total(self) -> int:
+        """All steps."""
+        return self.steps + self.polish
+
+    def rate(self, step: int, words: bool) -> float:
+        """Learning rate of the text tower (``words``) or the image tower in a step, counted from 1."""
+        if step > self.steps:
+            return self.polish_rate * _schedule(step - self.steps, self.polish, self.warmup // 4)
+        first = self.steps_alone if words else 0
+        return self.learning_rate * _schedule(step - first, self.steps - first, self.warmup)
 
 
 def train(
@@ -92,7 +107,9 @@ def train(
 
     folder.mkdir(parents=True, exist_ok=True)
     network = create_network(recipe.seed)
-    network.heads = _Heads(MODEL["embed_dim"])
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        network.heads = _Heads(MODEL["embed_dim"])
     network.to(device, memory_format=torch.channels_last)
     averaged = deepcopy(network).requires_grad_(False)
     optimizer = _optimizer(network, recipe)
@@ -103,16 +120,17 @@ def train(
     batches = Batches(
         pictures,
         tokenize,
-        recipe.steps,
+        recipe.total,
         recipe.seed,
         recipe.mixture,
-        recipe.steps_alone,
-        int(recipe.repaint * recipe.steps),
+        alone=recipe.steps_alone,
+        repaint_from=int(recipe.repaint * recipe.steps),
+        polish_from=recipe.steps,
     )
     loader = DataLoader(
         batches,
         batch_size=None,
-        sampler=range(first, recipe.steps),
+        sampler=range(first, recipe.total),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
     )
@@ -120,14 +138,11 @@ def train(
     sums, began = torch.zeros(len(_FIGURES)), time.perf_counter()
     for step, batch in enumerate(loader, start=first + 1):
         for group in optimizer.param_groups:
-            first_step = recipe.steps_alone if group["words"] else 0
-            group["lr"] = recipe.learning_rate * _schedule(
-                step - first_step, recipe.steps - first_step, recipe
-            )
+            group["lr"] = recipe.rate(step, group["words"])
         figures = _step(network, Batch(*(part.to(device) for part in batch)), optimizer, recipe)
         _average(averaged, network, min(recipe.average, step / (step + 10)))
         sums += figures.detach().cpu()
-        if step % every == 0 or step == recipe.steps:
+        if step % every == 0 or step == recipe.total:
             count = (step - 1) % every + 1
             seconds, began = time.perf_counter() - began, time.perf_counter()
             means = (sums / count).tolist()
@@ -210,10 +225,10 @@ def _optimizer(network: Any, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, betas=(0.9, 0.98), foreach=True)
 
 
-def _schedule(step: int, steps: int, recipe: Recipe) -> float:
-    if step < recipe.warmup:
-        return max(0, step) / recipe.warmup
-    done = (step - recipe.warmup) / max(1, steps - recipe.warmup)
+def _schedule(step: int, steps: int, warmup: int) -> float:
+    if step < warmup:
+        return max(0, step) / warmup
+    done = (step - warmup) / max(1, steps - warmup)
     return 0.5 * (1 + math.cos(math.pi * done))
 
 
