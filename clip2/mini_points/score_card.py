@@ -49,17 +49,18 @@ class StudentCard:
 
 
 def measure(
-    model: Clip2Model, teacher: TextSource, world: WorldSet, unseen: Sequence[str] = ()
+    model: Clip2Model, teacher: TextSource, world: WorldSet, unseen: Sequence[str] = (), clear: bool = True
 ) -> StudentCard:
-    """Name every object of a world set whose truth is known.
+    """Name the objects of a world set whose truth is known.
 
     Args:
         model: trained with ``unseen`` and the pairs of :func:`~clip2.mini_points.data.kept_out_pairs` kept out.
         teacher: turns words into vectors.
         world: objects of fresh scenes, cut out along exact boxes, with the teacher's image vectors.
         unseen: categories that were kept out.
+        clear: only objects that show well (:attr:`WorldSet.clear`); False: all of them, slivers included.
     """
-    rows = np.flatnonzero(world.category >= 0)
+    rows = np.flatnonzero((world.category >= 0) & (world.clear | (not clear)))
     world = world.select(rows)
     names, colors = list_categories(), list(COLORS)
     clouds = [world.objects.cloud(i) for i in range(len(world))]

@@ -50,5 +50,7 @@ def train_student(
         console: where progress goes.
     """
     kept = world.select(rows_to_learn(world, unseen)).objects.without_words(unseen)
-    train(load_config(CONFIG, overrides), out, resume=True, data=kept, console=console)
+    result = train(load_config(CONFIG, overrides), out, resume=True, data=kept, console=console)
+    if not result.finished:
+        raise KeyboardInterrupt(f"stopped at step {result.step} of {result.total}; the same call continues")
     return out

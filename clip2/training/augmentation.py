@@ -79,6 +79,38 @@ def drop_color(present: torch.Tensor, share: float, generator: torch.Generator) 
     return present & (torch.rand(len(present), generator=generator, device=present.device) >= share)
 
 
+# Rec. 601 luma.
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def recolor(
+    colors: torch.Tensor, share: float, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gives some clouds other colours: half of them one random paint with their shading, half turned hues.
+
+    Args:
+        colors: (B, N, 3) RGB in 0..1.
+        share: of the clouds.
+        generator: on their device.
+
+    Returns:
+        (B, N, 3), and which were changed (B,) bool.
+    """
+    batch, device = len(colors), colors.device
+    draws = torch.rand(batch, 6, generator=generator, device=device)
+    changed, painted = draws[:, 0] < share, draws[:, 1] < 0.5
+    luma = (colors * torch.tensor(_LUMA, device=device)).sum(dim=2, keepdim=True)
+    coat = luma / luma.mean(dim=1, keepdim=True).clamp_min(0.05) * draws[:, None, 2:5]
+    chroma = colors - luma
+    angle = 2 * math.pi * draws[:, None, 5:]
+    # Rodrigues about the grey axis: hues turn, greys stay.
+    cross = (chroma.roll(-1, dims=2) - chroma.roll(1, dims=2)) / math.sqrt(3)
+    turned = luma + chroma * angle.cos() + cross * angle.sin()
+    turned = turned + chroma.mean(dim=2, keepdim=True) * (1 - angle.cos())
+    other = torch.where(painted[:, None, None], coat, turned).clamp(0, 1)
+    return torch.where(changed[:, None, None], other, colors), changed
+
+
 def _about(axis: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
     """(B, 3, 3) rotations by ``angle`` (B,) about unit ``axis`` (B, 3): Rodrigues' formula."""
     x, y, z = axis.unbind(1)

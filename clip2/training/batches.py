@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from clip2.objectives import Targets
 from clip2.preprocessing import PreparedClouds, Preprocessing
-from clip2.training.augmentation import disturb, draw_points, drop_color, rescale, rotate
+from clip2.training.augmentation import disturb, draw_points, drop_color, recolor, rescale, rotate
 from clip2.training.config import AugmentationConfig
 from clip2.training.dataset import TrainingSet
 
@@ -60,9 +60,13 @@ class BatchMaker:
         """
         random = self._generator.manual_seed(seed)
         chosen = torch.from_numpy(objects).to(self.home)
-        return self._clouds(chosen, random).to(self.device), self._targets(chosen, random)
+        clouds, recolored = self._clouds(chosen, random)
+        return clouds.to(self.device), self._targets(chosen, recolored, random)
 
-    def _clouds(self, chosen: torch.Tensor, random: torch.Generator) -> PreparedClouds:
+    def _clouds(
+        self, chosen: torch.Tensor, random: torch.Generator
+    ) -> tuple[PreparedClouds, torch.Tensor | None]:
+        """The clouds, and which of them show other colours than their pictures."""
         config, count = self.augmentation, self.preprocessing.num_points
         starts = self.offsets[chosen]
         sizes = self.offsets[chosen + 1] - starts
@@ -72,18 +76,27 @@ class BatchMaker:
         points = disturb(points, config, random)
         known = rescale(radii, config, random) if self.preprocessing.size else None
         if not self.preprocessing.color:
-            return PreparedClouds(points, lengths, None, None, known)
+            return PreparedClouds(points, lengths, None, None, known), None
         if self.colors is None:
             absent = torch.zeros(len(chosen), dtype=torch.bool, device=self.home)
-            return PreparedClouds(points, lengths, torch.zeros_like(points), absent, known)
+            return PreparedClouds(points, lengths, torch.zeros_like(points), absent, known), None
         present = drop_color(self.has_color[chosen], config.color_drop, random)
-        return PreparedClouds(points, lengths, self.colors[index].float() / 255, present, known)
+        colors, recolored = self.colors[index].float() / 255, None
+        if config.recolor:
+            colors, changed = recolor(colors, config.recolor, random)
+            recolored = changed & present
+        return PreparedClouds(points, lengths, colors, present, known), recolored
 
-    def _targets(self, chosen: torch.Tensor, random: torch.Generator) -> Targets:
+    def _targets(
+        self, chosen: torch.Tensor, recolored: torch.Tensor | None, random: torch.Generator
+    ) -> Targets:
         own = self.own_texts[chosen]
         counts = (own >= 0).sum(1)
         pick = (torch.rand(len(own), generator=random, device=self.home) * counts).long()
         text_ids = own.gather(1, pick[:, None])[:, 0]
         images = None if self.images is None else self.images[chosen].float().to(self.device)
-        present = None if self.images is None else self.image_present[chosen].to(self.device)
+        present = None
+        if self.images is not None:
+            shown = self.image_present[chosen]
+            present = (shown if recolored is None else shown & ~recolored).to(self.device)
         return Targets(self.texts, text_ids.to(self.device), own.to(self.device), images, present)

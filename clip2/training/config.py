@@ -58,6 +58,9 @@ class AugmentationConfig(TypedConfig):
         jitter: standard deviation of the noise on each coordinate, cut at three.
         point_dropout: largest share of the points taken away.
         color_drop: share of the coloured samples shown without their colour.
+        recolor: share of the samples shown in other colours. They keep their words and lose their picture: it shows
+            the true colour. A category that was never seen in red is else taken for one that cannot be red. Not for
+            words that say a colour.
     """
 
     rotate_z: bool = True
@@ -67,6 +70,7 @@ class AugmentationConfig(TypedConfig):
     jitter: float = Field(default=0.01, ge=0)
     point_dropout: float = Field(default=0.5, ge=0, lt=1)
     color_drop: float = Field(default=0.2, ge=0, le=1)
+    recolor: float = Field(default=0.0, ge=0, le=1)
 
     @field_validator("scale")
     @classmethod

@@ -115,7 +115,7 @@ class _Echo:
 def test_a_pupil_equal_to_its_teacher_scores_as_the_teacher(world: WorldSet, teacher: Teacher) -> None:
     names = list_categories()
     present = sorted({names[c] for c in world.category if c >= 0})[:4]
-    card = measure(_Echo(world, teacher), teacher, world, present)  # type: ignore[arg-type]
+    card = measure(_Echo(world, teacher), teacher, world, present, clear=False)  # type: ignore[arg-type]
     assert card.seen == card.teacher_seen
     assert card.of_teacher == 1
     assert card.unseen_pairs == card.teacher_unseen_pairs
@@ -133,3 +133,13 @@ def test_changed_triplets_are_looked_up_again(tmp_path: Path, teacher: Teacher) 
     np.savez(folder / "truth.npz", category=np.zeros(1, np.int64), color=np.zeros(1, np.int64))
     assert np.array_equal(load_world([folder]).category, first.category)
     assert not first.objects.has_color.any()
+
+
+def test_exact_boxes_tell_what_shows_well(tmp_path: Path, teacher: Teacher) -> None:
+    folder = tmp_path / "room"
+    mine_world(world_scan("room", 2, 9, detector="perfect"), folder)
+    embed_triplets(folder, teacher)
+    exact = load_world([folder])
+    assert (exact.category >= 0).all()
+    assert 0.2 < exact.clear.mean() < 0.95
+    assert np.diff(exact.objects.offsets)[exact.clear].min() > 30
