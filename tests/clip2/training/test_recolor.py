@@ -72,7 +72,7 @@ def test_recoloured_objects_keep_their_words_and_lose_their_pictures(objects: Tr
 
 
 def test_the_told_size_follows_the_cloud_not_its_place(objects: TrainingSet) -> None:
-    prepared = Preprocessing(num_points=16, size=True)
+    prepared = Preprocessing(num_points=64, size=True)  # all of the 50 points
     cloud = objects.cloud(0)[0]
     radii = prepared([cloud, cloud * 2, cloud + 5]).radii
     assert radii is not None
