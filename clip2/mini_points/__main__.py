@@ -18,6 +18,8 @@ FOLDERS: dict[str, tuple[str, int, int, str, int]] = {
     "street": ("street", 360, 11, "good", 0),
     "eval-room": ("room", 200, 77, "perfect", 0),
     "eval-street": ("street", 70, 77, "perfect", 0),
+    "fresh-room": ("room", 60, 78, "good", 0),
+    "fresh-street": ("street", 30, 78, "good", 0),
     "noisy": ("room", 500, 12, "good", 0),
     "perfect": ("room", 500, 12, "perfect", 0),
 }

@@ -6,18 +6,32 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import clip2
-from clip2.checkpoint import BANK_FILE, CONFIG_FILE, WEIGHTS_FILE, read_config, save
+from clip2.checkpoint import (
+    BANK_FILE,
+    CONFIG_FILE,
+    FAMILIARITY_FILE,
+    WEIGHTS_FILE,
+    add_familiarity,
+    read_config,
+    save,
+)
+from clip2.familiarity import Familiarity, fit_familiarity
 from clip2.mini_points.data import WorldSet, load_world
 from clip2.mini_points.model_card import write_model_card
 from clip2.mini_points.score_card import measure
+from clip2.model import Clip2Model
 from clip2.teacher import Teacher, TextBank
+from clip2.training.combine import combine
 from data_prep.files import write_atomically
 from data_prep.scans.procedural import list_categories
 
 SHIPPED = Path(__file__).parent / "weights"
 SCORE_FILE, CARD_FILE = "score_card.json", "README.md"
-FILES = (CONFIG_FILE, WEIGHTS_FILE, BANK_FILE, SCORE_FILE, CARD_FILE)
+FILES = (CONFIG_FILE, WEIGHTS_FILE, BANK_FILE, FAMILIARITY_FILE, SCORE_FILE, CARD_FILE)
+FAMILIAR = 8000  # objects that say what is familiar; more change nothing
 
 
 def ship(world: Path, run: Path, learn: WorldSet) -> dict[str, Any]:
@@ -36,6 +50,7 @@ def ship(world: Path, run: Path, learn: WorldSet) -> dict[str, Any]:
     bank = TextBank(tuple(names), teacher.embed_labels(names), teacher.model, teacher.templates)
     training = read_config(run).training
     save(model, run, bank, training)
+    add_familiarity(run, _familiarity(clip2.load(run), world, learn))
     fresh = load_world([world / "eval-room", world / "eval-street"])
     card: dict[str, Any] = measure(clip2.load(run), teacher, fresh).figures()
     card |= {"objects_trained_on": training.get("objects"), "teacher": teacher.model}
@@ -43,3 +58,13 @@ def ship(world: Path, run: Path, learn: WorldSet) -> dict[str, Any]:
     write_atomically(run / SCORE_FILE, lambda path: path.write_text(text, encoding="utf-8"))
     write_model_card(run, card)
     return card
+
+
+def _familiarity(model: Clip2Model, world: Path, learn: WorldSet) -> Familiarity:
+    """From named objects it was trained on; the limit from objects of fresh scenes, found by the same detector."""
+    fresh = load_world([world / "fresh-room", world / "fresh-street"])
+    both = combine([learn.objects, fresh.objects], ["training", "fresh"])
+    named = np.flatnonzero(both.own_texts[:, 0] >= 0)
+    known, others = named[named < len(learn)], named[named >= len(learn)]
+    known = np.random.default_rng(0).permutation(known)[:FAMILIAR]
+    return fit_familiarity(model, both, known, others)
