@@ -42,9 +42,9 @@ class Familiarity:
 
     All kinds of distance are kept, so that they can be compared on one model; ``kind`` is the one in use:
 
-    - ``relative``: Mahalanobis distance to the nearest group less that to all objects together (Ren et al. 2021, "A
-      simple fix to Mahalanobis distance"): what makes an object strange in general does not count, only what
-      makes it unlike every group.
+    - ``relative``: Mahalanobis distance to the nearest group less that to all objects together, those of no group
+      included (Ren et al. 2021, "A simple fix to Mahalanobis distance"): what makes an object strange in general does
+      not count, only what makes it unlike every group.
     - ``mahalanobis``: to the nearest group alone (Lee et al. 2018).
     - ``knn``: to the fifth nearest of some thousand training objects, directions only (Sun et al. 2022,
       "Out-of-distribution detection with deep nearest neighbors").
@@ -279,6 +279,7 @@ def fit_familiarity(
     rows: ArrayLike,
     calibration_rows: ArrayLike,
     *,
+    strangers: NDArray[np.float32] | None = None,
     quantile: float = 0.95,
     kind: Kind = "relative",
 ) -> Familiarity:
@@ -286,12 +287,23 @@ def fit_familiarity(
 
     Args:
         model: trained on ``rows``.
-        data: where the objects are.
+        data: where the objects are; those without a word make no group.
         rows, calibration_rows: (m,) objects trained on, and objects held out.
+        strangers: (s, W) features, by ``model.describe``, of things that no word fits, like those of
+            :mod:`clip2.recognition.strangers`. They sharpen ``relative``, which measures against all objects together.
         quantile, kind: as of :meth:`Familiarity.fit`.
     """
     features = describe(model, data, rows)
     groups = np.resize(data.own_texts[np.asarray(rows), 0], len(features))
+    if strangers is not None:
+        if strangers.ndim != 2 or strangers.shape[1] != features.shape[1]:
+            raise InputError(
+                f"is {strangers.shape}, the features are {features.shape}",
+                field="strangers",
+                fix="describe them with the same model",
+            )
+        features = np.concatenate([features, strangers])
+        groups = np.concatenate([groups, np.full(len(strangers), -1)])
     return Familiarity.fit(
         features, groups, describe(model, data, calibration_rows), quantile=quantile, kind=kind
     )

@@ -242,6 +242,18 @@ def test_a_model_calls_what_it_never_saw_unknown(knowing: Clip2Model) -> None:
     assert UNKNOWN not in knows_nothing.best
 
 
+def test_strangers_given_to_the_fit_are_strange_and_make_no_group(knowing: Clip2Model) -> None:
+    data = shapes(240, 1)
+    rows = (np.arange(160), np.arange(160, 240))
+    sticks = knowing.describe(strange_clouds(40)).features
+    fitted = fit_familiarity(knowing, data, *rows, strangers=sticks)
+    assert len(fitted.groups) == 3
+    assert len(fitted.prototypes) == 160
+    assert not fitted.is_familiar(knowing.describe(strange_clouds(9)).features).any()
+    with pytest.raises(InputError, match="strangers: is"):
+        fit_familiarity(knowing, data, *rows, strangers=sticks[:, :5])
+
+
 def test_the_word_unknown_cannot_be_asked_for(knowing: Clip2Model) -> None:
     with pytest.raises(InputError, match="'unknown' is not a word to ask for"):
         knowing.classify(strange_clouds(1), "ball, Unknown")

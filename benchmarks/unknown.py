@@ -1,0 +1,238 @@
+"""How often does a model give a definite name that is wrong, and what does saying "unknown" change?
+
+    python -m benchmarks.unknown DATA [--model mini-points] [--kind relative mahalanobis knn] [--quantile 0.95 0.8] [--json]
+
+Every cloud is named among all words that travel with the model. A name is right if it means what the cloud is: the same
+word, or another word for the same category of the embedded world. For a cloud that is none of those categories only
+"unknown" is right. *Nonsense* is the share of all clouds that get a definite name that is wrong.
+
+- ``fresh``: objects of rooms and streets that nothing was trained on, cut out along exact 2D boxes: the model's home.
+- ``named objects``: DATA/objects/named_objects.npz, samples of meshes of three sources, many of things it has no word for,
+  most of them not in metres.
+- ``kitti things``: proposals in DATA/kitti_object that lie mostly in a labelled box.
+- ``kitti background``: those that lie in none, seen by the camera and in no DontCare region. Nobody says what they are,
+  so every definite name counts as nonsense, even a pole's that is called a lamppost.
+"""
+
+from __future__ import annotations
+
+import json as json_format
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+import clip2
+from clip2.evaluation import zero_shot_classify
+from clip2.familiarity import Familiarity, Kind
+from clip2.model import Clip2Model
+from clip2.recognition import propose_objects
+from clip2.teacher.labels import normalise_label
+from data_prep.errors import InputError
+from data_prep.geometry import Camera, OrientedBox
+from data_prep.lift import create_lifter
+from data_prep.scans import open_scan
+from data_prep.scans.procedural import ProceduralScan, get_category, list_categories
+from data_prep.scans.up_axis import T_zup_from
+
+# KITTI's labels that are no words of their own, and what may be said of them.
+_KITTI = {
+    "cyclist": ("bicycle", "pedestrian"),
+    "person sitting": ("pedestrian",),
+    "tram": ("bus",),
+}
+_FRESH_SEED, _ROOMS, _STREETS = 77_000_001, 10, 6
+_MOSTLY = 0.5
+
+
+@dataclass
+class Group:
+    """Clouds of one kind.
+
+    Attributes:
+        clouds: (n, 3) metres, z-up.
+        colors: (n, 3) uint8, or None where a cloud has none.
+        truth: what each may be called; nothing where only "unknown" is right.
+    """
+
+    clouds: list[NDArray] = field(default_factory=list)
+    colors: list[NDArray[np.uint8] | None] = field(default_factory=list)
+    truth: list[tuple[str, ...]] = field(default_factory=list)
+
+    def add(self, cloud: NDArray, colors: NDArray[np.uint8] | None, truth: Iterable[str]) -> None:
+        """One more."""
+        self.clouds.append(cloud)
+        self.colors.append(colors)
+        self.truth.append(tuple(truth))
+
+
+def main(
+    root: Annotated[Path, tyro.conf.Positional],
+    model: str = "mini-points",
+    kind: tuple[Kind, ...] = (),
+    quantile: tuple[float, ...] = (),
+    threshold: float = 0.0,
+    json: bool = False,
+) -> int:
+    """Measure confident nonsense.
+
+    Args:
+        root: folder with objects/named_objects.npz and kitti_object/.
+        model: a run folder, or a name that clip2.load knows.
+        kind: distances to compare; default: the one the model uses.
+        quantile: shares of fresh objects that are to be familiar; default: the model's.
+        threshold: a name less probable than this does not count as definite.
+        json: print one JSON object on standard output instead of a table.
+    """
+    loaded = clip2.load(model)
+    if loaded.text_bank is None or loaded.familiarity is None:
+        raise InputError("carries no words or no statistics of its training objects", source=model)
+    known = loaded.familiarity
+    ways: dict[str, Familiarity | None] = {"off": None}
+    for name in kind or (known.kind,):
+        for share in quantile or (known.quantile,):
+            ways[f"{name} {share:g}"] = known.using(name, share)
+    groups = {"fresh": _fresh(), "named objects": _named_objects(root), **_kitti(root)}
+    figures = _measure(loaded, groups, ways, threshold)
+    if json:
+        print(json_format.dumps(figures, indent=2))
+    else:
+        _print(figures)
+    return 0
+
+
+def _measure(
+    model: Clip2Model, groups: dict[str, Group], ways: dict[str, Familiarity | None], threshold: float
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Group → way of rejecting → figures; ``everywhere but home`` is all clouds of all groups but the first."""
+    assert model.text_bank is not None
+    bank = model.text_bank
+    outcomes: dict[str, dict[str, list[NDArray[np.bool_]]]] = {}
+    for name, group in groups.items():
+        embeddings, features = model.describe(group.clouds, group.colors)
+        scores = zero_shot_classify(embeddings, bank.embeddings, model.log_text_scale.exp().item())
+        chosen = scores.argmax(axis=1)
+        right = np.array(
+            [_means(bank.names[i], truth) for i, truth in zip(chosen, group.truth, strict=True)], dtype=bool
+        )
+        sure = scores.max(axis=1) >= threshold
+        for way, statistics in ways.items():
+            named = sure if statistics is None else sure & statistics.is_familiar(features)
+            for place in (name, *(["everywhere but home"] if name != "fresh" else [])):
+                outcomes.setdefault(place, {}).setdefault(way, []).append(np.stack([named, right]))
+    return {
+        name: {way: _figures(np.concatenate(parts, axis=1)) for way, parts in found.items()}
+        for name, found in outcomes.items()
+    }
+
+
+def _figures(outcome: NDArray[np.bool_]) -> dict[str, float]:
+    named, right = outcome
+    return {
+        "clouds": len(named),
+        "answered": float(named.mean()),
+        "right": float((named & right).mean()),
+        "nonsense": float((named & ~right).mean()),
+    }
+
+
+def _means(word: str, truth: tuple[str, ...]) -> bool:
+    return bool(_meanings(word) & {meaning for name in truth for meaning in _meanings(name)})
+
+
+def _meanings(word: str) -> set[str]:
+    """The word itself, and the categories that it names."""
+    word = normalise_label(word)
+    return {word, *(name for name in list_categories() if word in (name, *get_category(name).synonyms))}
+
+
+def _fresh() -> Group:
+    group = Group()
+    for setting, frames in (("room", _ROOMS), ("street", _STREETS)):
+        scan = ProceduralScan(setting, frames=frames, worlds=frames, seed=_FRESH_SEED, detector="perfect")
+        lifter = create_lifter("auto")
+        for i in range(frames):
+            frame, detections = scan[i], scan.detections(i)
+            world = frame.world_points()
+            for found in lifter.lift(frame, detections).objects:
+                if np.ptp(world[found.indices], axis=0).any():
+                    colors = None if frame.colors is None else frame.colors[found.indices]
+                    group.add(world[found.indices], colors, [detections[found.view].labels[found.detection]])
+    return group
+
+
+def _named_objects(root: Path) -> Group:
+    group = Group()
+    with np.load(root / "objects" / "named_objects.npz") as file:
+        data = {key: file[key] for key in ("points", "name", "bank_name", "up_axis", "has_colour")}
+    for i, values in enumerate(data["points"]):
+        turn = T_zup_from(str(data["up_axis"][i]))[:3, :3]
+        colors = np.rint(values[:, 3:] * 255).astype(np.uint8) if data["has_colour"][i] else None
+        names = [str(data[key][i]) for key in ("name", "bank_name")]
+        group.add(values[:, :3] @ turn.T, colors, [name for name in names if name])
+    return group
+
+
+def _kitti(root: Path) -> dict[str, Group]:
+    things, background = Group(), Group()
+    scan = open_scan("kitti", root / "kitti_object")
+    for i, id in enumerate(scan.frame_ids()):
+        frame, labelled = scan[i], scan.annotations(i)  # type: ignore[attr-defined]
+        camera = frame.views[0].camera
+        regions = list(_dont_care(root, id))
+        for index in propose_objects(frame.world_points(), "lidar", frame.T_world_points[:3, 3]):
+            points = frame.points[index]
+            if not np.ptp(points, axis=0).any():
+                continue
+            inside = [_share_inside(box, points) for box in labelled.boxes]
+            if max(inside, default=0.0) >= _MOSTLY:
+                label = labelled.labels[int(np.argmax(inside))]
+                things.add(points, None, (label, *_KITTI.get(label, ())))
+            elif _is_judged(points, camera, regions):
+                background.add(points, None, ())
+    return {"kitti things": things, "kitti background": background}
+
+
+def _share_inside(box: OrientedBox, points: NDArray) -> float:
+    return float(box.contains(points).mean())
+
+
+def _is_judged(points: NDArray, camera: Camera, regions: list[NDArray]) -> bool:
+    """Whether the people who labelled the picture had to say if this is a thing."""
+    pixels, _ = camera.project(points)
+    seen = camera.in_image(pixels)
+    if seen.mean() < _MOSTLY:
+        return False
+    hidden = [((pixels[seen] >= box[:2]) & (pixels[seen] <= box[2:])).all(axis=1).mean() for box in regions]
+    return max(hidden, default=0.0) < _MOSTLY
+
+
+def _dont_care(root: Path, id: str) -> Iterator[NDArray]:
+    """Image regions (x0 y0 x1 y1) that hold things nobody labelled."""
+    text = (root / "kitti_object" / "training" / "label_2" / f"{id}.txt").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if line.startswith("DontCare"):
+            yield np.array(line.split()[4:8], dtype=float)
+
+
+def _print(figures: dict[str, dict[str, dict[str, Any]]]) -> None:
+    table = Table(box=None, header_style="bold")
+    table.add_column("clouds of")
+    for column in ("clouds", "rejection", "answered", "right", "nonsense"):
+        table.add_column(column, justify="right")
+    for name, ways in figures.items():
+        for number, (way, found) in enumerate(ways.items()):
+            first = (name, str(int(found["clouds"]))) if number == 0 else ("", "")
+            shares = (f"{found[column]:.1%}" for column in ("answered", "right", "nonsense"))
+            table.add_row(*first, way, *shares)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    raise SystemExit(tyro.cli(main))
