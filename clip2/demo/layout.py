@@ -60,6 +60,7 @@ class DemoPage(Page):
         points: NDArray,
         colors: NDArray[np.uint8] | None,
         boxes: Sequence[OrientedBox],
+        captions: Sequence[str],
         labels: Sequence[str],
         owners: NDArray[np.int64],
         *,
@@ -73,7 +74,8 @@ class DemoPage(Page):
             points,
             colors,
             boxes,
-            labels,
+            captions,
+            labels=labels,
             owners=owners,
             max_points=max_points,
             height=height,
@@ -100,7 +102,7 @@ def bars(groups: Sequence[tuple[str, Sequence[tuple[str, float, str]]]]) -> str:
     for heading, rows in groups:
         parts.append(f"<h4>{escape(heading)}</h4>")
         for name, share, color in rows:
-            place = ' class="inside"' if share > 0.85 else ""
+            place = ' class="inside"' if share > 0.8 else ""
             parts.append(
                 f'<span>{escape(name)}</span><i{place} style="--share:{100 * share:.1f}%;--bar:{color}">'
                 f"<b>{100 * share:.1f} %</b></i>"

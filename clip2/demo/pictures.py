@@ -64,7 +64,7 @@ def open_room(points: NDArray[np.float64], owners: NDArray[np.int64]) -> Outlook
     return Outlook(shown, np.array([*toward / np.linalg.norm(toward), 1.0]))
 
 
-def open_street(points: NDArray[np.float64], owners: NDArray[np.int64], reach: float = 38.0) -> Outlook:
+def open_street(points: NDArray[np.float64], owners: NDArray[np.int64], reach: float = 34.0) -> Outlook:
     """Keep the surroundings of the sensor, seen from behind and above it; the sensor looks along x."""
     middle = np.median(points, axis=0)
     shown = (np.abs(points[:, 0] - middle[0]) < reach) | (owners >= 0)

@@ -46,13 +46,15 @@ class Recognised:
         scene: with its truth.
         found: all objects, each called by the name of what the setting holds that fits best.
         named: the objects that the words asked for fit best; the same as ``found`` where nothing was asked for.
-        truth: per object the instance most of its points lie on, NOTHING where that is wall or ground.
+        truth: per object of ``found`` the instance most of its points lie on, NOTHING where that is wall or ground.
+        named_truth: the same for ``named``.
     """
 
     scene: Scene
     found: Instances3D
     named: Instances3D
     truth: tuple[int, ...]
+    named_truth: tuple[int, ...]
 
     def true_name(self, number: int) -> str:
         """What object ``number`` is, with its colour; empty for wall and ground."""
@@ -143,9 +145,11 @@ def recognise(
     every = list_categories(setting)
     recognizer = Recognizer(model, teacher).set_scan(scene.frame)
     found = recognizer.query(every)
-    truth = tuple(_owner(scene.instances[index]) for index in found.indices)
     named = recognizer.query(words, background=competitors(words, every, teacher)) if words else found
-    return Recognised(scene, found, named, truth)
+    truth, named_truth = (
+        tuple(_owner(scene.instances[index]) for index in some.indices) for some in (found, named)
+    )
+    return Recognised(scene, found, named, truth, named_truth)
 
 
 def competitors(words: Sequence[str], every: Sequence[str], teacher: Teacher) -> list[str]:

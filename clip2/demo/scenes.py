@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,10 @@ from data_prep.triplets import Manifest, open_triplets
 
 NOTHING = -1  # owner of a point that no detection holds, instance of wall and ground
 _VOXEL = 0.02  # metres, of a room put together from several pictures
+# Metres: depth farther away is left out of it. Its noise grows with the square of the distance, and makes walls so thick
+# that pieces of them come as objects: reaching 8 m instead of 3.3, half of all objects found in a room were wall.
+_REACH = 3.3
+_BESIDE = 0.12  # metres between what is searched and its surroundings: nearer, far depth blurs what near depth shows
 _OBJECTS_PER_SHARD = 250  # what a killed run may lose
 
 
@@ -53,12 +57,14 @@ class Scene:
         instances: (N,) object that each point lies on, -1 for wall and ground.
         names: instance → its word.
         colors: instance → its colour word.
+        surroundings: what was too far from all cameras to be searched for objects; shown, and nothing else. Or None.
     """
 
     frame: Frame
     instances: NDArray[np.int64]
     names: dict[int, str]
     colors: dict[int, str]
+    surroundings: Frame | None = None
 
 
 class SettingFiles:
@@ -140,18 +146,25 @@ def make_scene(scan: ProceduralScan, on_view: Callable[[int], None] = lambda vie
         instances.append(scan.ground_truth(number).instances.astype(np.int64))
         on_view(number + 1)
     objects = {placed.instance: placed for placed in scan.objects}
+    surroundings = None
     if len(frames) == 1:
         frame, truth = frames[0], instances[0]
     else:
-        frame = fuse_frames(frames, _VOXEL)
+        near = [each.points[:, 2] < _REACH for each in frames]
+        clear = [_keep(each, kept) for each, kept in zip(frames, near, strict=True)]
+        fused = fuse_frames(clear, _VOXEL)
         # Voxels mix points; each belongs to the object that its nearest measured point lies on.
-        measured = np.concatenate([each.world_points() for each in frames])[::2]
-        _, nearest = cKDTree(measured).query(frame.world_points())
-        truth = np.concatenate(instances)[::2][nearest]
-        views = [_moved(view, each, frame) for each in frames for view in each.views]
-        frame = Frame(frame.id, frame.points, frame.T_world_points, tuple(views), frame.colors)
+        measured = np.concatenate([each.world_points() for each in clear])
+        _, nearest = cKDTree(measured[::2]).query(fused.world_points())
+        truth = np.concatenate([ids[kept] for ids, kept in zip(instances, near, strict=True)])[::2][nearest]
+        views = tuple(_moved(view, each, fused) for each in frames for view in each.views)
+        frame = replace(fused, views=views)
+        whole = fuse_frames(frames, 2 * _VOXEL)
+        far, _ = cKDTree(fused.world_points()).query(whole.world_points())
+        surroundings = _keep(whole, far > _BESIDE)
     present = [int(i) for i in np.unique(truth) if i >= 0]
-    return Scene(frame, truth, {i: objects[i].label for i in present}, {i: objects[i].color for i in present})
+    names, colors = {i: objects[i].label for i in present}, {i: objects[i].color for i in present}
+    return Scene(frame, truth, names, colors, surroundings)
 
 
 def save_example(example: Example, path: Path) -> None:
@@ -170,19 +183,32 @@ def load_example(path: Path) -> Example:
 def save_scene(scene: Scene, path: Path) -> None:
     """Write a scene as npz; the file appears whole or not at all."""
     words = json.dumps([[i, name, scene.colors[i]] for i, name in scene.names.items()])
-    _save(path, scene.frame, instances=scene.instances, words=np.array(words))
+    more: dict[str, NDArray] = {}
+    if (around := scene.surroundings) is not None and around.colors is not None:
+        more = {"around": around.world_points(), "around_colors": around.colors}
+    _save(path, scene.frame, instances=scene.instances, words=np.array(words), **more)
 
 
 def load_scene(path: Path) -> Scene:
     """Read what :func:`save_scene` wrote."""
     arrays, frame = _load(path)
     words = json.loads(str(arrays["words"]))
+    around = None
+    if "around" in arrays:
+        around = Frame.build("surroundings", arrays["around"], colors=arrays["around_colors"])
     return Scene(
         frame,
         arrays["instances"],
         {i: name for i, name, _ in words},
         {i: color for i, _, color in words},
+        around,
     )
+
+
+def _keep(frame: Frame, kept: NDArray[np.bool_]) -> Frame:
+    """Some points of a frame, without its pictures."""
+    colors = None if frame.colors is None else frame.colors[kept]
+    return Frame(frame.id, frame.points[kept], frame.T_world_points, (), colors)
 
 
 def _moved(view: View, frame: Frame, other: Frame) -> View:
