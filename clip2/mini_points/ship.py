@@ -18,7 +18,7 @@ from clip2.checkpoint import (
     read_config,
     save,
 )
-from clip2.familiarity import Familiarity, fit_familiarity
+from clip2.familiarity import Familiarity, describe, fit_familiarity
 from clip2.mini_points.data import WorldSet, load_world
 from clip2.mini_points.model_card import write_model_card
 from clip2.mini_points.score_card import measure
@@ -31,6 +31,7 @@ from data_prep.scans.procedural import list_categories
 SHIPPED = Path(__file__).parent / "weights"
 SCORE_FILE, CARD_FILE = "score_card.json", "README.md"
 FILES = (CONFIG_FILE, WEIGHTS_FILE, BANK_FILE, FAMILIARITY_FILE, SCORE_FILE, CARD_FILE)
+ACCEPTED = 0.9  # share of fresh objects of its own world that it answers
 FAMILIAR = 8000  # objects that say what is familiar; more change nothing
 
 
@@ -67,4 +68,6 @@ def _familiarity(model: Clip2Model, world: Path, learn: WorldSet) -> Familiarity
     named = np.flatnonzero(both.own_texts[:, 0] >= 0)
     known, others = named[named < len(learn)], named[named >= len(learn)]
     known = np.random.default_rng(0).permutation(known)[:FAMILIAR]
-    return fit_familiarity(model, both, known, others)
+    nameless = np.flatnonzero(both.own_texts[: len(learn), 0] < 0)[:FAMILIAR]
+    strangers = describe(model, both, nameless) if len(nameless) else None
+    return fit_familiarity(model, both, known, others, strangers=strangers, quantile=ACCEPTED)
