@@ -33,7 +33,7 @@ Objects of scenes never seen, cut out along exact boxes. Teacher: its own naming
 {rows}
 
 Made by `python -m clip2.mini_points train`. What happens to categories that were never trained on, over three draws of
-four and two seeds each, and what each part of the recipe is worth, is in docs/mini.md.
+four, and what each part of the recipe is worth, is in docs/mini.md.
 """
 
 _NAMES = {
