@@ -20,7 +20,7 @@ from data_prep.scans.procedural.palette import COLORS
 from data_prep.scans.procedural.registry import Setting
 
 HITS, QUERIES = 4, 10
-_DESCRIBES = 0.75  # a name this similar to a word, as a share of the most similar name, is described by it
+_DESCRIBES = 0.85  # a name this similar to a word, as a share of the most similar name, is described by it
 # Of each row the first question is asked that something found would answer; {} is a colour.
 _QUESTIONS = (
     ("something {} to sit on", "something to sit on"),
@@ -156,20 +156,28 @@ def competitors(words: Sequence[str], every: Sequence[str], teacher: Teacher) ->
     """Names that compete with the words asked for, so that not everything must be one of them.
 
     A name that one of the words describes does not compete with it: for "something to sit on", a chair is no other
-    thing. It does where it is part of the word: for "red chair", a chair may be another chair.
+    thing. What has a colour competes with itself in the other colours.
 
     Args:
         words: asked for.
-        every: all names of the setting.
+        every: names of the setting.
         teacher: says what describes what.
     """
-    asked, names = teacher.embed_labels(list(words)), teacher.embed_labels(list(every))
-    alike = asked @ names.T
-    described = alike > _DESCRIBES * np.maximum(alike.max(axis=1, keepdims=True), 0.3)
-    for row, word in enumerate(words):
-        described[row] &= np.array([f" {name} " not in f" {normalise_label(word)} " for name in every])
-        described[row] |= np.array([name == normalise_label(word) for name in every])
-    return [name for name, out in zip(every, described.any(axis=0), strict=True) if not out]
+    world, described, others = list_categories(), set(), []
+    colors = [next((color for color in COLORS if f" {color} " in f" {word} "), "") for word in words]
+    plain = [" ".join(w.replace(c, "", 1).split()) or w for w, c in zip(words, colors, strict=True)]
+    alike = teacher.embed_labels(list(dict.fromkeys(plain))) @ teacher.embed_labels(world).T
+    for word, row in zip(dict.fromkeys(plain), alike, strict=True):
+        known = normalise_label(word)
+        described |= (
+            {known}
+            if known in world
+            else {n for n, a in zip(world, row, strict=True) if a > _DESCRIBES * row.max()}
+        )
+    for word, color in zip(words, colors, strict=True):
+        others += [word.replace(color, other, 1) for other in COLORS if color and other != color]
+    taken = {normalise_label(word) for word in words}
+    return [each for each in dict.fromkeys([*every, *others]) if each not in described and each not in taken]
 
 
 def ask(recognised: dict[Setting, Recognised], teacher: Teacher) -> list[Query]:

@@ -96,9 +96,9 @@ def run_demo(out: Path, plan: Plan, words: Sequence[str], console: Console) -> D
     from clip2.demo.page import write_report
 
     claim_folder(out, plan)
-    with console.status("loading the teacher"):
-        teacher = Teacher.load(TEACHER)
     result = DemoResult(out, plan, tuple(words), _read_seconds(out))
+    with _stage(result, "load the teacher", console, again=True):
+        teacher = Teacher.load(TEACHER)
     _mine(result, console)
     _embed(result, teacher, console)
     _train(result, teacher, console)

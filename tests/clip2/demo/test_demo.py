@@ -17,8 +17,11 @@ import pytest
 from PIL import Image
 
 from clip2.cli import main
+from clip2.demo.queries import competitors
 from clip2.recognition import Instances3D
+from clip2.teacher import Teacher
 from clip2.training.interrupt import StopRequest
+from data_prep.scans.procedural import list_categories
 
 SETTINGS = ["room", "street"]
 
@@ -203,3 +206,20 @@ def test_ctrl_c_while_mining_ends_the_workers_and_keeps_what_is_done(tmp_path: P
     with pytest.raises(ProcessLookupError):  # nobody of the group is left
         os.killpg(process.pid, 0)
     assert main(["demo", "--quick", "--out", str(out)]) == 0
+
+
+def test_what_a_word_describes_does_not_compete_with_it() -> None:
+    teacher = Teacher.load("mini")
+    rooms, streets = list_categories("room"), list_categories("street")
+    left = competitors(["something to sit on"], rooms, teacher)
+    assert not {"chair", "armchair", "sofa"} & set(left)
+    assert {"lamp", "mug", "dresser"} <= set(left)
+    assert set(streets) - set(competitors(["a vehicle"], streets, teacher)) >= {"car", "van", "truck"}
+    # A name of the world describes itself alone, whatever is like it.
+    assert set(rooms) - set(competitors(["armchair"], rooms, teacher)) == {"armchair"}
+
+
+def test_a_colour_competes_with_the_other_colours() -> None:
+    left = competitors(["red chair"], list_categories("room"), Teacher.load("mini"))
+    assert {"blue chair", "white chair", "stool"} <= set(left)
+    assert not {"red chair", "chair"} & set(left)
