@@ -42,11 +42,10 @@ class Calibration:
     """
 
     def __init__(self, path: Path) -> None:
-        lines = read_lines(path, "calibration")
-        rows = {key.rstrip(":"): values for key, *values in map(str.split, lines)}
-        P = _matrix(path, rows, ("P2",), (3, 4))
-        rectification = _matrix(path, rows, _RECTIFICATION, (3, 3))
-        to_camera = _matrix(path, rows, _VELODYNE_TO_CAMERA, (3, 4))
+        rows = read_calibration(path)
+        P = calibration_matrix(path, rows, ("P2",), (3, 4))
+        rectification = calibration_matrix(path, rows, _RECTIFICATION, (3, 3))
+        to_camera = calibration_matrix(path, rows, _VELODYNE_TO_CAMERA, (3, 4))
         self.K = P[:, :3]
         if self.K[0, 0] <= 0 or self.K[1, 1] <= 0:
             raise InputError(
@@ -140,9 +139,23 @@ def _present(rows: dict[str, list[str]], names: tuple[str, ...]) -> str:
     return next((name for name in names if name in rows), names[0])
 
 
-def _matrix(
+def read_calibration(path: Path) -> dict[str, list[str]]:
+    """Values by key of a calibration file, with or without colons.
+
+    Raises:
+        InputError: the file is missing or not text.
+    """
+    return {key.rstrip(":"): values for key, *values in map(str.split, read_lines(path, "calibration"))}
+
+
+def calibration_matrix(
     path: Path, rows: dict[str, list[str]], names: tuple[str, ...], shape: tuple[int, int]
 ) -> NDArray[np.float64]:
+    """The matrix under the first of ``names`` that is there.
+
+    Raises:
+        InputError: none is, or it is not so many finite numbers.
+    """
     name = _present(rows, names)
     if name not in rows:
         raise InputError(

@@ -48,6 +48,9 @@ _OPENERS: dict[str, Opener] = {}
 _MODULES = {
     "kitti": "data_prep.scans.kitti",
     "kitti-tracking": "data_prep.scans.kitti_tracking",
+    "nuscenes": "data_prep.scans.nuscenes",
+    "once": "data_prep.scans.once",
+    "waymo": "data_prep.scans.waymo_kitti",
     "sunrgbd": "data_prep.scans.sunrgbd",
     "rgbd": "data_prep.scans.rgbd",
     "cloud": "data_prep.scans.cloud",
