@@ -1,6 +1,6 @@
 """Networks that turn a point cloud into one vector; `create_encoder` builds them by name."""
 
-from clip2.encoders import pointnet, pointnet2
+from clip2.encoders import patch_transformer, pointmlp, pointnet, pointnet2, pointnext
 from clip2.encoders.encoder import PointEncoder
 from clip2.encoders.registry import create_encoder, encoder_options, list_encoders, register_encoder
 from clip2.encoders.weights import load_pointnet2_ssg
@@ -11,7 +11,10 @@ __all__ = [
     "encoder_options",
     "list_encoders",
     "load_pointnet2_ssg",
+    "patch_transformer",
+    "pointmlp",
     "pointnet",
     "pointnet2",
+    "pointnext",
     "register_encoder",
 ]

@@ -65,9 +65,13 @@ class BatchAffine:
     offset: Tensor
     total: int
 
+    def normalise(self, y: Tensor, out: Tensor) -> Tensor:
+        """BatchNorm(y) for stored rows y, written to ``out``."""
+        return torch.addcmul(self.offset, y, self.scale, out=out)
+
     def activate(self, y: Tensor, out: Tensor) -> Tensor:
         """ReLU(BatchNorm(y)) for stored rows y, written to ``out``."""
-        return torch.addcmul(self.offset, y, self.scale, out=out).relu_()
+        return self.normalise(y, out).relu_()
 
     def backward(self, sum_g: Tensor, sum_gy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From Σ g and Σ g y over all rows: dγ, and (constant, slope) with dy = scale g + weight (constant + slope y)."""

@@ -37,6 +37,7 @@ def shared_mlp_max(
     norms: Sequence[nn.BatchNorm1d],
     weights: Sequence[Tensor],
     dtype: torch.dtype,
+    last_activation: bool = True,
 ) -> Tensor:
     """Maximum over each neighbourhood of the shared MLP, BatchNorm in training mode.
 
@@ -48,12 +49,15 @@ def shared_mlp_max(
         norms: one per layer; their running statistics are updated.
         weights: (C_l, C_{l-1}) of layers 2, 3, …
         dtype: of the operands of inner matrix products; everything else keeps the dtype of ``direct``.
+        last_activation: False: the last layer is Linear → BatchNorm, for a sum to come before its ReLU.
 
     Returns:
         (G, C_L), differentiable once in all tensors and in the affine parameters of ``norms``.
     """
     affine = [parameter for norm in norms for parameter in (norm.weight, norm.bias)]
-    return _SharedMLPMax.apply(direct, direct_weight, table, hoods, norms, dtype, *affine, *weights)
+    return _SharedMLPMax.apply(
+        direct, direct_weight, table, hoods, norms, dtype, last_activation, *affine, *weights
+    )
 
 
 class _SharedMLPMax(torch.autograd.Function):
@@ -66,6 +70,7 @@ class _SharedMLPMax(torch.autograd.Function):
         hoods: Neighbourhoods,
         norms: Sequence[nn.BatchNorm1d],
         dtype: torch.dtype,
+        last_activation: bool,
         *parameters: Tensor,
     ) -> Tensor:
         depth, rows = len(norms), len(hoods.rows)
@@ -95,11 +100,14 @@ class _SharedMLPMax(torch.autograd.Function):
                 if last:
                     maxima.add(y, chunk)
             layers.append(sums.normalise(norm, hoods.total))
-        out = layers[-1].activate(maxima.values, out=torch.empty_like(maxima.values))
+        out = layers[-1].normalise(maxima.values, out=torch.empty_like(maxima.values))
+        if last_activation:
+            out.relu_()
         if any(ctx.needs_input_grad):
             ctx.save_for_backward(
                 direct, direct_weight, table, out, maxima.values, maxima.where, repeats, *weights
             )
+            ctx.last_activation = last_activation
             ctx.hoods, ctx.layers, ctx.chunks, ctx.stored, ctx.buffers = (
                 hoods,
                 layers,
@@ -129,7 +137,7 @@ class _SharedMLPMax(torch.autograd.Function):
         d_table = None if table is None else torch.zeros_like(table)
 
         # g behind the affine part of a level's BatchNorm: sparse behind the maximum, else one row per row.
-        sparse = torch.where(out > 0, grad, 0.0)
+        sparse = torch.where(out > 0, grad, 0.0) if ctx.last_activation else grad.clone()
         sum_g, sum_gy = sparse.sum(0), (sparse * extreme).sum(0)
         sparse *= layers[-1].scale
         dense = dense_buffer = direct
@@ -180,7 +188,7 @@ class _SharedMLPMax(torch.autograd.Function):
             if level:
                 dense, dense_buffer = below, below_buffer
         _SCRATCH.give(*ctx.buffers)
-        return d_direct, d_direct_weight, d_table, None, None, None, *d_affine, *d_weights
+        return d_direct, d_direct_weight, d_table, None, None, None, None, *d_affine, *d_weights
 
 
 class _Maxima:

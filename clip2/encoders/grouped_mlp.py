@@ -35,10 +35,12 @@ class GroupedMLP(nn.Module):
     Args:
         in_channels: 3 coordinates + the channels of the point features.
         widths: output channels of each layer.
+        last_activation: False: no ReLU after the last layer, for a sum to come before it.
     """
 
-    def __init__(self, in_channels: int, widths: Sequence[int]) -> None:
+    def __init__(self, in_channels: int, widths: Sequence[int], last_activation: bool = True) -> None:
         super().__init__()
+        self.last_activation = last_activation
         self.linears = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in pairwise([in_channels, *widths]))
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in widths)
 
@@ -77,17 +79,21 @@ class GroupedMLP(nn.Module):
                 table = F.linear(features.to(dtype), weights[0][:, 3:].to(dtype)).to(full)
             direct_weight = weights[0][:, : direct.shape[1]]
             if self.training:
-                pooled = shared_mlp_max(direct, direct_weight, table, hoods, norms, weights[1:], dtype)
+                pooled = shared_mlp_max(
+                    direct, direct_weight, table, hoods, norms, weights[1:], dtype, self.last_activation
+                )
             else:
                 # Folded anew at each call: it costs about a hundredth of one cloud, and no cache can go stale.
-                scales, biases = zip(*map(_fold, norms), strict=True)
+                scales, biases = zip(*map(fold_norm, norms), strict=True)
                 inner = [weight * scale for weight, scale in zip(weights[1:], scales[1:], strict=True)]
                 table = None if table is None else table * scales[0].t()
                 pooled = _infer(direct, direct_weight * scales[0], table, hoods, inner, biases, dtype)
+                if self.last_activation:
+                    pooled.relu_()
             return pooled.new_zeros(num_groups, pooled.shape[1]).index_copy(0, hoods.groups, pooled)
 
 
-def _fold(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
+def fold_norm(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
     """What ``norm`` in eval mode does to the linear layer before it: row scale (C, 1) and bias (C,)."""
     mean, variance = running_statistics(norm)
     scale = norm.weight * torch.rsqrt(variance + norm.eps)
@@ -117,4 +123,4 @@ def _infer(
             x = F.linear(x, inner[-1][0])
         # The last bias and ReLU are monotone: they wait until one row per neighbourhood is left.
         parts.append(x.view(chunk.groups, chunk.size, -1).amax(1))
-    return (torch.cat(parts).to(direct.dtype) + biases[-1]).relu_()
+    return torch.cat(parts).to(direct.dtype) + biases[-1]

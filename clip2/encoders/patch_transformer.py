@@ -1,0 +1,230 @@
+"""Transformers over patches of a point cloud: Point-BERT, Uni3D and OpenShape's PointBERT."""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clip2.encoders.encoder import PointEncoder
+from clip2.encoders.patches import BallPatches, NearestPatches, Patches
+from clip2.encoders.pretrained import start_from_timm
+from clip2.encoders.registry import register_encoder
+
+
+@register_encoder
+def pointbert(
+    feature_channels: int = 3,
+    num_patches: int = 64,
+    patch_size: int = 32,
+    patch_width: int = 256,
+    dim: int = 384,
+    depth: int = 12,
+    heads: int = 6,
+) -> PointEncoder:
+    """Point-BERT (Yu et al., CVPR 2022, arXiv 2111.14819): patches of nearest points, positions added at every block.
+
+    The paper's classification network up to its global feature (class token beside the maximum over patches):
+    21.8 M parameters (22.1 M with its classifier), 4.6 GFLOP at 1024 points. ULIP (arXiv 2212.05171) takes 512
+    patches of 8192 points; ULIP-2 (arXiv 2305.08275) a depth of 18 and 512 patches of 10,000 coloured points.
+
+    Args:
+        feature_channels: channels per point beside xyz.
+        num_patches, patch_size: patches, and nearest points in each.
+        patch_width: channels of a patch before it becomes a token.
+        dim, depth, heads: of the transformer.
+    """
+    patches = NearestPatches(feature_channels, num_patches, patch_size, patch_width, dim)
+    trunk = Trunk(dim, depth, heads, 4 * dim, qkv_bias=False)
+    return PatchTransformer(feature_channels, patches, trunk, "every block", "class and maximum")
+
+
+@register_encoder
+def uni3d_tiny(
+    feature_channels: int = 3,
+    num_patches: int = 512,
+    patch_size: int = 64,
+    patch_width: int = 512,
+    depth: int = 12,
+    init_from_timm: str | None = None,
+) -> PointEncoder:
+    """Uni3D-Ti (Zhou et al., ICLR 2024, arXiv 2310.06773): a plain ViT whose patches are cut from points.
+
+    6.0 M parameters (6.2 M with the projection to 1024 channels), 26 GFLOP at 1024 points or more, most of them in
+    the overlapping patches. Its blocks are those of a ViT, so that they can start from one.
+
+    Args:
+        feature_channels, num_patches, patch_size, patch_width, depth: as of :func:`pointbert`.
+        init_from_timm: name of a pretrained ViT of timm with as many channels and heads, like
+            ``vit_tiny_patch16_224``; its blocks and last norm are where this network's start.
+    """
+    return _vit(feature_channels, num_patches, patch_size, patch_width, 192, depth, 3, init_from_timm)
+
+
+@register_encoder
+def uni3d_small(
+    feature_channels: int = 3,
+    num_patches: int = 512,
+    patch_size: int = 64,
+    patch_width: int = 512,
+    depth: int = 12,
+    init_from_timm: str | None = None,
+) -> PointEncoder:
+    """Uni3D-S: as :func:`uni3d_tiny` with 384 channels; fits ``vit_small_patch16_224``.
+
+    22.2 M parameters (22.6 M with the projection to 1024 channels), 45 GFLOP at 1024 points or more.
+
+    Args:
+        feature_channels, num_patches, patch_size, patch_width, depth, init_from_timm: as of :func:`uni3d_tiny`.
+    """
+    return _vit(feature_channels, num_patches, patch_size, patch_width, 384, depth, 6, init_from_timm)
+
+
+@register_encoder
+def openshape_pointbert(
+    feature_channels: int = 3,
+    num_patches: int = 384,
+    radius: float = 0.2,
+    patch_size: int = 64,
+    patch_width: int = 256,
+    dim: int = 512,
+    depth: int = 12,
+    heads: int = 8,
+    hidden: int = 1536,
+) -> PointEncoder:
+    """OpenShape's PointBERT (Liu et al., NeurIPS 2023, arXiv 2305.10764): patches of balls, no added positions.
+
+    31.7 M parameters (32.3 M with the projection to 1280 channels), 27 GFLOP at 1024 points or more.
+
+    Args:
+        feature_channels: channels per point beside xyz.
+        num_patches, radius, patch_size: patches, radius of their balls, clouds lying in the unit sphere, and points
+            taken from each.
+        patch_width: channels of a patch before it becomes a token.
+        dim, depth, heads, hidden: of the transformer.
+    """
+    patches = BallPatches(feature_channels, num_patches, radius, patch_size, patch_width, dim)
+    trunk = Trunk(dim, depth, heads, hidden, qkv_bias=False)
+    return PatchTransformer(feature_channels, patches, trunk, "none", "class", last_norm=False)
+
+
+def _vit(
+    feature_channels: int,
+    num_patches: int,
+    patch_size: int,
+    patch_width: int,
+    dim: int,
+    depth: int,
+    heads: int,
+    init_from_timm: str | None,
+) -> PointEncoder:
+    patches = NearestPatches(feature_channels, num_patches, patch_size, patch_width, dim)
+    trunk = Trunk(dim, depth, heads, 4 * dim, qkv_bias=True)
+    encoder = PatchTransformer(feature_channels, patches, trunk, "once", "class")
+    if init_from_timm is not None:
+        start_from_timm(encoder, init_from_timm)
+    return encoder
+
+
+class PatchTransformer(PointEncoder):
+    """Patches as tokens, a class token, transformer blocks.
+
+    Args:
+        feature_channels: channels per point beside xyz.
+        patches: makes the tokens.
+        trunk: the blocks.
+        positions: where an embedding of the patches' centres is added: before ``every block``, ``once`` or ``none``.
+        readout: the ``class`` token, or beside it the maximum over the patches.
+        last_norm: normalise the tokens before they are read.
+    """
+
+    def __init__(
+        self,
+        feature_channels: int,
+        patches: NearestPatches | BallPatches,
+        trunk: Trunk,
+        positions: Literal["every block", "once", "none"],
+        readout: Literal["class", "class and maximum"],
+        last_norm: bool = True,
+    ) -> None:
+        dim = trunk.dim
+        super().__init__(dim if readout == "class" else 2 * dim, feature_channels)
+        self.patches, self.positions, self.readout = patches, positions, readout
+        self.class_token = nn.Parameter(torch.randn(dim) * 0.02)
+        if positions != "none":
+            self.class_position = nn.Parameter(torch.randn(dim) * 0.02)
+            self.position = nn.Sequential(nn.Linear(3, 128), nn.GELU(), nn.Linear(128, dim))
+        self.blocks = trunk
+        self.norm = nn.LayerNorm(dim) if last_norm else nn.Identity()
+
+    def embed(self, points: Tensor, features: Tensor | None, lengths: Tensor | None) -> Tensor:
+        """(B, N, 3), (B, N, C) or None, (B,) or None → (B, width)."""
+        patches = cast("Patches", self.patches(points, features, lengths))
+        batch, count, _ = patches.tokens.shape
+        x = torch.cat([self.class_token.expand(batch, 1, -1), patches.tokens.to(points.dtype)], 1)
+        place = self._places(patches.centers)
+        mask, padding = None, None
+        if patches.lengths is not None:
+            real = torch.arange(-1, count, device=x.device) < patches.lengths[:, None]
+            mask, padding = real[:, None, None], ~real[:, 1:, None]
+        if self.positions == "once":
+            x, place = x + place, None
+        x = self.norm(self.blocks(x, place, mask)).to(points.dtype)
+        if self.readout == "class":
+            return x[:, 0]
+        tokens = x[:, 1:] if padding is None else x[:, 1:].masked_fill(padding, -torch.inf)
+        return torch.cat([x[:, 0], tokens.amax(1)], -1)
+
+    def _places(self, centers: Tensor) -> Tensor | None:
+        if self.positions == "none":
+            return None
+        with torch.autocast(
+            centers.device.type, enabled=False
+        ):  # a place is told by all digits of its coordinates
+            places = self.position(centers)
+        return torch.cat([self.class_position.expand(len(centers), 1, -1), places], 1)
+
+
+class Trunk(nn.ModuleList):
+    """Blocks named as timm names those of its ViTs.
+
+    Args:
+        dim, depth, heads: channels, blocks, attention heads in each.
+        hidden: channels inside the MLPs.
+        qkv_bias: whether queries, keys and values have one.
+    """
+
+    def __init__(self, dim: int, depth: int, heads: int, hidden: int, qkv_bias: bool) -> None:
+        super().__init__(_Block(dim, heads, hidden, qkv_bias) for _ in range(depth))
+        self.dim = dim
+
+    def forward(self, x: Tensor, place: Tensor | None, mask: Tensor | None) -> Tensor:
+        """x (B, T, C), place (B, T, C) added before every block or None, mask (B, 1, 1, T) of real tokens or None."""
+        for block in self:
+            x = block(x if place is None else x + place, mask)
+        return x
+
+
+class _Block(nn.Module):
+    """Attention and MLP, each normalised before and added to what came in (arXiv 2010.11929)."""
+
+    def __init__(self, dim: int, heads: int, hidden: int, qkv_bias: bool) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"dim {dim} does not divide by {heads} heads")
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.attn = nn.ModuleDict(
+            {"qkv": nn.Linear(dim, 3 * dim, bias=qkv_bias), "proj": nn.Linear(dim, dim)}
+        )
+        self.mlp = nn.ModuleDict({"fc1": nn.Linear(dim, hidden), "fc2": nn.Linear(hidden, dim)})
+        self.heads = heads
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        batch, tokens, dim = x.shape
+        qkv = self.attn["qkv"](self.norm1(x)).view(batch, tokens, 3, self.heads, dim // self.heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        x = x + self.attn["proj"](mixed.transpose(1, 2).reshape(batch, tokens, dim))
+        return x + self.mlp["fc2"](F.gelu(self.mlp["fc1"](self.norm2(x))))

@@ -1,0 +1,143 @@
+"""Patches of a point cloud as tokens: centres spread out, a small PointNet over the neighbourhood of each."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clip2.encoders.grouped_mlp import GroupedMLP, fold_norm
+from clip2.encoders.neighbourhoods import Neighbourhoods
+from clip2.encoders.pointwise_mlp import RealRows
+from clip2.ops import ball_query, farthest_point_sample, group, knn
+
+# Rows of a neighbourhood table worked on at a time in inference: the widest layer then fills half a megabyte per
+# hundred channels, and memory does not grow with the batch.
+_ROWS_AT_ONCE = 4096
+
+
+class Patches(NamedTuple):
+    """Tokens (B, S, C), their centres (B, S, 3), and how many are real: (B,) or None for all."""
+
+    tokens: Tensor
+    centers: Tensor
+    lengths: Tensor | None
+
+
+class NearestPatches(nn.Module):
+    """The nearest points of each centre through the two-step PointNet of Point-BERT (arXiv 2111.14819).
+
+    Args:
+        feature_channels: per point.
+        count, size: patches, and points of each; a cloud with fewer points makes a patch of every point.
+        inner: channels of a patch before it becomes a token.
+        width: of the tokens.
+    """
+
+    def __init__(self, feature_channels: int, count: int, size: int, inner: int, width: int) -> None:
+        super().__init__()
+        self.count, self.size = count, size
+        self.pointnet = PatchPointNet(3 + feature_channels, inner)
+        self.project = nn.Linear(inner, width)
+
+    def forward(self, points: Tensor, features: Tensor | None, lengths: Tensor | None) -> Patches:
+        """points (B, N, 3), features (B, N, C) or None, lengths (B,) or None."""
+        centers, lengths_of_centers = _centers(points, self.count, lengths)
+        _, index = knn(points.detach(), centers.detach(), self.size, lengths)
+        real = RealRows(*centers.shape[:2], lengths_of_centers)
+        index, cloud = _rows_of_clouds(index, points.shape[1]), real.take(centers)
+        index = real.take(index)
+        table, rows = points.flatten(0, 1), None if features is None else features.flatten(0, 1)
+        step = len(index) if self.training else max(1, _ROWS_AT_ONCE // self.size)
+        parts = []
+        for part, middle in zip(index.split(step), cloud.split(step), strict=True):
+            members = table[part] - middle[:, None]
+            if rows is not None:
+                members = torch.cat([members, rows[part]], -1)
+            parts.append(self.pointnet(members))
+        return Patches(real.put(self.project(torch.cat(parts))), centers, lengths_of_centers)
+
+
+class BallPatches(nn.Module):
+    """The points within a ball around each centre through a set abstraction, as OpenShape does (arXiv 2305.10764).
+
+    Points are described by coordinates relative to the centre, absolute coordinates, and features; tokens also by
+    their centre.
+
+    Args:
+        feature_channels: per point.
+        count: patches; a cloud with fewer points makes a patch of every point.
+        radius, size: of the balls, and points taken from each.
+        inner: channels of a patch before it becomes a token.
+        width: of the tokens.
+    """
+
+    def __init__(
+        self, feature_channels: int, count: int, radius: float, size: int, inner: int, width: int
+    ) -> None:
+        super().__init__()
+        self.count, self.radius, self.size = count, radius, size
+        self.mlp = GroupedMLP(6 + feature_channels, (64, 64, inner))
+        self.project = nn.Linear(3 + inner, width)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, points: Tensor, features: Tensor | None, lengths: Tensor | None) -> Patches:
+        """points (B, N, 3), features (B, N, C) or None, lengths (B,) or None."""
+        batch, num_points, _ = points.shape
+        centers, lengths_of_centers = _centers(points, self.count, lengths)
+        index = ball_query(points, centers, self.radius, self.size, lengths)
+        hoods = Neighbourhoods.of_ball_query(index, num_points, lengths_of_centers)
+        rows = (points if features is None else torch.cat([points, features], -1)).flatten(0, 1)
+        pooled = self.mlp(
+            points.flatten(0, 1), rows, centers.flatten(0, 1), hoods, batch * centers.shape[1]
+        ).view(batch, centers.shape[1], -1)
+        tokens = self.norm(self.project(torch.cat([centers, pooled], -1)))
+        return Patches(tokens, centers, lengths_of_centers)
+
+
+class PatchPointNet(nn.Module):
+    """Linear → BatchNorm → ReLU → linear, maximum beside each member, the same once more, maximum."""
+
+    def __init__(self, in_channels: int, out: int) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(in_channels, 128, bias=False)
+        self.norm1 = nn.BatchNorm1d(128)
+        self.linear2 = nn.Linear(128, 256)
+        self.linear3 = nn.Linear(512, 512, bias=False)  # of the maximum, then of the member
+        self.norm2 = nn.BatchNorm1d(512)
+        self.linear4 = nn.Linear(512, out)
+
+    def forward(self, members: Tensor) -> Tensor:
+        """(G, k, in_channels) → (G, out)."""
+        groups, size, _ = members.shape
+        full = members.dtype
+        with torch.autocast(members.device.type, enabled=False):  # small differences of coordinates
+            x = _linear_norm(self.linear1.weight, self.norm1, members.flatten(0, 1)).relu_()
+        x = self.linear2(x).unflatten(0, (groups, size))
+        # The maximum is the same for all members: its half of the layer is applied once per patch.
+        weight = self.linear3.weight
+        shared = F.linear(x.amax(1), weight[:, :256]).to(full)
+        own = F.linear(x, weight[:, 256:]).to(full)
+        y = (own + shared[:, None]).flatten(0, 1)
+        x = self.linear4(self.norm2(y).relu_())
+        return cast("Tensor", x.unflatten(0, (groups, size)).amax(1).to(full))
+
+
+def _linear_norm(weight: Tensor, norm: nn.BatchNorm1d, rows: Tensor) -> Tensor:
+    if norm.training:
+        return cast("Tensor", norm(F.linear(rows, weight)))
+    scale, bias = fold_norm(norm)
+    return F.linear(rows, weight * scale, bias)
+
+
+def _centers(points: Tensor, count: int, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    count = min(count, points.shape[1])
+    centers = group(points, farthest_point_sample(points, count, lengths))
+    return centers, None if lengths is None else lengths.clamp(max=count)
+
+
+def _rows_of_clouds(index: Tensor, num_points: int) -> Tensor:
+    offset = torch.arange(0, len(index) * num_points, num_points, device=index.device)
+    return index + offset[:, None, None]
