@@ -6,7 +6,6 @@ become x0 y0 x1 y1 by addition alone: no half pixel is moved, so a box over the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.detect.coco_masks import decode_mask, encode_mask
+from data_prep.detect.coco_masks import decode_mask
 from data_prep.detect.coco_rows import ImageRows, Row, RowReader
+from data_prep.detect.coco_writing import coco_rows, write_coco
 from data_prep.detect.detections import Detections2D
 from data_prep.detect.image_names import ImageNames
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
-from data_prep.files import write_atomically
 from data_prep.scans.scan import Scan
 
 
@@ -216,39 +215,14 @@ def save_coco(
 
     Annotations are numbered anew from 1. Masks are written as compressed run lengths, attributes as keys.
     """
-    words = sorted({label for _, _, detections in images.values() for label in detections.labels})
-    category = {word: number for number, word in enumerate(words, start=1)}
-    annotations: list[dict[str, Any]] = []
-    for image_id, (_, _, detections) in enumerate(images.values(), start=1):
-        for row, label in enumerate(detections.labels):
-            x0, y0, x1, y1 = (float(value) for value in detections.boxes[row])
-            annotation = {
-                "id": len(annotations) + 1,
-                "image_id": image_id,
-                "category_id": category[label],
-                "bbox": [x0, y0, x1 - x0, y1 - y0],
-                "area": (x1 - x0) * (y1 - y0),
-                "iscrowd": 0,
-                "score": float(detections.scores[row]),
-            }
-            annotation |= {key: column[row].tolist() for key, column in detections.attributes.items()}
-            mask = None if detections.masks is None else detections.masks[row]
-            if mask is not None:
-                annotation["segmentation"] = encode_mask(mask)
-                annotation["area"] = int(mask.sum())
-            annotations.append(annotation)
-    content = {
-        "info": dict(info or {}),
-        "images": [
-            {"id": number, "file_name": name, "width": int(width), "height": int(height)}
-            for number, (name, (width, height, _)) in enumerate(images.items(), start=1)
+    write_coco(
+        path,
+        [
+            ({"file_name": name, "width": int(width), "height": int(height)}, coco_rows(found))
+            for name, (width, height, found) in images.items()
         ],
-        "categories": [{"id": number, "name": word} for word, number in category.items()],
-        "annotations": annotations,
-    }
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda scratch: scratch.write_text(json.dumps(content), encoding="utf-8"))
+        info,
+    )
 
 
 def _names_of_views(scan: Scan) -> Iterator[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -69,6 +70,13 @@ class Detections2D:
     def empty(cls) -> Detections2D:
         """No detections."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), ())
+
+    @classmethod
+    def from_supervision(cls, detections: Any, labels: Sequence[str] | None = None) -> Detections2D:
+        """What the library ``supervision`` holds; see :func:`data_prep.detect.supervision.from_supervision`."""
+        from data_prep.detect.supervision import from_supervision
+
+        return from_supervision(detections, labels)
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -1,0 +1,178 @@
+"""Small things in large pictures: a detector is shown overlapping tiles, and what a seam has cut is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.detect.detections import Detections2D
+from data_prep.detect.detector import Detector
+from data_prep.detect.nms import area, intersections
+from data_prep.errors import InputError
+
+# Of a box that a seam has cut, this share lies in the whole box of the same thing seen in another tile.
+_EXPLAINED = 0.7
+# Two parts of one thing agree along the seam by at least this share (intersection over union of their extents).
+_AGREE = 0.6
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A part of an image, x0 y0 x1 y1 in whole pixels, the ends left out."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+
+class TiledDetector:
+    """Shows a detector the whole image and overlapping tiles of it, and joins the answers.
+
+    The whole image finds what is larger than a tile; tiles find what would vanish when the image is scaled down to
+    what a network takes in. Boxes that reach an inner edge of their tile are parts: they go where the same thing was
+    seen whole, and else grow together with their neighbours across the seam. Doubles are left to the suppression
+    that follows.
+
+    Args:
+        detector: is shown the tiles.
+        size: side of a tile in pixels; images not larger than that are shown as they are.
+        overlap: of neighbouring tiles, as a share of the side. Things smaller than that are whole in one of them.
+
+    Raises:
+        InputError: size below 32 or overlap outside 0..0.9.
+    """
+
+    def __init__(self, detector: Detector, size: int, overlap: float = 0.25) -> None:
+        if size < 32:
+            raise InputError(f"is {size}", field="tiles", fix="give a side of at least 32 pixels")
+        if not 0 <= overlap <= 0.9:
+            raise InputError(f"is {overlap}", field="tile_overlap", fix="give a share from 0 to 0.9")
+        self._detector, self.size, self.overlap = detector, size, overlap
+        self.labels = detector.labels
+
+    def detect(self, images: Sequence[NDArray[np.uint8]], min_score: float) -> list[Detections2D]:
+        """As :class:`~data_prep.detect.detector.Detector`."""
+        plan = [tiles_of(image.shape[1], image.shape[0], self.size, self.overlap) for image in images]
+        cuts = [
+            image[tile.y0 : tile.y1, tile.x0 : tile.x1]
+            for image, tiles in zip(images, plan, strict=True)
+            for tile in tiles
+        ]
+        answers = iter(self._detector.detect(cuts, min_score))
+        return [
+            merge_tiles(image.shape[1], image.shape[0], [(tile, next(answers)) for tile in tiles])
+            for image, tiles in zip(images, plan, strict=True)
+        ]
+
+    def settings(self) -> Mapping[str, Any]:
+        """Those of the detector, and the tiles."""
+        return {**self._detector.settings(), "tiles": {"size": self.size, "overlap": self.overlap}}
+
+
+def tiles_of(width: int, height: int, size: int, overlap: float) -> list[Tile]:
+    """The whole image, then tiles that cover it, the last of each row and column flush with the border.
+
+    >>> [(tile.x0, tile.x1) for tile in tiles_of(100, 40, 64, 0.25)]
+    [(0, 100), (0, 64), (36, 100)]
+    """
+    spans = [_spans(side, size, overlap) for side in (width, height)]
+    tiles = [Tile(x0, y0, x1, y1) for y0, y1 in spans[1] for x0, x1 in spans[0]]
+    return [Tile(0, 0, width, height)] + (tiles if len(tiles) > 1 else [])
+
+
+def merge_tiles(width: int, height: int, answers: Sequence[tuple[Tile, Detections2D]]) -> Detections2D:
+    """Bring what was seen in tiles into the image's pixels, parts of one thing joined.
+
+    Args:
+        width, height: of the image.
+        answers: each tile with what was found in it, in the tile's pixels.
+    """
+    boxes = [
+        found.boxes + np.array([tile.x0, tile.y0, tile.x0, tile.y0], np.float32) for tile, found in answers
+    ]
+    cut = [_cut_sides(tile, found.boxes, width, height) for tile, found in answers]
+    tile_of = np.repeat(np.arange(len(answers)), [len(found) for _, found in answers])
+    return _join(
+        np.concatenate(boxes),
+        np.concatenate([found.scores for _, found in answers]),
+        [label for _, found in answers for label in found.labels],
+        np.concatenate(cut),
+        tile_of,
+    )
+
+
+def _join(
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    labels: Sequence[str],
+    cut: NDArray[np.bool_],
+    tile_of: NDArray[np.int64],
+) -> Detections2D:
+    words = np.array(labels, object)
+    parts = np.flatnonzero(cut.any(axis=1))
+    whole = np.flatnonzero(~cut.any(axis=1))
+    left: list[int] = []
+    for part in map(int, parts):
+        same = whole[words[whole] == words[part]]
+        share = intersections(boxes[part], boxes[same]) / max(float(area(boxes[part])), 1e-9)
+        if not (share >= _EXPLAINED).any():
+            left.append(part)
+    parent = {part: part for part in left}
+    for place, a in enumerate(left):
+        for b in left[place + 1 :]:
+            if tile_of[a] != tile_of[b] and words[a] == words[b] and _continues(boxes, cut, a, b):
+                parent[_root(parent, b)] = _root(parent, a)
+    groups: dict[int, list[int]] = {}
+    for part in left:
+        groups.setdefault(_root(parent, part), []).append(part)
+    joined = list(groups.values())
+    best = [max(group, key=lambda part: scores[part]) for group in joined]
+    hulls = [np.r_[boxes[group, :2].min(axis=0), boxes[group, 2:].max(axis=0)] for group in joined]
+    return Detections2D(
+        boxes=np.concatenate([boxes[whole], np.array(hulls, np.float32).reshape(-1, 4)]),
+        scores=np.concatenate([scores[whole], scores[np.array(best, int)]]),
+        labels=(*words[whole], *words[np.array(best, int)]),
+    )
+
+
+def _continues(boxes: NDArray[np.float32], cut: NDArray[np.bool_], a: int, b: int) -> bool:
+    """Whether two parts meet across a seam: each is cut on the side of the other and they agree along it."""
+    for axis in (0, 1):
+        first, second = (a, b) if boxes[a, axis] <= boxes[b, axis] else (b, a)
+        if not (cut[first, axis + 2] and cut[second, axis]):
+            continue
+        if boxes[first, axis + 2] < boxes[second, axis]:  # they do not reach each other
+            continue
+        along = 1 - axis
+        low, high = boxes[[a, b], along], boxes[[a, b], along + 2]
+        shared, hull = high.min() - low.max(), high.max() - low.min()
+        if shared >= _AGREE * hull:
+            return True
+    return False
+
+
+def _cut_sides(tile: Tile, boxes: NDArray[np.float32], width: int, height: int) -> NDArray[np.bool_]:
+    """(M, 4): does the box end at the tile's left, top, right, bottom edge, where the image goes on?"""
+    sides = np.array([tile.x1 - tile.x0, tile.y1 - tile.y0], np.float32)
+    near = np.maximum(2.0, 0.01 * sides)  # detectors do not box to the very edge
+    inner = np.array([tile.x0 > 0, tile.y0 > 0, tile.x1 < width, tile.y1 < height])
+    return np.concatenate([boxes[:, :2] <= near, boxes[:, 2:] >= sides - near], axis=1) & inner
+
+
+def _spans(side: int, size: int, overlap: float) -> list[tuple[int, int]]:
+    if side <= size:
+        return [(0, side)]
+    count = int(np.ceil((side - size) / max(size * (1 - overlap), 1))) + 1
+    starts = np.rint(np.linspace(0, side - size, count)).astype(int)
+    return [(int(start), int(start) + size) for start in starts]
+
+
+def _root(parent: dict[int, int], part: int) -> int:
+    while parent[part] != part:
+        part = parent[part]
+    return part
