@@ -17,6 +17,7 @@ def depth_frame(
     depth: NDArray[np.float32],
     T_world_cam: NDArray,
     name: str,
+    timestamp: float | None = None,
 ) -> Frame:
     """A frame whose points are the unprojected depth (H, W) of ``camera``, in camera axes, coloured by ``image``."""
     points, pixels = camera.unproject(depth)
@@ -33,6 +34,7 @@ def depth_frame(
         views=(View(name, camera, image),),
         depth=depth,
         T_world_points=T_world_cam,
+        timestamp=timestamp,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -18,14 +19,18 @@ _IMAGE_ERRORS = (
 )  # fmt: skip
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(path: Path, content: bytes | None = None) -> NDArray[np.uint8]:
     """Read an 8-bit image as (H, W, 3) uint8 RGB; grey is repeated, alpha dropped, EXIF rotation ignored
     (calibrations are for the stored pixels).
+
+    Args:
+        path: the file.
+        content: its bytes where they lie inside another file; ``path`` then only names them in errors.
 
     Raises:
         BadFrameError: missing, unreadable, cut short, or not 8-bit.
     """
-    image = _open_image(path)
+    image = _open_image(path, content)
     if image.mode.startswith(("I", "F")):
         raise BadFrameError(
             f"has {image.mode} pixels", source=path, field="image", fix="give an 8-bit colour image"
@@ -150,9 +155,9 @@ def unreadable(path: Path, field: str, error: Exception) -> BadFrameError:
     )
 
 
-def _open_image(path: Path) -> Image.Image:
+def _open_image(path: Path, content: bytes | None = None) -> Image.Image:
     try:
-        with Image.open(path) as image:
+        with Image.open(path if content is None else io.BytesIO(content)) as image:
             image.load()
             return image
     except _IMAGE_ERRORS as error:

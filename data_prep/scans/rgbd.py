@@ -68,7 +68,7 @@ class RgbdScan(IndexedScan[RgbdFiles]):
         try:
             known = {**_SEVEN_SCENES, **_gravity(root)} if seven_scenes else None
             self._statement = RgbdStatement.load(root / "scan.yaml", known)
-            self._T_zup_world = self._statement.T_zup_world()
+            self.T_world_poses = self._statement.T_zup_world()
             self._lens = self._statement.lens()
             self._K_depth = _intrinsics(root / self._statement.intrinsics)
             color = self._statement.color_intrinsics
@@ -102,7 +102,7 @@ class RgbdScan(IndexedScan[RgbdFiles]):
                 field="image size",
                 fix="give images registered to the depth, or state color_intrinsics in scan.yaml",
             )
-        return depth_frame(id, camera, image, depth, self._T_zup_world @ pose, self.image_name(id, entry))
+        return depth_frame(id, camera, image, depth, self.T_world_poses @ pose, self.image_name(id, entry))
 
     def image_name(self, id: str, entry: RgbdFiles) -> str:
         return entry.color.relative_to(self.root).as_posix()

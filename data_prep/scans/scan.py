@@ -53,7 +53,13 @@ _MODULES = {
     "waymo": "data_prep.scans.waymo_kitti",
     "sunrgbd": "data_prep.scans.sunrgbd",
     "rgbd": "data_prep.scans.rgbd",
+    "scannet": "data_prep.scans.scannet",
+    "tum": "data_prep.scans.tum",
+    "replica": "data_prep.scans.replica",
+    "record3d": "data_prep.scans.record3d",
+    "polycam": "data_prep.scans.polycam",
     "cloud": "data_prep.scans.cloud",
+    "rosbag": "data_prep.scans.rosbag",
     "procedural": "data_prep.scans.procedural",
 }
 
