@@ -1,0 +1,5 @@
+"""ROS 1 bags, ROS 2 bags (sqlite3, MCAP) and single MCAP files as scans."""
+
+from data_prep.scans.rosbag.scan import RosbagScan
+
+__all__ = ["RosbagScan"]

@@ -1,0 +1,176 @@
+"""sensor_msgs/Image and CompressedImage as RGB or as depth in metres."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import convolve
+
+from data_prep.errors import BadFrameError
+
+_CHANNELS = {"rgb8": "rgb", "bgr8": "bgr", "rgba8": "rgba", "bgra8": "bgra"}
+_GREY = ("mono8", "8UC1")
+_YUV = {"yuv422": "uyvy", "uyvy": "uyvy", "yuv422_yuy2": "yuyv", "yuyv": "yuyv"}
+_BAYER = {f"bayer_{pattern}8": pattern for pattern in ("rggb", "bggr", "gbrg", "grbg")}
+_DEPTH = ("16UC1", "32FC1")
+SUPPORTED = ", ".join([*_CHANNELS, *_GREY, *_YUV, *_BAYER])
+_IMAGE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    IndexError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+
+
+def image_kind(message: Any) -> str:
+    """``color``, ``grey``, ``depth``, or the name of an encoding that is none of these."""
+    if hasattr(message, "format"):
+        if "compressedDepth" in message.format:
+            return "depth"
+        encoding = message.format.partition(";")[0].strip()
+        return "grey" if encoding in _GREY else "color"
+    if message.encoding in _DEPTH:
+        return "depth"
+    if message.encoding in _GREY:
+        return "grey"
+    known = message.encoding in _CHANNELS or message.encoding in _YUV or message.encoding in _BAYER
+    return "color" if known else message.encoding
+
+
+def decode_image(message: Any, where: str) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of an Image or a CompressedImage; grey is repeated, alpha dropped.
+
+    Bayer patterns are interpolated linearly; YUV 4:2:2 follows BT.601 as OpenCV's conversion does.
+
+    Raises:
+        BadFrameError: an encoding that is no colour image of ours, or too few bytes.
+    """
+    if hasattr(message, "format"):
+        return np.asarray(_decompress(bytes(message.data), where).convert("RGB"))
+    encoding = message.encoding
+    if encoding in _CHANNELS:
+        order = _CHANNELS[encoding]
+        pixels = _pixels(message, np.dtype(np.uint8), len(order), where)
+        return np.ascontiguousarray(pixels[..., [order.index(channel) for channel in "rgb"]])
+    if encoding in _GREY:
+        return np.repeat(_pixels(message, np.dtype(np.uint8), 1, where), 3, axis=2)
+    if encoding in _YUV:
+        return _from_yuv(_pixels(message, np.dtype(np.uint8), 2, where), _YUV[encoding])
+    if encoding in _BAYER:
+        return _from_bayer(_pixels(message, np.dtype(np.uint8), 1, where)[..., 0], _BAYER[encoding])
+    raise BadFrameError(
+        f"is {encoding!r}",
+        source=where,
+        field="encoding",
+        fix=f"choose another topic by images=, or record one of {SUPPORTED}",
+    )
+
+
+def decode_depth(message: Any, where: str) -> NDArray[np.float32]:
+    """(H, W) float32 metres along z, 0 = no measurement: 16UC1 in millimetres, 32FC1 in metres (REP 118), raw or
+    as image_transport's compressedDepth (PNG).
+
+    Raises:
+        BadFrameError: another encoding, or too few bytes.
+    """
+    if hasattr(message, "format"):
+        depth = _decompress_depth(message, where)
+    elif message.encoding == "16UC1":
+        depth = _pixels(message, np.dtype(np.uint16), 1, where)[..., 0] / np.float32(1000)
+    elif message.encoding == "32FC1":
+        depth = _pixels(message, np.dtype(np.float32), 1, where)[..., 0]
+    else:
+        raise BadFrameError(
+            f"is {message.encoding!r}", source=where, field="encoding",
+            fix="choose a depth topic with 16UC1 (millimetres) or 32FC1 (metres)",
+        )  # fmt: skip
+    return np.where(np.isfinite(depth) & (depth > 0), depth, 0).astype(np.float32)
+
+
+def _pixels(message: Any, dtype: np.dtype, channels: int, where: str) -> NDArray:
+    """(H, W, channels) in native byte order."""
+    dtype = dtype.newbyteorder(">" if message.is_bigendian else "<")
+    row = message.width * channels * dtype.itemsize
+    step = max(message.step, row) if message.height == 1 else message.step
+    needed = (message.height - 1) * step + row
+    if message.width * message.height == 0 or step < row or len(message.data) < needed:
+        raise BadFrameError(
+            f"holds {len(message.data)} bytes for {message.width}x{message.height} pixels in rows of {message.step}",
+            source=where,
+            field=message.encoding,
+            fix="leave it out",
+        )
+    data = np.ascontiguousarray(message.data)
+    pixels = np.ndarray(
+        (message.height, message.width, channels),
+        dtype,
+        data,
+        strides=(step, channels * dtype.itemsize, dtype.itemsize),
+    )
+    return pixels.astype(dtype.newbyteorder("="))
+
+
+def _decompress(data: bytes, where: str) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+            return image
+    except _IMAGE_ERRORS as error:
+        raise BadFrameError(
+            f"cannot be decompressed ({type(error).__name__}: {error})",
+            source=where,
+            field="image",
+            fix="leave it out",
+        ) from error
+
+
+def _decompress_depth(message: Any, where: str) -> NDArray:
+    encoding = message.format.partition(";")[0].strip()
+    data = bytes(message.data)
+    if encoding not in _DEPTH or "rvl" in message.format or len(data) < 12:
+        raise BadFrameError(
+            f"is {message.format!r}",
+            source=where,
+            field="format",
+            fix="record PNG-compressed 16UC1 or 32FC1 depth",
+        )
+    # image_transport's ConfigHeader: an enum, then the two numbers of its inverse-depth quantisation.
+    _, a, b = struct.unpack_from("<iff", data)
+    raw = np.asarray(_decompress(data[12:], where)).astype(np.float32)
+    if raw.ndim != 2:
+        raise BadFrameError("is not single-channel", source=where, field="format", fix="leave it out")
+    if encoding == "16UC1":
+        return raw / np.float32(1000)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(raw > 0, a / (raw - b), 0)
+
+
+def _from_yuv(pixels: NDArray[np.uint8], order: str) -> NDArray[np.uint8]:
+    luma, chroma = (pixels[..., k].astype(np.float32) for k in ((1, 0) if order == "uyvy" else (0, 1)))
+    y = 1.164 * (luma - 16)
+    # A pair of pixels shares U and V; a last column without partner takes the pair's before it.
+    pairs = pixels.shape[1] // 2 * 2
+    u, v = (np.repeat(chroma[:, start:pairs:2], 2, axis=1) - 128 for start in (0, 1))
+    u, v = (np.pad(c, ((0, 0), (0, pixels.shape[1] - pairs)), mode="edge") for c in (u, v))
+    rgb = np.stack([y + 1.596 * v, y - 0.813 * v - 0.391 * u, y + 2.018 * u], axis=2)
+    return np.rint(rgb.clip(0, 255)).astype(np.uint8)
+
+
+def _from_bayer(raw: NDArray[np.uint8], pattern: str) -> NDArray[np.uint8]:
+    kernel = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32)
+    channels = []
+    for name in "rgb":
+        mask = np.zeros(raw.shape, np.float32)
+        for k in (k for k, letter in enumerate(pattern) if letter == name):
+            mask[k // 2 :: 2, k % 2 :: 2] = 1
+        mean = convolve(raw * mask, kernel, mode="mirror") / convolve(mask, kernel, mode="mirror")
+        channels.append(np.where(mask > 0, raw, mean))
+    return np.rint(np.stack(channels, axis=2)).astype(np.uint8)

@@ -1,0 +1,42 @@
+"""Depth of one camera as another camera beside it would have measured it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.geometry import Camera
+from data_prep.geometry.transforms import transform_points
+
+
+def register_depth(
+    depth: NDArray[np.float32], depth_camera: Camera, T_color_depth: NDArray[np.float64], color_camera: Camera
+) -> NDArray[np.float32]:
+    """Depth of the colour camera; what is nearest hides what is behind it, and pixels that nothing falls on stay 0.
+
+    Each measurement covers the colour pixels nearest to it, so many as the colour image has more: a footprint of one
+    pixel would leave a grid of holes through which the background shows.
+
+    Args:
+        depth: (H, W) metres along the depth camera's z, 0 = no measurement.
+        depth_camera: the camera that measured it, in its own axes.
+        T_color_depth: (4, 4), takes depth camera coordinates to colour camera coordinates.
+        color_camera: the other camera, in its own axes.
+
+    Returns:
+        (H', W') float32 metres along the colour camera's z.
+    """
+    points, _ = depth_camera.unproject(depth)
+    uv, z = color_camera.project(transform_points(T_color_depth, points.astype(np.float64)))
+    ahead = np.isfinite(uv).all(axis=1)
+    uv, z = uv[ahead], z[ahead]
+    ratio = color_camera.K[[0, 1], [0, 1]] / depth_camera.K[[0, 1], [0, 1]]
+    width, height = (max(1, int(np.ceil(side - 1e-6))) for side in ratio)
+    corner = np.rint(uv - (np.array([width, height]) - 1) / 2).astype(np.int64)
+    out = np.full(color_camera.height * color_camera.width, np.inf, np.float32)
+    for dy in range(height):
+        for dx in range(width):
+            u, v = corner[:, 0] + dx, corner[:, 1] + dy
+            seen = (u >= 0) & (u < color_camera.width) & (v >= 0) & (v < color_camera.height)
+            np.minimum.at(out, v[seen] * color_camera.width + u[seen], z[seen].astype(np.float32))
+    return np.where(np.isfinite(out), out, 0).reshape(color_camera.height, color_camera.width)
