@@ -143,7 +143,7 @@ def _margin(points: Tensor, centers: Tensor, radius: float) -> Tensor:
 
 
 def _where_not_negative(margin: Tensor) -> Tensor:
-    """Flat int64 indices of all entries >= 0, ascending."""
+    """Flat int64 indices of all entries that are not below 0, ascending; NaN, the margin of a square too large, is not."""
     if margin.device.type == "cpu":  # numpy takes a third of torch's time
-        return torch.from_numpy(np.flatnonzero(margin.numpy() >= 0))
-    return (margin.flatten() >= 0).nonzero()[:, 0]
+        return torch.from_numpy(np.flatnonzero(~(margin.numpy() < 0)))
+    return (~(margin.flatten() < 0)).nonzero()[:, 0]

@@ -17,7 +17,8 @@ registry.register_backend(
 
 
 @registry.implements("farthest_point_sample", "numpy")
-def _farthest_point_sample(points: Tensor, k: int, lengths: Tensor | None, first: Tensor) -> Tensor:
+def farthest_point_sample(points: Tensor, k: int, lengths: Tensor | None, first: Tensor) -> Tensor:
+    """See `clip2.ops.farthest_point_sample`, k <= N."""
     dtype = points.dtype if points.dtype == torch.float64 else torch.float32
     host = points.to("cpu", dtype).numpy()
     batch, count, _ = host.shape

@@ -6,6 +6,7 @@ the others are tested against; a faster backend takes over only on the device ki
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,7 +53,11 @@ def use_backend(name: str) -> Iterator[None]:
 
 
 def register_backend(
-    name: str, *, serves: tuple[str, ...], problem: Callable[[], str | None], reason: str
+    name: str,
+    *,
+    serves: tuple[str, ...],
+    problem: Callable[[], str | None],
+    reason: str | Callable[[], str],
 ) -> None:
     """Add a backend; later registrations are preferred over earlier ones on the device kinds they serve.
 
@@ -60,7 +65,7 @@ def register_backend(
         name: what `clip2 info` prints.
         serves: device kinds ("cpu", "cuda") on which it is chosen by itself.
         problem: returns why the backend cannot run here, or None when it can. Asked again at each choice.
-        reason: why it is chosen where it is.
+        reason: why it is chosen where it is; a function is asked when somebody wants to know.
     """
     _BACKENDS[name] = _Backend(name, serves, problem, reason)
 
@@ -77,7 +82,12 @@ def implements(op: str, backend: str) -> Callable[[Kernel], Kernel]:
 
 def kernel(op: str, device: torch.device) -> Kernel:
     """The function that serves ``op`` for tensors on ``device``."""
-    return _KERNELS[op][_choose(op, device.type).backend]
+    return _KERNELS[op][_serving(op, device.type)]
+
+
+def plain(op: str) -> Kernel:
+    """The pure torch function of ``op``, for a backend to pass on what it does not do itself."""
+    return _KERNELS[op]["torch"]
 
 
 @dataclass(frozen=True)
@@ -85,26 +95,53 @@ class _Backend:
     name: str
     serves: tuple[str, ...]
     problem: Callable[[], str | None]
-    reason: str
+    reason: str | Callable[[], str]
 
 
+_ENVIRONMENT = "CLIP2_OPS_BACKEND"
 _BACKENDS: dict[str, _Backend] = {}
 _KERNELS: dict[str, dict[str, Kernel]] = {}
 _forced: str | None = None
 
 
 def _choose(op: str, device: str) -> Choice:
-    if _forced in _KERNELS[op]:
-        return Choice(op, device, _forced, "asked for by use_backend")
+    """The backend that serves ``op``, why, and why not the ones that would have been preferred."""
+    name = _serving(op, device)
+    if name == _forced:
+        return Choice(op, device, name, "asked for by use_backend")
+    if name == os.environ.get(_ENVIRONMENT):
+        return Choice(op, device, name, f"asked for by {_ENVIRONMENT}")
     passed_over = []
+    for backend in _preferred(op, device):
+        if backend.name == name:
+            break
+        passed_over.append(f"{backend.name}: {backend.problem()}")
+    reason = _BACKENDS[name].reason
+    if name != "torch" or not passed_over:
+        passed_over.insert(0, reason if isinstance(reason, str) else reason())
+    return Choice(op, device, name, "; ".join(passed_over))
+
+
+def _serving(op: str, device: str) -> str:
+    """Name of the backend that serves ``op`` on ``device``."""
+    if _forced in _KERNELS[op]:
+        return _forced
+    wanted = os.environ.get(_ENVIRONMENT)
+    if wanted:
+        if wanted not in _BACKENDS:
+            raise ValueError(f"{_ENVIRONMENT}={wanted}: no such backend; there are {', '.join(_BACKENDS)}")
+        if problem := _BACKENDS[wanted].problem():
+            raise ValueError(f"{_ENVIRONMENT}={wanted}: it cannot run here: {problem}")
+        if wanted in _KERNELS[op]:
+            return wanted
+    return next((b.name for b in _preferred(op, device) if not b.problem()), "torch")
+
+
+def _preferred(op: str, device: str) -> Iterator[_Backend]:
+    """The backends made for ``op`` on ``device``, best first, whether they can run or not."""
     for backend in reversed(_BACKENDS.values()):
-        if backend.name == "torch" or backend.name not in _KERNELS[op] or device not in backend.serves:
-            continue
-        if problem := backend.problem():
-            passed_over.append(f"{backend.name}: {problem}")
-        else:
-            return Choice(op, device, backend.name, backend.reason)
-    return Choice(op, device, "torch", "; ".join(passed_over) or _BACKENDS["torch"].reason)
+        if backend.name != "torch" and backend.name in _KERNELS[op] and device in backend.serves:
+            yield backend
 
 
 register_backend("torch", serves=(), problem=lambda: None, reason="works everywhere")

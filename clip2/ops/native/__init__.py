@@ -1,0 +1,191 @@
+"""Point operations compiled for the CPU when clip2 was installed.
+
+`pip install` builds ``_kernels`` from the C++ beside this file where it finds a compiler, and goes on without where it
+does not; then the backends in Python serve. The library knows neither Python nor torch: it is called with plain
+pointers, while other Python threads run on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import c_double, c_int, c_int64, c_void_p
+from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clip2.ops import registry
+from clip2.ops.ball_search import ball_query as _plain_ball_query
+from clip2.ops.nearest_search import knn as _plain_knn
+from clip2.ops.numpy_sampling import farthest_point_sample as _plain_farthest_point_sample
+
+_ABI = 1  # of native.cpp; a library left over from another version must not be called
+_SIGNATURES = {
+    "clip2_farthest_point_sample": (
+        c_void_p,
+        c_int64,
+        c_int64,
+        c_void_p,
+        c_void_p,
+        c_int64,
+        c_int64,
+        c_void_p,
+    ),
+    "clip2_ball_query": (
+        *(c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_int64, c_double, c_int64, c_int64, c_void_p),
+    ),
+    "clip2_knn": (
+        *(c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_void_p),
+    ),
+    "clip2_segment_sum": (c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p),
+    "clip2_segment_max": (c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p),
+}
+
+
+def instruction_set() -> str:
+    """The instruction set the kernels run with here: ``avx512``, ``avx2`` or ``baseline``."""
+    return _library().clip2_instruction_set().decode()
+
+
+def limit_instruction_set(level: int) -> int:
+    """Use at most ``level`` (0 baseline, 1 AVX2, 2 AVX-512) of what this CPU has; returns the level in use."""
+    return _library().clip2_limit_instruction_set(level)
+
+
+@cache
+def _problem() -> str | None:
+    """Why the library cannot serve here; None when it can."""
+    path = _path()
+    if path is None:
+        return "not built; install clip2 from source where there is a C++ compiler"
+    try:
+        found = ctypes.CDLL(str(path)).clip2_abi()
+    except (OSError, AttributeError) as error:
+        return f"{path.name} cannot be loaded: {error}"
+    if found != _ABI:
+        return f"{path.name} was built for another version; install clip2 again"
+    return None
+
+
+def _path() -> Path | None:
+    candidates = (Path(__file__).parent / f"_kernels{suffix}" for suffix in EXTENSION_SUFFIXES)
+    return next((path for path in candidates if path.exists()), None)
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    if problem := _problem():
+        raise RuntimeError(f"native point operations: {problem}")
+    library = ctypes.CDLL(str(_path()))
+    for name, arguments in _SIGNATURES.items():
+        getattr(library, name).argtypes = arguments
+        getattr(library, name).restype = c_int
+    library.clip2_instruction_set.restype = ctypes.c_char_p
+    return library
+
+
+def _reason() -> str:
+    return f"compiled C++, {instruction_set()}"
+
+
+registry.register_backend("native", serves=("cpu",), problem=_problem, reason=_reason)
+
+
+@registry.implements("farthest_point_sample", "native")
+def _farthest_point_sample(points: Tensor, k: int, lengths: Tensor | None, first: Tensor) -> Tensor:
+    if points.dtype == torch.float64:
+        return _plain_farthest_point_sample(points, k, lengths, first)
+    points, first = _coordinates(points), first.contiguous()
+    chosen = torch.empty(len(points), k, dtype=torch.int64)
+    _call(
+        "farthest_point_sample", points, *points.shape[:2], lengths, first, k, torch.get_num_threads(), chosen
+    )
+    return chosen
+
+
+@registry.implements("ball_query", "native")
+def _ball_query(points: Tensor, centers: Tensor, radius: float, k: int, lengths: Tensor | None) -> Tensor:
+    if torch.float64 in (points.dtype, centers.dtype):
+        return _plain_ball_query(points, centers, radius, k, lengths)
+    points, centers = _coordinates(points), _coordinates(centers)
+    index = torch.empty(*centers.shape[:2], k, dtype=torch.int64)
+    cloud = (points, *points.shape[:2], lengths)
+    _call("ball_query", *cloud, centers, centers.shape[1], radius, k, torch.get_num_threads(), index)
+    return index
+
+
+@registry.implements("knn", "native")
+def _knn(points: Tensor, centers: Tensor, k: int, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    if torch.float64 in (points.dtype, centers.dtype):
+        return _plain_knn(points, centers, k, lengths)
+    points, centers = _coordinates(points), _coordinates(centers)
+    index = torch.empty(*centers.shape[:2], k, dtype=torch.int64)
+    squared = torch.empty(index.shape, dtype=torch.float32)
+    cloud = (points, *points.shape[:2], lengths)
+    _call("knn", *cloud, centers, centers.shape[1], k, torch.get_num_threads(), index, squared)
+    return index, squared
+
+
+@registry.implements("segment_sum", "native")
+def _segment_sum(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
+    if values.dtype != torch.float32:
+        return registry.plain("segment_sum")(values, index, num_segments)
+    return _SegmentSum.apply(values, index, num_segments)
+
+
+@registry.implements("segment_max", "native")
+def _segment_max(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
+    if values.dtype != torch.float32:
+        return registry.plain("segment_max")(values, index, num_segments)
+    return _SegmentMax.apply(values, index, num_segments)
+
+
+class _SegmentSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, index: Tensor, num_segments: int) -> Tensor:
+        ctx.save_for_backward(index)
+        return _reduce("segment_sum", values, index, num_segments)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (index,) = ctx.saved_tensors
+        return grad.index_select(0, index), None, None
+
+
+class _SegmentMax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, index: Tensor, num_segments: int) -> Tensor:
+        largest = _reduce("segment_max", values, index, num_segments)
+        ctx.save_for_backward(values, index, largest)
+        return largest
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        values, index, largest = ctx.saved_tensors
+        best = (values == largest.index_select(0, index)).to(grad.dtype)
+        share = grad / _reduce("segment_sum", best, index, len(largest)).clamp_(min=1)
+        return best * share.index_select(0, index), None, None
+
+
+def _reduce(op: str, values: Tensor, index: Tensor, num_segments: int) -> Tensor:
+    values, index = values.detach().contiguous(), index.contiguous()
+    out = torch.empty(num_segments, *values.shape[1:])
+    channels = values.shape[1:].numel()
+    _call(op, values, index, len(values), channels, num_segments, torch.get_num_threads(), out)
+    return out
+
+
+def _coordinates(points: Tensor) -> Tensor:
+    return points.to(torch.float32).contiguous()
+
+
+def _call(op: str, *arguments: Any) -> None:
+    pointers = [value.data_ptr() if isinstance(value, Tensor) else value for value in arguments]
+    status = getattr(_library(), f"clip2_{op}")(*pointers)
+    if status == 2:
+        raise IndexError(f"{op}: index reaches outside 0..num_segments-1")
+    if status:
+        raise MemoryError(f"{op} ran out of memory")

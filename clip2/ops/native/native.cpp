@@ -1,0 +1,439 @@
+// Point operations on a CPU: the C functions that clip2/ops/native/__init__.py calls through ctypes.
+//
+// Nothing here knows Python or torch, so one build serves every version of both. The kernels (kernels.hpp) are compiled
+// once per instruction set, and the best one that the processor at hand has is chosen when the library is loaded.
+// Floating point is kept strict (-ffp-contract=off): distances round exactly as in the pure torch version.
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <thread>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#if defined(__GNUC__)
+#define EXPORT extern "C" __attribute__((visibility("default")))
+#else
+#error "needs GCC or clang (vector extensions)"
+#endif
+
+namespace {
+
+constexpr int ABI = 1;  // raised with every change of a C signature; the Python side asks for its own
+constexpr int64_t LEAF = 32;   // points in the smallest box of a tree
+constexpr int64_t FAN = 16;    // children of a box
+constexpr int MAX_LEVELS = 10;  // 32 * 16^9 points are more than an int32 can number
+constexpr float INF = std::numeric_limits<float>::infinity();
+constexpr float NOT_A_NUMBER = std::numeric_limits<float>::quiet_NaN();
+
+int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
+
+// Uninitialised memory that is given back by itself, aligned to a cache line.
+template <typename T>
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(int64_t count) { resize(count); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() { std::free(data_); }
+  void resize(int64_t count) {
+    std::free(data_);
+    data_ = static_cast<T*>(std::aligned_alloc(64, std::max<int64_t>(64, round_up(count * sizeof(T), 64))));
+    if (data_ == nullptr) throw std::bad_alloc();
+  }
+  operator T*() { return data_; }
+  T* get() { return data_; }
+
+ private:
+  T* data_ = nullptr;
+};
+
+// Axis-aligned boxes, one plain array per bound; the tail up to a multiple of FAN is NaN, which nothing is near.
+struct Boxes {
+  int64_t count = 0;
+  float *low[3], *high[3];
+};
+
+// A cloud as three plain arrays, padded with NaN to a multiple of LEAF, in the caller's order or along a curve.
+struct Cloud {
+  int64_t count = 0, padded = 0;
+  float* axis[3];
+  uint32_t* id = nullptr;  // index in the caller's order
+  int levels = 0;
+  Boxes boxes[MAX_LEVELS];  // [0]: of LEAF points each; [i + 1]: of FAN boxes of level i each
+  Buffer<float> coordinates, bounds;
+  Buffer<uint32_t> ids;
+};
+
+// What one thread needs to answer queries.
+struct Scratch {
+  Buffer<uint64_t> nearest;        // kNN: the best keys so far
+  Buffer<uint64_t> marks, groups;  // ball query: a bit per point, and a bit per word of `marks`
+};
+
+void plain_cloud(Cloud& cloud, const float* points, int64_t count) {
+  cloud.count = count;
+  cloud.padded = round_up(count, 4 * LEAF);
+  cloud.coordinates.resize(3 * cloud.padded);
+  for (int a = 0; a < 3; ++a) {
+    float* axis = cloud.axis[a] = cloud.coordinates.get() + a * cloud.padded;
+    for (int64_t i = 0; i < count; ++i) axis[i] = points[3 * i + a];
+    for (int64_t i = count; i < cloud.padded; ++i) axis[i] = NOT_A_NUMBER;
+  }
+}
+
+// The range that the curve resolves: where most of the points are, so that a stray one does not blur all others.
+void curve_range(const float* points, int64_t count, float low[3], float scale[3], int bits) {
+  constexpr int64_t SAMPLE = 64;
+  float widest = 0;
+  for (int a = 0; a < 3; ++a) {
+    float sample[SAMPLE];
+    const int64_t taken = std::min(SAMPLE, count);
+    int64_t size = 0;
+    for (int64_t i = 0; i < taken; ++i) {
+      const float value = points[3 * (i * count / taken) + a];
+      if (std::isfinite(value)) sample[size++] = value;
+    }
+    std::sort(sample, sample + size);
+    const int64_t cut = size / 32;
+    low[a] = size ? sample[cut] : 0.0f;
+    const float spread = size ? sample[size - 1 - cut] - low[a] : 0.0f;
+    low[a] -= 0.25f * spread;
+    widest = std::max(widest, 1.5f * spread);
+  }
+  // One scale for all axes: boxes should be as long as they are wide.
+  const float cells = static_cast<float>((1 << bits) - 1);
+  for (int a = 0; a < 3; ++a) scale[a] = widest > 0 && std::isfinite(widest) ? cells / widest : 0.0f;
+}
+
+// Stable least-significant-digit sort of (code << 32 | index) by the code.
+void sort_by_code(uint64_t* keys, uint64_t* spare, int64_t count, int bits) {
+  constexpr int DIGIT = 8;
+  const int passes = (bits + DIGIT - 1) / DIGIT;
+  std::vector<uint32_t> counts(static_cast<size_t>(passes) << DIGIT, 0);
+  for (int64_t i = 0; i < count; ++i)
+    for (int p = 0; p < passes; ++p)
+      ++counts[(p << DIGIT) + ((keys[i] >> (32 + p * DIGIT)) & ((1 << DIGIT) - 1))];
+  for (int p = 0; p < passes; ++p) {
+    uint32_t* start = &counts[p << DIGIT];
+    for (uint32_t digit = 0, total = 0; digit < 1 << DIGIT; ++digit) {
+      const uint32_t here = start[digit];
+      start[digit] = total;
+      total += here;
+    }
+    for (int64_t i = 0; i < count; ++i)
+      spare[start[(keys[i] >> (32 + p * DIGIT)) & ((1 << DIGIT) - 1)]++] = keys[i];
+    std::swap(keys, spare);
+  }
+  if (passes % 2) std::memcpy(spare, keys, count * sizeof(uint64_t));
+}
+
+struct Kernels {
+  const char* name;
+  void (*curve)(const float* points, int64_t count, const float* low, const float* scale, int bits, uint64_t* keys);
+  void (*enclose)(Cloud& cloud);
+  void (*farthest)(Cloud& cloud, int64_t k, int64_t first, const float* points, int64_t* chosen);
+  void (*ball)(const Cloud& plain, const Cloud* tree, const float* centers, int64_t queries, float squared_radius,
+               int64_t k, int64_t* index, Scratch& scratch);
+  void (*knn)(const Cloud& tree, const float* centers, int64_t queries, int64_t k, int64_t* index, float* squared,
+              Scratch& scratch);
+  void (*sum)(const float* values, const int64_t* index, int64_t rows, int64_t channels, int64_t from, int64_t to,
+              float* out);
+  void (*max)(const float* values, const int64_t* index, int64_t rows, int64_t channels, int64_t from, int64_t to,
+              float* out, uint8_t* seen);
+};
+
+// ---- the kernels, once per instruction set --------------------------------------------------------------------------
+
+namespace baseline {
+#define LANES 4
+#include "kernels.hpp"
+#undef LANES
+const Kernels table = {"baseline", curve, enclose, farthest, ball, knn, sum, max};
+}  // namespace baseline
+
+#if defined(__x86_64__)
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,bmi,bmi2,popcnt,lzcnt"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,bmi,bmi2,popcnt,lzcnt")
+#endif
+namespace avx2 {
+#define LANES 8
+#include "kernels.hpp"
+#undef LANES
+const Kernels table = {"avx2", curve, enclose, farthest, ball, knn, sum, max};
+}  // namespace avx2
+#if defined(__clang__)
+#pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2,popcnt,lzcnt"))), \
+                             apply_to = function)
+#else
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2,popcnt,lzcnt")
+#endif
+namespace avx512 {
+#define LANES 16
+#include "kernels.hpp"
+#undef LANES
+const Kernels table = {"avx512", curve, enclose, farthest, ball, knn, sum, max};
+}  // namespace avx512
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif
+
+// ---- choice and threads ---------------------------------------------------------------------------------------------
+
+int best_level() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2"))
+    return 2;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2")) return 1;
+#endif
+  return 0;
+}
+
+std::atomic<int> level{best_level()};
+
+const Kernels& kernels() {
+#if defined(__x86_64__)
+  if (level == 2) return avx512::table;
+  if (level == 1) return avx2::table;
+#endif
+  return baseline::table;
+}
+
+// Calls work(i) for i in 0..items-1 on at most so many threads; true unless memory ran out. Threads live for one call:
+// a pool would not survive the fork of a data loader's workers, and starting one costs some 20 microseconds.
+template <typename Work>
+bool parallel(int64_t items, int64_t threads, Work work) {
+  std::atomic<int64_t> next{0};
+  std::atomic<bool> good{true};
+  auto run = [&] {
+    try {
+      for (int64_t i; (i = next++) < items;) work(i);
+    } catch (const std::bad_alloc&) {
+      good = false;
+    }
+  };
+  std::vector<std::thread> helpers;
+  try {
+    for (int64_t t = 1; t < std::min(threads, items); ++t) helpers.emplace_back(run);
+  } catch (const std::exception&) {  // no more threads to be had: those that run do the work
+  }
+  run();
+  for (std::thread& helper : helpers) helper.join();
+  return good;
+}
+
+// Orders the points along a Hilbert curve, so that consecutive runs are compact, and encloses them in boxes.
+void grow(Cloud& cloud, const float* points, int64_t count) {
+  const int bits = count <= 1 << 14 ? 8 : 10;
+  float low[3], scale[3];
+  curve_range(points, count, low, scale, bits);
+  Buffer<uint64_t> keys(round_up(count, 16)), spare(count);
+  kernels().curve(points, count, low, scale, bits, keys);
+  sort_by_code(keys, spare, count, 3 * bits);
+  cloud.count = count;
+  cloud.padded = round_up(count, 4 * LEAF);
+  cloud.coordinates.resize(3 * cloud.padded);
+  cloud.ids.resize(cloud.padded);
+  cloud.id = cloud.ids;
+  for (int a = 0; a < 3; ++a) cloud.axis[a] = cloud.coordinates.get() + a * cloud.padded;
+  for (int64_t i = 0; i < count; ++i) {
+    const uint32_t id = static_cast<uint32_t>(keys[i]);
+    cloud.id[i] = id;
+    for (int a = 0; a < 3; ++a) cloud.axis[a][i] = points[3 * static_cast<int64_t>(id) + a];
+  }
+  for (int64_t i = count; i < cloud.padded; ++i) {
+    cloud.id[i] = 0;
+    for (int a = 0; a < 3; ++a) cloud.axis[a][i] = NOT_A_NUMBER;
+  }
+}
+
+// Makes room for the boxes of every level and computes them.
+void enclose(Cloud& cloud) {
+  int64_t total = 0, sizes[MAX_LEVELS];
+  cloud.levels = 0;
+  for (int64_t count = round_up(cloud.count, LEAF) / LEAF;; count = round_up(count, FAN) / FAN) {
+    cloud.boxes[cloud.levels].count = count;
+    total += sizes[cloud.levels++] = round_up(count, FAN);
+    if (count <= FAN) break;
+  }
+  cloud.bounds.resize(6 * total);
+  float* place = cloud.bounds;
+  for (int i = 0; i < cloud.levels; ++i)
+    for (int a = 0; a < 3; ++a) {
+      cloud.boxes[i].low[a] = place;
+      cloud.boxes[i].high[a] = place + sizes[i];
+      place += 2 * sizes[i];
+    }
+  kernels().enclose(cloud);
+}
+
+int64_t real_points(const int64_t* lengths, int64_t cloud, int64_t count) {
+  return lengths == nullptr ? count : lengths[cloud];
+}
+
+// Cuts all queries of a batch into parts for the threads. When there are fewer clouds than threads, a cloud is built
+// once and its queries are shared out. build(cloud) -> Index; answer(index, cloud, from, to, scratch).
+template <typename Index, typename Build, typename Answer>
+bool answer_all(int64_t batch, int64_t queries, int64_t threads, Build build, Answer answer) {
+  if (batch >= threads || threads == 1)
+    return parallel(batch, threads, [&](int64_t b) {
+      Index index;
+      Scratch scratch;
+      build(index, b);
+      answer(index, b, 0, queries, scratch);
+    });
+  for (int64_t b = 0; b < batch; ++b) {
+    Index index;
+    build(index, b);
+    const int64_t part = std::max<int64_t>(64, round_up(queries, 8 * threads) / (8 * threads));
+    const int64_t parts = round_up(queries, part) / part;
+    const bool good = parallel(parts, threads, [&](int64_t p) {
+      Scratch scratch;
+      answer(index, b, p * part, std::min(queries, (p + 1) * part), scratch);
+    });
+    if (!good) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+// ---- the C interface: 0 for success, 1 when memory ran out, 2 for an index out of range -----------------------------
+
+EXPORT int clip2_abi() { return ABI; }
+
+EXPORT const char* clip2_instruction_set() { return kernels().name; }
+
+// For tests: use at most this level (0 baseline, 1 AVX2, 2 AVX-512); returns the level in use.
+EXPORT int clip2_limit_instruction_set(int wanted) { return level = std::min(wanted, best_level()); }
+
+// points (batch, count, 3); lengths (batch) or null; first (batch) → chosen (batch, k), k <= count.
+EXPORT int clip2_farthest_point_sample(const float* points, int64_t batch, int64_t count, const int64_t* lengths,
+                                       const int64_t* first, int64_t k, int64_t threads, int64_t* chosen) {
+  const bool good = parallel(batch, batch * count * k < 1 << 18 ? 1 : threads, [&](int64_t b) {
+    const float* cloud_points = points + 3 * b * count;
+    const int64_t real = real_points(lengths, b, count);
+    Cloud cloud;
+    // Sorting pays once many samples can skip the boxes they are far from.
+    if (k > 48 && real > 2 * LEAF)
+      grow(cloud, cloud_points, real);
+    else
+      plain_cloud(cloud, cloud_points, real);
+    enclose(cloud);
+    kernels().farthest(cloud, k, first[b], cloud_points, chosen + b * k);
+  });
+  return good ? 0 : 1;
+}
+
+// points (batch, count, 3), centers (batch, queries, 3) → index (batch, queries, k).
+EXPORT int clip2_ball_query(const float* points, int64_t batch, int64_t count, const int64_t* lengths,
+                            const float* centers, int64_t queries, double radius, int64_t k, int64_t threads,
+                            int64_t* index) {
+  struct Index {
+    Cloud plain, tree;
+    bool grown = false;
+  };
+  if (batch * count * queries < 1 << 20) threads = 1;
+  const float squared = static_cast<float>(radius * radius);
+  auto build = [&](Index& index, int64_t b) {
+    const int64_t real = real_points(lengths, b, count);
+    plain_cloud(index.plain, points + 3 * b * count, real);
+    index.grown = real > 2048 && queries > 192;
+    if (index.grown) {
+      grow(index.tree, points + 3 * b * count, real);
+      enclose(index.tree);
+    }
+  };
+  auto answer = [&](Index& found, int64_t b, int64_t from, int64_t to, Scratch& scratch) {
+    const int64_t words = round_up(found.plain.count, 64) / 64, groups = round_up(words, 64) / 64;
+    if (found.grown) {
+      scratch.marks.resize(words);
+      scratch.groups.resize(groups);
+      std::memset(scratch.marks, 0, words * sizeof(uint64_t));
+      std::memset(scratch.groups, 0, groups * sizeof(uint64_t));
+    }
+    kernels().ball(found.plain, found.grown ? &found.tree : nullptr, centers + 3 * (b * queries + from), to - from,
+                   squared, k, index + (b * queries + from) * k, scratch);
+  };
+  return answer_all<Index>(batch, queries, threads, build, answer) ? 0 : 1;
+}
+
+// → index (batch, queries, k) and squared distances; entries past a cloud's real points are index 0 at infinity.
+EXPORT int clip2_knn(const float* points, int64_t batch, int64_t count, const int64_t* lengths, const float* centers,
+                     int64_t queries, int64_t k, int64_t threads, int64_t* index, float* squared) {
+  if (batch * queries * std::min<int64_t>(count, 256) < 1 << 17) threads = 1;
+  auto build = [&](Cloud& cloud, int64_t b) {
+    const int64_t real = real_points(lengths, b, count);
+    if (real > 8 * LEAF && queries > 16)
+      grow(cloud, points + 3 * b * count, real);
+    else
+      plain_cloud(cloud, points + 3 * b * count, real);
+    enclose(cloud);
+  };
+  auto answer = [&](Cloud& cloud, int64_t b, int64_t from, int64_t to, Scratch& scratch) {
+    scratch.nearest.resize(k);
+    const int64_t row = b * queries + from;
+    kernels().knn(cloud, centers + 3 * row, to - from, k, index + row * k, squared + row * k, scratch);
+  };
+  return answer_all<Cloud>(batch, queries, threads, build, answer) ? 0 : 1;
+}
+
+namespace {
+
+bool in_range(const int64_t* index, int64_t rows, int64_t segments) {
+  bool good = true;
+  for (int64_t i = 0; i < rows; ++i) good &= static_cast<uint64_t>(index[i]) < static_cast<uint64_t>(segments);
+  return good;
+}
+
+// Threads share out channels: every sum is then made in the order of the rows, whatever the number of threads.
+template <typename Reduce>
+bool over_channels(int64_t rows, int64_t channels, int64_t threads, Reduce reduce) {
+  const int64_t parts = rows * channels < 1 << 17 ? 1 : std::min(threads, std::max<int64_t>(1, channels / 16));
+  const int64_t width = round_up(round_up(channels, parts) / parts, 16);
+  return parallel(round_up(channels, width) / width, parts,
+                  [&](int64_t p) { reduce(p * width, std::min(channels, (p + 1) * width)); });
+}
+
+}  // namespace
+
+// values (rows, channels), index (rows) in 0..segments-1 → out (segments, channels).
+EXPORT int clip2_segment_sum(const float* values, const int64_t* index, int64_t rows, int64_t channels,
+                             int64_t segments, int64_t threads, float* out) {
+  if (!in_range(index, rows, segments)) return 2;
+  std::memset(out, 0, segments * channels * sizeof(float));
+  return over_channels(rows, channels, threads, [&](int64_t from, int64_t to) {
+    kernels().sum(values, index, rows, channels, from, to, out);
+  }) ? 0 : 1;
+}
+
+EXPORT int clip2_segment_max(const float* values, const int64_t* index, int64_t rows, int64_t channels,
+                             int64_t segments, int64_t threads, float* out) {
+  if (!in_range(index, rows, segments)) return 2;
+  std::memset(out, 0, segments * channels * sizeof(float));
+  return over_channels(rows, channels, threads, [&](int64_t from, int64_t to) {
+    Buffer<uint8_t> seen(segments);
+    std::memset(seen, 0, segments);
+    kernels().max(values, index, rows, channels, from, to, out, seen);
+  }) ? 0 : 1;
+}
