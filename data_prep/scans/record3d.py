@@ -51,7 +51,7 @@ class Record3dScan(IndexedScan[int]):
     def __init__(self, root: Path) -> None:
         root = Path(root)
         self.T_world_poses = T_WORLD_ARKIT
-        self._files = _Files(root)
+        self.root, self._files = root, _Files(root)
         try:
             self._metadata = read_json(root / "metadata", self._files.read("metadata"))
             self._size, self._depth_size = (
