@@ -1,4 +1,4 @@
-"""Clouds in files: ``.ply .pcd .xyz .bin .npy``, and meshes ``.obj .off .glb`` sampled by area."""
+"""Clouds in files: ``.ply .pcd .xyz .bin .npy .las .laz .e57``, and meshes ``.obj .off .glb`` sampled by area."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _FAR = 4096.0
 
 @register_source("cloud")
 class CloudScan(IndexedScan[Path]):
-    """A cloud file, or a folder of them, one frame each. Metres are taken as given; there are no images.
+    """A cloud file, or a folder of them, one frame each. Metres are taken as given (a LAS file may state feet, they
+    are converted); there are no images.
 
     Points keep the file's axes. Coordinates beyond 4 km (LAS, UTM) lose a whole-metre offset in float64 before
     they become float32; ``T_world_points`` gives it back, and turns ``up`` to z.
@@ -37,6 +38,7 @@ class CloudScan(IndexedScan[Path]):
         sample: sample the faces of a ``.ply`` instead of taking its vertices.
         points: how many points to sample on a mesh.
         seed: of the sampling; the same seed gives the same points.
+        scan: number of one scan of an ``.e57``, from 0; None = all of them, put together by their poses.
 
     Raises:
         InputError: an option that cannot be.
@@ -53,6 +55,7 @@ class CloudScan(IndexedScan[Path]):
         sample: bool = False,
         points: int = 100_000,
         seed: int = 0,
+        scan: int | None = None,
     ) -> None:
         root = Path(root)
         if up is not None:
@@ -62,6 +65,7 @@ class CloudScan(IndexedScan[Path]):
         if points < 1:
             raise InputError(f"is {points}", field="points", fix="ask for at least one point")
         self._up, self._columns, self._sample, self._count, self._seed = up, columns, sample, points, seed
+        self._scan = scan
         if root.is_file() and root.suffix.lower() not in CLOUD_SUFFIXES:
             raise BadDatasetError(
                 f"ends in {root.suffix!r}", source=root, fix=f"give one of {' '.join(CLOUD_SUFFIXES)}"
@@ -78,7 +82,7 @@ class CloudScan(IndexedScan[Path]):
         super().__init__(root, entries, " ".join(CLOUD_SUFFIXES))
 
     def read(self, id: str, entry: Path) -> Frame:
-        cloud = read_cloud(entry, self._columns, self._sample, self._count, self._seed)
+        cloud = read_cloud(entry, self._columns, self._sample, self._count, self._seed, self._scan)
         require_finite(cloud.points, entry)
         offset = _whole_metre_offset(cloud.points)
         up = self._up or ("y" if entry.suffix.lower() == ".glb" else "z")

@@ -10,18 +10,25 @@ import numpy as np
 
 from data_prep.errors import BadFrameError
 from data_prep.scans.cloud_records import RawCloud, cloud_from_columns
+from data_prep.scans.e57_file import read_e57
 from data_prep.scans.files import read_records, unreadable
+from data_prep.scans.las_file import read_las
 from data_prep.scans.mesh_file import sample_mesh
 from data_prep.scans.pcd_file import read_pcd
 from data_prep.scans.ply_file import read_ply
 from data_prep.scans.record_width import find_record_width
 
 MESH_SUFFIXES = (".obj", ".off", ".glb")
-CLOUD_SUFFIXES = (".ply", ".pcd", ".xyz", ".bin", ".npy", *MESH_SUFFIXES)
+CLOUD_SUFFIXES = (".ply", ".pcd", ".xyz", ".bin", ".npy", ".las", ".laz", ".e57", *MESH_SUFFIXES)
 
 
 def read_cloud(
-    path: Path, columns: int | None = None, sample: bool = False, count: int = 100_000, seed: int = 0
+    path: Path,
+    columns: int | None = None,
+    sample: bool = False,
+    count: int = 100_000,
+    seed: int = 0,
+    scan: int | None = None,
 ) -> RawCloud:
     """Read a cloud, or sample a mesh.
 
@@ -32,8 +39,10 @@ def read_cloud(
         sample: sample the faces of a ``.ply`` too, instead of taking its vertices.
         count: points to sample on a mesh.
         seed: of the sampling.
+        scan: number of one scan of an ``.e57``; None = all of them.
 
     Raises:
+        InputError: the extra that the format needs is not installed.
         BadFrameError: unreadable, or not what its name or header says.
     """
     suffix = path.suffix.lower()
@@ -51,6 +60,10 @@ def read_cloud(
         return cloud_from_columns(read_records(path, width), path)
     if suffix == ".npy":
         return _read_npy(path)
+    if suffix in (".las", ".laz"):
+        return read_las(path)
+    if suffix == ".e57":
+        return read_e57(path, scan)
     return _read_text(path)
 
 

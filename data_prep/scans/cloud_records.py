@@ -66,7 +66,7 @@ def cloud_from_fields(table: NDArray, path: Path) -> RawCloud:
         ("diffuse_red", "diffuse_green", "diffuse_blue"),
     ):
         if names.issuperset(triple):
-            colors = _scale_colors(np.stack([table[name] for name in triple], axis=1))
+            colors = scale_colors(np.stack([table[name] for name in triple], axis=1))
             break
     else:
         if packed := names & {"rgb", "rgba"}:  # PCL packs 0xRRGGBB into four bytes, typed float or integer
@@ -100,10 +100,10 @@ def _colors_or_none(values: NDArray) -> NDArray[np.uint8] | None:
     finite = values[np.isfinite(values)]
     if finite.size == 0 or finite.min() < 0 or finite.max() > 255:
         return None
-    return _scale_colors(values)
+    return scale_colors(values)
 
 
-def _scale_colors(values: NDArray) -> NDArray[np.uint8]:
+def scale_colors(values: NDArray) -> NDArray[np.uint8]:
     """uint8 from 0..1 or 0..255 (floats), 8 bits or 16 bits (integers)."""
     if values.dtype == np.uint8:
         return values
