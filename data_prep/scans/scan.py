@@ -60,6 +60,7 @@ _MODULES = {
     "polycam": "data_prep.scans.polycam",
     "cloud": "data_prep.scans.cloud",
     "rosbag": "data_prep.scans.rosbag",
+    "layout": "data_prep.scans.layout",
     "procedural": "data_prep.scans.procedural",
 }
 
