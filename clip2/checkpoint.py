@@ -17,6 +17,7 @@ from pydantic import Field
 from safetensors import SafetensorError
 
 import clip2
+from clip2.encoders import weights_follow
 from clip2.familiarity import Familiarity
 from clip2.model import Clip2Model, ModelConfig
 from clip2.typed_config import TypedConfig, parse_config
@@ -88,7 +89,8 @@ def load(source: str | Path, device: str | torch.device = "cpu") -> Clip2Model:
     if config.familiarity is not None:
         familiarity = Familiarity.load(_verified(folder, config.familiarity))
     try:
-        model = Clip2Model(config.model, text_bank=bank, familiarity=familiarity)
+        with weights_follow():
+            model = Clip2Model(config.model, text_bank=bank, familiarity=familiarity)
     except InputError as error:
         raise InputError(
             error.problem, source=folder / CONFIG_FILE, field=error.field, fix=error.fix
@@ -160,7 +162,8 @@ def add_familiarity(folder: str | Path, familiarity: Familiarity) -> None:
     """
     folder = Path(folder)
     config = read_config(folder)
-    Clip2Model(config.model, familiarity=familiarity)  # refuses statistics of another encoder
+    with weights_follow():
+        Clip2Model(config.model, familiarity=familiarity)  # refuses statistics of another encoder
     record = _write_familiarity(folder, familiarity)
     _write_config(folder, config.model_copy(update={"familiarity": record}))
 

@@ -46,7 +46,7 @@ class NearestPatches(nn.Module):
         """points (B, N, 3), features (B, N, C) or None, lengths (B,) or None."""
         centers, lengths_of_centers = _centers(points, self.count, lengths)
         _, index = knn(points.detach(), centers.detach(), self.size, lengths)
-        real = RealRows(*centers.shape[:2], lengths_of_centers)
+        real = RealRows(centers.shape[0], centers.shape[1], lengths_of_centers)
         index, cloud = _rows_of_clouds(index, points.shape[1]), real.take(centers)
         index = real.take(index)
         table, rows = points.flatten(0, 1), None if features is None else features.flatten(0, 1)

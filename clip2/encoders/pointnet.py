@@ -16,7 +16,8 @@ from clip2.encoders.registry import register_encoder
 def pointnet(feature_channels: int = 3, widths: Sequence[int] = (64, 64, 64, 128, 1024)) -> PointEncoder:
     """PointNet without transformation networks ("vanilla"): one shared MLP and a maximum over all points.
 
-    0.15 M parameters up to its global feature (0.8 M with the paper's classifier), 0.3 GFLOP at 1024 points.
+    0.15 M parameters up to its global feature (0.8 M with the paper's classifier). 0.3 GFLOP as computed here for 1024
+    points.
 
     Args:
         feature_channels: channels per point beside xyz.

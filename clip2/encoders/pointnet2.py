@@ -25,7 +25,8 @@ def pointnet2_ssg(
 ) -> PointEncoder:
     """PointNet++ with single-scale grouping: the paper's ModelNet40 architecture up to its global feature.
 
-    0.81 M parameters (1.48 M with the paper's classifier), 1.67 GFLOP in the textbook form whatever the cloud.
+    0.81 M parameters (1.48 M with the paper's classifier). 0.94 GFLOP as computed here for 1024 points, 1.67 in the
+    textbook form.
 
     Args:
         feature_channels: channels per point beside xyz.
@@ -42,7 +43,10 @@ def pointnet2_ssg(
 
 @register_encoder
 def pointnet2_ssg_small(feature_channels: int = 3) -> PointEncoder:
-    """A narrow PointNet++ for quick experiments on a CPU."""
+    """A narrow PointNet++ for quick experiments on a CPU.
+
+    0.20 M parameters. 0.04 GFLOP as computed here for 1024 points.
+    """
     return pointnet2_ssg(
         feature_channels, (128, 32), (0.25, 0.5), (16, 16), ((32, 32, 64), (64, 64, 128), (128, 256, 512))
     )
@@ -52,7 +56,8 @@ def pointnet2_ssg_small(feature_channels: int = 3) -> PointEncoder:
 def pointnet2_msg(feature_channels: int = 3) -> PointEncoder:
     """PointNet++ with multi-scale grouping: the paper's ModelNet40 architecture up to its global feature.
 
-    1.07 M parameters (1.74 M with the paper's classifier), 7.8 GFLOP in the textbook form whatever the cloud.
+    1.08 M parameters (1.74 M with the paper's classifier). 4.22 GFLOP as computed here for 1024 points, 7.8 in the
+    textbook form.
 
     Args:
         feature_channels: channels per point beside xyz.

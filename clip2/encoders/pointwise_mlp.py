@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +22,7 @@ class LinearNorm(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """(R, in_channels) → (R, out_channels); in training R rows make the batch statistics."""
-        weight = cast("Tensor", self.linear.weight)
+        weight = self.linear.weight
         if not self.training or len(rows) == 1:  # one value has no variance: it is judged by those before it
             scale, bias = fold_norm(self.norm)
             return F.linear(rows, weight * scale, bias).to(weight.dtype)

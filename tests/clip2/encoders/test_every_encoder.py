@@ -21,7 +21,14 @@ NARROWER: dict[str, dict[str, Any]] = {
     "uni3d_small": {"num_patches": 32, "depth": 1, "patch_width": 64},
 }
 # Their neighbourhoods or tokens count repeats, so that they are no functions of the set of points alone.
-COUNT_REPEATS = ("openshape_pointbert", "pointbert", "pointmlp", "pointmlp_elite", "uni3d_small", "uni3d_tiny")
+COUNT_REPEATS = (
+    "openshape_pointbert",
+    "pointbert",
+    "pointmlp",
+    "pointmlp_elite",
+    "uni3d_small",
+    "uni3d_tiny",
+)
 
 
 def create_encoder(name: str, **config: Any) -> PointEncoder:
