@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -13,6 +13,8 @@ import safetensors.numpy
 from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
 
+from clip2.feature_statistics import directions, floor, table, unit, within
+from clip2.stranger_net import StrangerNet
 from data_prep.errors import InputError
 from data_prep.files import write_atomically
 
@@ -21,17 +23,12 @@ if TYPE_CHECKING:
     from clip2.training import TrainingSet
 
 UNKNOWN = "unknown"
-Kind = Literal["relative", "mahalanobis", "knn"]
+Kind = Literal["relative", "mahalanobis", "knn", "exposed"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+ALWAYS: tuple[Kind, ...] = ("relative", "mahalanobis", "knn")  # "exposed" needs examples of strangers
 
 FORMAT = "clip2-familiarity"
-# Directions beyond these hold noise, and every one of them costs room on disk and in memory.
-_DIRECTIONS, _VARIANCE = 96, 0.999
 _PROTOTYPES, _NEIGHBOUR = 4000, 5
-_SMALLEST_GROUP = 5
-# Share of the covariance within groups that is replaced by its own diagonal, and the floor under its variances as a share
-# of the mean one: no direction may be so thin that float noise along it makes an object strange.
-_SHRINKAGE, _FLOOR = 0.1, 1e-3
 _STEPS = 1000
 _ROWS_AT_ONCE = 256
 
@@ -48,6 +45,7 @@ class Familiarity:
     - ``mahalanobis``: to the nearest group alone (Lee et al. 2018).
     - ``knn``: to the fifth nearest of some thousand training objects, directions only (Sun et al. 2022,
       "Out-of-distribution detection with deep nearest neighbors").
+    - ``exposed``: what a small network says that saw examples of strangers too; only where some were given.
 
     Attributes:
         center: (W,) float32 mean of the features.
@@ -59,6 +57,7 @@ class Familiarity:
         distances: kind → (1001,) float32: distances of fresh objects of the same world, in equal steps of rank.
         kind: the distance in use.
         quantile: share of those fresh objects that are familiar.
+        net: the network behind ``exposed``.
     """
 
     center: NDArray[np.float32]
@@ -70,10 +69,13 @@ class Familiarity:
     distances: Mapping[str, NDArray[np.float32]]
     kind: Kind = "relative"
     quantile: float = 0.95
+    net: StrangerNet | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise InputError(f"is {self.kind!r}", field="familiarity.kind", fix=f"use {', '.join(KINDS)}")
+        if self.kind not in self.kinds:
+            raise InputError(
+                f"is {self.kind!r}", field="familiarity.kind", fix=f"use {', '.join(self.kinds)}"
+            )
         if not 0 < self.quantile < 1:
             raise InputError(
                 f"is {self.quantile}", field="familiarity.quantile", fix="give a share between 0 and 1"
@@ -86,8 +88,9 @@ class Familiarity:
         groups: NDArray[np.int64] | None,
         calibration: NDArray[np.float32],
         *,
+        strangers: Sequence[NDArray[np.float32]] = (),
         quantile: float = 0.95,
-        kind: Kind = "relative",
+        kind: Kind | None = None,
         seed: int = 0,
     ) -> Familiarity:
         """Measure training objects, and set the limit by fresh ones.
@@ -97,39 +100,50 @@ class Familiarity:
             groups: (n,) what each is, -1 where that is not known: such objects count among all, but make no group.
                 None: all are one group.
             calibration: (m, W) of objects of the same world that were not trained on.
+            strangers: (s, W) each, of sources of clouds that no word fits.
             quantile: share of ``calibration`` that is to be familiar.
-            kind: the distance in use.
-            seed: chooses the prototypes.
+            kind: the distance in use; None: ``exposed`` where there are strangers, else ``relative``.
+            seed: chooses the prototypes, and begins the network.
 
         Raises:
             InputError: shapes that do not fit, values that are not finite, or too few objects.
         """
-        known, fresh = _table(features, "features"), _table(calibration, "calibration")
+        known, fresh = table(features, "features"), table(calibration, "calibration")
         member = np.zeros(len(known), np.int64) if groups is None else np.asarray(groups)
         if fresh.shape[1] != known.shape[1]:
             raise InputError(f"is {fresh.shape}, the features are {known.shape}", field="calibration")
         if member.shape != (len(known),) or member.dtype.kind not in "iu":
             raise InputError(f"is {member.dtype} {member.shape} for {len(known)} objects", field="groups")
-        center, basis, spread = _directions(known)
+        others = [table(rows, f"strangers[{i}]") for i, rows in enumerate(strangers)]
+        for rows in others:
+            if rows.shape[1] != known.shape[1]:
+                raise InputError(
+                    f"is {rows.shape}, the features are {known.shape}",
+                    field="strangers",
+                    fix="describe them with the same model",
+                )
+        net = StrangerNet.fit(known[member >= 0], others, seed) if others else None
+        center, basis, spread = directions(known)
         z = (known - center) @ basis
-        means, whitening = _within(z, member, spread)
+        means, whitening = within(z, member, spread)
         chosen = np.flatnonzero(member >= 0)
         chosen = np.sort(np.random.default_rng(seed).permutation(chosen)[:_PROTOTYPES])
         fitted = cls(
             center=center.astype(np.float32),
             basis=basis.astype(np.float32),
             # The same floor as within groups, so that in directions of no variance neither distance outweighs the other.
-            spread=(spread + _floor(spread)).astype(np.float32),
+            spread=(spread + floor(spread)).astype(np.float32),
             groups=means.astype(np.float32),
             whitening=whitening.astype(np.float32),
-            prototypes=_unit(z[chosen]).astype(np.float16),
+            prototypes=unit(z[chosen]).astype(np.float16),
             distances={},
-            kind=kind,
+            kind=kind or ("relative" if net is None else "exposed"),
             quantile=quantile,
+            net=net,
         )
         ranks = np.linspace(0, 1, _STEPS + 1)
         tables: dict[str, NDArray[np.float32]] = {}
-        for name in KINDS:
+        for name in fitted.kinds:
             tables[name] = np.quantile(fitted._distance(fresh, name), ranks).astype(np.float32)
         return replace(fitted, distances=tables)
 
@@ -137,6 +151,11 @@ class Familiarity:
     def width(self) -> int:
         """W, numbers per feature vector."""
         return len(self.center)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Distances that these statistics have."""
+        return ALWAYS if self.net is None else KINDS
 
     @property
     def limit(self) -> float:
@@ -174,7 +193,9 @@ class Familiarity:
     def save(self, path: str | Path) -> None:
         """Write a safetensors file; it appears whole or not at all."""
         tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in _TENSORS}
-        tensors |= {f"distances.{name}": table for name, table in self.distances.items()}
+        tensors |= {f"distances.{name}": ranks for name, ranks in self.distances.items()}
+        if self.net is not None:
+            tensors |= {f"net.{name}": values for name, values in self.net.tensors().items()}
         # One entry: safetensors writes several in random order, and the same statistics should be the same bytes.
         about = json.dumps({"kind": self.kind, "quantile": self.quantile})
         write_atomically(
@@ -195,17 +216,17 @@ class Familiarity:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise InputError(f"is not a safetensors file ({error})", source=path) from error
-        wanted = {*_TENSORS, *(f"distances.{name}" for name in KINDS)}
-        if FORMAT not in about or set(tensors) != wanted:
+        parts = {name.removeprefix("net."): tensors.pop(name) for name in list(tensors) if name[:4] == "net."}
+        kinds = KINDS if parts else ALWAYS
+        wanted = {*_TENSORS, *(f"distances.{name}" for name in kinds)}
+        if FORMAT not in about or set(tensors) != wanted or (parts and set(parts) != set(_NET_TENSORS)):
             raise InputError(f"is not a {FORMAT} file", source=path, fix="fetch the checkpoint again")
-        tables: dict[str, NDArray[np.float32]] = {}
-        for name in KINDS:
-            tables[name] = tensors.pop(f"distances.{name}")
+        tables: dict[str, NDArray[np.float32]] = {name: tensors.pop(f"distances.{name}") for name in kinds}
+        net = StrangerNet(**parts) if parts else None
         try:
             settings = json.loads(about[FORMAT])
-            loaded = cls(
-                **tensors, distances=tables, kind=settings["kind"], quantile=float(settings["quantile"])
-            )
+            kind, quantile = settings["kind"], float(settings["quantile"])
+            loaded = cls(**tensors, distances=tables, kind=kind, quantile=quantile, net=net)
         except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise InputError(f"does not say what it holds ({error!r})", source=path) from error
         loaded._require_fitting(path)
@@ -220,12 +241,16 @@ class Familiarity:
                 fix="use statistics of this model",
             )
         parts = [given[i : i + _ROWS_AT_ONCE] for i in range(0, len(given), _ROWS_AT_ONCE)]
-        measured = [self._measure((part - self.center) @ self.basis, kind) for part in parts]
+        if kind == "exposed":
+            assert self.net is not None  # as __post_init__ sees to
+            measured = [self.net.distance(part) for part in parts]
+        else:
+            measured = [self._measure((part - self.center) @ self.basis, kind) for part in parts]
         return np.concatenate([np.zeros(0), *measured]).astype(np.float32)
 
     def _measure(self, z: NDArray, kind: str) -> NDArray:
         if kind == "knn":
-            near = _unit(z) @ self.prototypes.astype(np.float32).T
+            near = unit(z) @ self.prototypes.astype(np.float32).T
             nth = min(_NEIGHBOUR, near.shape[1])
             distance: NDArray = 1 - np.partition(near, -nth, axis=1)[:, -nth]
             return distance
@@ -246,11 +271,17 @@ class Familiarity:
             "groups": (len(self.groups), directions),
             "prototypes": (len(self.prototypes), directions),
         }
+        given = {name: getattr(self, name) for name in shapes}
+        if self.net is not None:
+            given |= {f"net.{name}": values for name, values in self.net.tensors().items()}
+            shapes |= {f"net.{name}": shape for name, shape in self.net.shapes().items()}
+            shapes["net.center"] = (width,)
         for name, shape in shapes.items():
-            if getattr(self, name).shape != shape:
-                raise InputError(f"is {getattr(self, name).shape}, expected {shape}", source=path, field=name)
+            if given[name].shape != shape:
+                raise InputError(f"is {given[name].shape}, expected {shape}", source=path, field=name)
 
 
+_NET_TENSORS = tuple(field.name for field in fields(StrangerNet))
 _TENSORS = ("center", "basis", "spread", "groups", "whitening", "prototypes")
 
 
@@ -279,9 +310,9 @@ def fit_familiarity(
     rows: ArrayLike,
     calibration_rows: ArrayLike,
     *,
-    strangers: NDArray[np.float32] | None = None,
+    strangers: Sequence[NDArray[np.float32]] = (),
     quantile: float = 0.95,
-    kind: Kind = "relative",
+    kind: Kind | None = None,
 ) -> Familiarity:
     """Statistics of the objects a model was trained on; objects are grouped by their first word.
 
@@ -289,67 +320,16 @@ def fit_familiarity(
         model: trained on ``rows``.
         data: where the objects are; those without a word make no group.
         rows, calibration_rows: (m,) objects trained on, and objects held out.
-        strangers: (s, W) features, by ``model.describe``, of things that no word fits, like those of
-            :mod:`clip2.recognition.strangers`. They sharpen ``relative``, which measures against all objects together.
+        strangers: (s, W) features each, by ``model.describe``, of sources of clouds that no word fits, like those of
+            :mod:`clip2.recognition.strangers`.
         quantile, kind: as of :meth:`Familiarity.fit`.
     """
     features = describe(model, data, rows)
-    groups = np.resize(data.own_texts[np.asarray(rows), 0], len(features))
-    if strangers is not None:
-        if strangers.ndim != 2 or strangers.shape[1] != features.shape[1]:
-            raise InputError(
-                f"is {strangers.shape}, the features are {features.shape}",
-                field="strangers",
-                fix="describe them with the same model",
-            )
-        features = np.concatenate([features, strangers])
-        groups = np.concatenate([groups, np.full(len(strangers), -1)])
     return Familiarity.fit(
-        features, groups, describe(model, data, calibration_rows), quantile=quantile, kind=kind
+        features,
+        np.resize(data.own_texts[np.asarray(rows), 0], len(features)),
+        describe(model, data, calibration_rows),
+        strangers=strangers,
+        quantile=quantile,
+        kind=kind,
     )
-
-
-def _table(values: NDArray[np.float32], name: str) -> NDArray[np.float64]:
-    table = np.asarray(values, np.float64)
-    if table.ndim != 2 or len(table) < 2 * _SMALLEST_GROUP or table.shape[1] == 0:
-        raise InputError(
-            f"is {table.shape}", field=name, fix=f"give at least {2 * _SMALLEST_GROUP} rows of features"
-        )
-    if not np.isfinite(table).all():
-        raise InputError("holds values that are not finite", field=name)
-    return table
-
-
-def _directions(known: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """Mean, the directions of most variance (W, R), and the variance along each."""
-    center = known.mean(axis=0)
-    variances, axes = np.linalg.eigh(np.cov(known.T).reshape(known.shape[1], known.shape[1]))
-    variances, axes = variances[::-1].clip(0), axes[:, ::-1]
-    if variances[0] <= 0:
-        raise InputError("are all the same", field="features", fix="give different objects")
-    enough = int(np.searchsorted(np.cumsum(variances) / variances.sum(), _VARIANCE)) + 1
-    kept = min(enough, _DIRECTIONS, len(variances))
-    return center, axes[:, :kept], variances[:kept].clip(variances[0] * 1e-9)
-
-
-def _within(z: NDArray, member: NDArray[np.int64], spread: NDArray) -> tuple[NDArray, NDArray]:
-    """Mean of each group that is large enough, and what whitens the differences from them."""
-    names, counts = np.unique(member[member >= 0], return_counts=True)
-    names = names[counts >= _SMALLEST_GROUP]
-    if len(names) == 0:
-        raise InputError(f"no group has {_SMALLEST_GROUP} members", field="groups", fix="give more objects")
-    means = np.stack([z[member == name].mean(axis=0) for name in names])
-    in_group = np.flatnonzero(np.isin(member, names))
-    rest = z[in_group] - means[np.searchsorted(names, member[in_group])]
-    covariance = rest.T @ rest / max(1, len(rest) - len(names))
-    shrunk = (1 - _SHRINKAGE) * covariance + np.diag(_SHRINKAGE * np.diag(covariance) + _floor(spread))
-    values, axes = np.linalg.eigh(shrunk)
-    return means, axes / np.sqrt(values)
-
-
-def _floor(spread: NDArray) -> float:
-    return float(_FLOOR * spread.mean())
-
-
-def _unit(rows: NDArray) -> NDArray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

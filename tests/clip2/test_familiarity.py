@@ -12,7 +12,7 @@ from training_shapes import WORDS, surface, unit_rows
 
 import clip2
 from clip2.checkpoint import add_familiarity, read_config, save
-from clip2.familiarity import KINDS, UNKNOWN, Familiarity, describe, fit_familiarity
+from clip2.familiarity import ALWAYS, KINDS, UNKNOWN, Familiarity, describe, fit_familiarity
 from clip2.model import Clip2Model, ModelConfig
 from clip2.teacher import TextBank
 from clip2.training.dataset import TrainingSet, pack
@@ -30,9 +30,16 @@ def things(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return (PLACES[groups] + noise).astype(np.float32), groups
 
 
+def strange_places(count: int, seed: int) -> np.ndarray:
+    """On the other side of the origin, and between the three."""
+    random = np.random.default_rng(seed)
+    spots = np.concatenate([-PLACES, PLACES.mean(axis=0, keepdims=True)])[random.integers(0, 4, count)]
+    return (spots + random.normal(size=(count, WIDTH))).astype(np.float32)
+
+
 @pytest.fixture(scope="module")
 def fitted() -> Familiarity:
-    return Familiarity.fit(*things(1500, 0), things(600, 1)[0])
+    return Familiarity.fit(*things(1500, 0), things(600, 1)[0], strangers=[strange_places(400, 2)])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -84,7 +91,7 @@ def test_objects_of_no_group_count_among_all_but_make_no_group() -> None:
     odd += np.random.default_rng(0).normal(size=odd.shape).astype(np.float32) * 0.3
     both = np.concatenate([features, odd])
     member = np.concatenate([groups, np.full(300, -1)])
-    for kind in KINDS:
+    for kind in ALWAYS:
         fitted = Familiarity.fit(both, member, things(400, 6)[0], kind=kind)
         assert len(fitted.groups) == 3
         assert fitted.is_familiar(odd).mean() < 0.05
@@ -113,8 +120,9 @@ def test_the_widest_statistics_fit_into_one_and_a_half_megabytes(tmp_path: Path)
 def test_directions_without_variance_do_no_harm() -> None:
     features, groups = things(300, 8)
     flat = np.concatenate([features, np.ones((300, 5), np.float32), features[:, :2]], axis=1)
+    strangers = [-flat, np.where(np.arange(flat.shape[1]) < 3, 20, flat).astype(np.float32)]
     for kind in KINDS:
-        fitted = Familiarity.fit(flat, groups, flat, kind=kind)
+        fitted = Familiarity.fit(flat, groups, flat, kind=kind, strangers=strangers)
         assert np.isfinite(fitted.distance(flat * 1e3)).all()
         assert fitted.is_familiar(flat).mean() == pytest.approx(0.95, abs=0.02)
 
@@ -144,6 +152,9 @@ def test_what_is_not_finite_is_not_familiar(fitted: Familiarity) -> None:
         ({"groups": np.full(100, -1)}, "no group has 5 members"),
         ({"quantile": 1.0}, "quantile"),
         ({"kind": "vim"}, "use relative, mahalanobis, knn"),
+        ({"kind": "exposed"}, "use relative, mahalanobis, knn"),
+        ({"strangers": [np.zeros((20, 3), np.float32)]}, "strangers: is (20, 3)"),
+        ({"strangers": [np.zeros((2, WIDTH), np.float32)]}, "strangers[0]: is (2, 24)"),
     ],
 )
 def test_impossible_statistics_are_one_line(change: dict, said: str) -> None:
@@ -246,12 +257,37 @@ def test_strangers_given_to_the_fit_are_strange_and_make_no_group(knowing: Clip2
     data = shapes(240, 1)
     rows = (np.arange(160), np.arange(160, 240))
     sticks = knowing.describe(strange_clouds(40)).features
-    fitted = fit_familiarity(knowing, data, *rows, strangers=sticks)
+    fitted = fit_familiarity(knowing, data, *rows, strangers=[sticks])
+    assert fitted.kind == "exposed"
     assert len(fitted.groups) == 3
     assert len(fitted.prototypes) == 160
     assert not fitted.is_familiar(knowing.describe(strange_clouds(9)).features).any()
     with pytest.raises(InputError, match="strangers: is"):
-        fit_familiarity(knowing, data, *rows, strangers=sticks[:, :5])
+        fit_familiarity(knowing, data, *rows, strangers=[sticks[:, :5]])
+
+
+def test_sources_of_strangers_weigh_the_same_whatever_their_number() -> None:
+    features, groups = things(900, 10)
+    few, many = (
+        strange_places(60, 11),
+        np.tile(np.float32(-4) * np.eye(1, WIDTH, 8, dtype=np.float32), (3000, 1)),
+    )
+    fitted = Familiarity.fit(features, groups, things(400, 12)[0], strangers=[few, many])
+    assert fitted.is_familiar(strange_places(200, 13)).mean() < 0.1
+    assert fitted.is_familiar(many).mean() < 0.1
+
+
+def test_the_network_is_the_same_on_every_run_and_leaves_the_callers_randomness_alone() -> None:
+    features, groups = things(300, 14)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    twice = [
+        Familiarity.fit(features, groups, features, strangers=[strange_places(100, 15)]) for _ in range(2)
+    ]
+    assert torch.equal(torch.rand(3), expected)
+    asked = things(40, 16)[0]
+    assert np.array_equal(twice[0].distance(asked), twice[1].distance(asked))
 
 
 def test_the_word_unknown_cannot_be_asked_for(knowing: Clip2Model) -> None:

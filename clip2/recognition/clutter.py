@@ -1,0 +1,193 @@
+"""What stands outdoors without a name: walls, bushes, fences, posts and heaps, as a spinning LiDAR sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import open3d as o3d
+from numpy.typing import NDArray
+
+Triangles = NDArray[np.float64]  # (T, 3, 3) metres, z-up
+_UP = np.array([0.0, 0.0, 1.0])
+_SPREAD = 1.2  # metres, standard deviation of the places of things that stand together
+_RANGE, _SENSOR_HEIGHT = (3.0, 45.0), (0.3, 2.5)  # metres
+_BEAM_GAP, _SHOT_GAP = (0.15, 1.5), (0.08, 0.4)  # degrees
+_WIDEST, _TALLEST, _REACH = 1.2, 6.0, 4.0  # radians at most; metres: what of the surroundings is looked at
+_MOST_RAYS = 60_000
+_NOISE, _MOST_LOST = 0.015, 0.3  # metres; share of the returns
+_CUT, _CUT_HALF_SIDES = 0.6, (0.3, 3.0)  # share of the views of which a search finds a part only; metres
+_FEWEST_POINTS = 12
+
+
+def clutter(count: int, seed: int = 0) -> Iterator[NDArray[np.float64]]:
+    """Views of one to three such things that stand together, at ranges and with beam gaps of all common sensors.
+
+    Args:
+        count: how many.
+        seed: of everything.
+
+    Yields:
+        Points (n, 3) z-up metres, n at least 12.
+    """
+    random = np.random.default_rng(seed)
+    done = 0
+    while done < count:
+        kinds = random.integers(len(_THINGS), size=random.integers(1, 4))
+        points = _look_at(random, np.concatenate([_THINGS[kind](random) for kind in kinds]))
+        if len(points) and random.random() < _CUT:
+            half = _log_uniform(random, _CUT_HALF_SIDES, 3)
+            points = points[(np.abs(points - points[random.integers(len(points))]) < half).all(axis=1)]
+        if len(points) >= _FEWEST_POINTS and np.ptp(points, axis=0).any():
+            done += 1
+            yield points
+
+
+def _look_at(random: np.random.Generator, triangles: Triangles) -> NDArray[np.float64]:
+    """Returns of part of one turn of a sensor that stands some way along x."""
+    scene = o3d.t.geometry.RaycastingScene(nthreads=1)  # one thread: the same bits on every machine
+    corners = np.ascontiguousarray(triangles.reshape(-1, 3), np.float32)
+    rows = np.arange(len(corners), dtype=np.uint32).reshape(-1, 3)
+    scene.add_triangles(o3d.core.Tensor.from_numpy(corners), o3d.core.Tensor.from_numpy(rows))
+    away, height = float(_log_uniform(random, _RANGE)[0]), random.uniform(*_SENSOR_HEIGHT)
+    beam, shot = np.deg2rad(float(_log_uniform(random, _BEAM_GAP)[0])), np.deg2rad(random.uniform(*_SHOT_GAP))
+    side = min(_WIDEST, _REACH / away)
+    azimuth, elevation = np.meshgrid(
+        np.arange(-side, side, shot),
+        np.arange(np.arctan2(-height, max(away - _REACH, 1.0)), np.arctan2(_TALLEST, away), beam),
+    )
+    ray = np.stack(
+        [-np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)],
+        axis=-1,
+    ).reshape(-1, 3)
+    if len(ray) > _MOST_RAYS:
+        ray = ray[random.permutation(len(ray))[:_MOST_RAYS]]
+    eye = np.array([away, 0, height])
+    cast = np.concatenate([np.broadcast_to(eye, ray.shape), ray], axis=1).astype(np.float32)
+    reach = scene.cast_rays(o3d.core.Tensor.from_numpy(cast), nthreads=1)["t_hit"].numpy()
+    kept = np.isfinite(reach) & (random.random(len(reach)) > random.uniform(0, _MOST_LOST))
+    noisy = reach[kept] + random.normal(0, _NOISE, np.count_nonzero(kept))
+    return eye + ray[kept] * noisy[:, None]
+
+
+def _wall(random: np.random.Generator) -> Triangles:
+    """A piece of wall with what stands out of it, sometimes with a corner."""
+    foot, along, across = _place(random)
+    height, length = random.uniform(0.4, 4), random.uniform(0.5, 6)
+    middle, up = foot + _UP * height / 2, _UP * height / 2
+    pieces = [_panel(middle, along * length / 2, up)]
+    for _ in range(random.integers(4)):
+        spot = middle + along * random.uniform(-length, length) / 2 + across * random.normal(0, 0.4)
+        pieces.append(_panel(spot, along * random.uniform(0.1, 0.8), up * random.uniform(0.3, 1)))
+    if random.random() < 0.4:
+        pieces.append(_panel(middle + (along * 2 + across) * length / 4, across * length / 4, up))
+    return np.concatenate(pieces)
+
+
+def _bushes(random: np.random.Generator) -> Triangles:
+    foot, _, _ = _place(random)
+    return np.concatenate(
+        [
+            _leaves(random, foot + _off(random, 0.6, random.uniform(0.2, 1.2)), (0.2, 1.3), (0.02, 0.12))
+            for _ in range(random.integers(1, 5))
+        ]
+    )
+
+
+def _trunk_and_branches(random: np.random.Generator) -> Triangles:
+    """A tree cut anywhere: the word for a whole one does not fit all of these, and a search cuts trees anywhere."""
+    foot, _, _ = _place(random)
+    height = random.uniform(1, 4)
+    crown = [
+        _leaves(
+            random, foot + _off(random, 0.7, height + random.uniform(-0.5, 1.5)), (0.3, 1.6), (0.03, 0.15)
+        )
+        for _ in range(random.integers(1, 4))
+    ]
+    return np.concatenate([_post(random, foot, height, random.uniform(0.04, 0.3)), *crown])
+
+
+def _fence(random: np.random.Generator) -> Triangles:
+    foot, along, _ = _place(random)
+    length, height = random.uniform(1, 6), random.uniform(0.6, 2)
+    slats = [
+        _panel(foot + along * at + _UP * height / 2, along * random.uniform(0.01, 0.05), _UP * height / 2)
+        for at in np.linspace(-length / 2, length / 2, random.integers(4, 25))
+    ]
+    rails = [
+        _panel(foot + _UP * height * part, along * length / 2, _UP * 0.04)
+        for part in random.uniform(0.1, 1, random.integers(1, 4))
+    ]
+    return np.concatenate(slats + rails)
+
+
+def _posts(random: np.random.Generator) -> Triangles:
+    foot, _, _ = _place(random)
+    return np.concatenate(
+        [
+            _post(random, foot + _off(random, 0.8, 0), random.uniform(0.4, 6), random.uniform(0.02, 0.2))
+            for _ in range(random.integers(1, 4))
+        ]
+    )
+
+
+def _heap(random: np.random.Generator) -> Triangles:
+    """A heap or a slope of rough ground."""
+    foot, _, _ = _place(random)
+    x, y = np.meshgrid(np.linspace(-1, 1, 9), np.linspace(-1, 1, 9))
+    z = random.uniform(0.2, 1.5) * np.exp(-(x**2 + y**2) * random.uniform(0.5, 4))
+    z += random.normal(0, 0.05, x.shape) + x * random.normal(0, 0.3)
+    size = random.uniform(0.5, 3)
+    grid = np.stack([x * size, y * size * random.uniform(0.3, 1), z], axis=-1) + foot
+    a, b, c, d = grid[:-1, :-1], grid[1:, :-1], grid[1:, 1:], grid[:-1, 1:]
+    return np.concatenate([np.stack(t, axis=-2).reshape(-1, 3, 3) for t in ((a, b, c), (a, c, d))])
+
+
+_THINGS: tuple[Callable[[np.random.Generator], Triangles], ...] = (
+    _wall,
+    _bushes,
+    _trunk_and_branches,
+    _fence,
+    _posts,
+    _heap,
+)
+
+
+def _place(random: np.random.Generator) -> tuple[NDArray, NDArray, NDArray]:
+    """A foot on the ground, and two level directions at right angles."""
+    yaw = random.uniform(0, np.pi)
+    along = np.array([np.cos(yaw), np.sin(yaw), 0])
+    return _off(random, _SPREAD, 0), along, np.array([-along[1], along[0], 0])
+
+
+def _off(random: np.random.Generator, spread: float, height: float) -> NDArray:
+    return np.array([*random.normal(0, spread, 2), height])
+
+
+def _panel(middle: NDArray, u: NDArray, v: NDArray) -> Triangles:
+    a, b, c, d = middle - u - v, middle + u - v, middle + u + v, middle - u + v
+    return np.array([[a, b, c], [a, c, d]])
+
+
+def _leaves(
+    random: np.random.Generator, middle: NDArray, radii: tuple[float, float], sizes: tuple[float, float]
+) -> Triangles:
+    """Small triangles all over an ellipsoid; sensors see into it."""
+    count = random.integers(150, 700)
+    direction = random.normal(size=(count, 3))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    at = middle + direction * random.uniform(*radii, 3) * np.cbrt(random.uniform(0.3, 1, (count, 1)))
+    return at[:, None] + random.normal(0, random.uniform(*sizes), (count, 3, 3))
+
+
+def _post(random: np.random.Generator, foot: NDArray, height: float, radius: float) -> Triangles:
+    turn = np.linspace(0, 2 * np.pi, 9)[:-1]
+    ring = np.stack([np.cos(turn), np.sin(turn), np.zeros(8)], axis=1) * radius
+    low = foot + ring
+    high = low + np.array([*random.normal(0, 0.05, 2) * height, height])
+    next_low, next_high = np.roll(low, -1, axis=0), np.roll(high, -1, axis=0)
+    return np.concatenate([np.stack([low, next_low, next_high], 1), np.stack([low, next_high, high], 1)])
+
+
+def _log_uniform(random: np.random.Generator, limits: tuple[float, float], size: int = 1) -> NDArray:
+    return np.exp(random.uniform(np.log(limits[0]), np.log(limits[1]), size))
