@@ -1,0 +1,77 @@
+"""``clip2 export``: any scan as a folder in our own layout."""
+
+from __future__ import annotations
+
+import json as json_format
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass
+class Export:
+    """Write a scan of any source as a `layout` folder: images as files, points as npz, poses and cameras as JSON.
+
+    Detectors want image files and other tools want plain arrays; a bag has neither. Views keep their names, so
+    detections made on the export fit the source too. Killed or interrupted, the same command continues.
+    """
+
+    source: tyro.conf.Positional[str]
+    """Reader of the scan: rosbag, kitti, nuscenes, rgbd, procedural, …"""
+    root: tyro.conf.Positional[Path]
+    """Folder or file of the scan."""
+    out: tyro.conf.Positional[Path]
+    """Folder to write, new or begun by the same command."""
+    option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Option of the reader as key=value, for example points=/velodyne_points; may be repeated."""
+    frames: Annotated[str | None, tyro.conf.arg(metavar="A:B|ID,ID..ID")] = None
+    """Frames to take: positions A:B as in Python, or ids and ranges of ids (both ends) parted by commas."""
+    every: int = 1
+    """Of these, one frame in this many."""
+    limit: int | None = None
+    """Of these, at most this many frames."""
+    json: bool = False
+    """Print one JSON object instead of text."""
+
+    def run(self) -> int:
+        """Export and report."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from clip2.cli.frame_choice import choose_frames
+        from clip2.cli.key_values import parameter_types, typed_options
+        from data_prep.scans import open_scan
+        from data_prep.scans.save_layout import save_layout
+        from data_prep.scans.scan import find_opener
+
+        options = typed_options(
+            self.option, parameter_types(find_opener(self.source)), option="--option", owner=self.source
+        )
+        scan = open_scan(self.source, self.root, **options)
+        frames = choose_frames(scan.frame_ids(), self.frames, self.every, self.limit)
+        bar = Progress(
+            TextColumn("exporting"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("frames"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        with bar:
+            task = bar.add_task("exporting", total=len(frames))
+            export = save_layout(scan, self.out, frames, lambda done, _: bar.update(task, completed=done))
+        if self.json:
+            print(json_format.dumps({"out": str(self.out), **asdict(export)}, ensure_ascii=False))
+            return 0
+        console = Console(highlight=False, soft_wrap=True)
+        for frame, error in export.bad[:10]:
+            console.print(f"bad frame {frame}: {error}", style="yellow", markup=False)
+        if len(export.bad) > 10:
+            console.print(f"and {len(export.bad) - 10:,} more bad frames")
+        console.print(
+            f"{export.written:,} frames written, {export.kept:,} were there, {len(export.bad):,} left out: {self.out}",
+            markup=False,
+        )
+        return 0
