@@ -17,16 +17,19 @@ EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130
 # Name → "module:Class". Each class is a dataclass of options with `run() -> int`; its docstring is the help text.
 COMMANDS = {
     "demo": "clip2.cli.demo:Demo",
+    "check": "clip2.cli.check:Check",
+    "detect": "clip2.cli.detect:Detect",
     "prep": "clip2.cli.prep:Prep",
     "inspect": "clip2.cli.inspect:Inspect",
     "embed": "clip2.cli.embed:Embed",
     "train": "clip2.cli.train:Train",
     "classify": "clip2.cli.classify:Classify",
     "recognize": "clip2.cli.recognize:Recognize",
+    "export": "clip2.cli.export:Export",
     "info": "clip2.cli.info:Info",
 }
 # What these have done so far is kept, and the same command goes on from there.
-_CONTINUE = ("demo", "prep", "embed")
+_CONTINUE = ("demo", "detect", "prep", "embed", "export")
 
 
 class Command(Protocol):

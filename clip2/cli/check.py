@@ -1,0 +1,93 @@
+"""``clip2 check``: is this scan what we think it is?"""
+
+from __future__ import annotations
+
+import json as json_format
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from data_prep.check import CheckReport
+
+EXIT_WRONG = 1
+
+
+@dataclass
+class Check:
+    """Read a sample of a scan and report what is there, what is missing and what looks wrong, with the fix.
+
+    Poses (as given, inverted, none), depth scale, which way is up, points on images, times, duplicates, labels.
+    Exit code 0: nothing wrong; 1: a finding is an error; 2: the scan cannot be opened.
+    """
+
+    source: tyro.conf.Positional[str]
+    """Reader of the scan: kitti, nuscenes, sunrgbd, scannet, tum, rgbd, replica, cloud, …"""
+    root: tyro.conf.Positional[Path]
+    """Folder of the scan."""
+    frames: int = 8
+    """How many frames to look at, in pairs of neighbours spread over the scan."""
+    option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Option of the reader as key=value, for example up=-y; may be repeated."""
+    out: Path | None = None
+    """Also write a page to look at: points on the images, the scan from above, every number."""
+    json: bool = False
+    """Print one JSON object instead of tables."""
+
+    def run(self) -> int:
+        """Read, measure, report."""
+        from rich.console import Console
+
+        from clip2.cli.key_values import parameter_types, typed_options
+        from clip2.cli.outputs import require_outputs, writing
+        from data_prep.check import check_scan
+        from data_prep.check.page import write_check_page
+        from data_prep.scans import open_scan
+        from data_prep.scans.scan import find_opener
+
+        if self.out is not None:
+            require_outputs([self.out], [self.root], "--out")
+        options = typed_options(
+            self.option, parameter_types(find_opener(self.source)), option="--option", owner=self.source
+        )
+        scan = open_scan(self.source, self.root, **options)
+        with Console(stderr=True).status("reading frames"):
+            report = check_scan(scan, self.frames)
+        if self.out is not None:
+            with writing(self.out, "--out"):
+                write_check_page(report, self.out)
+        if self.json:
+            record = {**report.to_json(), "page": None if self.out is None else str(self.out)}
+            print(json_format.dumps(record, ensure_ascii=False))
+        else:
+            _show(Console(highlight=False), report)
+            if self.out is not None:
+                Console(highlight=False).print(f"page: {self.out}", markup=False, soft_wrap=True)
+        return 0 if report.ok else EXIT_WRONG
+
+
+def _show(console: Console, report: CheckReport) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    console.print(
+        f"{report.source} {report.root}: {report.frames:,} frames, {len(report.sample.notes)} read",
+        markup=False,
+        soft_wrap=True,
+    )
+    for name, text in report.there.items():
+        console.print(f"  {name}: {text}", markup=False, soft_wrap=True)
+    if report.missing:
+        console.print(f"  missing: {', '.join(report.missing)}", markup=False, soft_wrap=True)
+    styles = {"ok": "green", "warning": "yellow", "error": "bold red"}
+    table = Table("", "check", "what was measured, and what to do")
+    for finding in report.findings:
+        told = Text(finding.message)  # ids and paths may hold brackets
+        if finding.fix:
+            told.append(f"\nFix: {finding.fix}", style=styles[finding.severity])
+        table.add_row(Text(finding.severity, style=styles[finding.severity]), finding.check, told)
+    console.print(table)

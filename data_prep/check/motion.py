@@ -1,0 +1,201 @@
+"""Do neighbouring frames fit together with their poses, or better with the inverse, other axes, or none?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from data_prep.check.finding import Finding
+from data_prep.check.sample import Sample
+from data_prep.geometry import invert, transform_points
+from data_prep.geometry.ground import height_above_ground
+from data_prep.scans import Frame, Scan
+from data_prep.scans.up_axis import AXES, T_zup_from
+
+GIVEN, INVERSE, NONE = "as given", "inverse", "none"
+OPENGL, OPENGL_INVERSE = "OpenGL camera axes", "inverse, OpenGL camera axes"
+# Depth read with another scale than the positions: millimetres for metres, TUM's 5000 or Replica's 6553.5 for 1000.
+_SCALES = (0.001, 0.1, 1 / 6.5535, 0.2, 5.0, 6.5535, 10.0, 1000.0)
+
+_FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
+_CLEARLY = 0.5  # an explanation must fit twice as well as what is given to be believed …
+_FITS = 0.05  # … and leave no more than this share of the depth
+_OVERLAP = 0.05  # share of points that must be seen in both frames
+_POINTS = 12_000
+_LIDAR_POINTS, _LIDAR_TREE, _LIDAR_RANGE = 1500, 20_000, 40.0
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """How far two frames disagree under every explanation of their poses.
+
+    Attributes:
+        first, second: frame ids.
+        metres: explanation → median distance, metres; inf where the frames do not overlap.
+        depth: median depth (RGB-D) or range (LiDAR) of what was compared, metres.
+        scales: factor on the depth → median distance over depth, with the pose as given; empty for LiDAR.
+    """
+
+    first: str
+    second: str
+    metres: dict[str, float]
+    depth: float
+    scales: dict[float, float]
+
+
+def measure_motion(scan: Scan, sample: Sample) -> list[Residuals]:
+    """Residuals of every pair whose poses differ."""
+    T_world_poses = getattr(scan, "T_world_poses", None)
+    return [
+        _rgbd(first, second, T_world_poses) if first.depth is not None else _lidar(first, second)
+        for first, second in _moving_pairs(sample)
+        if (first.depth is None) == (second.depth is None)
+    ]
+
+
+def judge_motion(residuals: list[Residuals]) -> list[Finding]:
+    """What the residuals say about the poses; nothing where there is no pair to tell from."""
+    if not residuals:
+        return []
+    names = list(residuals[0].metres)
+    metres = {name: _middle([pair.metres[name] for pair in residuals]) for name in names}
+    depth = _middle([pair.depth for pair in residuals])
+    given = metres[GIVEN]
+    values = {f"{name} (m)": value for name, value in metres.items() if np.isfinite(value)}
+    values["median depth (m)"] = depth
+    best = min(names, key=lambda name: metres[name])
+    shares = {factor: _middle([p.scales[factor] for p in residuals]) for factor in residuals[0].scales}
+    factor = min(shares, key=lambda f: shares[f], default=1.0)
+    if shares and shares[factor] < min(_FITS, _CLEARLY * given / depth, metres[best] / depth):
+        return [_other_scale(factor, shares[factor], values)]
+    if best != GIVEN and metres[best] <= min(_CLEARLY * given, _FITS * depth):
+        return [_other_pose(best, metres, values)]
+    told = ", ".join(f"{name} {_length(metres[name])}" for name in names if name in (GIVEN, INVERSE, NONE))
+    if not np.isfinite(given):
+        return [Finding("poses", "warning", "neighbouring frames do not overlap under their poses, nor inverted "
+                        "nor without", values, "look at the top view; frames may be unrelated or far apart")]  # fmt: skip
+    if given > _FITS * depth:
+        return [Finding("poses", "warning", f"neighbouring frames disagree by {_length(given)} at "
+                        f"{depth:.1f} m ({told}): poses or depth are coarse", values,
+                        "use refined poses where there are any; check the intrinsics")]  # fmt: skip
+    if metres[NONE] < 2 * given and given > 0:
+        return [Finding("poses", "ok", f"neighbouring frames agree to {_length(given)}, but they hardly move: "
+                        f"the direction of the poses cannot be told ({told})", values)]  # fmt: skip
+    return [Finding("poses", "ok", f"neighbouring frames agree to {_length(given)} ({told})", values)]
+
+
+def _other_pose(best: str, metres: dict[str, float], values: dict[str, float]) -> Finding:
+    told = f"neighbouring frames disagree by {_length(metres[GIVEN])} with the poses and by {_length(metres[best])} "
+    if best == INVERSE:
+        return Finding("poses", "error", told + "with their inverse: the poses are inverted (world to camera taken "
+                       "for camera to world, or the other way round)", values,
+                       "swap pose_direction in scan.yaml, or write the inverse matrices")  # fmt: skip
+    if best == NONE:
+        return Finding("poses", "error", told + "without any: the poses are not of these frames", values,
+                       "check that poses and images are matched by the same names or times, and row order")  # fmt: skip
+    inverse = " and direction" if best == OPENGL_INVERSE else ""
+    return Finding("poses", "error", told + f"with {best}: the poses are for a camera that looks along -z with y up",
+                   values, f"multiply each pose by diag(1, -1, -1, 1) from the right{inverse and '; also invert it'}")  # fmt: skip
+
+
+def _other_scale(factor: float, share: float, values: dict[str, float]) -> Finding:
+    value = factor if factor >= 1 else 1 / factor
+    way, scale = ("small", "smaller") if factor > 1 else ("large", "larger")
+    return Finding("poses", "error", f"depth times {factor:.4g} fits the camera positions (to {share:.1%}): depth is "
+                   f"{value:.4g} times too {way} for them", {**values, "factor": factor},
+                   f"give a depth_scale {value:.4g} times {scale}, or bring the positions to metres")  # fmt: skip
+
+
+def _moving_pairs(sample: Sample) -> Iterator[tuple[Frame, Frame]]:
+    for i, j in sample.pairs:
+        first, second = sample.frames[i], sample.frames[j]
+        # Levelled frames without positions (SUN RGB-D) have no world in common: nothing to compare.
+        if not np.allclose(first.T_world_points[:3, 3], second.T_world_points[:3, 3], atol=1e-6):
+            yield first, second
+
+
+def _rgbd(first: Frame, second: Frame, T_world_poses: NDArray | None) -> Residuals:
+    points = first.points[:: max(1, len(first.points) // _POINTS)].astype(np.float64)
+    T_a, T_b = first.T_world_points, second.T_world_points
+    given = invert(T_b) @ T_a
+    assert second.depth is not None
+    depth = float(np.median(second.depth[second.depth > 0]))
+    inverses = [_of_inverses(T_a, T_b, Z) for Z in _turns(T_world_poses)]
+    metres = {
+        GIVEN: _depth_difference(points, second, given),
+        INVERSE: min(_depth_difference(points, second, T) for T in inverses),
+        NONE: _depth_difference(points, second, np.eye(4)),
+        OPENGL: _depth_difference(points, second, _FLIP @ given @ _FLIP),
+        OPENGL_INVERSE: min(_depth_difference(points, second, _FLIP @ T @ _FLIP) for T in inverses),
+    }
+    scales = {s: _depth_difference(points, second, given, s) / (s * depth) for s in _SCALES}
+    return Residuals(first.id, second.id, metres, depth, scales)
+
+
+def _turns(T_world_poses: NDArray | None) -> list[NDArray[np.float64]]:
+    """Rotations that a reader may have put before the poses to turn up to z."""
+    return [T_world_poses] if T_world_poses is not None else [T_zup_from(axis) for axis in AXES]
+
+
+def _of_inverses(T_a: NDArray, T_b: NDArray, T_world_poses: NDArray) -> NDArray[np.float64]:
+    """T_b_a if the pose files hold the inverse of what they were read as."""
+    undo = invert(T_world_poses)
+    return (undo @ T_b) @ invert(undo @ T_a)
+
+
+def _depth_difference(points: NDArray, frame: Frame, T: NDArray, scale: float = 1.0) -> float:
+    """Median |measured - predicted depth| where ``points`` times ``scale``, moved by T, are seen; inf: hardly any."""
+    camera, depth = frame.views[0].camera, frame.depth
+    assert depth is not None
+    uv, along = camera.project(transform_points(T, scale * points))
+    seen = camera.in_image(uv)
+    column, row = np.rint(uv[seen]).astype(np.int64).T
+    measured = depth[row, column]
+    there = measured > 0
+    if there.sum() < _OVERLAP * len(points):
+        return np.inf
+    return float(np.median(np.abs(scale * measured - along[seen])[there]))
+
+
+def _lidar(first: Frame, second: Frame) -> Residuals:
+    moving, standing = _upright(first, _LIDAR_POINTS), _upright(second, _LIDAR_TREE)
+    if len(moving) < 50 or len(standing) < 50:  # a flat field says nothing
+        return Residuals(first.id, second.id, dict.fromkeys((GIVEN, INVERSE, NONE), np.inf), _LIDAR_RANGE, {})
+    tree = cKDTree(standing)
+    given = invert(second.T_world_points) @ first.T_world_points
+    candidates = {
+        GIVEN: given,
+        INVERSE: second.T_world_points @ invert(first.T_world_points),
+        NONE: np.eye(4),
+    }
+    metres = {
+        name: float(np.median(tree.query(transform_points(T, moving))[0])) for name, T in candidates.items()
+    }
+    return Residuals(first.id, second.id, metres, float(np.median(np.linalg.norm(moving, axis=1))), {})
+
+
+def _upright(frame: Frame, count: int) -> NDArray[np.float64]:
+    """Points near by that are not ground: the ground fits itself under every motion along it."""
+    near = frame.points[np.linalg.norm(frame.points, axis=1) < _LIDAR_RANGE].astype(np.float64)
+    if len(near) > 3 * _LIDAR_TREE:
+        near = near[np.random.default_rng(0).permutation(len(near))[: 3 * _LIDAR_TREE]]
+    if len(near) == 0:
+        return near
+    height = height_above_ground(transform_points(frame.T_world_points, near))
+    standing = near[(height > 0.4) & (height < 6)]
+    return standing[np.random.default_rng(1).permutation(len(standing))[:count]]
+
+
+def _middle(values: list[float]) -> float:
+    """The lower median: with two pairs of which one does not overlap, the other one speaks."""
+    return sorted(values)[(len(values) - 1) // 2]
+
+
+def _length(metres: float) -> str:
+    if not np.isfinite(metres):
+        return "no overlap"
+    return f"{1000 * metres:.1f} mm" if metres < 0.1 else f"{metres:.2f} m"

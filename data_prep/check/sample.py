@@ -1,0 +1,122 @@
+"""Which frames are looked at: pairs of neighbours, spread over the scan, far enough apart to tell poses."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from data_prep.errors import BadFrameError
+from data_prep.geometry import invert, transform_points
+from data_prep.scans import Frame, Scan
+
+_FARTHEST_NEIGHBOUR = 64  # frames: two seconds of video
+_LEAST_MOTION = 0.1  # m that points should move between the frames of a pair
+_LEAST_MOTION_SHARE = 0.03  # of their range
+
+
+@dataclass(frozen=True)
+class FrameNote:
+    """What is remembered of every frame that was read.
+
+    Attributes:
+        index, id: in the scan.
+        timestamp: seconds, or None.
+        digest: of points and images; equal for equal frames.
+    """
+
+    index: int
+    id: str
+    timestamp: float | None
+    digest: bytes
+
+
+@dataclass
+class Sample:
+    """Frames read from a scan.
+
+    Attributes:
+        frames: those looked at closely, by index.
+        pairs: indices of neighbours among them.
+        notes: of these and of all others that were read on the way, by index.
+        bad: frame id and complaint of frames that could not be read.
+    """
+
+    frames: dict[int, Frame] = field(default_factory=dict)
+    pairs: list[tuple[int, int]] = field(default_factory=list)
+    notes: dict[int, FrameNote] = field(default_factory=dict)
+    bad: list[tuple[str, str]] = field(default_factory=list)
+
+
+def take_sample(scan: Scan, count: int) -> Sample:
+    """Read about ``count`` frames in pairs of neighbours, evenly over the scan.
+
+    Between frames of a video hardly anything moves, and any pose fits. So the second of a pair is the next, or
+    the second next, fourth next and so on, until the poses say that the points have moved noticeably.
+
+    Args:
+        scan: any source.
+        count: frames, 1 or more.
+    """
+    sample = Sample()
+    reader = _Reader(scan, sample)
+    total, ids = len(scan), scan.frame_ids()
+    wanted = max(1, count // 2) if total > 1 else 1
+    starts = np.unique(np.linspace(0, max(total - 2, 0), wanted).round().astype(int)).tolist()
+    still = False
+    for start in starts:
+        first = reader.read(start, ids[start])
+        if first is None:
+            continue
+        sample.frames[start] = first
+        if total == 1 or count == 1:
+            continue
+        step, kept = 1, None
+        while start + step < total and step <= _FARTHEST_NEIGHBOUR:
+            second = reader.read(start + step, ids[start + step])
+            if second is not None:
+                kept = kept or (start + step, second)
+                if still or _moves(first, second):
+                    kept = (start + step, second)
+                    break
+            step *= 2
+        else:
+            still = True  # as likely everywhere: LiDAR sets without ego poses, a camera on a stand
+        if kept is not None:
+            sample.frames[kept[0]] = kept[1]
+            sample.pairs.append((start, kept[0]))
+    sample.frames = dict(sorted(sample.frames.items()))
+    return sample
+
+
+class _Reader:
+    def __init__(self, scan: Scan, sample: Sample) -> None:
+        self._scan, self._sample = scan, sample
+
+    def read(self, index: int, id: str) -> Frame | None:
+        if index in self._sample.frames:
+            return self._sample.frames[index]
+        try:
+            frame = self._scan[index]
+        except BadFrameError as error:
+            if id not in dict(self._sample.bad):
+                self._sample.bad.append((id, str(error)))
+            return None
+        self._sample.notes[index] = FrameNote(index, frame.id, frame.timestamp, _digest(frame))
+        return frame
+
+
+def _moves(first: Frame, second: Frame) -> bool:
+    points = first.points[:: max(1, len(first.points) // 500)].astype(np.float64)
+    moved = transform_points(invert(second.T_world_points) @ first.T_world_points, points) - points
+    distance = float(np.median(np.linalg.norm(moved, axis=1)))
+    reach = float(np.median(np.linalg.norm(points, axis=1)))
+    return distance > max(_LEAST_MOTION, _LEAST_MOTION_SHARE * reach)
+
+
+def _digest(frame: Frame) -> bytes:
+    digest = hashlib.sha256(np.ascontiguousarray(frame.points).tobytes())
+    for view in frame.views:
+        digest.update(np.ascontiguousarray(view.image).tobytes())
+    return digest.digest()
