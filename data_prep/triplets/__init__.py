@@ -3,10 +3,11 @@
 from data_prep.triplets.manifest import Manifest, Shard
 from data_prep.triplets.mine import mine
 from data_prep.triplets.reader import TripletSet, open_triplets
-from data_prep.triplets.triplet import Triplet
+from data_prep.triplets.triplet import Look, Triplet
 from data_prep.triplets.writer import TripletWriter, write_triplets
 
 __all__ = [
+    "Look",
     "Manifest",
     "Shard",
     "Triplet",

@@ -1,13 +1,16 @@
 """A triplet as the members of a WebDataset tar, and back.
 
 Members of key ``K``: ``K.json`` (texts, provenance), ``K.points.npy`` (n, 3) float32, ``K.colors.npy``
-(n, 3) uint8 if the source has colour, ``K.jpg`` if an image saw the object. Equal triplets give equal bytes.
+(n, 3) uint8 if the source has colour, ``K.jpg`` if an image saw the object. Further looks at it are numbered from 1:
+``K.1.jpg``, ``K.1.points.npy``, ``K.1.colors.npy``; whoever does not know them leaves them alone. Equal triplets give
+equal bytes.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,9 +19,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data_prep.errors import InputError
-from data_prep.triplets.triplet import Triplet
+from data_prep.triplets.triplet import Look, Triplet
 
 JPEG_QUALITY = 92  # CLIP vectors of a crop at 92 and of its lossless copy are indistinguishable
+_CROP = re.compile(r"(?:[1-9]\d*\.)?jpg")
+_LOOK = re.compile(r"([1-9]\d*)\.(?:jpg|points\.npy|colors\.npy)")
 _REPAIR = "restore this shard, or mine the set again into an empty folder"
 
 
@@ -33,7 +38,23 @@ def encode_triplet(triplet: Triplet) -> dict[str, bytes]:
         members["colors.npy"] = _npy_bytes(triplet.colors)
     if triplet.crop is not None:
         members["jpg"] = _jpeg_bytes(triplet.crop)
+    for number, look in enumerate(triplet.looks, start=1):
+        if look.points is not None:
+            members[f"{number}.points.npy"] = _npy_bytes(look.points)
+        if look.colors is not None:
+            members[f"{number}.colors.npy"] = _npy_bytes(look.colors)
+        if look.crop is not None:
+            members[f"{number}.jpg"] = _jpeg_bytes(look.crop)
     return members
+
+
+def is_crop(extension: str) -> bool:
+    """Whether a member is an image of the object.
+
+    >>> [is_crop(extension) for extension in ("jpg", "2.jpg", "points.npy", "depth.jpg")]
+    [True, True, False, False]
+    """
+    return _CROP.fullmatch(extension) is not None
 
 
 def decode_triplet(key: str, members: Mapping[str, bytes], shard: str) -> Triplet:
@@ -43,11 +64,13 @@ def decode_triplet(key: str, members: Mapping[str, bytes], shard: str) -> Triple
         InputError: a member is missing or cannot be read, or the arrays do not fit together.
     """
     texts, provenance = decode_words(key, members, shard)
-    points = _decode_npy(key, "points.npy", members, shard)
-    colors = _decode_npy(key, "colors.npy", members, shard) if "colors.npy" in members else None
-    crop = _decode_jpeg(key, members["jpg"], shard) if "jpg" in members else None
+    _member(key, "points.npy", members, shard)
+    numbers = sorted({int(found[1]) for name in members if (found := _LOOK.fullmatch(name))})
     try:
-        return Triplet(key, points, colors, crop, texts, provenance)
+        looks = tuple(Look(*_decode_look(key, f"{number}.", members, shard)) for number in numbers)
+        points, colors, crop = _decode_look(key, "", members, shard)
+        assert points is not None
+        return Triplet(key, points, colors, crop, texts, provenance, looks)
     except InputError as error:
         raise InputError(error.problem, source=shard, field=f"{key}: {error.field}", fix=_REPAIR) from None
 
@@ -120,6 +143,17 @@ def _member(key: str, extension: str, members: Mapping[str, bytes], shard: str) 
     return members[extension]
 
 
+def _decode_look(
+    key: str, prefix: str, members: Mapping[str, bytes], shard: str
+) -> tuple[NDArray[np.float32] | None, NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
+    points, colors, image = (f"{prefix}{name}" for name in ("points.npy", "colors.npy", "jpg"))
+    return (
+        _decode_npy(key, points, members, shard) if points in members else None,
+        _decode_npy(key, colors, members, shard) if colors in members else None,
+        _decode_jpeg(key, image, members, shard) if image in members else None,
+    )
+
+
 def _decode_npy(key: str, extension: str, members: Mapping[str, bytes], shard: str) -> NDArray:
     data = _member(key, extension, members, shard)
     try:
@@ -129,12 +163,12 @@ def _decode_npy(key: str, extension: str, members: Mapping[str, bytes], shard: s
     return array
 
 
-def _decode_jpeg(key: str, data: bytes, shard: str) -> NDArray[np.uint8]:
+def _decode_jpeg(key: str, extension: str, members: Mapping[str, bytes], shard: str) -> NDArray[np.uint8]:
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(members[extension])) as image:
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError) as error:
-        raise _unreadable(key, "jpg", shard, error) from None
+        raise _unreadable(key, extension, shard, error) from None
 
 
 def _unreadable(key: str, extension: str, shard: str, error: Exception) -> InputError:

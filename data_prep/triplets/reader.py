@@ -11,7 +11,7 @@ from typing import Any
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.files import file_sha256
 from data_prep.triplets.manifest import Manifest, Shard
-from data_prep.triplets.members import count_points, decode_triplet, decode_words
+from data_prep.triplets.members import count_points, decode_triplet, decode_words, is_crop
 from data_prep.triplets.triplet import Triplet
 
 _REPAIR = "restore this shard, or mine the set again into an empty folder"
@@ -69,7 +69,7 @@ class TripletSet:
         """
         for key, members in self._samples(name):
             if not crops:
-                members.pop("jpg", None)
+                members = {name: data for name, data in members.items() if not is_crop(name)}
             yield decode_triplet(key, members, str(self.path / name))
 
     def iter_entries(self) -> Iterator[Entry]:
