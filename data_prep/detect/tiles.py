@@ -130,14 +130,31 @@ def _join(
     groups: dict[int, list[int]] = {}
     for part in left:
         groups.setdefault(_root(parent, part), []).append(part)
-    joined = list(groups.values())
-    best = [max(group, key=lambda part: scores[part]) for group in joined]
-    hulls = [np.r_[boxes[group, :2].min(axis=0), boxes[group, 2:].max(axis=0)] for group in joined]
+    hulls = np.array(
+        [np.r_[boxes[group, :2].min(axis=0), boxes[group, 2:].max(axis=0)] for group in groups.values()]
+    ).reshape(-1, 4)
+    best = np.array([max(group, key=lambda part: scores[part]) for group in groups.values()], int)
+    best, hulls = _drop_slivers(best, hulls.astype(np.float32), words)
     return Detections2D(
-        boxes=np.concatenate([boxes[whole], np.array(hulls, np.float32).reshape(-1, 4)]),
-        scores=np.concatenate([scores[whole], scores[np.array(best, int)]]),
-        labels=(*words[whole], *words[np.array(best, int)]),
+        boxes=np.concatenate([boxes[whole], hulls]),
+        scores=np.concatenate([scores[whole], scores[best]]),
+        labels=(*words[whole], *words[best]),
     )
+
+
+def _drop_slivers(
+    best: NDArray[np.int64], hulls: NDArray[np.float32], words: NDArray[np.object_]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Leave out what lies in a larger joined thing: the bit of it that a third tile saw, for example."""
+    order = np.argsort(-area(hulls), kind="stable")
+    kept: list[int] = []
+    for candidate in map(int, order):
+        rivals = np.array([k for k in kept if words[best[k]] == words[best[candidate]]], int)
+        share = intersections(hulls[candidate], hulls[rivals]) / max(float(area(hulls[candidate])), 1e-9)
+        if not (share >= _EXPLAINED).any():
+            kept.append(candidate)
+    kept.sort()
+    return best[kept], hulls[kept]
 
 
 def _continues(boxes: NDArray[np.float32], cut: NDArray[np.bool_], a: int, b: int) -> bool:

@@ -1,0 +1,264 @@
+"""``clip2 detect``: 2D boxes, and masks, for every image of a scan."""
+
+from __future__ import annotations
+
+import json as json_format
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from data_prep.detect.detect_scan import DetectionRun
+    from data_prep.detect.detector import Detector, Segmenter
+    from data_prep.detect.nms import Selection
+
+
+@dataclass
+class Detect:
+    """Detect things in the images of a scan by an open-vocabulary detector, and write them as COCO JSON.
+
+    Killed or interrupted, the same command continues where it stopped; on a file that is complete it looks at new
+    frames only. Frames that cannot be read are listed and skipped. Exit code 0: done; 2: bad input, or no frame could
+    be read.
+    """
+
+    source: tyro.conf.Positional[str]
+    """Reader of the scan: kitti, kitti-tracking, sunrgbd, rgbd, procedural, …"""
+    root: tyro.conf.Positional[Path]
+    """Folder of the scan."""
+    vocabulary: str
+    """What to look for: coco, lvis, objects365, nuscenes, nuscenes23, scannet200, a text file with a word per line, or
+    words like "mug,bottle"."""
+    out: Path
+    """COCO JSON to write, new or begun by the same command."""
+    detector: str = "google/owlv2-base-patch16-ensemble"
+    """Zero-shot detection model of Hugging Face: a repository, or a folder that holds one. Others: google/owlvit-base-patch32,
+    IDEA-Research/grounding-dino-tiny."""
+    revision: str | None = None
+    """Commit, tag or branch of the detector's repository."""
+    masks: str | None = None
+    """Promptable segmentation model that makes a mask of each box: facebook/sam2.1-hiera-small, facebook/sam-vit-base, or a
+    folder."""
+    min_score: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Detections below are left out: a number (default 0.3), word=number for a word of its own, or a YAML file with such
+    pairs, `default` for all others. May be repeated."""
+    nms: float = 0.5
+    """Of two boxes with the same word that overlap by more (IoU), the weaker goes."""
+    nms_across_words: float | None = None
+    """The same for boxes with different words; large vocabularies call one thing by several names. Default: all stay."""
+    max_boxes: int = 300
+    """At most this many boxes for an image, the best."""
+    tiles: int | None = None
+    """Also look at overlapping tiles of this side in pixels, for small things in large images."""
+    tile_overlap: float = 0.25
+    """Overlap of neighbouring tiles, as a share of their side."""
+    batch_size: int = 8
+    """Images shown to the network at once."""
+    device: str = "auto"
+    """Where it runs: cpu, cuda, cuda:1, mps, auto."""
+    precision: str = "auto"
+    """fp32, fp16, bf16; auto: bf16 (else fp16) on a GPU, fp32 on a CPU."""
+    option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Option of the reader as key=value, for example sequences=0001,0004; may be repeated."""
+    frames: Annotated[str | None, tyro.conf.arg(metavar="A:B|ID,ID..ID")] = None
+    """Frames to take: positions A:B as in Python, or ids and ranges of ids (both ends) parted by commas."""
+    every: int = 1
+    """Of these, one frame in this many."""
+    limit: int | None = None
+    """Of these, at most this many frames."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+    def run(self) -> int:
+        """Detect and report."""
+        from rich.console import Console
+
+        from clip2.cli.frame_choice import choose_frames
+        from clip2.cli.key_values import parameter_types, typed_options
+        from data_prep.detect.detect_scan import detect_scan
+        from data_prep.scans import open_scan
+        from data_prep.scans.scan import find_opener
+
+        options = typed_options(
+            self.option, parameter_types(find_opener(self.source)), option="--option", owner=self.source
+        )
+        scan = open_scan(self.source, self.root, **options)
+        _require_images(scan)
+        frames = choose_frames(scan.frame_ids(), self.frames, self.every, self.limit)
+        selection = self._selection()  # before the model, which takes its time
+        with _ProgressBar(Console(stderr=True)) as bar:
+            detector, segmenter = self._models()
+            run = detect_scan(
+                scan,
+                detector,
+                self.out,
+                selection=selection,
+                segmenter=segmenter,
+                frames=frames,
+                batch_size=self.batch_size,
+                on_batch=bar.show,
+            )
+        if self.json:
+            print(json_format.dumps(_summary(run), ensure_ascii=False))
+        else:
+            _report(Console(), run)
+        return 0
+
+    def _models(self) -> tuple[Detector, Segmenter | None]:
+        from data_prep.detect.tiles import TiledDetector
+        from data_prep.detect.vocabulary import Vocabulary
+
+        vocabulary = Vocabulary.load(self.vocabulary)
+        from data_prep.detect.huggingface import HuggingFaceDetector
+        from data_prep.detect.segment import PromptableSegmenter
+
+        detector: Any = HuggingFaceDetector(
+            self.detector,
+            vocabulary,
+            device=self.device,
+            precision=self.precision,
+            batch_size=self.batch_size,
+            revision=self.revision,
+        )
+        if self.tiles is not None:
+            detector = TiledDetector(detector, self.tiles, self.tile_overlap)
+        if self.masks is None:
+            return detector, None
+        return detector, PromptableSegmenter(self.masks, device=self.device, precision=self.precision)
+
+    def _selection(self) -> Selection:
+        from data_prep.detect.nms import Selection
+
+        scores = _scores(self.min_score)
+        return Selection(
+            min_score=scores.pop(None, Selection.min_score),
+            min_scores={word: score for word, score in scores.items() if word is not None},
+            nms=self.nms,
+            nms_across_words=self.nms_across_words,
+            max_boxes=self.max_boxes,
+        )
+
+
+def _scores(given: tuple[str, ...]) -> dict[str | None, float]:
+    """Word → threshold; None stands for all others."""
+    from data_prep.errors import InputError
+
+    scores: dict[str | None, float] = {}
+    for entry in given:
+        word, equals, number = entry.rpartition("=")
+        if not equals and entry.endswith((".yaml", ".yml")):
+            scores |= _scores_of_file(Path(entry))
+            continue
+        try:
+            scores[word.strip() if equals else None] = float(number)
+        except ValueError:
+            raise InputError(
+                f"{entry!r} is neither a number, nor word=number, nor a YAML file",
+                source="--min-score",
+                fix="like --min-score 0.3 --min-score car=0.5",
+            ) from None
+    return scores
+
+
+def _scores_of_file(path: Path) -> dict[str | None, float]:
+    import yaml
+
+    from data_prep.errors import InputError
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"cannot be read ({error})", source=path, field="--min-score") from error
+    if not isinstance(content, dict):
+        raise InputError("is not a list of WORD: NUMBER", source=path, field="--min-score")
+    for word, score in content.items():
+        if not isinstance(word, str) or isinstance(score, bool) or not isinstance(score, (int, float)):
+            raise InputError(
+                f"is {score!r}", source=path, field=str(word), fix="write WORD: NUMBER, like car: 0.5"
+            )
+    return {None if word == "default" else word: float(score) for word, score in content.items()}
+
+
+def _require_images(scan: Any) -> None:
+    from data_prep.errors import InputError
+
+    list_names = getattr(scan, "image_names", None)
+    if list_names is not None and not list_names():
+        raise InputError(
+            "holds no images to look at",
+            source=scan.root,
+            field=f"source {scan.source}",
+            fix="give a scan with images (kitti, sunrgbd, rgbd …)",
+        )
+
+
+class _ProgressBar:
+    """Frames done, and what was found, on standard error."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("frames · {task.fields[found]}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._task = self._bar.add_task("detecting", total=None, visible=False, found="")
+
+    def show(self, run: DetectionRun) -> None:
+        found = f"{run.detections:,} boxes"
+        if run.bad_frames:
+            found += f", {len(run.bad_frames):,} bad frames"
+        done = run.reused + run.detected + len(run.bad_frames)
+        self._bar.update(self._task, total=run.frames, completed=done, found=found, visible=True)
+
+    def __enter__(self) -> _ProgressBar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+def _summary(run: DetectionRun) -> dict[str, Any]:
+    return {
+        "out": str(run.out),
+        "frames": run.frames,
+        "reused_frames": run.reused,
+        "detected_frames": run.detected,
+        "images": run.images,
+        "detections": run.detections,
+        "words": dict(run.words.most_common()),
+        "bad_frame_list": [{"frame": frame, "error": error} for frame, error in run.bad_frames],
+    }
+
+
+def _report(console: Console, run: DetectionRun) -> None:
+    from rich.table import Table
+
+    if not run.detected and not run.bad_frames:
+        console.print(
+            f"nothing to do: {run.out} has all {run.frames:,} frames", highlight=False, markup=False
+        )
+        return
+    table = Table("word", "boxes", title=f"{run.detections:,} boxes in {run.images:,} images")
+    table.columns[1].justify = "right"
+    for word, count in run.words.most_common(20):
+        table.add_row(word, f"{count:,}")
+    if len(run.words) > 20:
+        rest = sum(count for _, count in run.words.most_common()[20:])
+        table.add_row(f"{len(run.words) - 20:,} other words", f"{rest:,}", style="dim")
+    console.print(table)
+    for frame, error in run.bad_frames[:10]:
+        console.print(f"bad frame {frame}: {error}", style="yellow", markup=False, highlight=False)
+    if len(run.bad_frames) > 10:
+        console.print(f"and {len(run.bad_frames) - 10:,} more bad frames; --json lists them all")
+    kept = f", {run.reused:,} more were there" if run.reused else ""
+    console.print(f"{run.detected:,} frames looked at{kept}: {run.out}", highlight=False, markup=False)
