@@ -16,6 +16,7 @@ from data_prep.scans.las_units import metres_per_unit
 from data_prep.scans.ply_file import require_size
 
 _VARIABLE_CHUNKS = 0xFFFFFFFF
+_RECORD_HEADER = 54  # bytes before the content of a variable length record
 
 
 def read_las(path: Path) -> RawCloud:
@@ -32,6 +33,7 @@ def read_las(path: Path) -> RawCloud:
     laspy, errors = _laspy()
     try:
         size = path.stat().st_size
+        _require_records(path, size)
         with laspy.open(path, read_evlrs=False) as reader:
             header = reader.header
             count = header.point_count
@@ -80,6 +82,17 @@ def _colors(values: NDArray[np.uint16]) -> NDArray[np.uint8] | None:
     if not values.any():
         return None
     return values.astype(np.uint8) if values.max() <= 255 else scale_colors(values)
+
+
+def _require_records(path: Path, size: int) -> None:
+    """Refuse a header whose variable length records cannot lie before its points: laspy would read them all."""
+    with path.open("rb") as file:
+        header = file.read(104)
+    if len(header) < 104 or not header.startswith(b"LASF"):
+        raise _cut_short(path, "does not begin like a LAS file")
+    header_size, points, records = struct.unpack_from("<HII", header, 94)
+    if not header_size <= points <= size or records * _RECORD_HEADER > points - header_size:
+        raise _cut_short(path, f"promises {records} records before byte {points} of {size}")
 
 
 def _require_chunks(path: Path, header: Any, size: int) -> None:
