@@ -41,8 +41,8 @@ class ForeignState:
         self._asked: set[str] = set()
 
     def unknown(self, left_out: tuple[str, ...]) -> list[str]:
-        """Keys that nothing asked for and that do not start with one of ``left_out``."""
-        return [key for key in self._tensors if key not in self._asked and not key.startswith(left_out)]
+        """Keys that nothing asked for and that do not start with one of ``left_out``, sorted."""
+        return sorted(key for key in self._tensors if key not in self._asked and not key.startswith(left_out))
 
     def get(self, key: str) -> Tensor:
         """The tensor; an empty one where it is missing, which is remembered."""

@@ -13,9 +13,10 @@ from clip2.encoders.neighbourhoods import Neighbourhoods
 from clip2.encoders.pointwise_mlp import RealRows
 from clip2.ops import ball_query, farthest_point_sample, group, knn
 
-# Rows of a neighbourhood table worked on at a time in inference: the widest layer then fills half a megabyte per
-# hundred channels, and memory does not grow with the batch.
-_ROWS_AT_ONCE = 4096
+# Members worked on at a time in inference: activations then stay near a CPU's cache, and memory does not grow with
+# the batch.
+_ROWS_AT_ONCE = {"cpu": 1 << 12}
+_ROWS_AT_ONCE_ELSEWHERE = 1 << 20
 
 
 class Patches(NamedTuple):
@@ -50,7 +51,8 @@ class NearestPatches(nn.Module):
         index, cloud = _rows_of_clouds(index, points.shape[1]), real.take(centers)
         index = real.take(index)
         table, rows = points.flatten(0, 1), None if features is None else features.flatten(0, 1)
-        step = len(index) if self.training else max(1, _ROWS_AT_ONCE // self.size)
+        at_once = _ROWS_AT_ONCE.get(points.device.type, _ROWS_AT_ONCE_ELSEWHERE)
+        step = len(index) if self.training else max(1, at_once // self.size)
         parts = []
         for part, middle in zip(index.split(step), cloud.split(step), strict=True):
             members = table[part] - middle[:, None]

@@ -53,9 +53,9 @@ def pointnext_b(
 ) -> PointEncoder:
     """PointNeXt-B: inverted residual blocks between the set abstractions.
 
-    The paper defines B for scenes: 3.48 M parameters (3.83 M with decoder and the S3DIS head). Here its four stages,
-    with the radii and strides that the paper takes for objects, end in the global set abstraction of the paper's
-    classification networks: 3.74 M. 0.76 GFLOP as computed here for 1024 points.
+    3.74 M parameters. 0.76 GFLOP as computed here for 1024 points. The paper defines B for scenes (3.83 M with decoder
+    and the S3DIS head, 3.48 M of them before the decoder). Here its four stages, with the radii and strides that the
+    paper takes for objects, end in the global set abstraction of the paper's classification networks.
 
     Args:
         feature_channels, width, num_centers, radius: as of :func:`pointnext_s`.

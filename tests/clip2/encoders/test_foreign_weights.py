@@ -416,7 +416,7 @@ def test_what_does_not_fit_is_said_in_one_line(tmp_path: Path) -> None:
     assert "does not know ppat.extra" in refusal(whole | {"ppat.extra": torch.zeros(2)})
     assert "and 3 more" in refusal({key: value for key, value in whole.items() if "layers.1.1" not in key})
     deeper = openshape_state(**{**OPENSHAPE, "depth": 3})
-    assert "does not know ppat.transformer.layers.2.0.norm.weight" in refusal(deeper)
+    assert "does not know ppat.transformer.layers.2.0.fn.to_out.0.bias" in refusal(deeper)
     wider = openshape_state(**{**OPENSHAPE, "hidden": 48})
     assert "gives (48, 24) for blocks.0.mlp.fc1.weight, which is (40, 24)" in refusal(wider)
     assert "openshape_pointbert_vitl14" in refusal(whole, "openshape")
