@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ FORMATS = ("ros1", "sqlite3", "mcap", "mcap file")
 SECOND = 10**9
 
 
+@cache
 def _store(format: str) -> Any:
     if format != "ros1":
         return get_typestore(Stores.ROS2_HUMBLE)

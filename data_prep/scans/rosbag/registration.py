@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from data_prep.geometry import Camera
 from data_prep.geometry.transforms import transform_points
 
+_SEAM = 0.05  # pixels
+
 
 def register_depth(
     depth: NDArray[np.float32], depth_camera: Camera, T_color_depth: NDArray[np.float64], color_camera: Camera
@@ -30,13 +32,15 @@ def register_depth(
     uv, z = color_camera.project(transform_points(T_color_depth, points.astype(np.float64)))
     ahead = np.isfinite(uv).all(axis=1)
     uv, z = uv[ahead], z[ahead]
-    ratio = color_camera.K[[0, 1], [0, 1]] / depth_camera.K[[0, 1], [0, 1]]
-    width, height = (max(1, int(np.ceil(side - 1e-6))) for side in ratio)
-    corner = np.rint(uv - (np.array([width, height]) - 1) / 2).astype(np.int64)
+    # Half the side of what one measurement covers; a little more, or rounding opens seams between neighbours.
+    half = np.maximum(color_camera.K[[0, 1], [0, 1]] / depth_camera.K[[0, 1], [0, 1]], 1) / 2 + _SEAM
+    low, high = np.ceil(uv - half).astype(np.int64), np.floor(uv + half).astype(np.int64)
+    columns, rows = (int(n) + 1 for n in (high - low).max(axis=0, initial=0))
     out = np.full(color_camera.height * color_camera.width, np.inf, np.float32)
-    for dy in range(height):
-        for dx in range(width):
-            u, v = corner[:, 0] + dx, corner[:, 1] + dy
-            seen = (u >= 0) & (u < color_camera.width) & (v >= 0) & (v < color_camera.height)
+    for dy in range(rows):
+        for dx in range(columns):
+            u, v = low[:, 0] + dx, low[:, 1] + dy
+            covered = (u <= high[:, 0]) & (v <= high[:, 1])
+            seen = covered & (u >= 0) & (u < color_camera.width) & (v >= 0) & (v < color_camera.height)
             np.minimum.at(out, v[seen] * color_camera.width + u[seen], z[seen].astype(np.float32))
     return np.where(np.isfinite(out), out, 0).reshape(color_camera.height, color_camera.width)

@@ -257,7 +257,7 @@ class RosbagScan(IndexedScan[int]):
         problem = f"runs from {ranges[1]}" if len(ranges) > 1 else "holds no message"
         return BadDatasetError(
             f"{problem}, {self._main} from {ranges[0]}, and no two are within {self._pair_gap / 1e9:g} s",
-            source=self.root,
+            source=self._bag.root,
             field=topic,
             fix="leave it out by images=, raise max_time_gap, or take the time of recording: clock=bag",
         )

@@ -62,7 +62,7 @@ def choose_topics(
         for topic in _of(bag, IMAGES)
         if bag.topics.get(info := camera_info_topic(topic)) == CAMERA_INFO
     }
-    kinds = _kinds(bag, sorted({*infos, *calibrated, *(images or ())} & set(_of(bag, IMAGES))))
+    kinds = _kinds(bag, sorted({*infos, *calibrated, *(images or ()), depth or ""} & set(_of(bag, IMAGES))))
     if points is None and depth is None:
         clouds, depths = (
             _of(bag, (POINTS,)),
@@ -85,6 +85,13 @@ def choose_topics(
                 fix=f"choose {options} (clip2: --option …)",
             )
         points, depth = (found[0], None) if clouds else (None, found[0])
+    if depth is not None and kinds.get(depth) != "depth":
+        raise BadDatasetError(
+            f"{depth!r} is no depth image",
+            source=bag.root,
+            field="depth",
+            fix="choose a topic with 16UC1 (millimetres) or 32FC1 (metres)",
+        )
     chosen = tuple(images) if images is not None else _color_topics(bag, kinds, infos, one=depth is not None)
     if depth is not None and len(chosen) != 1:
         raise BadDatasetError(
