@@ -11,6 +11,7 @@ from textwrap import shorten
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from data_prep.errors import InputError
 from data_prep.files import file_sha256
@@ -54,9 +55,9 @@ class Pretrained:
 
     def describe(self) -> dict[str, str]:
         """Name, version and precision."""
-        name = self.name
-        if Path(name).expanduser().is_dir():  # a moved folder is the same model
-            name = Path(name).expanduser().resolve().name
+        folder = Path(self.name.removeprefix("local-dir:")).expanduser()
+        # A folder that was moved holds the same model.
+        name = folder.resolve().name if folder.is_dir() else self.name
         return {"name": name, "version": self.version, "precision": self.precision}
 
 
@@ -95,11 +96,18 @@ def load_pretrained(
     # Nothing executes from data: a repository's own code is never run, and transformers unpickles tensors only.
     try:
         processor = transformers.AutoProcessor.from_pretrained(where, trust_remote_code=False, **options)
-        model = getattr(transformers, auto_class).from_pretrained(
-            where, trust_remote_code=False, dtype=torch.float32, **options
+        model, loading = getattr(transformers, auto_class).from_pretrained(
+            where, trust_remote_code=False, dtype=torch.float32, output_loading_info=True, **options
         )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise _not_loaded(name, where, auto_class, error) from error
+    if loading["missing_keys"]:  # transformers makes them up
+        missing = sorted(loading["missing_keys"])
+        raise InputError(
+            f"lacks {len(missing)} weights of {type(model).__name__}, first: {missing[0]}",
+            source=name,
+            fix="use a checkpoint of the whole model",
+        )
     version = getattr(model.config, "_commit_hash", None) or _folder_version(Path(where))
     return Pretrained(name, version, model.to(target).eval(), processor, target, half)
 

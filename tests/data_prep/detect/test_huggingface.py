@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_detectors import make_tiny_grounding_dino, make_tiny_owl, make_tiny_sam
 
 from data_prep.detect.huggingface import HuggingFaceDetector
@@ -39,7 +40,7 @@ def test_owl_answers_as_the_library_does(kind: str, images: list[np.ndarray], tm
     from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
     folder = make_tiny_owl(tmp_path, kind=kind)
-    answers = HuggingFaceDetector(str(folder), WORDS, batch_size=2).detect(images, 0.2)
+    answers = HuggingFaceDetector(str(folder), WORDS, batch_size=2).detect(images, 0.02)
     processor = AutoProcessor.from_pretrained(folder)
     model = AutoModelForZeroShotObjectDetection.from_pretrained(folder).eval()
     phrases = [list(WORDS.labels)]
@@ -47,7 +48,7 @@ def test_owl_answers_as_the_library_does(kind: str, images: list[np.ndarray], tm
         with torch.no_grad():
             outputs = model(**processor(images=image, text=phrases, return_tensors="pt"))
         expected = processor.post_process_grounded_object_detection(
-            outputs, threshold=0.2, target_sizes=[image.shape[:2]], text_labels=phrases
+            outputs, threshold=0.02, target_sizes=[image.shape[:2]], text_labels=phrases
         )[0]
         height, width = image.shape[:2]
         boxes = np.clip(expected["boxes"].numpy(), 0, [width, height, width, height])
@@ -197,6 +198,10 @@ def test_damaged_folders_are_named(owl: Path, tmp_path: Path) -> None:
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(InputError, match="cannot be loaded"):
+        HuggingFaceDetector(str(tmp_path), WORDS)
+    tensors = load_file(owl / "model.safetensors")
+    save_file({key: value for key, value in tensors.items() if "class_head" not in key}, weights)
+    with pytest.raises(InputError, match=r"lacks \d+ weights of Owlv2ForObjectDetection, first: class_head"):
         HuggingFaceDetector(str(tmp_path), WORDS)
     weights.unlink()
     with pytest.raises(InputError, match="cannot be loaded"):
