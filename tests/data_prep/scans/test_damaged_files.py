@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import laspy
 import numpy as np
 import open3d as o3d
+import pye57
 import pytest
 import trimesh
 from scan_twins import write_image, write_kitti
@@ -54,6 +56,20 @@ def write_open3d(path: Path, **options: bool) -> None:
     o3d.io.write_point_cloud(str(path), cloud, **options)
 
 
+def write_las(path: Path) -> None:
+    las = laspy.create(point_format=3)
+    las.x, las.y, las.z = np.random.default_rng(0).random((3, 300))
+    las.write(path)
+
+
+def write_e57(path: Path) -> None:
+    axes = zip(
+        ("cartesianX", "cartesianY", "cartesianZ"), np.random.default_rng(0).random((3, 300)), strict=True
+    )
+    with pye57.E57(str(path), mode="w") as file:
+        file.write_scan_raw(dict(axes))
+
+
 CLOUDS: dict[str, Callable[[Path], object]] = {
     "binary.ply": write_open3d,
     "text.ply": lambda path: write_open3d(path, write_ascii=True),
@@ -63,6 +79,9 @@ CLOUDS: dict[str, Callable[[Path], object]] = {
     "array.npy": lambda path: np.save(path, np.random.default_rng(0).random((30, 6))),
     "text.xyz": lambda path: np.savetxt(path, np.random.default_rng(0).random((30, 6))),
     "sweep.bin": lambda path: (np.random.default_rng(0).random((300, 4)) * [40, 20, -2, 1]).astype("<f4").tofile(path),
+    "survey.las": write_las,
+    "survey.laz": write_las,
+    "scan.e57": write_e57,
     **{f"mesh.{suffix}": lambda path: trimesh.creation.box([4, 2, 1]).export(path) for suffix in ("off", "obj", "glb")},
 }  # fmt: skip
 

@@ -219,7 +219,7 @@ def test_a_pose_that_is_no_rotation_costs_its_frame(tmp_path: Path) -> None:
 FILES = {
     "sweep cut short": ("lidar_roof/1616343527200.bin", lambda p: p.write_bytes(p.read_bytes()[:-3]), "multiple of 16"),
     "sweep missing": ("lidar_roof/1616343527200.bin", Path.unlink, "points: is missing"),
-    "other record width": ("lidar_roof/1616343527200.bin", lambda p: np.random.default_rng(0).normal(0, 9, (4, 3)).astype("<f4").tofile(p), "that is no intensity"),
+    "other record width": ("lidar_roof/1616343527200.bin", lambda p: np.random.default_rng(0).normal(0, 9, (40, 3)).astype("<f4").tofile(p), "that is no intensity"),
     "image of zero bytes": ("cam01/1616343527200.jpg", lambda p: p.write_bytes(b""), "image: cannot be read"),
     "image resized": ("cam01/1616343527200.jpg", lambda p: write_image(p, 200, 80), "image size: is 200x80"),
 }  # fmt: skip
