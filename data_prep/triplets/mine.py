@@ -6,53 +6,22 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from data_prep.detect import Coverage, Detections2D
-from data_prep.errors import BadDatasetError, BadFrameError, InputError
+from data_prep.errors import BadDatasetError, InputError
 from data_prep.files import file_sha256
 from data_prep.lift import Lifter
-from data_prep.scans import Frame, Scan
-from data_prep.triplets.cut import cut_triplet, normalise_label
+from data_prep.scale import Engine, InProcess
+from data_prep.scans import Scan
+from data_prep.triplets.cut import normalise_label
+from data_prep.triplets.frame_miner import DetectionSource, FrameMiner, FrameRef
 from data_prep.triplets.manifest import Manifest
-from data_prep.triplets.triplet import Triplet
 from data_prep.triplets.writer import TripletWriter
 
-OUTSIDE = "crop-outside-image"
-LEFT_OUT = "word-left-out"
 _log = logging.getLogger(__name__)
-
-
-class DetectionSource(Protocol):
-    """Where mining finds the boxes of an image; :class:`data_prep.detect.CocoDetections` is one.
-
-    Attributes:
-        path: the file they come from; its contents are part of the set's configuration.
-        min_score: detections below are left out.
-        is_ground_truth: they are labels, not a detector's.
-        categories: id → word of the vocabulary.
-        skipped: reason → number of entries of the file that could not be used.
-    """
-
-    path: Path
-    min_score: float
-    is_ground_truth: bool
-
-    @property
-    def categories(self) -> Mapping[Any, str]: ...
-
-    @property
-    def skipped(self) -> Mapping[str, int]: ...
-
-    def for_image(self, name: str, width: int, height: int) -> Detections2D:
-        """The detections of the view called ``name``."""
-        ...
-
-    def check(self, scan: Scan) -> Coverage:
-        """Compare image names; raises :class:`BadDatasetError` where no image of the scan has detections."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -78,6 +47,7 @@ def mine(
     max_points: int = 16384,
     objects_per_shard: int = 1000,
     options: Mapping[str, Any] | None = None,
+    engine: Engine | None = None,
     on_frame: Callable[[Progress], None] = lambda progress: None,
 ) -> Manifest:
     """Turn a scan into a folder of triplets; called again after being killed, it continues.
@@ -98,12 +68,14 @@ def mine(
         objects_per_shard: a shard is closed at the end of the frame in which it holds this many.
         options: what else decides the result. ``options["scan"]`` holds what ``open_scan`` was given beside
             source and root, so that reports can open the scan again.
+        engine: where frames are mined, from :func:`data_prep.scale.create_engine`; default: in this process. The
+            folder's bytes are the same with any engine and any number of workers.
         on_frame: called after each frame.
 
     Raises:
         BadDatasetError: no image of the scan has detections; two frames share an id; the folder cannot be used
             or was begun with other options.
-        InputError: a setting is impossible.
+        InputError: a setting is impossible; the scan cannot be sent to a worker; workers keep dying at a frame.
     """
     if margin < 0:
         raise InputError(f"is {margin}", field="margin", fix="give a share of the box, 0 or more")
@@ -142,83 +114,21 @@ def mine(
             "is_ground_truth": detections.is_ground_truth,
         },
     )
-    with writer:
+    miner = FrameMiner(scan, detections, lifter, texts_of, margin, max_points, lifter_config)
+    to_do = [FrameRef(chosen[done], ids[done]) for done in range(writer.frames_done, len(chosen))]
+    with writer, closing((engine or InProcess()).map(miner, to_do)) as mined:
         totals = Counter(writer.manifest.totals)
-        for done in range(writer.frames_done, len(chosen)):
-            triplets, refusals, error = _mine_frame(
-                scan, chosen[done], detections, lifter, texts_of, margin, max_points, lifter_config
-            )
-            for triplet in triplets:
+        for done, (at, found) in enumerate(zip(to_do, mined, strict=True), start=writer.frames_done + 1):
+            for triplet in found.triplets:
                 writer.add(triplet)
-            writer.end_frame(ids[done], refusals=refusals, error=error)
-            totals.update(objects=len(triplets), refused=sum(refusals.values()), bad_frames=error is not None)
-            on_frame(
-                Progress(done + 1, len(chosen), totals["objects"], totals["refused"], totals["bad_frames"])
+            writer.end_frame(at.id, refusals=found.refusals, error=found.error)
+            totals.update(
+                objects=len(found.triplets),
+                refused=sum((found.refusals or {}).values()),
+                bad_frames=found.error is not None,
             )
+            on_frame(Progress(done, len(chosen), totals["objects"], totals["refused"], totals["bad_frames"]))
     return writer.manifest
-
-
-def _mine_frame(
-    scan: Scan,
-    position: int,
-    detections: DetectionSource,
-    lifter: Lifter,
-    texts_of: Mapping[str, tuple[str, ...]],
-    margin: float,
-    max_points: int,
-    lifter_config: Mapping[str, Any],
-) -> tuple[list[Triplet], Counter[str], str | None]:
-    try:
-        frame = scan[position]
-        found = [
-            detections.for_image(view.name, view.camera.width, view.camera.height) for view in frame.views
-        ]
-        lifted = lifter.lift(frame, found)
-        if not lifted.objects:
-            _require_points_in_sight(frame, found)
-    except BadFrameError as error:
-        return [], Counter(), str(error)
-    refusals = Counter(refusal.reason for refusal in lifted.refusals)
-    triplets = []
-    for cloud in lifted.objects:
-        label = normalise_label(found[cloud.view].labels[cloud.detection])
-        texts = texts_of.get(label, (label,))
-        if not texts:
-            refusals[LEFT_OUT] += 1
-            continue
-        triplet = cut_triplet(
-            frame,
-            cloud,
-            found[cloud.view],
-            texts=texts,
-            source=scan.source,
-            margin=margin,
-            max_points=max_points,
-            lifter=lifter_config,
-        )
-        if triplet is None:
-            refusals[OUTSIDE] += 1
-        else:
-            triplets.append(triplet)
-    return triplets, refusals, None
-
-
-def _require_points_in_sight(frame: Frame, found: Sequence[Detections2D]) -> None:
-    """Refuse a frame of which no view with detections sees a single point: that is not the detector's fault."""
-    searched = [view for view, detections in zip(frame.views, found, strict=True) if len(detections)]
-    behind = True
-    for view in searched:
-        uv, depth = view.camera.project(frame.points)
-        if view.camera.in_image(uv).any():
-            return
-        behind = behind and bool((depth <= 0).all())
-    if searched:
-        raise BadFrameError(
-            f"puts all {len(frame.points):,} points {'behind the camera' if behind else 'outside the image'}",
-            source=f"frame {frame.id}: {searched[0].name}",
-            field="calibration",
-            fix="check the direction and the axes of the transform from points to camera",
-        )
 
 
 def _require_distinct(ids: Sequence[str], scan: Scan) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
+import hashlib
 import os
-import tarfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -13,11 +12,10 @@ from types import TracebackType
 from typing import Any
 
 from data_prep.errors import BadDatasetError, InputError
-from data_prep.files import file_sha256
 from data_prep.triplets.folder import SHARD, continue_set, require_triplet_folder, writing
 from data_prep.triplets.lock import FolderLock
 from data_prep.triplets.manifest import BadFrame, Manifest, Shard, publish
-from data_prep.triplets.members import encode_triplet
+from data_prep.triplets.packed import PackedTriplet, pack_triplet, tar_end
 from data_prep.triplets.triplet import Triplet
 
 
@@ -93,8 +91,8 @@ class TripletWriter:
         self._keys: set[str] = set()
         self._open: _OpenShard | None = None
 
-    def add(self, triplet: Triplet) -> None:
-        """Append one triplet of the current frame."""
+    def add(self, triplet: Triplet | PackedTriplet) -> None:
+        """Append one triplet of the current frame, packed already or not."""
         if self.finished:
             raise InputError("is finished", source=self.path, fix="write into another folder")
         if triplet.key in self._keys:
@@ -103,7 +101,7 @@ class TripletWriter:
         with writing(self.path):
             if self._open is None:
                 self._open = _OpenShard(self.path, len(self.manifest.shards))
-            self._open.append(triplet)
+            self._open.append(triplet if isinstance(triplet, PackedTriplet) else pack_triplet(triplet))
 
     def end_frame(
         self, frame: str, *, refusals: Mapping[str, int] | None = None, error: str | None = None
@@ -201,23 +199,19 @@ class _OpenShard:
         self._final = folder / SHARD.format(number)
         self._part = folder / f".{self._final.name}.part"
         self._file = self._part.open("wb")
-        self._tar = tarfile.TarFile(fileobj=self._file, mode="w", format=tarfile.PAX_FORMAT)
-        self.count = 0
+        self._digest = hashlib.sha256()
+        self.bytes = self.count = 0
         self._frames: list[str] = []
         self._last_key = ""
 
-    def append(self, triplet: Triplet) -> None:
-        for extension, data in encode_triplet(triplet).items():
-            # TarInfo's defaults are owner 0, mode 644 and time 0: nothing in it depends on who runs this, or when.
-            member = tarfile.TarInfo(f"{triplet.key}.{extension}")
-            member.size = len(data)
-            self._tar.addfile(member, io.BytesIO(data))
+    def append(self, triplet: PackedTriplet) -> None:
+        self._write(triplet.blocks)
         self.count += 1
         self._last_key = triplet.key
-        self._frames.append(str(triplet.provenance.get("frame", triplet.key)))
+        self._frames.append(triplet.frame)
 
     def close(self) -> Shard:
-        self._tar.close()
+        self._write(tar_end(self.bytes))
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -225,8 +219,8 @@ class _OpenShard:
         return Shard(
             name=self._final.name,
             count=self.count,
-            bytes=self._final.stat().st_size,
-            sha256=file_sha256(self._final),
+            bytes=self.bytes,
+            sha256=self._digest.hexdigest(),
             first_frame=self._frames[0],
             last_frame=self._frames[-1],
             last_key=self._last_key,
@@ -236,3 +230,8 @@ class _OpenShard:
         with suppress(OSError):  # a full disk refuses even the last buffer, which is not wanted any more
             self._file.close()
         self._part.unlink(missing_ok=True)
+
+    def _write(self, blocks: bytes) -> None:
+        self._file.write(blocks)
+        self._digest.update(blocks)
+        self.bytes += len(blocks)

@@ -1,0 +1,208 @@
+"""Worker processes of this machine."""
+
+from __future__ import annotations
+
+import heapq
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import tempfile
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from data_prep.errors import InputError
+from data_prep.scale.engine import (
+    DEATHS_ALLOWED,
+    IN_FLIGHT_PER_WORKER,
+    Item,
+    Result,
+    item_keeps_dying,
+)
+
+_WAITING_PER_WORKER = 2  # one being worked on, one already there, so that a worker never waits for its next
+_IMPORTED_ONCE = "data_prep.triplets.frame_miner"  # by name: it builds on this room
+_START_ADVICE = (
+    "run with one worker to see why; a script that mines with workers needs `if __name__ == '__main__':`"
+)
+_THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Processes:
+    """Maps over processes that are started afresh, never forked from a process that holds threads or locks.
+
+    The function is sent to each worker once, the items one by one. A worker that dies (killed, out of memory) is
+    replaced and its items are given out again. Workers end when this process does, however it ends.
+
+    Args:
+        workers: their number.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        # The forkserver imports once and then starts a worker in milliseconds; spawning, each imports for itself.
+        self._context: Any = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+        self._context.set_forkserver_preload(["__main__", _IMPORTED_ONCE])
+
+    def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Generator[Result, None, None]:
+        """See :class:`~data_prep.scale.engine.Engine`; ``work`` and items are pickled, items should be small."""
+        workers: list[_Worker] = []
+        results: dict[int, Result] = {}
+        deaths: Counter[int] = Counter()
+        to_do = _ToDo(len(items))
+        with _in_a_file(work) as file:
+            try:
+                for taken in range(len(items)):
+                    while taken not in results:
+                        while len(workers) < min(self.workers, len(items) - taken):
+                            workers.append(self._start(file))
+                        self._hand_out(
+                            to_do, items, workers, limit=taken + IN_FLIGHT_PER_WORKER * self.workers
+                        )
+                        ready = connection.wait([worker.pipe for worker in workers])
+                        for worker in [worker for worker in workers if worker.pipe in ready]:
+                            if not worker.receive(results):
+                                workers.remove(worker)
+                                how = worker.end()
+                                if not worker.given:
+                                    raise InputError(
+                                        f"could not start ({how})", source="worker process", fix=_START_ADVICE
+                                    )
+                                deaths[worker.given[0]] += 1
+                                if deaths[worker.given[0]] == DEATHS_ALLOWED:
+                                    raise item_keeps_dying(items[worker.given[0]], how)
+                                to_do.again(worker.given)
+                    yield results.pop(taken)
+            finally:
+                for worker in workers:
+                    worker.process.terminate()
+                for worker in workers:
+                    worker.end()
+
+    def _hand_out(self, to_do: _ToDo, items: Sequence, workers: Sequence[_Worker], limit: int) -> None:
+        """Give the next items to the workers with the fewest, up to the position ``limit``."""
+        while (position := to_do.first()) is not None and position < limit:
+            worker = min(workers, key=lambda worker: len(worker.given))
+            if len(worker.given) == _WAITING_PER_WORKER:
+                return
+            to_do.take()
+            # Where it died, the item counts as given all the same: reading its pipe will tell.
+            worker.give(position, items[position])
+
+    def _start(self, work: Path) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(theirs, work), daemon=True)
+        with _one_thread_each():
+            process.start()
+        theirs.close()  # or the end of the process would not be the end of the pipe
+        return _Worker(process, ours)
+
+
+class _ToDo:
+    """Positions not given out, in order: those of the dead first, then the ones that never were."""
+
+    def __init__(self, count: int) -> None:
+        self._next, self._count = 0, count
+        self._again: list[int] = []
+
+    def first(self) -> int | None:
+        if self._again:
+            return self._again[0]
+        return self._next if self._next < self._count else None
+
+    def take(self) -> None:
+        if self._again:
+            heapq.heappop(self._again)
+        else:
+            self._next += 1
+
+    def again(self, positions: Iterable[int]) -> None:
+        for position in positions:
+            heapq.heappush(self._again, position)
+
+
+@dataclass
+class _Worker:
+    """A process, our end of its pipe, and the positions of the items it has, in the order given."""
+
+    process: BaseProcess
+    pipe: Connection
+    given: deque[int] = field(default_factory=deque)
+
+    def give(self, position: int, item: Any) -> None:
+        self.given.append(position)
+        with suppress(OSError):
+            self.pipe.send(item)
+
+    def receive(self, results: dict[int, Any]) -> bool:
+        """Take one result; raises what the function raised. False: it died."""
+        try:
+            result, error = self.pipe.recv()
+        except (EOFError, OSError):
+            return False
+        if error is not None:
+            raise error
+        results[self.given.popleft()] = result
+        return True
+
+    def end(self) -> str:
+        """Wait for its end; how it ended, in words."""
+        self.pipe.close()
+        self.process.join()
+        code = self.process.exitcode or 0
+        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _work(pipe: Connection, file: Path) -> None:
+    """A worker's life: a function, then items until the pipe ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent decides
+    # A pipe that ends is the parent gone, or done with us. Nobody is left to tell.
+    with suppress(EOFError, OSError):
+        try:
+            with file.open("rb") as stream:
+                work = pickle.load(stream)  # noqa: S301  (written by the parent a moment ago)
+            while True:
+                pipe.send((work(pipe.recv()), None))
+        except (EOFError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001  (raised again by the parent)
+            pipe.send((None, error))
+
+
+@contextmanager
+def _in_a_file(work: Callable) -> Iterator[Path]:
+    """The function, pickled: through a pipe, each worker's start would have to wait for the one before."""
+    with tempfile.TemporaryDirectory(prefix="clip2-work-") as folder:
+        file = Path(folder) / "work.pickle"
+        try:
+            file.write_bytes(pickle.dumps(work, pickle.HIGHEST_PROTOCOL))
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise InputError(
+                f"cannot be sent to another process ({error})",
+                source=type(work).__name__,
+                fix="use one worker, or classes and functions that live in an importable module",
+            ) from error
+        yield file
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Libraries that read these at their import would start a thread per processor in every worker."""
+    before = {name: os.environ.get(name) for name in _THREAD_COUNTS}
+    os.environ.update(dict.fromkeys(_THREAD_COUNTS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
