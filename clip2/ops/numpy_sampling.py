@@ -29,7 +29,8 @@ def farthest_point_sample(points: Tensor, k: int, lengths: Tensor | None, first:
         nearest = np.full(host[part].shape[:2], np.inf, host.dtype)
         if lengths is not None:  # below every distance: padding is never the farthest
             nearest[np.arange(count) >= lengths[part, None].cpu().numpy()] = -1
-        chosen[part] = _greedy(host[part], k, nearest, first[part].cpu().numpy()).T
+        with np.errstate(over="ignore"):  # infinitely far is far enough
+            chosen[part] = _greedy(host[part], k, nearest, first[part].cpu().numpy()).T
     return torch.from_numpy(chosen).to(points.device)
 
 

@@ -68,8 +68,11 @@ def _segment_sum(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
 @registry.implements("segment_max", "torch")
 def _segment_max(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
     rows = index.view(-1, *[1] * (values.ndim - 1)).expand_as(values)
-    empty = values.new_zeros(num_segments, *values.shape[1:])
-    return empty.scatter_reduce(0, rows, values, "amax", include_self=False)
+    # Not zeros: the gradient of scatter_reduce would share with them where the largest value is 0.
+    lowest = values.new_full((num_segments, *values.shape[1:]), -torch.inf)
+    largest = lowest.scatter_reduce(0, rows, values, "amax", include_self=False)
+    occupied = torch.zeros(num_segments, dtype=torch.bool, device=values.device).index_fill_(0, index, True)
+    return torch.where(occupied.view(-1, *[1] * (values.ndim - 1)), largest, 0)
 
 
 def _torch_scatter_problem() -> str | None:

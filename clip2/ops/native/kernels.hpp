@@ -6,6 +6,11 @@ typedef float Lanes __attribute__((vector_size(4 * LANES)));
 typedef float LooseLanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef uint32_t Integers __attribute__((vector_size(4 * LANES)));
 
+typedef double Doubles __attribute__((vector_size(4 * LANES)));
+typedef double LooseDoubles __attribute__((vector_size(4 * LANES), aligned(8), may_alias));
+
+static inline Doubles load_doubles(const uint64_t* from) { return *reinterpret_cast<const LooseDoubles*>(from); }
+static inline void store_doubles(uint64_t* to, Doubles value) { *reinterpret_cast<LooseDoubles*>(to) = value; }
 static inline Lanes load(const float* from) { return *reinterpret_cast<const LooseLanes*>(from); }
 static inline void store(float* to, Lanes value) { *reinterpret_cast<LooseLanes*>(to) = value; }
 static inline Lanes all(float value) { return value - Lanes{}; }
@@ -14,6 +19,8 @@ static inline Lanes all(float value) { return value - Lanes{}; }
 #if LANES == 16
 static inline Lanes smaller(Lanes a, Lanes b) { return (Lanes)_mm512_min_ps((__m512)a, (__m512)b); }
 static inline Lanes larger(Lanes a, Lanes b) { return (Lanes)_mm512_max_ps((__m512)a, (__m512)b); }
+static inline Doubles smaller(Doubles a, Doubles b) { return (Doubles)_mm512_min_pd((__m512d)a, (__m512d)b); }
+static inline Doubles larger(Doubles a, Doubles b) { return (Doubles)_mm512_max_pd((__m512d)a, (__m512d)b); }
 static inline uint32_t at_most(Lanes a, Lanes b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LE_OQ); }
 static inline uint32_t below(Lanes a, Lanes b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ); }
 static inline uint32_t equal(Lanes a, Lanes b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_EQ_OQ); }
@@ -21,6 +28,8 @@ static inline float largest(Lanes a) { return _mm512_reduce_max_ps((__m512)a); }
 #elif LANES == 8
 static inline Lanes smaller(Lanes a, Lanes b) { return (Lanes)_mm256_min_ps((__m256)a, (__m256)b); }
 static inline Lanes larger(Lanes a, Lanes b) { return (Lanes)_mm256_max_ps((__m256)a, (__m256)b); }
+static inline Doubles smaller(Doubles a, Doubles b) { return (Doubles)_mm256_min_pd((__m256d)a, (__m256d)b); }
+static inline Doubles larger(Doubles a, Doubles b) { return (Doubles)_mm256_max_pd((__m256d)a, (__m256d)b); }
 static inline uint32_t bits_of(__m256 mask) { return static_cast<uint32_t>(_mm256_movemask_ps(mask)); }
 static inline uint32_t at_most(Lanes a, Lanes b) { return bits_of(_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_LE_OQ)); }
 static inline uint32_t below(Lanes a, Lanes b) { return bits_of(_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_LT_OQ)); }
@@ -33,6 +42,8 @@ static inline float largest(Lanes a) {
 #else
 static inline Lanes smaller(Lanes a, Lanes b) { return a < b ? a : b; }
 static inline Lanes larger(Lanes a, Lanes b) { return a > b ? a : b; }
+static inline Doubles smaller(Doubles a, Doubles b) { return a < b ? a : b; }
+static inline Doubles larger(Doubles a, Doubles b) { return a > b ? a : b; }
 template <typename Mask>
 static inline uint32_t bits_of(Mask mask) {
   uint32_t bits = 0;
@@ -48,6 +59,17 @@ static inline float largest(Lanes a) {
   return result;
 }
 #endif
+
+// The lanes moved up by one; the last of `lower` comes in at the bottom.
+static inline Doubles one_up(Doubles lower, Doubles upper) {
+#if LANES == 16
+  return __builtin_shufflevector(lower, upper, 7, 8, 9, 10, 11, 12, 13, 14);
+#elif LANES == 8
+  return __builtin_shufflevector(lower, upper, 3, 4, 5, 6);
+#else
+  return __builtin_shufflevector(lower, upper, 1, 2);
+#endif
+}
 
 static inline float infinity() { return __builtin_inff(); }
 
@@ -206,38 +228,51 @@ static void farthest(Cloud& cloud, int64_t k, int64_t first, const float* points
 
 // ---- k nearest neighbours -------------------------------------------------------------------------------------------
 
-// The k smallest keys (bits of the squared distance << 32 | index). Non-negative floats order like their bits, so keys
-// order by distance, then index. Few are kept sorted, many as a heap.
+// The k smallest keys: bits of the squared distance << 32 | index. Non-negative floats order like their bits, so keys
+// order by distance, then index. Few keys are kept sorted in VECTORS registers; many (VECTORS = 0) are kept as a heap.
+template <int VECTORS>
 struct Nearest {
-  static constexpr int64_t FEW = 32;
+  static constexpr int64_t WIDTH = LANES / 2;
+  // Keys are compared as doubles, whose minimum and maximum every vector unit knows. This keeps them off the tiny
+  // numbers that a processor may be told to flush to zero; infinite distances are still below infinity there.
+  static constexpr uint64_t BIAS = 1ull << 52;
   uint64_t* keys;
   int64_t k;
   float worst;
 
-  Nearest(uint64_t* keys, int64_t k) : keys(keys), k(k), worst(infinity()) {
-    const uint64_t none = 0x7f800000ffffffffull;  // infinitely far, behind every index
-    for (int64_t i = 0; i < k; ++i) keys[i] = none;
+  // `room` holds k keys and LANES more.
+  Nearest(uint64_t* room, int64_t k) : keys(room), k(k), worst(infinity()) {
+    const uint64_t none = 0x7f800000ffffffffull + BIAS;  // infinitely far, behind every index
+    for (int64_t i = 0; i < (VECTORS ? VECTORS * WIDTH : k); ++i) keys[i] = none;
   }
 
-  void offer(float squared, uint32_t index) {
-    uint32_t bits;
-    __builtin_memcpy(&bits, &squared, 4);
-    const uint64_t key = static_cast<uint64_t>(bits) << 32 | index;
-    if (k <= FEW) {
-      if (key >= keys[k - 1]) return;
-      int64_t place = k - 1;
-      for (; place > 0 && keys[place - 1] > key; --place) keys[place] = keys[place - 1];
-      keys[place] = key;
+  // Offers the points i + lane of the lanes in `near`.
+  void offer(const Cloud& tree, int64_t i, uint32_t near, const float* squared) {
+    if (VECTORS == 0) {
+      for (; near; near &= near - 1) {
+        const uint64_t one = key(tree, i, __builtin_ctz(near), squared);
+        if (one < keys[0]) sink(one, 0, k);
+      }
     } else {
-      if (key >= keys[0]) return;
-      sink(key, 0, k);
+      Doubles sorted[VECTORS ? VECTORS : 1];
+      for (int v = 0; v < VECTORS; ++v) sorted[v] = load_doubles(keys + v * WIDTH);
+      for (; near; near &= near - 1) {
+        const uint64_t one = key(tree, i, __builtin_ctz(near), squared);
+        double value;
+        __builtin_memcpy(&value, &one, 8);
+        const Doubles added = value - Doubles{};
+        // Every key above the new one moves up a place, without a branch; one above all changes nothing.
+        for (int v = VECTORS - 1; v >= 0; --v)
+          sorted[v] = smaller(sorted[v], larger(added, one_up(v ? sorted[v - 1] : Doubles{}, sorted[v])));
+      }
+      for (int v = 0; v < VECTORS; ++v) store_doubles(keys + v * WIDTH, sorted[v]);
     }
-    const uint32_t worst_bits = static_cast<uint32_t>(keys[k <= FEW ? k - 1 : 0] >> 32);
-    __builtin_memcpy(&worst, &worst_bits, 4);
+    const uint32_t bits = static_cast<uint32_t>((keys[VECTORS ? k - 1 : 0] - BIAS) >> 32);
+    __builtin_memcpy(&worst, &bits, 4);
   }
 
   void sort() {
-    if (k <= FEW) return;
+    if (VECTORS) return;
     for (int64_t end = k - 1; end > 0; --end) {
       const uint64_t last = keys[end];
       keys[end] = keys[0];
@@ -245,29 +280,34 @@ struct Nearest {
     }
   }
 
+  uint64_t operator[](int64_t i) const { return keys[i] - BIAS; }
+
  private:
-  void sink(uint64_t key, int64_t place, int64_t size) {  // the largest key lies at 0
+  static uint64_t key(const Cloud& tree, int64_t i, int lane, const float* squared) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, squared + lane, 4);
+    return (static_cast<uint64_t>(bits) << 32 | (tree.id ? tree.id[i + lane] : static_cast<uint32_t>(i + lane))) + BIAS;
+  }
+
+  void sink(uint64_t one, int64_t place, int64_t size) {  // the largest key lies at 0
     for (int64_t child; (child = 2 * place + 1) < size; place = child) {
       if (child + 1 < size && keys[child + 1] > keys[child]) ++child;
-      if (keys[child] <= key) break;
+      if (keys[child] <= one) break;
       keys[place] = keys[child];
     }
-    keys[place] = key;
+    keys[place] = one;
   }
 };
 
-static inline void offer_leaf(const Cloud& tree, int64_t leaf, const Place& at, Nearest& nearest) {
+template <int VECTORS>
+static inline void offer_leaf(const Cloud& tree, int64_t leaf, const Place& at, Nearest<VECTORS>& nearest) {
   for (int64_t i = leaf * LEAF; i < (leaf + 1) * LEAF; i += LANES) {
     const Lanes squared = squared_distance(tree.axis, i, at);
-    uint32_t near = at_most(squared, all(nearest.worst));
+    const uint32_t near = at_most(squared, all(nearest.worst));
     if (!near) continue;
     float values[LANES];
     store(values, squared);
-    while (near) {
-      const int lane = __builtin_ctz(near);
-      near &= near - 1;
-      nearest.offer(values[lane], tree.id ? tree.id[i + lane] : static_cast<uint32_t>(i + lane));
-    }
+    nearest.offer(tree, i, near, values);
   }
 }
 
@@ -281,7 +321,9 @@ static inline uint32_t at_most(const float squared[FAN], float limit) {
   return mask;
 }
 
-static void descend(const Cloud& tree, int level, int64_t first, const Place& at, int64_t done, Nearest& nearest) {
+template <int VECTORS>
+static void descend(const Cloud& tree, int level, int64_t first, const Place& at, int64_t done,
+                    Nearest<VECTORS>& nearest) {
   float squared[FAN];
   box_distances(tree.boxes[level], first, at, squared);
   uint32_t near = at_most(squared, nearest.worst);
@@ -311,29 +353,38 @@ static int64_t likely_leaf(const Cloud& tree, const Place& at) {
   return node;
 }
 
-static void find_nearest(const Cloud& tree, const float* center, Nearest& nearest) {
-  const Place at(center);
-  int64_t done = -1;
-  if (tree.levels > 1) {
-    done = likely_leaf(tree, at);
-    offer_leaf(tree, done, at, nearest);
-  }
-  descend(tree, tree.levels - 1, 0, at, done, nearest);
-  nearest.sort();
-}
-
-static void knn(const Cloud& tree, const float* centers, int64_t queries, int64_t k, int64_t* index, float* squared,
-                Scratch& scratch) {
-  for (int64_t q = 0; q < queries; ++q) {
-    Nearest nearest(scratch.nearest, k);
-    find_nearest(tree, centers + 3 * q, nearest);
-    for (int64_t i = 0; i < k; ++i) {
-      const uint64_t key = nearest.keys[i];
+template <int VECTORS>
+static void find_nearest(const Cloud& tree, const Queries& queries, int64_t k, int64_t* index, float* squared,
+                         Scratch& scratch) {
+  for (int64_t i = queries.from; i < queries.to; ++i) {
+    const int64_t q = queries.row(i);
+    const Place at(queries.centers + 3 * q);
+    Nearest<VECTORS> nearest(scratch.nearest, k);
+    int64_t done = -1;
+    if (tree.levels > 1) {
+      done = likely_leaf(tree, at);
+      offer_leaf(tree, done, at, nearest);
+    }
+    descend(tree, tree.levels - 1, 0, at, done, nearest);
+    nearest.sort();
+    for (int64_t j = 0; j < k; ++j) {
+      const uint64_t key = nearest[j];
       const uint32_t bits = static_cast<uint32_t>(key >> 32), id = static_cast<uint32_t>(key);
-      index[q * k + i] = id == 0xffffffffu ? 0 : id;
-      __builtin_memcpy(squared + q * k + i, &bits, 4);
+      index[q * k + j] = id == 0xffffffffu ? 0 : id;
+      __builtin_memcpy(squared + q * k + j, &bits, 4);
     }
   }
+}
+
+static void knn(const Cloud& tree, const Queries& queries, int64_t k, int64_t* index, float* squared,
+                Scratch& scratch) {
+  const int64_t vectors = (k + LANES / 2 - 1) / (LANES / 2);
+  const auto find = vectors <= 1   ? find_nearest<1>
+                    : vectors <= 2 ? find_nearest<2>
+                    : vectors <= 4 ? find_nearest<4>
+                    : vectors <= 8 ? find_nearest<8>
+                                   : find_nearest<0>;
+  find(tree, queries, k, index, squared, scratch);
 }
 
 // ---- ball query -----------------------------------------------------------------------------------------------------
@@ -417,12 +468,13 @@ static int64_t nearest_point(const Cloud& cloud, const Place& at) {
   return best;
 }
 
-static void ball(const Cloud& plain, const Cloud* tree, const float* centers, int64_t queries, float squared_radius,
-                 int64_t k, int64_t* index, Scratch& scratch) {
+static void ball(const Cloud& plain, const Cloud* tree, const Queries& queries, float squared_radius, int64_t k,
+                 int64_t* index, Scratch& scratch) {
   // Beyond sqrt(k N) hits a plain scan meets its k-th hit after fewer points than the ball holds.
   const int64_t limit = 64 + static_cast<int64_t>(__builtin_sqrt(static_cast<double>(k) * plain.count));
-  for (int64_t q = 0; q < queries; ++q) {
-    const Place at(centers + 3 * q);
+  for (int64_t i = queries.from; i < queries.to; ++i) {
+    const int64_t q = queries.row(i);
+    const Place at(queries.centers + 3 * q);
     int64_t* row = index + q * k;
     int64_t found = 0;
     bool complete = false;

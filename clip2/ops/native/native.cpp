@@ -19,10 +19,10 @@
 #include <immintrin.h>
 #endif
 
-#if defined(__GNUC__)
+#if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)
 #define EXPORT extern "C" __attribute__((visibility("default")))
 #else
-#error "needs GCC or clang (vector extensions)"
+#error "needs the vector extensions of GCC 12 or clang"
 #endif
 
 namespace {
@@ -78,6 +78,15 @@ struct Cloud {
 struct Scratch {
   Buffer<uint64_t> nearest;        // kNN: the best keys so far
   Buffer<uint64_t> marks, groups;  // ball query: a bit per point, and a bit per word of `marks`
+};
+
+// Some of the centres of a cloud, in the caller's order or along a curve: then what one needs is still in cache for
+// the next.
+struct Queries {
+  const float* centers;
+  const uint64_t* order;  // null, or the low halves are rows of centers
+  int64_t from, to;
+  int64_t row(int64_t i) const { return order == nullptr ? i : static_cast<int64_t>(static_cast<uint32_t>(order[i])); }
 };
 
 void plain_cloud(Cloud& cloud, const float* points, int64_t count) {
@@ -142,10 +151,9 @@ struct Kernels {
   void (*curve)(const float* points, int64_t count, const float* low, const float* scale, int bits, uint64_t* keys);
   void (*enclose)(Cloud& cloud);
   void (*farthest)(Cloud& cloud, int64_t k, int64_t first, const float* points, int64_t* chosen);
-  void (*ball)(const Cloud& plain, const Cloud* tree, const float* centers, int64_t queries, float squared_radius,
-               int64_t k, int64_t* index, Scratch& scratch);
-  void (*knn)(const Cloud& tree, const float* centers, int64_t queries, int64_t k, int64_t* index, float* squared,
-              Scratch& scratch);
+  void (*ball)(const Cloud& plain, const Cloud* tree, const Queries& queries, float squared_radius, int64_t k,
+               int64_t* index, Scratch& scratch);
+  void (*knn)(const Cloud& tree, const Queries& queries, int64_t k, int64_t* index, float* squared, Scratch& scratch);
   void (*sum)(const float* values, const int64_t* index, int64_t rows, int64_t channels, int64_t from, int64_t to,
               float* out);
   void (*max)(const float* values, const int64_t* index, int64_t rows, int64_t channels, int64_t from, int64_t to,
@@ -242,14 +250,21 @@ bool parallel(int64_t items, int64_t threads, Work work) {
   return good;
 }
 
-// Orders the points along a Hilbert curve, so that consecutive runs are compact, and encloses them in boxes.
-void grow(Cloud& cloud, const float* points, int64_t count) {
+// keys[i]: the low half is the index of the i-th point along a Hilbert curve, on which near points follow each other.
+void order(const float* points, int64_t count, Buffer<uint64_t>& keys) {
   const int bits = count <= 1 << 14 ? 8 : 10;
   float low[3], scale[3];
   curve_range(points, count, low, scale, bits);
-  Buffer<uint64_t> keys(round_up(count, 16)), spare(count);
+  keys.resize(count);
+  Buffer<uint64_t> spare(count);
   kernels().curve(points, count, low, scale, bits, keys);
   sort_by_code(keys, spare, count, 3 * bits);
+}
+
+// A cloud in the order of the curve: consecutive runs are compact.
+void ordered_cloud(Cloud& cloud, const float* points, int64_t count) {
+  Buffer<uint64_t> keys;
+  order(points, count, keys);
   cloud.count = count;
   cloud.padded = round_up(count, 4 * LEAF);
   cloud.coordinates.resize(3 * cloud.padded);
@@ -336,7 +351,7 @@ EXPORT int clip2_farthest_point_sample(const float* points, int64_t batch, int64
     Cloud cloud;
     // Sorting pays once many samples can skip the boxes they are far from.
     if (k > 48 && real > 2 * LEAF)
-      grow(cloud, cloud_points, real);
+      ordered_cloud(cloud, cloud_points, real);
     else
       plain_cloud(cloud, cloud_points, real);
     enclose(cloud);
@@ -351,29 +366,33 @@ EXPORT int clip2_ball_query(const float* points, int64_t batch, int64_t count, c
                             int64_t* index) {
   struct Index {
     Cloud plain, tree;
+    Buffer<uint64_t> order;
     bool grown = false;
   };
   if (batch * count * queries < 1 << 20) threads = 1;
   const float squared = static_cast<float>(radius * radius);
-  auto build = [&](Index& index, int64_t b) {
+  auto build = [&](Index& built, int64_t b) {
+    const float* cloud = points + 3 * b * count;
     const int64_t real = real_points(lengths, b, count);
-    plain_cloud(index.plain, points + 3 * b * count, real);
-    index.grown = real > 2048 && queries > 192;
-    if (index.grown) {
-      grow(index.tree, points + 3 * b * count, real);
-      enclose(index.tree);
+    plain_cloud(built.plain, cloud, real);
+    built.grown = real > 2048 && queries > 192;
+    if (built.grown) {
+      ordered_cloud(built.tree, cloud, real);
+      enclose(built.tree);
+      order(centers + 3 * b * queries, queries, built.order);
     }
   };
-  auto answer = [&](Index& found, int64_t b, int64_t from, int64_t to, Scratch& scratch) {
-    const int64_t words = round_up(found.plain.count, 64) / 64, groups = round_up(words, 64) / 64;
-    if (found.grown) {
+  auto answer = [&](Index& built, int64_t b, int64_t from, int64_t to, Scratch& scratch) {
+    if (built.grown) {
+      const int64_t words = round_up(built.plain.count, 64) / 64, groups = round_up(words, 64) / 64;
       scratch.marks.resize(words);
       scratch.groups.resize(groups);
       std::memset(scratch.marks, 0, words * sizeof(uint64_t));
       std::memset(scratch.groups, 0, groups * sizeof(uint64_t));
     }
-    kernels().ball(found.plain, found.grown ? &found.tree : nullptr, centers + 3 * (b * queries + from), to - from,
-                   squared, k, index + (b * queries + from) * k, scratch);
+    kernels().ball(built.plain, built.grown ? &built.tree : nullptr,
+                   {centers + 3 * b * queries, built.grown ? built.order.get() : nullptr, from, to}, squared, k,
+                   index + b * queries * k, scratch);
   };
   return answer_all<Index>(batch, queries, threads, build, answer) ? 0 : 1;
 }
@@ -381,21 +400,27 @@ EXPORT int clip2_ball_query(const float* points, int64_t batch, int64_t count, c
 // → index (batch, queries, k) and squared distances; entries past a cloud's real points are index 0 at infinity.
 EXPORT int clip2_knn(const float* points, int64_t batch, int64_t count, const int64_t* lengths, const float* centers,
                      int64_t queries, int64_t k, int64_t threads, int64_t* index, float* squared) {
+  struct Index {
+    Cloud tree;
+    Buffer<uint64_t> order;
+  };
   if (batch * queries * std::min<int64_t>(count, 256) < 1 << 17) threads = 1;
-  auto build = [&](Cloud& cloud, int64_t b) {
+  const bool in_order = queries > 512 && count > 4096;
+  auto build = [&](Index& built, int64_t b) {
     const int64_t real = real_points(lengths, b, count);
     if (real > 8 * LEAF && queries > 16)
-      grow(cloud, points + 3 * b * count, real);
+      ordered_cloud(built.tree, points + 3 * b * count, real);
     else
-      plain_cloud(cloud, points + 3 * b * count, real);
-    enclose(cloud);
+      plain_cloud(built.tree, points + 3 * b * count, real);
+    enclose(built.tree);
+    if (in_order) order(centers + 3 * b * queries, queries, built.order);
   };
-  auto answer = [&](Cloud& cloud, int64_t b, int64_t from, int64_t to, Scratch& scratch) {
-    scratch.nearest.resize(k);
-    const int64_t row = b * queries + from;
-    kernels().knn(cloud, centers + 3 * row, to - from, k, index + row * k, squared + row * k, scratch);
+  auto answer = [&](Index& built, int64_t b, int64_t from, int64_t to, Scratch& scratch) {
+    scratch.nearest.resize(2 * k + 16);  // rounded up to whole vectors
+    kernels().knn(built.tree, {centers + 3 * b * queries, in_order ? built.order.get() : nullptr, from, to}, k,
+                  index + b * queries * k, squared + b * queries * k, scratch);
   };
-  return answer_all<Cloud>(batch, queries, threads, build, answer) ? 0 : 1;
+  return answer_all<Index>(batch, queries, threads, build, answer) ? 0 : 1;
 }
 
 namespace {

@@ -1,0 +1,251 @@
+"""Every backend that can run here against pure torch, on ordinary, ragged, degenerate, huge and strided clouds.
+
+All of them promise the same rounding, so the answers are compared exactly, not nearly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from clip2.ops import (
+    ball_query,
+    farthest_point_sample,
+    knn,
+    native,
+    registry,
+    segment_max,
+    segment_mean,
+    segment_softmax,
+    segment_sum,
+    three_nn,
+    use_backend,
+)
+
+Op = Callable[[Tensor, Tensor, "Tensor | None", int, float], "Tensor | tuple[Tensor, Tensor]"]
+OPS: dict[str, Op] = {
+    "farthest_point_sample": lambda points, _, lengths, k, __: farthest_point_sample(points, k, lengths),
+    "ball_query": lambda points, centers, lengths, k, radius: ball_query(points, centers, radius, k, lengths),
+    "knn": lambda points, centers, lengths, k, _: knn(points, centers, k, lengths),
+    "three_nn": lambda points, centers, lengths, _, __: three_nn(points, centers, lengths),
+}
+SHAPES = ("box", "sphere", "lattice", "line", "one place", "stray point", "far away", "huge", "long tails")
+
+
+def backends_beside_torch() -> list[str]:
+    return [name for name, backend in registry._BACKENDS.items() if name != "torch" and not backend.problem()]
+
+
+@pytest.fixture(params=[0, 1, 2], ids=["baseline", "avx2", "avx512"])
+def instruction_set(request: pytest.FixtureRequest) -> Iterator[int]:
+    """The native library held to one instruction set, where this CPU has it."""
+    if native._problem() is not None:
+        pytest.skip("the native library is not built here")
+    best = native.limit_instruction_set(2)
+    if request.param > best:
+        pytest.skip("this CPU does not have it")
+    yield native.limit_instruction_set(request.param)
+    native.limit_instruction_set(2)
+
+
+def make_cloud(shape: str, batch: int, count: int, seed: int) -> Tensor:
+    """(B, N, 3) float32."""
+    draw = np.random.default_rng(seed)
+    points = draw.random((batch, count, 3), np.float32)
+    if shape == "sphere":
+        points = points - np.float32(0.5)
+        points /= np.linalg.norm(points, axis=2, keepdims=True).clip(1e-6)
+    elif shape == "lattice":  # many equal distances, many coincident points
+        points = (points * 6).round()
+    elif shape == "line":
+        points *= np.array([1, 0, 0], np.float32)
+    elif shape == "one place":
+        points = np.full_like(points, 0.7)
+    elif shape == "stray point":
+        points[:, count // 2] = 1e7
+    elif shape == "far away":
+        points += np.float32(5e5)
+    elif shape == "huge":  # squares overflow
+        points *= np.float32(1e30)
+    elif shape == "long tails":
+        points = np.exp(points * 12) * np.where(draw.random(points.shape) < 0.5, -1, 1).astype(np.float32)
+    return torch.from_numpy(np.ascontiguousarray(points, np.float32))
+
+
+def assert_same_everywhere(call: Callable[[], Tensor | tuple[Tensor, Tensor]], op: str) -> None:
+    with use_backend("torch"):
+        expected = call()
+    for backend in backends_beside_torch():
+        with use_backend(backend):
+            found = call()
+        for ours, theirs in zip(
+            found if isinstance(found, tuple) else (found,),
+            expected if isinstance(expected, tuple) else (expected,),
+            strict=True,
+        ):
+            assert ours.dtype == theirs.dtype, (backend, op)
+            assert torch.equal(ours, theirs), (backend, op)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    op=st.sampled_from(sorted(OPS)),
+    shape=st.sampled_from(SHAPES),
+    batch=st.integers(1, 3),
+    count=st.integers(1, 400),
+    centers=st.integers(1, 40),
+    k=st.integers(1, 80),
+    radius=st.sampled_from([0.0, 0.05, 0.3, 3.0, 1e29]),
+    ragged=st.booleans(),
+    strided=st.booleans(),
+    dtype=st.sampled_from([torch.float32, torch.float32, torch.bfloat16, torch.float64]),
+    seed=st.integers(0, 2**31),
+)
+def test_backends_choose_the_same_points(
+    op: str,
+    shape: str,
+    batch: int,
+    count: int,
+    centers: int,
+    k: int,
+    radius: float,
+    ragged: bool,
+    strided: bool,
+    dtype: torch.dtype,
+    seed: int,
+) -> None:
+    points = make_cloud(shape, batch, count, seed).to(dtype)
+    at = torch.cat([points[:, :centers], make_cloud("box", batch, centers, seed + 1).to(dtype)], 1)
+    lengths = None
+    if ragged:
+        lengths = torch.from_numpy(np.random.default_rng(seed).integers(1, count + 1, batch))
+    if strided:
+        points = points.transpose(1, 2).contiguous().transpose(1, 2)
+        at = torch.stack([at, at], 1)[:, 1]
+    assert_same_everywhere(lambda: OPS[op](points, at, lengths, k, radius), op)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_instruction_set_chooses_the_same_points_of_large_clouds(
+    shape: str, instruction_set: int
+) -> None:
+    """Large enough for trees, ordered queries and several threads."""
+    points = make_cloud(shape, 2, 5000, seed=3)
+    lengths = torch.tensor([5000, 4321])
+    radius = {"huge": 1e29, "long tails": 20.0, "lattice": 1.0}.get(shape, 0.1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert_same_everywhere(lambda: farthest_point_sample(points, 100, lengths), "farthest_point_sample")
+        assert_same_everywhere(lambda: ball_query(points, points[:, :250], radius, 24, lengths), "ball_query")
+        assert_same_everywhere(lambda: knn(points, points[:, :520], 9, lengths), "knn")
+        # One cloud, whose queries are shared out among the threads.
+        one, at = points[:1], points[:1, :700]
+        assert_same_everywhere(lambda: ball_query(one, at, radius, 7), "ball_query")
+        assert_same_everywhere(lambda: knn(one, at, 5), "knn")
+    finally:
+        torch.set_num_threads(before)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.integers(0, 300),
+    shape=st.sampled_from([(), (1,), (3,), (20,), (35,), (2, 9)]),
+    segments=st.integers(1, 50),
+    reduce=st.sampled_from([segment_sum, segment_mean, segment_max, segment_softmax]),
+    strided=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+def test_backends_reduce_segments_alike(
+    rows: int, shape: tuple[int, ...], segments: int, reduce: Callable, strided: bool, seed: int
+) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    values = torch.randn(rows, *shape, generator=draw).round(decimals=1)  # ties
+    if strided and shape:
+        values = values.transpose(0, -1).contiguous().transpose(0, -1)
+    index = torch.randint(segments, (rows,), generator=draw)
+    weight = torch.randn(reduce(values, index, segments).shape, generator=draw)
+    results = {}
+    for backend in ["torch", *backends_beside_torch()]:
+        leaf = values.clone().requires_grad_()
+        with use_backend(backend):
+            out = reduce(leaf, index, segments)
+            (out * weight).sum().backward()
+        results[backend] = out.detach(), leaf.grad
+    for backend, (out, grad) in results.items():
+        if backend == "torch_scatter" and reduce is segment_max:
+            grad = results["torch"][1]  # the first of equal rows takes the gradient there
+        torch.testing.assert_close(out, results["torch"][0], rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(grad, results["torch"][1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_sums_do_not_depend_on_the_number_of_threads(threads: int) -> None:
+    draw = torch.Generator().manual_seed(0)
+    values, index = torch.randn(5000, 70, generator=draw), torch.randint(30, (5000,), generator=draw)
+    with use_backend("torch"):
+        expected_sum, expected_max = segment_sum(values, index, 31), segment_max(values, index, 31)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        torch.testing.assert_close(segment_sum(values, index, 31), expected_sum, rtol=1e-5, atol=1e-4)
+        assert torch.equal(segment_max(values, index, 31), expected_max)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_not_a_number_and_infinities_reduce_as_in_torch() -> None:
+    nan, inf = torch.nan, torch.inf
+    values = torch.tensor([[1.0, nan, -inf], [2.0, 1.0, -inf], [nan, 5.0, 3.0], [4.0, nan, inf]])
+    index = torch.tensor([0, 0, 1, 1])
+    for reduce in (segment_sum, segment_max):
+        with use_backend("torch"):
+            expected = reduce(values, index, 3)
+        for backend in backends_beside_torch():
+            with use_backend(backend):
+                torch.testing.assert_close(reduce(values, index, 3), expected, equal_nan=True)
+
+
+def test_a_segment_out_of_range_is_refused_by_every_backend() -> None:
+    for backend in ["torch", *backends_beside_torch()]:
+        for reduce in (segment_sum, segment_max):
+            with use_backend(backend), pytest.raises((IndexError, RuntimeError), match="index"):
+                reduce(torch.ones(2, 3), torch.tensor([0, 5]), 2)
+
+
+def test_coordinates_that_are_no_numbers_end_in_valid_indices() -> None:
+    """Readers refuse them; an operation that meets them all the same must neither hang nor point outside."""
+    points = make_cloud("box", 1, 3000, seed=0)
+    points[0, ::7] = torch.nan
+    points[0, 5] = torch.inf
+    blank = torch.full((1, 70, 3), torch.nan)
+    for backend in backends_beside_torch():
+        with use_backend(backend):
+            for cloud in (points, blank):
+                at = cloud[:, :200]
+                for index in (
+                    farthest_point_sample(cloud, 64),
+                    ball_query(cloud, at, 0.1, 4),
+                    knn(cloud, at, 40)[1],
+                ):
+                    assert int(index.min()) >= 0
+                    assert int(index.max()) < cloud.shape[1]
+
+
+def test_segments_without_rows_are_zero() -> None:
+    for backend in ["torch", *backends_beside_torch()]:
+        with use_backend(backend):
+            assert (
+                segment_sum(torch.rand(0, 4), torch.zeros(0, dtype=torch.int64), 3).tolist()
+                == [[0.0] * 4] * 3
+            )
+            assert (
+                segment_max(torch.rand(0, 4), torch.zeros(0, dtype=torch.int64), 3).tolist()
+                == [[0.0] * 4] * 3
+            )
