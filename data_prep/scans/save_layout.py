@@ -96,6 +96,7 @@ def save_layout(
         raise BadFrameError(
             f"has no frame that can be read; the first: {bad[0][1] if bad else 'none was asked for'}",
             source=scan.root,
+            fix="look at the source with clip2 check",
         )
     whole = ScanRecord(
         format="clip2-scan",
