@@ -1,0 +1,324 @@
+"""How well detections of many frames are brought together into objects.
+
+    python -m benchmarks.association [ROOT] [--json]
+
+ROOT holds ``kitti_tracking/`` in the official layout and ``detections/kitti_tracking_gt.json`` (labels' boxes with
+``track_id``) and ``detections/kitti_tracking_fastestdet.json`` (a real detector's; boxes that overlap a label by
+2D IoU >= 0.5 have its id, all others are judged by nothing but may disturb). Without ROOT only the procedural worlds
+are measured, where every id is known: rooms seen by a moving RGB-D camera with poses, streets seen by a LiDAR and
+cameras, with a perfect and with an erring detector. ``without poses`` hides the sensor's motion.
+
+Figures, over detections that have an id and were lifted:
+
+- purity: share of detections that belong to the id most frequent in their object;
+- completeness: mean over ids of the share of its detections in the object that holds most of them;
+- switches: times an id's detections go from one object to another, in the order of frames;
+- fragments: objects that an id is spread over beyond the first;
+- words: share of detections whose object carries the right word (procedural worlds; before: the detector's own).
+
+Baselines on the same lifted detections: 2D IoU >= 0.3 from image to image with the best sum (SORT without its filter),
+and the nearest centre in 3D within 2 m, nearest first. Both may bridge the same gap in time.
+"""
+
+from __future__ import annotations
+
+import json as json_format
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+from scipy.optimize import linear_sum_assignment
+
+from data_prep.associate import Associator
+from data_prep.detect import Detections2D
+from data_prep.detect.coco import CocoDetections
+from data_prep.errors import InputError
+from data_prep.geometry import box_iou_2d
+from data_prep.lift import Lifter, create_lifter
+from data_prep.scans import Scan, open_scan
+from data_prep.triplets.cut import cut_triplet, normalise_label
+from data_prep.triplets.triplet import Triplet
+
+Assign = Callable[[Sequence[list[Triplet]]], dict[str, int]]
+UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class Case:
+    """Lifted detections of a scan, frame by frame.
+
+    Attributes:
+        name: of the case.
+        frames: their triplets.
+        ids: key → true id; keys without one are not judged.
+        words: id → true word; empty: not known.
+    """
+
+    name: str
+    frames: list[list[Triplet]]
+    ids: dict[str, int]
+    words: dict[int, str]
+
+
+def main(
+    root: Annotated[Path | None, tyro.conf.Positional] = None, json: bool = False, frames: int = 60
+) -> int:
+    """Measure the association beside two baselines.
+
+    Args:
+        root: folder that holds kitti_tracking/ and detections/.
+        json: print one JSON object instead of tables.
+        frames: of every procedural scan.
+    """
+    try:
+        result = measure(root, frames)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if json:
+        print(json_format.dumps(result, indent=2))
+    else:
+        _print(result)
+    return 0
+
+
+def measure(root: Path | None, frames: int) -> dict[str, Any]:
+    """Case → contender → figures."""
+    result: dict[str, Any] = {}
+    for case in cases(root, frames):
+        result[case.name] = {}
+        for name, assign in CONTENDERS.items():
+            start = time.process_time()
+            objects = assign(case.frames)
+            seconds = time.process_time() - start
+            figures = score(case, objects)
+            result[case.name][name] = {**figures, "ms_per_frame": 1e3 * seconds / len(case.frames)}
+    return result
+
+
+def cases(root: Path | None, frames: int) -> Iterator[Case]:
+    """All cases, one in memory at a time."""
+    if root is not None and (root / "kitti_tracking").is_dir():
+        scan = open_scan("kitti-tracking", root / "kitti_tracking")
+        labels = CocoDetections.load(root / "detections" / "kitti_tracking_gt.json")
+        found = CocoDetections.load(root / "detections" / "kitti_tracking_fastestdet.json")
+        yield _kitti("KITTI tracking, labelled boxes", scan, labels, labels)
+        yield _kitti("KITTI tracking, real detector", scan, found, labels)
+    for setting in ("room", "street"):
+        for detector in ("perfect", "good"):
+            case = _procedural(setting, detector, frames)
+            yield case
+            if setting == "street":
+                yield _without_poses(case)
+
+
+def score(case: Case, objects: dict[str, int]) -> dict[str, float]:
+    """Figures of one assignment key → object; see the module."""
+    members: dict[int, Counter[int]] = defaultdict(Counter)
+    history: dict[int, list[int]] = defaultdict(list)
+    labels: dict[int, Counter[str]] = defaultdict(Counter)
+    judged = []
+    for frame in case.frames:
+        for triplet in frame:
+            number, true = objects[triplet.key], case.ids.get(triplet.key, UNKNOWN)
+            labels[number][triplet.provenance["label"]] += triplet.provenance["score"]
+            if true != UNKNOWN:
+                members[number][true] += 1
+                history[true].append(number)
+                judged.append((triplet, number, true))
+    figures = {
+        "detections": float(len(judged)),
+        "ids": float(len(history)),
+        "objects": float(len(members)),
+        "purity": sum(max(count.values()) for count in members.values()) / max(len(judged), 1),
+        "completeness": float(np.mean([max(Counter(h).values()) / len(h) for h in history.values()])),
+        "switches": float(sum(a != b for h in history.values() for a, b in zip(h, h[1:], strict=False))),
+        "fragments": float(sum(len(set(h)) - 1 for h in history.values())),
+    }
+    if case.words:
+        voted = {number: max(count, key=lambda w: (count[w], w)) for number, count in labels.items()}
+        right = [case.words[true] == normalise_label(voted[number]) for _, number, true in judged]
+        before = [case.words[true] == normalise_label(t.provenance["label"]) for t, _, true in judged]
+        figures["words"], figures["words_before"] = float(np.mean(right)), float(np.mean(before))
+    return figures
+
+
+def ours(frames: Sequence[list[Triplet]]) -> dict[str, int]:
+    """The association."""
+    follow = Associator()
+    merged: list[Triplet] = []
+    for triplets in frames:
+        merged += follow.push(triplets)
+    merged += follow.close()
+    keys = {_place_of(triplet): triplet.key for frame in frames for triplet in frame}
+    objects = {}
+    for number, triplet in enumerate(merged):
+        rows = triplet.provenance.get("sightings") or [_place_of(triplet)]
+        for row in rows:
+            objects[keys[tuple(row)]] = number
+    return objects
+
+
+def by_image_overlap(frames: Sequence[list[Triplet]]) -> dict[str, int]:
+    """2D IoU from image to image."""
+    return _greedy_tracker(frames, _iou_gain, one_view=True)
+
+
+def by_nearest_center(frames: Sequence[list[Triplet]]) -> dict[str, int]:
+    """Nearest 3D centre within 2 m."""
+    return _greedy_tracker(frames, _center_gain, one_view=False)
+
+
+CONTENDERS: dict[str, Assign] = {
+    "association": ours,
+    "2D IoU": by_image_overlap,
+    "nearest centre": by_nearest_center,
+}
+
+
+def _iou_gain(old: Sequence[Triplet], new: Sequence[Triplet]) -> np.ndarray:
+    iou = box_iou_2d(
+        np.array([t.provenance["box"] for t in old]), np.array([t.provenance["box"] for t in new])
+    )
+    return np.where(iou >= 0.3, iou, 0)
+
+
+def _center_gain(old: Sequence[Triplet], new: Sequence[Triplet]) -> np.ndarray:
+    a, b = (np.array([t.provenance["center"] for t in side]) for side in (old, new))
+    distance = np.linalg.norm(a[:, None] - b[None], axis=2)
+    return np.where(distance <= 2, 2.001 - distance, 0)
+
+
+def _greedy_tracker(
+    frames: Sequence[list[Triplet]],
+    gain: Callable[[Sequence[Triplet], Sequence[Triplet]], np.ndarray],
+    one_view: bool,
+    max_gap: float = 1.0,
+) -> dict[str, int]:
+    objects: dict[str, int] = {}
+    alive: dict[int, Triplet] = {}
+    count = 0
+    for frame in frames:
+        views = sorted({t.provenance["view_index"] for t in frame})
+        for view in views:
+            new = [t for t in frame if t.provenance["view_index"] == view]
+            now = new[0].provenance["timestamp"]
+            alive = {n: t for n, t in alive.items() if 0 <= now - t.provenance["timestamp"] <= max_gap + 1e-9}
+            old = [
+                n
+                for n, t in alive.items()
+                if not one_view or (t.provenance["view_index"] == view and t.provenance["timestamp"] < now)
+            ]
+            taken = {}
+            if old:
+                values = gain([alive[n] for n in old], new)
+                for row, column in zip(*linear_sum_assignment(-values), strict=True):
+                    if values[row, column] > 0:
+                        taken[int(column)] = old[row]
+            for column, triplet in enumerate(new):
+                if column not in taken:
+                    taken[column], count = count, count + 1
+                objects[triplet.key] = taken[column]
+                alive[taken[column]] = triplet
+    return objects
+
+
+def _kitti(name: str, scan: Scan, found: CocoDetections, labels: CocoDetections) -> Case:
+    lifter = create_lifter("auto")
+    frames, ids = [], {}
+    for index in range(len(scan)):
+        frame = scan[index]
+        view = frame.views[0]
+        size = (view.camera.width, view.camera.height)
+        detections, truth = found.for_image(view.name, *size), labels.for_image(view.name, *size)
+        triplets = _lift(lifter, scan.source, frame, [detections])
+        overlap = box_iou_2d(detections.boxes, truth.boxes)
+        owner = np.full(len(detections), UNKNOWN)
+        while overlap.size and overlap.max() >= 0.5:
+            row, column = np.unravel_index(overlap.argmax(), overlap.shape)
+            owner[row] = int(truth.attributes["track_id"][column])
+            overlap[row], overlap[:, column] = 0, 0
+        assert detections.ids is not None
+        by_number = dict(zip(detections.ids.tolist(), owner.tolist(), strict=True))
+        ids.update({t.key: by_number[t.provenance["detection"]] for t in triplets})
+        frames.append(triplets)
+    return Case(name, frames, ids, {})
+
+
+def _procedural(setting: str, detector: str, count: int) -> Case:
+    cameras = {"cameras": ("front", "left", "back", "right")} if setting == "street" else {}
+    scan = open_scan("procedural", setting, frames=count, seed=3, detector=detector, **cameras)
+    lifter = create_lifter("auto")
+    frames, ids = [], {}
+    for index in range(count):
+        triplets = _lift(lifter, scan.source, scan[index], list(scan.detections(index)))  # type: ignore[attr-defined]
+        ids.update({t.key: int(t.provenance["attributes"]["track_id"]) for t in triplets})
+        frames.append(triplets)
+    words = {o.instance: normalise_label(o.label) for o in scan.objects}  # type: ignore[attr-defined]
+    return Case(f"procedural {setting}, {detector} detector", frames, ids, words)
+
+
+def _without_poses(case: Case) -> Case:
+    """The same detections in the sensor's own axes, as if nothing were known of its motion."""
+
+    def hide(triplet: Triplet) -> Triplet:
+        T = np.array(triplet.provenance["T_world_points"])
+        world = triplet.points + np.array(triplet.provenance["center"])
+        points = (world - T[:3, 3]) @ T[:3, :3]
+        center = points.mean(axis=0)
+        provenance = {**triplet.provenance, "center": center.tolist(), "T_world_points": np.eye(4).tolist()}
+        return replace(triplet, points=(points - center).astype(np.float32), provenance=provenance)
+
+    frames = [[hide(triplet) for triplet in frame] for frame in case.frames]
+    return Case(f"{case.name}, without poses", frames, case.ids, case.words)
+
+
+def _lift(lifter: Lifter, source: str, frame: Any, found: Sequence[Detections2D]) -> list[Triplet]:
+    triplets = [
+        cut_triplet(
+            frame,
+            cloud,
+            found[cloud.view],
+            texts=(normalise_label(found[cloud.view].labels[cloud.detection]),),
+            source=source,
+            margin=0.1,
+            max_points=16384,
+            lifter={},
+        )
+        for cloud in lifter.lift(frame, found).objects
+    ]
+    return [triplet for triplet in triplets if triplet is not None]
+
+
+def _place_of(triplet: Triplet) -> tuple[str, int, int]:
+    record = triplet.provenance
+    return record["frame"], record["view_index"], record["detection"]
+
+
+def _print(result: dict[str, Any]) -> None:
+    console = Console()
+    for name, contenders in result.items():
+        first = next(iter(contenders.values()))
+        table = Table(
+            "", "objects", "purity", "completeness", "switches", "fragments", "words", "ms/frame",
+            title=f"{name}: {first['detections']:.0f} detections of {first['ids']:.0f}", title_justify="left",
+        )  # fmt: skip
+        for contender, f in contenders.items():
+            words = f"{f['words_before']:.3f} → {f['words']:.3f}" if "words" in f else ""
+            table.add_row(
+                contender, f"{f['objects']:.0f}", f"{f['purity']:.3f}", f"{f['completeness']:.3f}",
+                f"{f['switches']:.0f}", f"{f['fragments']:.0f}", words, f"{f['ms_per_frame']:.1f}",
+            )  # fmt: skip
+        console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(tyro.cli(main))

@@ -1,0 +1,7 @@
+"""Detections of many frames and cameras → the objects behind them; frames that say nothing new left out."""
+
+from data_prep.associate.associator import Associator
+from data_prep.associate.config import AssociationConfig
+from data_prep.associate.sighting import Sighting
+
+__all__ = ["AssociationConfig", "Associator", "Sighting"]

@@ -1,0 +1,195 @@
+"""Follows objects from frame to frame and gives each of them once, when it is out of sight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from data_prep.associate.affinity import Similarity, affinity, shift
+from data_prep.associate.config import AssociationConfig
+from data_prep.associate.drift import common_drift
+from data_prep.associate.merge import merge_track
+from data_prep.associate.sighting import Sighting
+from data_prep.associate.track import Track
+from data_prep.triplets.triplet import Triplet
+
+
+class Associator:
+    """Turns the triplets of single detections, frame by frame, into triplets of objects.
+
+    Two detections of one image are never one object. What it is given decides what it gives: neither the order of
+    detections within a frame nor anything random plays a part. Memory is bounded by ``config``.
+
+    >>> from data_prep.associate import Associator
+    >>> follow = Associator()
+    >>> follow.push([]), follow.close()
+    ([], [])
+
+    Args:
+        config: settings.
+        max_points: a merged cloud keeps at most this many points.
+        similarity: compares two sightings, 0..1, in place of their colours.
+
+    Attributes:
+        left_out: reason → detections that went into no object, since this was last read by :meth:`take_left_out`.
+    """
+
+    name = "association"
+
+    def __init__(
+        self,
+        config: AssociationConfig | None = None,
+        *,
+        max_points: int = 16384,
+        similarity: Similarity | None = None,
+    ) -> None:
+        self.config = config or AssociationConfig()
+        self._max_points, self._similarity = max_points, similarity
+        self._left_out: dict[str, int] = {}
+        self._reset()
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All that decides the result, for a manifest."""
+        return asdict(self.config)
+
+    @property
+    def open(self) -> int:
+        """Objects being followed."""
+        return len(self._tracks)
+
+    def push(self, triplets: Sequence[Triplet]) -> list[Triplet]:
+        """Take the detections of the next frame in.
+
+        Args:
+            triplets: of one frame, from :func:`data_prep.triplets.cut.cut_triplet`; none is a frame, too.
+
+        Returns:
+            The objects that are out of sight for good, in the order they were first seen.
+        """
+        done: list[Triplet] = []
+        given = next((t.provenance["timestamp"] for t in triplets), None)
+        # A frame without objects tells no time; one that follows it does.
+        now = self._now + self.config.frame_time if given is None else float(given)
+        if triplets and self._tracks and now < self._now - 1e-9:
+            done += self.close()  # a clock that goes backwards is another recording
+        self._now = now
+        if triplets:
+            T = np.array(triplets[0].provenance["T_world_points"], np.float64)
+            self._posed = self._posed or (
+                self._pose is not None and not np.allclose(T, self._pose, atol=1e-6)
+            )
+            self._pose = T
+        done += self._finish(track for track in self._tracks if self._is_gone(track))
+        sightings = [Sighting.of(triplet, now) for triplet in triplets]
+        # Sorted by what is in them: the order a detector happens to list them in must not decide anything.
+        sightings.sort(key=lambda s: (s.view, s.triplet.provenance["box"], s.label, s.triplet.key))
+        if not self._posed:
+            self._find_drift(sightings)
+        for _, group in groupby(sightings, key=lambda sighting: sighting.view):
+            self._take_view(list(group))
+        full = [track for track in self._tracks if len(track) >= self.config.max_sightings]
+        kept = [track for track in self._tracks if len(track) < self.config.max_sightings]
+        over = len(kept) - self.config.max_open
+        if over > 0:
+            full += sorted(kept, key=lambda track: (track.last.time, track.number))[:over]
+        done += self._finish(full)
+        return done
+
+    def close(self) -> list[Triplet]:
+        """Give all that is still followed, and forget everything."""
+        done = self._finish(self._tracks)
+        self._reset()
+        return done
+
+    def take_left_out(self) -> dict[str, int]:
+        """Reason → detections left out since the last call."""
+        taken, self._left_out = self._left_out, {}
+        return taken
+
+    def _reset(self) -> None:
+        self._tracks: list[Track] = []
+        self._begun = 0
+        self._now = 0.0
+        self._pose: NDArray[np.float64] | None = None
+        self._posed = False
+        self._drift = np.zeros(3)
+
+    def _is_gone(self, track: Track) -> bool:
+        # A sensor that moves through a known world comes back to what stands there; anything else may be anywhere.
+        remembered = self._posed and not track.moves
+        return not remembered and self._now - track.last.time > self.config.max_gap + 1e-9
+
+    def _find_drift(self, sightings: list[Sighting]) -> None:
+        unknown = [track for track in self._tracks if track.velocity is None]
+        known = [track.velocity for track in self._tracks if track.velocity is not None]
+        if known:
+            self._drift = np.median(known, axis=0)
+        latest = max((track.last.time for track in unknown), default=self._now)
+        recent = [track for track in unknown if track.last.time == latest]
+        if self._now - latest > 0:
+            self._drift = common_drift(recent, sightings, self._now - latest, self._drift)
+
+    def _take_view(self, sightings: list[Sighting]) -> None:
+        """Assign the detections of one image to objects, each to at most one, with the best sum of log affinities."""
+        scores = np.zeros((len(self._tracks), len(sightings)))
+        for row, column in self._candidates(sightings):
+            track, sighting = self._tracks[row], sightings[column]
+            dt = sighting.time - track.last.time
+            scores[row, column] = affinity(
+                track, sighting, dt, self._drift, self.config.max_gap, self._similarity
+            )
+        possible = scores >= self.config.min_score
+        # A pair gains what it is better than the worst that is allowed, so that one good pair beats two poor ones.
+        gain = np.log(np.where(possible, scores, 1) / self.config.min_score)
+        rows, columns = linear_sum_assignment(np.where(possible, -gain, 0.0))
+        taken = set()
+        for row, column in zip(rows, columns, strict=True):
+            if possible[row, column]:
+                self._tracks[row].add(sightings[column], self.config.looks, self._max_points)
+                taken.add(column)
+        for column, sighting in enumerate(sightings):
+            if column not in taken:
+                self._tracks.append(Track.begin(self._begun, sighting, self.config.looks, self._max_points))
+                self._begun += 1
+
+    def _candidates(self, sightings: list[Sighting]) -> Iterator[tuple[int, int]]:
+        """Pairs near enough to be looked at; no object twice in one image."""
+        if not self._tracks:
+            return
+        centers = np.array([sighting.center for sighting in sightings])
+        sizes = np.array([sighting.diagonal for sighting in sightings])
+        for row, track in enumerate(self._tracks):
+            last = track.last
+            if last.time == sightings[0].time and last.view == sightings[0].view:
+                continue
+            dt = self._now - last.time
+            moved = shift(track, min(dt, self.config.max_gap), self._drift)
+            grown = max(track.sizes[-5:]) + sizes
+            # Where it was, or where it has gone; both limits lie far outside of what can score.
+            stood = np.linalg.norm(centers - last.center, axis=1)
+            went = np.linalg.norm(centers - (last.center + moved), axis=1)
+            reach = grown * (1 + 4 * min(dt, self.config.max_gap))
+            extent = 0.0 if track.moves else float(np.linalg.norm(np.ptp(track.standing, axis=0)))
+            for column in np.flatnonzero((stood <= grown + extent) | (went <= reach)):
+                yield row, int(column)
+
+    def _finish(self, tracks: Iterator[Track] | Sequence[Track]) -> list[Triplet]:
+        chosen = sorted(tracks, key=lambda track: track.number)
+        if not chosen:
+            return []
+        gone = {track.number for track in chosen}
+        self._tracks = [track for track in self._tracks if track.number not in gone]
+        done = []
+        for track in chosen:
+            if len(track) < self.config.min_sightings:
+                self._left_out[SEEN_TOO_SELDOM] = self._left_out.get(SEEN_TOO_SELDOM, 0) + len(track)
+            else:
+                done.append(merge_track(track, self._max_points))
+        return done
