@@ -23,6 +23,7 @@ _SCALES = (0.001, 0.1, 1 / 6.5535, 0.2, 5.0, 6.5535, 10.0, 1000.0)
 
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 _CLEARLY = 0.5  # an explanation must fit twice as well as what is given to be believed …
+_GOOD = 0.005  # share of the depth below which there is nothing to explain: sensors are no better
 _FITS = 0.05  # … and leave no more than this share of the depth
 _OVERLAP = 0.05  # share of points that must be seen in both frames
 _POINTS = 12_000
@@ -70,9 +71,10 @@ def judge_motion(residuals: list[Residuals]) -> list[Finding]:
     best = min(names, key=lambda name: metres[name])
     shares = {factor: _middle([p.scales[factor] for p in residuals]) for factor in residuals[0].scales}
     factor = min(shares, key=lambda f: shares[f], default=1.0)
-    if shares and shares[factor] < min(_FITS, _CLEARLY * given / depth, metres[best] / depth):
+    unexplained = given > _GOOD * depth
+    if unexplained and shares and shares[factor] < min(_FITS, _CLEARLY * given / depth, metres[best] / depth):
         return [_other_scale(factor, shares[factor], values)]
-    if best != GIVEN and metres[best] <= min(_CLEARLY * given, _FITS * depth):
+    if unexplained and best != GIVEN and metres[best] <= min(_CLEARLY * given, _FITS * depth):
         return [_other_pose(best, metres, values)]
     told = ", ".join(f"{name} {_length(metres[name])}" for name in names if name in (GIVEN, INVERSE, NONE))
     if not np.isfinite(given):

@@ -5,15 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from data_prep.check.report import CheckReport
 from data_prep.check.top_view import draw_top_view
+from data_prep.geometry import invert, transform_points
 from data_prep.report import Page
 from data_prep.report.overlay import draw_overlay
+from data_prep.scans import Frame
+
+Picture = NDArray[np.uint8]
 
 _MARKS = {"ok": "ok", "warning": "⚠ warning", "error": "✘ error"}
-_OVERLAYS = 8
-_CLOUD_POINTS = 80_000
+_ROWS = 4  # of pictures, two in each
+_PICTURE_WIDTH, _GAP = 780, 12
+_WIDE = 2.2  # width over height from which a picture has a row of its own
+_CLOUD_POINTS = 60_000
 
 
 def write_check_page(report: CheckReport, path: str | Path) -> Path:
@@ -35,7 +43,9 @@ def write_check_page(report: CheckReport, path: str | Path) -> Path:
         [[_MARKS[f.severity], f.check, f.message, f.fix] for f in report.findings],
     )
     page.heading("What is there")
-    page.table(["part", ""], [*report.there.items(), ("missing", ", ".join(report.missing) or "nothing")])
+    page.table(
+        ["part", "what is held"], [*report.there.items(), ("missing", ", ".join(report.missing) or "nothing")]
+    )
     if report.motion:
         page.heading("Do neighbouring frames agree?")
         page.paragraph(
@@ -59,19 +69,19 @@ def _add_pictures(page: Page, report: CheckReport) -> None:
     frames = list(report.sample.frames.values())
     if not frames:
         return
-    views = [(frame, view) for frame in frames for view in frame.views]
-    if views:
+    rows = _rows_of_moved_points(report) or _rows_of_own_points(frames)
+    if rows:
         page.heading("Points on the images")
         page.paragraph("Coloured by distance. Steps in colour should run along the outlines of things.")
-        for number in np.unique(np.linspace(0, len(views) - 1, _OVERLAYS).round().astype(int)):
-            frame, view = views[number]
-            page.image(
-                draw_overlay(view.image, view.camera, frame.points), f"{frame.id}: {view.name}", width=760
-            )
+    for row, caption in rows:
+        single = len(row) == 1 and row[0].shape[1] < _WIDE * row[0].shape[0]
+        page.image(row[0] if len(row) == 1 else _side_by_side(*row), caption, width=524 if single else 1060)
+    if not report.motion:  # nothing says that the frames share a world
+        frames = frames[:1]
     page.heading("From above")
     page.paragraph(
-        "All frames looked at, in the world: x to the right, y up the page, coloured by height (dark low, bright "
-        "high); dots are the sensor's places. Walls should be thin and meet at corners."
+        f"{len(frames)} frame{'s' if len(frames) > 1 else ''} in the world: x to the right, y up the page, yellow "
+        "low, dark high; dots are the sensor's places, in order. Walls should be thin and meet at corners."
     )
     page.image(draw_top_view(frames), width=900)
     page.heading("To turn")
@@ -88,6 +98,57 @@ def _add_pictures(page: Page, report: CheckReport) -> None:
         height=560,
         caption="Up on the page is z of the world.",
     )
+
+
+def _rows_of_own_points(frames: list[Frame]) -> list[tuple[tuple[Picture, ...], str]]:
+    """Each frame's points on its images."""
+    views = [(frame, view) for frame in frames for view in frame.views]
+    if not views:
+        return []
+    chosen = np.unique(np.linspace(0, len(views) - 1, 2 * _ROWS).round().astype(int))
+    rows: list[tuple[tuple[Picture, ...], str]] = []
+    for frame, view in (views[number] for number in chosen):
+        picture = draw_overlay(view.image, view.camera, frame.points)
+        caption, wide = f"{frame.id}: {view.name}", picture.shape[1] >= _WIDE * picture.shape[0]
+        if rows and len(rows[-1][0]) == 1 and not wide and rows[-1][0][0].shape == picture.shape:
+            rows[-1] = ((*rows[-1][0], picture), f"{rows[-1][1]}; {caption}")
+        else:
+            rows.append(((picture,), caption))
+    return rows
+
+
+def _rows_of_moved_points(report: CheckReport) -> list[tuple[tuple[Picture, ...], str]]:
+    """The first frame's points on its own image, and, moved by the poses, on the second's."""
+    if not report.motion:
+        return []
+    rows: list[tuple[tuple[Picture, ...], str]] = []
+    for i, j in report.sample.pairs[:_ROWS]:
+        first, second = report.sample.frames[i], report.sample.frames[j]
+        if not first.views or not second.views:
+            continue
+        here, there = first.views[0], second.views[0]
+        moved = transform_points(invert(second.T_world_points) @ first.T_world_points, first.points)
+        own = draw_overlay(here.image, here.camera, first.points)
+        rows.append(
+            (
+                (own, draw_overlay(there.image, there.camera, moved)),
+                f"Left: points of {first.id} on their own image. Right: the same points, moved by the poses, on "
+                f"the image of {second.id}: they should still lie on the same things.",
+            )
+        )
+    return rows
+
+
+def _side_by_side(left: Picture, right: Picture) -> Picture:
+    """Two pictures at one width."""
+    scaled = []
+    for picture in (left, right):
+        height = round(picture.shape[0] * _PICTURE_WIDTH / picture.shape[1])
+        scaled.append(Image.fromarray(picture).resize((_PICTURE_WIDTH, height), Image.Resampling.LANCZOS))
+    sheet = Image.new("RGB", (2 * _PICTURE_WIDTH + _GAP, max(s.height for s in scaled)), "white")
+    sheet.paste(scaled[0], (0, 0))
+    sheet.paste(scaled[1], (_PICTURE_WIDTH + _GAP, 0))
+    return np.asarray(sheet)
 
 
 def _millimetres(metres: float) -> str:

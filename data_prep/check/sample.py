@@ -63,7 +63,8 @@ def take_sample(scan: Scan, count: int) -> Sample:
     reader = _Reader(scan, sample)
     total, ids = len(scan), scan.frame_ids()
     wanted = max(1, count // 2) if total > 1 else 1
-    starts = np.unique(np.linspace(0, max(total - 2, 0), wanted).round().astype(int)).tolist()
+    room = max(1, min(_FARTHEST_NEIGHBOUR, (total - 1) // wanted))  # for the last pair to find its second
+    starts = np.unique(np.linspace(0, max(total - 1 - room, 0), wanted).round().astype(int)).tolist()
     still = False
     for start in starts:
         first = reader.read(start, ids[start])
