@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from rosbags.rosbag1 import Writer as Writer1
-from rosbags.rosbag2 import StoragePlugin
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as Writer2
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
@@ -180,17 +180,23 @@ class BagMaker:
         message = self.type("tf2_msgs/msg/TFMessage")(transforms=[stamped])
         self.add("/tf_static" if static else "/tf", message, at if recorded is None else recorded)
 
-    def write(self, folder: Path) -> Path:
-        """Write everything in order of recording; returns what to open."""
+    def write(self, folder: Path, compressed: bool = False) -> Path:
+        """Write everything in order of recording, by lz4 or zstd if ``compressed``; returns what to open."""
         folder.mkdir(parents=True, exist_ok=True)
         if self.ros1:
             path = folder / "drive.bag"
-            with Writer1(path) as writer1:
+            writer1 = Writer1(path)
+            if compressed:
+                writer1.set_compression(Writer1.CompressionFormat.LZ4)
+            with writer1:
                 self._fill(writer1, {})
             return path
         path = folder / "drive"
         plugin = StoragePlugin.SQLITE3 if self.format == "sqlite3" else StoragePlugin.MCAP
-        with Writer2(path, version=9, storage_plugin=plugin) as writer2:
+        writer2 = Writer2(path, version=9, storage_plugin=plugin)
+        if compressed:
+            writer2.set_compression(CompressionMode.MESSAGE, CompressionFormat.ZSTD)
+        with writer2:
             self._fill(writer2, {})
         return path / "drive.mcap" if self.format == "mcap file" else path
 

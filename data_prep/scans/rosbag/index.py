@@ -38,6 +38,25 @@ class Index:
         found = self.infos[topic]
         return found[max(bisect_right(found, bag_time, key=lambda item: item[0]) - 1, 0)][1]
 
+    def notes(self) -> list[str]:
+        """What is odd, one line each: clocks that jump back, stamps that come twice, messages that are broken."""
+        notes = []
+        for topic, jumps in [
+            *((t, stream.jumps) for t, stream in self.streams.items()),
+            ("tf", self.tf.jumps),
+        ]:
+            if jumps:
+                times = "once" if len(jumps) == 1 else f"{len(jumps)} times"
+                notes.append(f"{topic}: the clock jumps back {times}, by up to {max(jumps) / 1e9:.3f} s")
+        for topic, stream in self.streams.items():
+            if stream.repeated:
+                notes.append(
+                    f"{topic}: {stream.repeated} messages have the stamp of another and are left out"
+                )
+        for topic, count in self.unreadable.items():
+            notes.append(f"{topic}: {count} messages cannot be decoded and are left out")
+        return notes
+
 
 def index_bag(bag: Bag, topics: Topics, clock: Literal["header", "bag"], max_gap: int) -> Index:
     """Read the bag once, message by message, decoding nothing that is large.

@@ -273,20 +273,23 @@ class RosbagScan(IndexedScan[int]):
         for topic in self._calibration.cameras:
             if self._calibration.T_points_cam(topic) is not None and self._topics.depth is None:
                 needed.pop(topic, None)
+        depth = self._topics.depth
+        if depth is not None and self._calibration.T_points_cam(depth) is None:
+            tf.require_path(own, self._index.frames[depth])
         if tf and world_frame is None and own not in tf:
             tf.require_path(next(iter(sorted(tf.frames()))), own)
         for frame in (own, *needed.values()):
             tf.require_path(self._world, frame)
         tf.finish([own, self._world, *self._index.frames.values()])
         optical = self._world.endswith(("optical_frame", "optical")) or (
-            self._topics.depth is not None and self._world == own
+            depth is not None and self._world == own
         )
         self._T_zup = T_zup_from(up or ("-y" if optical else "z"))
 
     def _require_lenses(self) -> None:
         """Refuse cameras without intrinsics before anything is read."""
-        depth = [self._topics.depth] if self._topics.depth in self._topics.infos else []
-        for topic in [*self._topics.images, *depth]:
+        depth = self._topics.depth
+        for topic in [*self._topics.images, *([depth] if depth in self._topics.infos else [])]:
             if self._calibration.lens(topic) is not None:
                 continue
             info_topic = self._topics.infos.get(topic)
@@ -305,26 +308,11 @@ class RosbagScan(IndexedScan[int]):
                 ) from error
 
     def _find_notes(self) -> list[str]:
-        notes = []
-        for topic, jumps in [
-            *((t, s.jumps) for t, s in self._index.streams.items()),
-            ("tf", self._index.tf.jumps),
-        ]:
-            if jumps:
-                times = "once" if len(jumps) == 1 else f"{len(jumps)} times"
-                notes.append(f"{topic}: the clock jumps back {times}, by up to {max(jumps) / 1e9:.3f} s")
-        for topic, stream in self._index.streams.items():
-            if stream.repeated:
-                notes.append(
-                    f"{topic}: {stream.repeated} messages have the stamp of another and are left out"
-                )
-        for topic, count in self._index.unreadable.items():
-            notes.append(f"{topic}: {count} messages cannot be decoded and are left out")
-        left_out = len(set(self._stream.stamps.tolist())) - len(self)
-        if left_out:
-            notes.append(
-                f"{self._main}: {left_out} depth images have no colour image within {self._pair_gap / 1e9:g} s"
-            )
+        notes = self._index.notes()
+        alone = len(set(self._stream.stamps.tolist())) - len(self)
+        if alone:
+            gap = f"{self._pair_gap / 1e9:g} s"
+            notes.append(f"{self._main}: {alone} depth images have no colour image within {gap}")
         return notes
 
     def _where(self, topic: str) -> str:

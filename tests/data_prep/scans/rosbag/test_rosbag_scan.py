@@ -82,14 +82,24 @@ def test_depth_of_a_camera_beside_needs_tf(tmp_path: Path) -> None:
     maker = BagMaker()
     for topic, frame in (("/depth", "depth_optical"), ("/rgb", "rgb_optical")):
         pixels = (
-            np.ones((HEIGHT, WIDTH), "<u2") if topic == "/depth" else np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+            np.full((HEIGHT, WIDTH), 1000, "<u2")
+            if topic == "/depth"
+            else np.zeros((HEIGHT, WIDTH, 3), np.uint8)
         )
         encoding = "16UC1" if topic == "/depth" else "rgb8"
         maker.add(f"{topic}/image", maker.image(pixels, encoding, START, frame), START)
         maker.add(f"{topic}/camera_info", maker.info(RGBD_K, WIDTH, HEIGHT, START, frame), START)
-    scan = open_scan("rosbag", maker.write(tmp_path))
-    with pytest.raises(BadFrameError, match="tf: does not connect 'depth_optical' with 'rgb_optical'"):
-        scan[0]
+    root = maker.write(tmp_path)
+    with pytest.raises(BadDatasetError, match="tf: does not connect 'depth_optical' with 'rgb_optical'"):
+        open_scan("rosbag", root)
+    T = np.eye(4)
+    T[0, 3] = 0.5
+    (tmp_path / "calibration.yaml").write_text(f"cameras: {{/depth/image: {{T_points_cam: {T.tolist()}}}}}")
+    depth = open_scan("rosbag", root, calibration=tmp_path / "calibration.yaml")[0].depth
+    assert depth is not None
+    # Half a metre to the right at 1 m and 60 pixels of focal length: everything is seen 30 columns further.
+    assert not depth[:, :30].any()
+    np.testing.assert_array_equal(depth[:, 30:], 1)
 
 
 def test_without_tf_an_rgbd_camera_looks_level(tmp_path: Path) -> None:
@@ -344,6 +354,15 @@ def test_a_folder_of_ros_1_parts_is_one_recording(tmp_path: Path) -> None:
         maker.write(tmp_path / str(i)).rename(tmp_path / f"drive_{i}.bag")
     scan = open_scan("rosbag", tmp_path)
     assert [frame.points[0, 0] for frame in scan] == [1, 2]
+
+
+@pytest.mark.parametrize("format", ["ros1", "sqlite3"])
+def test_compressed_bags(tmp_path: Path, format: str) -> None:
+    maker = BagMaker(format)
+    for i in range(2):
+        maker.points("/points", START + i * SECOND, np.full((500, 3), i + 1))
+    root = maker.write(tmp_path, compressed=True)
+    assert [frame.points[0, 0] for frame in open_scan("rosbag", root)] == [1, 2]
 
 
 def test_a_scan_can_be_sent_to_another_process(vehicle: Path) -> None:
