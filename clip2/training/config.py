@@ -145,9 +145,14 @@ class DeviceConfig(TypedConfig):
 
 
 class TrainConfig(TypedConfig):
-    """One training run."""
+    """One training run.
+
+    Attributes:
+        start: checkpoint of the same encoder to begin from, as :func:`clip2.load` takes it; None: random weights.
+    """
 
     seed: int = Field(default=0, ge=0)
+    start: str | None = None
     data: DataConfig = DataConfig()
     model: NetworkConfig = NetworkConfig()
     augmentation: AugmentationConfig = AugmentationConfig()

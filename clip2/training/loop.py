@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from lightning_fabric import Fabric
 from rich.console import Console
 
 from clip2.checkpoint import read_config, save
+from clip2.encoders import weights_follow
 from clip2.model import Clip2Model, ModelConfig
 from clip2.objectives import ContrastiveObjective, Losses
 from clip2.teacher.text_bank import TextBank
@@ -30,6 +32,7 @@ from clip2.training.normalization import has_batch_norm, settle_statistics
 from clip2.training.optimizer import WeightAverage, create_optimizer, learning_rate
 from clip2.training.order import ObjectOrder, balancing_weights, step_seed
 from clip2.training.run_folder import CONFIG_FILE, check_run
+from clip2.training.start import start_from
 from clip2.training.state import load_state, read_facts, save_state
 from clip2.training.tally import Tally
 from clip2.training.zero_shot import zero_shot
@@ -87,14 +90,20 @@ def train(
         wanted = config.data
         data = load_training_set(wanted.folders, wanted.clip, wanted.max_points, wanted.nameless)
     with reproducible(fabric.device):
-        return _Training(config, run, data, fabric, console).go(latest)
+        return _Training(config, run, data, fabric, console, fresh=latest is None).go(latest)
 
 
 class _Training:
     """One run in progress."""
 
     def __init__(
-        self, config: TrainConfig, run: Path, data: TrainingSet, fabric: Fabric, console: Console | None
+        self,
+        config: TrainConfig,
+        run: Path,
+        data: TrainingSet,
+        fabric: Fabric,
+        console: Console | None,
+        fresh: bool = True,
     ) -> None:
         self.config, self.run, self.data, self.fabric = config, run, data, fabric
         quiet = Console(quiet=True)
@@ -119,14 +128,16 @@ class _Training:
         )
         torch.manual_seed(config.seed)
         network = config.model
-        self.model = Clip2Model(
-            ModelConfig(
-                encoder=network.encoder,
-                preprocessing=network.preprocessing,
-                teacher=data.teacher,
-                colors_seen=self.colors_seen,
-            )
+        described = ModelConfig(
+            encoder=network.encoder,
+            preprocessing=network.preprocessing,
+            teacher=data.teacher,
+            colors_seen=self.colors_seen,
         )
+        with nullcontext() if fresh else weights_follow():
+            self.model = Clip2Model(described)
+        if config.start is not None and fresh:
+            start_from(self.model, config.start)
         self.model.to(fabric.device)
         self.average = WeightAverage(self.model, config.optimizer.ema)
         self.network, self.optimizer = fabric.setup(
