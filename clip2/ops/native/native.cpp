@@ -7,11 +7,15 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <memory>
+#include <mutex>
 #include <new>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -227,27 +231,43 @@ const Kernels& kernels() {
   return baseline::table;
 }
 
-// Calls work(i) for i in 0..items-1 on at most so many threads; true unless memory ran out. Threads live for one call:
-// a pool would not survive the fork of a data loader's workers, and starting one costs some 20 microseconds.
-template <typename Work>
-bool parallel(int64_t items, int64_t threads, Work work) {
-  std::atomic<int64_t> next{0};
+// What the threads of one call share. It outlives the call: a thread that starts late still looks at `next`.
+struct Crew {
+  explicit Crew(int64_t items) : items(items) {}
+  const int64_t items;
+  std::atomic<int64_t> next{0}, done{0};
   std::atomic<bool> good{true};
-  auto run = [&] {
-    try {
-      for (int64_t i; (i = next++) < items;) work(i);
-    } catch (const std::bad_alloc&) {
-      good = false;
+  std::mutex mutex;
+  std::condition_variable finished;
+};
+
+// Calls work(i) for i in 0..items-1 on at most so many threads; true unless memory ran out. Threads live for one call:
+// a pool would not survive the fork of a data loader's workers. Nobody waits for a helper that the system has not
+// started before all is done, so on a busy machine a call takes no longer than it would alone.
+template <typename Work>
+bool parallel(int64_t items, int64_t threads, const Work& work) {
+  const auto crew = std::make_shared<Crew>(items);
+  const Work* shared = &work;  // valid as long as an item is left
+  const auto run = [crew, shared] {
+    int64_t mine = 0;
+    for (int64_t i; (i = crew->next++) < crew->items; ++mine) try {
+        (*shared)(i);
+      } catch (const std::bad_alloc&) {
+        crew->good = false;
+      }
+    if (mine && (crew->done += mine) == crew->items) {
+      const std::lock_guard<std::mutex> lock(crew->mutex);
+      crew->finished.notify_all();
     }
   };
-  std::vector<std::thread> helpers;
   try {
-    for (int64_t t = 1; t < std::min(threads, items); ++t) helpers.emplace_back(run);
-  } catch (const std::exception&) {  // no more threads to be had: those that run do the work
+    for (int64_t t = 1; t < std::min(threads, items); ++t) std::thread(run).detach();
+  } catch (const std::system_error&) {  // no more threads to be had: those that run do the work
   }
   run();
-  for (std::thread& helper : helpers) helper.join();
-  return good;
+  std::unique_lock<std::mutex> lock(crew->mutex);
+  crew->finished.wait(lock, [&] { return crew->done == crew->items; });
+  return crew->good;
 }
 
 // keys[i]: the low half is the index of the i-th point along a Hilbert curve, on which near points follow each other.
@@ -404,7 +424,7 @@ EXPORT int clip2_knn(const float* points, int64_t batch, int64_t count, const in
     Cloud tree;
     Buffer<uint64_t> order;
   };
-  if (batch * queries * std::min<int64_t>(count, 256) < 1 << 17) threads = 1;
+  if (batch * queries * std::min<int64_t>(count, 256) < 1 << 18) threads = 1;
   const bool in_order = queries > 512 && count > 4096;
   auto build = [&](Index& built, int64_t b) {
     const int64_t real = real_points(lengths, b, count);
