@@ -208,8 +208,8 @@ class NuscenesIndex:
             recording = Recording(
                 _inside(table, row),
                 table.value(row, "timestamp", int),
-                int(row.get("width") or 0),
-                int(row.get("height") or 0),
+                table.number(row, "width", 0),
+                table.number(row, "height", 0),
                 shared[row["calibrated_sensor_token"]],
                 place,
                 table.value(row, "prev") if channel == lidar else "",

@@ -58,12 +58,12 @@ class NuscenesLabels:
             if (place := place_of.get(table.value(row, "sample_token"))) is None:
                 continue
             instance, category = table.follow(row, "instance_token", instances, "instance")
-            points = row.get("num_lidar_pts", -1)
+            points = table.number(row, "num_lidar_pts", -1)
             rows.append((place, category, instance, points, _level(row.get("visibility_token"))))
             table.pose(row)  # refuses what is no rotation
             size = table.value(row, "size", list)
             if len(size) != 3 or not all(isinstance(s, (int, float)) and 0 <= s < np.inf for s in size):
-                raise table.error(f"is {size}", f"{row['token']}.size")
+                raise table.error(f"is {size}", f"{row.get('token')}.size")
             numbers.append([*row["translation"], *size, *row["rotation"]])
         columns = np.array(rows, np.int32).reshape(-1, 5)
         order = np.argsort(columns[:, 0], kind="stable")

@@ -68,7 +68,9 @@ class Table:
             raise BadDatasetError(
                 "is missing", source=self.path, fix="unpack the metadata archive again"
             ) from error
-        except (OSError, UnicodeDecodeError, RecursionError) as error:
+        except InputError:
+            raise
+        except (OSError, ValueError, RecursionError) as error:  # not UTF-8, a number of 10,000 digits
             raise self.error(f"cannot be read ({type(error).__name__}: {error})", "table") from error
 
     def by_token(self) -> dict[str, Row]:
@@ -85,6 +87,15 @@ class Table:
         if not isinstance(found, kind) or (isinstance(found, bool) and kind is not bool):
             problem = "is missing" if field not in row else f"is {str(found)[:60]!r}"
             raise self.error(problem, f"{row.get('token', 'a row without token')}.{field}")
+        return found
+
+    def number(self, row: Row, field: str, absent: int) -> int:
+        """A whole number that may be missing or null.
+
+        Raises:
+            BadDatasetError: something else.
+        """
+        found: int = absent if row.get(field) is None else self.value(row, field, int)
         return found
 
     def follow(self, row: Row, field: str, table: dict[str, Any], name: str) -> Any:

@@ -120,7 +120,12 @@ class OnceSequence:
             raise InputError(
                 f"has {len(table)} boxes for {len(names)} names", source=self.path, field=where, fix=_FIX
             )
-        boxes = tuple(OrientedBox.from_yaw(values[:3], values[3:6], values[6]) for values in table)
+        try:
+            boxes = tuple(OrientedBox.from_yaw(values[:3], values[3:6], values[6]) for values in table)
+        except InputError as error:  # the box does not know its file
+            raise InputError(
+                error.problem, source=self.path, field=f"{where}.boxes_3d: {error.field}", fix=error.fix
+            ) from error
         return Annotations3D(boxes, tuple(str(name).lower().replace("_", " ") for name in names))
 
     def _calibration(self, name: str, values: Any) -> OnceCamera:

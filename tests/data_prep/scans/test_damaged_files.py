@@ -11,6 +11,7 @@ import open3d as o3d
 import pye57
 import pytest
 import trimesh
+from nuscenes_twin import NuscenesTwin
 from scan_twins import write_image, write_kitti
 from scipy.io import savemat
 
@@ -114,3 +115,17 @@ def test_damaged_matlab_files(tmp_path: Path) -> None:
     points = np.array([[0, 2, 0, 1, 0, 0]], np.float32)
     savemat(tmp_path / "depth/1.mat", {"instance": points}, do_compression=True)
     assert_frame_or_line(tmp_path / "depth/1.mat", lambda: open_scan("sunrgbd", tmp_path)[0], seed=3)
+
+
+@pytest.mark.parametrize(
+    "name", ["calibrated_sensor", "ego_pose", "sample", "sample_annotation", "sample_data"]
+)
+def test_damaged_nuscenes_tables(tmp_path: Path, name: str) -> None:
+    twin = NuscenesTwin(tmp_path)
+
+    def read() -> None:
+        scan = open_scan("nuscenes", tmp_path, sweeps=2, scenes="scene-0002")
+        scan[0]
+        scan.annotations(0)
+
+    assert_frame_or_line(tmp_path / twin.version / f"{name}.json", read, seed=4)

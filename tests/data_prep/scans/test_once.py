@@ -240,3 +240,12 @@ def test_labels_that_do_not_fit(tmp_path: Path) -> None:
     content["frames"][1]["annos"]["names"].pop()
     with pytest.raises(InputError, match=r"annos: has 2 boxes for 1 names"):
         open_scan("once", write(tmp_path, content)).annotations(1)
+
+
+def test_a_label_that_is_no_box(tmp_path: Path) -> None:
+    content = sequence()
+    content["frames"][1]["annos"]["boxes_3d"][0][3] = -4.0
+    with pytest.raises(
+        InputError, match=r"000076\.json: frame 1616343527700: annos\.boxes_3d: box\.size: is negative"
+    ):
+        open_scan("once", write(tmp_path, content)).annotations(1)
