@@ -30,6 +30,7 @@ def test_an_interrupted_command_promises_to_continue_only_if_it_does(name, capsy
         "train": ["--out", "run"],
         "classify": ["a.ply", "--labels", "mug"],
         "recognize": ["a.ply", "--labels", "mug"],
+        "export": ["kitti", "root", "out"],
     }
     assert main([name, *required.get(name, [])]) == 130
     said = capsys.readouterr().err
