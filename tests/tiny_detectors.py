@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import string
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -59,6 +60,33 @@ def make_tiny_grounding_dino(folder: Path, seed: int = 0, room: int = 48) -> Pat
         size={"shortest_edge": IMAGE_SIZE, "longest_edge": 2 * IMAGE_SIZE}
     )
     hf.GroundingDinoProcessor(images, _letters_for_bert(folder)).save_pretrained(folder)
+    return folder
+
+
+def make_tiny_omdet(folder: Path, seed: int = 0) -> Path:
+    """Write an OmDet-Turbo of 64 pixels, words spelt by letters."""
+    import transformers as hf
+
+    backbone = hf.SwinConfig(
+        image_size=IMAGE_SIZE, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 1, 1], window_size=4,
+        out_features=["stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    text = hf.CLIPTextConfig(
+        vocab_size=514, hidden_size=24, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+        bos_token_id=512, eos_token_id=513, projection_dim=24,
+    )  # fmt: skip
+    config = hf.OmDetTurboConfig(
+        text_config=text, backbone_config=backbone, apply_layernorm_after_vision_backbone=False, image_size=IMAGE_SIZE,
+        text_projection_in_dim=24, text_projection_out_dim=24, class_embed_dim=24, class_distance_type="cosine",
+        task_encoder_hidden_dim=16, encoder_hidden_dim=16, encoder_in_channels=[16, 32, 64], encoder_dim_feedforward=32,
+        decoder_hidden_dim=16, decoder_num_heads=2, decoder_num_layers=1, decoder_dim_feedforward=32, num_queries=10,
+        num_projection_layers=1, decoder_num_points=2, conv_norm_eps=1e-5, vision_features_channels=[16, 16, 16],
+    )  # fmt: skip
+    _save(hf.OmDetTurboForObjectDetection, config, folder, seed)
+    images = hf.DetrImageProcessor(size={"height": IMAGE_SIZE, "width": IMAGE_SIZE}, do_pad=False)
+    letters = _letters_for_clip(folder)
+    letters.model_max_length = 77
+    hf.OmDetTurboProcessor(images, letters).save_pretrained(folder)
     return folder
 
 
@@ -127,7 +155,7 @@ def _save(model_class: type, config: object, folder: Path, seed: int) -> None:
     model.save_pretrained(folder)
 
 
-def _letters_for_clip(folder: Path) -> object:
+def _letters_for_clip(folder: Path) -> Any:
     """CLIP's tokenizer without merges: one token per letter."""
     import transformers as hf
 

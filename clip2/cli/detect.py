@@ -12,7 +12,7 @@ import tyro
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from data_prep.detect.detect_scan import DetectionRun
+    from data_prep.detect.detection_run import DetectionRun
     from data_prep.detect.detector import Detector, Segmenter
     from data_prep.detect.nms import Selection
 
@@ -79,7 +79,7 @@ class Detect:
 
         from clip2.cli.frame_choice import choose_frames
         from clip2.cli.key_values import parameter_types, typed_options
-        from data_prep.detect.detect_scan import detect_scan
+        from data_prep.detect.detection_run import detect_scan
         from data_prep.scans import open_scan
         from data_prep.scans.scan import find_opener
 

@@ -93,6 +93,9 @@ def load_pretrained(
     if half == "fp16" and target.type == "cpu":
         raise InputError("fp16 needs a GPU", field="precision", fix="use fp32 or bf16 on a CPU")
     options = {} if revision is None else {"revision": revision}
+    bars = transformers.utils.logging
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()  # of reading files; downloads keep theirs
     # Nothing executes from data: a repository's own code is never run, and transformers unpickles tensors only.
     try:
         processor = transformers.AutoProcessor.from_pretrained(where, trust_remote_code=False, **options)
@@ -101,6 +104,9 @@ def load_pretrained(
         )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise _not_loaded(name, where, auto_class, error) from error
+    finally:
+        if shown:
+            bars.enable_progress_bar()
     if loading["missing_keys"]:  # transformers makes them up
         missing = sorted(loading["missing_keys"])
         raise InputError(

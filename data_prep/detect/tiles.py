@@ -124,8 +124,10 @@ def _join(
             left.append(part)
     parent = {part: part for part in left}
     for place, a in enumerate(left):
-        for b in left[place + 1 :]:
-            if tile_of[a] != tile_of[b] and words[a] == words[b] and _continues(boxes, cut, a, b):
+        later = np.array(left[place + 1 :], int)
+        rivals = later[(words[later] == words[a]) & (tile_of[later] != tile_of[a])]
+        for b in map(int, rivals):
+            if _continues(boxes, cut, a, b):
                 parent[_root(parent, b)] = _root(parent, a)
     groups: dict[int, list[int]] = {}
     for part in left:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,10 @@ import pytest
 from detection_stand_ins import HEIGHT, WIDTH, BoxFiller, ColorDetector, PaintedScan, thing
 
 from data_prep.detect import CocoDetections
-from data_prep.detect.detect_scan import detect_scan
+from data_prep.detect.detection_run import detect_scan
 from data_prep.detect.nms import Selection
 from data_prep.errors import BadDatasetError, InputError
+from data_prep.scans import open_scan
 
 
 @pytest.fixture
@@ -221,3 +224,15 @@ def test_an_unwritable_place_is_named_before_the_work(tmp_path: Path, name: str)
     with pytest.raises(InputError, match=r"is a f(older|ile)"):
         detect_scan(PaintedScan(tmp_path), detector, place)
     assert detector.calls == []
+
+
+def test_detections_need_no_torch() -> None:
+    code = "import sys, data_prep.detect; assert not {'torch', 'transformers'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+
+
+def test_real_images_are_found_by_the_names_of_the_scan(real_data: Path, out: Path) -> None:
+    scan = open_scan("kitti", real_data / "kitti_object")
+    run = detect_scan(scan, ColorDetector(), out)
+    assert run.detected == len(scan)
+    assert CocoDetections.load(out).check(scan).matched == run.images
