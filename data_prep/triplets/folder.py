@@ -3,78 +3,78 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-from data_prep.errors import BadDatasetError, InputError
+from data_prep.errors import BadDatasetError
 from data_prep.triplets.lock import LOCK
-from data_prep.triplets.manifest import MANIFEST, MANIFEST_PART, Manifest, differing_options
+from data_prep.triplets.manifest import MANIFEST, Manifest, differing_options
+from data_prep.triplets.parts import WHOLE, Part
+from data_prep.triplets.store import Store
 
-SHARD = "shard-{:06d}.tar"
-_SHARD_NAME = re.compile(r"shard-\d{6,}\.tar")
-_SHARD_PART_NAME = re.compile(r"\.shard-\d{6,}\.tar\.part")
+# A run killed in its first moment leaves no more than these.
+_FIRST_MOMENT = re.compile(
+    rf"(\.part-\d+-of-\d+-)?{re.escape(LOCK)}|\.(part-\d+-of-\d+-)?{re.escape(MANIFEST)}\.part"
+)
 
 
-def require_triplet_folder(path: Path) -> None:
+def require_triplet_folder(store: Store, part: Part = WHOLE) -> None:
     """Refuse to write where something else already is.
 
     Raises:
-        BadDatasetError: ``path`` is a file, or a folder that holds other things and no manifest.
+        BadDatasetError: the folder holds other things and no manifest, or a set that is split in another way.
     """
-    if path.exists() and not path.is_dir():
-        raise BadDatasetError("is a file", source=path, fix="give a folder that is new or empty")
-    if not path.is_dir() or (path / MANIFEST).exists():
-        return
-    # A run killed in its first moment leaves no more than these.
-    foreign = [entry.name for entry in path.iterdir() if entry.name not in (LOCK, MANIFEST_PART)]
-    if foreign:
+    names = store.sizes()
+    found = Part.found_in(names)
+    other = next((one for one in found if one.of != part.of), None)
+    if other is not None:
         raise BadDatasetError(
-            f"holds {foreign[0]!r} and no manifest.json, so it is not a triplet folder",
-            source=path,
+            f"holds {other}, this is {part or 'a set in one piece'}",
+            source=store.place,
+            fix=f"give --part K/{other.of}, or another folder",
+        )
+    if found:
+        return
+    if MANIFEST in names and part:
+        raise BadDatasetError(
+            f"holds a set in one piece, this is {part}", source=store.place, fix="give another folder"
+        )
+    foreign = [name for name in names if not _FIRST_MOMENT.fullmatch(name)]
+    if foreign and MANIFEST not in names:
+        raise BadDatasetError(
+            f"holds {sorted(foreign)[0]!r} and no manifest.json, so it is not a triplet folder",
+            source=store.place,
             fix="give a folder that is new or empty",
         )
 
 
-def continue_set(folder: Path, wanted: Manifest) -> Manifest:
+def continue_set(store: Store, wanted: Manifest, part: Part = WHOLE) -> Manifest:
     """The manifest to go on from: the folder's own if it has one and it is of the same configuration."""
     manifest = wanted
-    if (folder / MANIFEST).exists():
-        manifest = Manifest.load(folder)
+    names = store.sizes()
+    if part.manifest in names:
+        manifest = Manifest.load(store, part.manifest)
         for name, old, new in differing_options(manifest, wanted):
             raise BadDatasetError(
                 f"was {old!r}, is {new!r} now",
-                source=folder,
+                source=store.place,
                 field=name,
                 fix="use the options the set was begun with, or another folder",
             )
     else:
-        manifest.save(folder)
+        manifest.save(store, part.manifest)
     listed = {shard.name: shard.bytes for shard in manifest.shards}
     for name, size in listed.items():
-        found = (folder / name).stat().st_size if (folder / name).is_file() else 0
+        found = names.get(name, 0)
         if found != size:
             raise BadDatasetError(
                 f"has {found:,} bytes, the manifest says {size:,}",
-                source=folder / name,
+                source=f"{store.place}/{name}",
                 fix="restore this shard, or mine the set again into an empty folder",
             )
-    for entry in list(folder.iterdir()):
+    if store.sweeps:
         # What a killed run left behind: temporaries, and a shard renamed but not yet listed.
-        stray_shard = _SHARD_NAME.fullmatch(entry.name) and entry.name not in listed
-        if stray_shard or entry.name == MANIFEST_PART or _SHARD_PART_NAME.fullmatch(entry.name):
-            entry.unlink()
+        shard = re.compile(re.escape(part.prefix) + r"shard-\d{6,}\.tar")
+        temporary = re.compile(rf"\.({shard.pattern}|{re.escape(part.manifest)})\.part")
+        for name in names:
+            if temporary.fullmatch(name) or (shard.fullmatch(name) and name not in listed):
+                store.remove(name)
     return manifest
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn what the system says when a disk is full or a folder read-only into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"cannot be written ({error.strerror or error})",
-            source=path,
-            fix="make room or get the right to write there, and run the same again; it will continue",
-        ) from error

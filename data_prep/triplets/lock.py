@@ -23,8 +23,8 @@ class FolderLock:
         InputError: another living process holds it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / LOCK
+    def __init__(self, folder: Path, name: str = LOCK) -> None:
+        self._path = folder / name
         while True:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
             if not _try_lock(self._file):
@@ -41,6 +41,9 @@ class FolderLock:
             os.close(self._file)
         os.ftruncate(self._file, 0)
         os.write(self._file, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+
+    def require(self) -> None:
+        """Nothing: as long as this process lives, nobody can take it."""
 
     def release(self) -> None:
         """Let the next writer in."""

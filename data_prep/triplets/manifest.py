@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
 
 from data_prep.errors import BadDatasetError
+from data_prep.triplets.store import Store, open_store
 
 MANIFEST = "manifest.json"
-MANIFEST_PART = ".manifest.json.part"
 FORMAT, FORMAT_VERSION = "clip2-triplets", 1
 
 
@@ -64,7 +63,9 @@ class Manifest(BaseModel):
         frames_done: frames covered so far, counting those without objects and the bad ones.
         shards: whole shards, in order.
         refusals: number of detections that gave no object, by reason.
+        merged: detections that joined an object beyond its first; 0 where every detection is an object of its own.
         bad_frames: frames that were skipped.
+        thinned_frames: frames not mined because they show nothing new, by reason.
         skipped_detections: entries of the detection file that could not be used, by reason.
         categories: words of the detector's vocabulary, if known.
         is_ground_truth: the 2D boxes are labels, not a detector's; None = not known.
@@ -81,7 +82,9 @@ class Manifest(BaseModel):
     frames_done: int = 0
     shards: list[Shard] = Field(default_factory=list)
     refusals: dict[str, int] = Field(default_factory=dict)
+    merged: int = 0
     bad_frames: list[BadFrame] = Field(default_factory=list)
+    thinned_frames: dict[str, int] = Field(default_factory=dict)
     skipped_detections: dict[str, int] = Field(default_factory=dict)
     categories: list[str] | None = None
     is_ground_truth: bool | None = None
@@ -104,33 +107,36 @@ class Manifest(BaseModel):
         }
 
     @classmethod
-    def load(cls, folder: Path) -> Manifest:
+    def load(cls, folder: str | Path | Store, name: str = MANIFEST) -> Manifest:
         """Read a folder's manifest.
+
+        Args:
+            folder: path, URL or store of the set.
+            name: of the file; the parts of a split set have their own.
 
         Raises:
             BadDatasetError: there is none, it cannot be read, or a newer version of the format wrote it.
         """
-        path = folder / MANIFEST
-        if not path.is_file():
-            problem = (
-                "is not a triplet folder: it has no manifest.json" if folder.is_dir() else "does not exist"
-            )
-            raise BadDatasetError(problem, source=folder, fix="make one with `clip2 prep`")
+        store = open_store(folder) if isinstance(folder, str | Path) else folder
+        where = f"{store.place}/{name}"
+        unreadable: tuple[type[BaseException], ...] = (*store.error_types(), ValueError, KeyError)
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = json.loads(store.read(name))
             found = (record["format"], record["version"]) if isinstance(record, dict) else None
-        except (OSError, ValueError, KeyError) as error:
+        except FileNotFoundError:
+            raise _no_manifest(store, name) from None
+        except unreadable as error:
             raise BadDatasetError(
                 f"cannot be read ({error!r})",
-                source=path,
+                source=where,
                 fix="restore it from a copy, or mine the set again",
             ) from None
         if found is None or found[0] != FORMAT:
-            raise BadDatasetError(f"is not a {FORMAT} manifest", source=path, field="format")
+            raise BadDatasetError(f"is not a {FORMAT} manifest", source=where, field="format")
         if found[1] != FORMAT_VERSION:
             raise BadDatasetError(
                 f"is {found[1]!r}, this software reads {FORMAT_VERSION}",
-                source=path,
+                source=where,
                 field="version",
                 fix="upgrade clip2, or mine the set again",
             )
@@ -140,20 +146,15 @@ class Manifest(BaseModel):
             first = error.errors()[0]
             raise BadDatasetError(
                 f"{first['msg']}",
-                source=path,
+                source=where,
                 field=".".join(map(str, first["loc"])),
                 fix="restore it from a copy, or mine the set again",
             ) from None
 
-    def save(self, folder: Path) -> None:
+    def save(self, store: Store, name: str = MANIFEST) -> None:
         """Replace the folder's manifest in one step: readers see the old one or the new one, never a part."""
         text = json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-        part = folder / MANIFEST_PART
-        with part.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        publish(part, folder / MANIFEST)
+        store.write(name, text.encode("utf-8"))
 
 
 def config_hash(source: str, root: str | None, options: Mapping[str, Any]) -> str:
@@ -172,23 +173,26 @@ def differing_options(old: Manifest, new: Manifest) -> Iterator[tuple[str, Any, 
             yield name, before.get(name, absent), after.get(name, absent)
 
 
-def publish(part: Path, final: Path) -> None:
-    """Give a finished, fsynced file its real name and make the renaming itself durable."""
-    os.replace(part, final)
-    if os.name == "posix":  # elsewhere a folder cannot be opened, and renames need no flush
-        folder = os.open(final.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
 def software_version() -> str:
     """``clip2 X.Y.Z`` as installed."""
     try:
         return f"clip2 {version('clip2')}"
     except PackageNotFoundError:
         return "clip2 (source tree)"
+
+
+def _no_manifest(store: Store, name: str) -> BadDatasetError:
+    names = store.sizes()
+    split = sorted(other for other in names if other.endswith(f"-{MANIFEST}"))
+    if split and name == MANIFEST:
+        return BadDatasetError(
+            f"is split and not whole yet: it holds {len(split)} parts like {split[0]}",
+            source=store.place,
+            fix="run `clip2 prep` with the other parts; the last to finish makes the set whole",
+        )
+    there = names or store.derived.is_dir()
+    problem = f"is not a triplet folder: it has no {name}" if there else "does not exist"
+    return BadDatasetError(problem, source=store.place, fix="make one with `clip2 prep`")
 
 
 def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

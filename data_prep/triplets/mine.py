@@ -19,6 +19,8 @@ from data_prep.scans import Scan
 from data_prep.triplets.cut import normalise_label
 from data_prep.triplets.frame_miner import DetectionSource, FrameMiner, FrameRef
 from data_prep.triplets.manifest import Manifest
+from data_prep.triplets.parts import WHOLE, Part, join_parts, unfinished_parts
+from data_prep.triplets.store import open_store
 from data_prep.triplets.writer import TripletWriter
 
 _log = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ def mine(
     objects_per_shard: int = 1000,
     options: Mapping[str, Any] | None = None,
     engine: Engine | None = None,
+    part: Part = WHOLE,
     on_frame: Callable[[Progress], None] = lambda progress: None,
 ) -> Manifest:
     """Turn a scan into a folder of triplets; called again after being killed, it continues.
@@ -70,12 +73,15 @@ def mine(
             source and root, so that reports can open the scan again.
         engine: where frames are mined, from :func:`data_prep.scale.create_engine`; default: in this process. The
             folder's bytes are the same with any engine and any number of workers.
+        part: mine only this piece of ``frames``, into the same folder as the other pieces; the last to finish makes
+            the set whole (:func:`data_prep.triplets.parts.join_parts`).
         on_frame: called after each frame.
 
     Raises:
         BadDatasetError: no image of the scan has detections; two frames share an id; the folder cannot be used
             or was begun with other options.
-        InputError: a setting is impossible; the scan cannot be sent to a worker; workers keep dying at a frame.
+        InputError: a setting is impossible; another process writes there; the scan cannot be sent to a worker;
+            workers keep dying at a frame.
     """
     if margin < 0:
         raise InputError(f"is {margin}", field="margin", fix="give a share of the box, 0 or more")
@@ -85,6 +91,7 @@ def mine(
     chosen = list(range(len(all_ids))) if frames is None else list(frames)
     ids = [all_ids[position] for position in chosen]
     _require_distinct(ids, scan)
+    mine_here = part.of_frames([FrameRef(*at) for at in zip(chosen, ids, strict=True)])
     coverage = detections.check(scan)
     if coverage.not_in_scan or coverage.not_in_file:
         _log.warning("clip2: warning: %s: %s", detections.path, coverage)
@@ -105,9 +112,11 @@ def mine(
             "lifter": lifter_config,
             "margin": margin,
             "max_points": max_points,
+            **({"part": asdict(part)} if part else {}),
             "words": {label: list(texts) for label, texts in sorted(texts_of.items())},
         },
         objects_per_shard=objects_per_shard,
+        part=part,
         about_detections={
             "skipped_detections": dict(sorted(detections.skipped.items())),
             "categories": list(detections.categories.values()),
@@ -115,7 +124,7 @@ def mine(
         },
     )
     miner = FrameMiner(scan, detections, lifter, texts_of, margin, max_points, lifter_config)
-    to_do = [FrameRef(chosen[done], ids[done]) for done in range(writer.frames_done, len(chosen))]
+    to_do = mine_here[writer.frames_done :]
     with writer, closing((engine or InProcess()).map(miner, to_do)) as mined:
         totals = Counter(writer.manifest.totals)
         for done, (at, found) in enumerate(zip(to_do, mined, strict=True), start=writer.frames_done + 1):
@@ -127,7 +136,13 @@ def mine(
                 refused=sum((found.refusals or {}).values()),
                 bad_frames=found.error is not None,
             )
-            on_frame(Progress(done, len(chosen), totals["objects"], totals["refused"], totals["bad_frames"]))
+            on_frame(
+                Progress(done, len(mine_here), totals["objects"], totals["refused"], totals["bad_frames"])
+            )
+    if part:
+        store = open_store(out)
+        if not unfinished_parts(store, part.of):
+            join_parts(store, part.of)
     return writer.manifest
 
 

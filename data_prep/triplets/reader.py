@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tarfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import BadDatasetError, InputError
-from data_prep.files import file_sha256
 from data_prep.triplets.manifest import Manifest, Shard
 from data_prep.triplets.members import count_points, decode_triplet, decode_words, is_crop
+from data_prep.triplets.store import Store, open_store
 from data_prep.triplets.triplet import Triplet
 
+_BLOCK = 1 << 20  # bytes read at once
 _REPAIR = "restore this shard, or mine the set again into an empty folder"
 
 
@@ -33,22 +35,23 @@ class TripletSet:
     """A folder of triplets; iterating reads them in shard order, one at a time.
 
     Attributes:
-        path: the folder.
+        path: the folder. Of a set at a URL, which is read from there shard by shard, the folder of this machine that
+            keeps what is made from it, like features.
         manifest: what it says about itself; ``manifest.finished`` is False while it is being mined.
         shards: its tar files, in order.
     """
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
-        self.path, self.manifest = path, manifest
+    def __init__(self, store: Store, manifest: Manifest) -> None:
+        self._store, self.path, self.manifest = store, store.derived, manifest
         self.shards: tuple[Shard, ...] = tuple(manifest.shards)
+        sizes = store.sizes()
         for shard in self.shards:
-            file = path / shard.name
-            size = file.stat().st_size if file.is_file() else None
+            size = sizes.get(shard.name)
             if size != shard.bytes:
                 found = (
                     "is missing" if size is None else f"has {size:,} bytes, the manifest says {shard.bytes:,}"
                 )
-                raise BadDatasetError(found, source=file, fix=_REPAIR)
+                raise BadDatasetError(found, source=self._where(shard.name), fix=_REPAIR)
 
     def __len__(self) -> int:
         return sum(shard.count for shard in self.shards)
@@ -70,12 +73,12 @@ class TripletSet:
         for key, members in self._samples(name):
             if not crops:
                 members = {name: data for name, data in members.items() if not is_crop(name)}
-            yield decode_triplet(key, members, str(self.path / name))
+            yield decode_triplet(key, members, self._where(name))
 
     def iter_entries(self) -> Iterator[Entry]:
         """Read words, provenance and counts of all triplets, without decoding arrays or images."""
         for shard in self.shards:
-            where = str(self.path / shard.name)
+            where = self._where(shard.name)
             for key, members in self._samples(shard.name):
                 texts, provenance = decode_words(key, members, where)
                 points = count_points(key, members, where)
@@ -84,7 +87,7 @@ class TripletSet:
     def select(self, keys: Collection[str]) -> dict[str, Triplet]:
         """Read some triplets by key; all shards are gone through, only these are decoded."""
         return {
-            key: decode_triplet(key, members, str(self.path / shard.name))
+            key: decode_triplet(key, members, self._where(shard.name))
             for shard in self.shards
             for key, members in self._samples(shard.name)
             if key in keys
@@ -98,14 +101,14 @@ class TripletSet:
         """
         keys: set[str] = set()
         for shard in self.shards:
-            if file_sha256(self.path / shard.name) != shard.sha256:
+            if self._sha256(shard.name) != shard.sha256:
                 raise InputError(
-                    "is not what was written (SHA-256 differs)", source=self.path / shard.name, fix=_REPAIR
+                    "is not what was written (SHA-256 differs)", source=self._where(shard.name), fix=_REPAIR
                 )
             for triplet in self.iter_shard(shard.name):
                 if triplet.key in keys:
                     raise InputError(
-                        f"{triplet.key!r} comes twice", source=self.path / shard.name, field="key"
+                        f"{triplet.key!r} comes twice", source=self._where(shard.name), field="key"
                     )
                 keys.add(triplet.key)
 
@@ -113,10 +116,10 @@ class TripletSet:
         """Keys and members by extension: neighbours in the tar with one key belong together, as in WebDataset."""
         shard = next((shard for shard in self.shards if shard.name == name), None)
         if shard is None:
-            raise InputError(f"{name!r} is not a shard of this set", source=self.path, field="shard")
+            raise InputError(f"{name!r} is not a shard of this set", source=self._store.place, field="shard")
         count = 0
         current, members = "", dict[str, bytes]()
-        for member, data in _tar_members(self.path / name):
+        for member, data in self._tar_members(name):
             key, _, extension = member.partition(".")
             if key != current and members:
                 yield current, members
@@ -129,9 +132,39 @@ class TripletSet:
         if count != shard.count:
             raise InputError(
                 f"holds {count} triplets, the manifest says {shard.count}",
-                source=self.path / name,
+                source=self._where(name),
                 fix=_REPAIR,
             )
+
+    def _tar_members(self, name: str) -> Iterator[tuple[str, bytes]]:
+        unreadable: tuple[type[BaseException], ...] = (
+            *self._store.error_types(),
+            tarfile.TarError,
+            EOFError,
+        )
+        try:
+            with (
+                self._store.open(name) as stream,
+                tarfile.open(fileobj=stream, mode="r|", bufsize=_BLOCK) as tar,
+            ):
+                for member in tar:
+                    file = tar.extractfile(member)
+                    if file is not None:
+                        yield member.name, file.read()
+        except unreadable as error:
+            raise InputError(
+                f"is not a readable tar file ({error})", source=self._where(name), fix=_REPAIR
+            ) from None
+
+    def _sha256(self, name: str) -> str:
+        digest = hashlib.sha256()
+        with self._store.open(name) as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def _where(self, name: str) -> str:
+        return f"{self._store.place}/{name}"
 
 
 def open_triplets(path: str | Path) -> TripletSet:
@@ -139,21 +172,10 @@ def open_triplets(path: str | Path) -> TripletSet:
 
     Args:
         path: folder made by ``clip2 prep``, :func:`data_prep.triplets.mine` or
-            :func:`data_prep.triplets.write_triplets`.
+            :func:`data_prep.triplets.write_triplets`; or the URL of one, like ``s3://bucket/triplets``.
 
     Raises:
         BadDatasetError: it is no such folder, a newer version of the format, or a shard is missing or cut short.
     """
-    folder = Path(path)
-    return TripletSet(folder, Manifest.load(folder))
-
-
-def _tar_members(path: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        with tarfile.open(path, mode="r:") as tar:
-            for member in tar:
-                stream = tar.extractfile(member)
-                if stream is not None:
-                    yield member.name, stream.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise InputError(f"is not a readable tar file ({error})", source=path, fix=_REPAIR) from None
+    store = open_store(path)
+    return TripletSet(store, Manifest.load(store))

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from data_prep.errors import BadDatasetError, InputError
-from data_prep.triplets.folder import SHARD, continue_set, require_triplet_folder, writing
-from data_prep.triplets.lock import FolderLock
-from data_prep.triplets.manifest import BadFrame, Manifest, Shard, publish
+from data_prep.triplets.folder import continue_set, require_triplet_folder
+from data_prep.triplets.manifest import BadFrame, Manifest, Shard
 from data_prep.triplets.packed import PackedTriplet, pack_triplet, tar_end
+from data_prep.triplets.parts import WHOLE, Part
+from data_prep.triplets.store import Store, open_store, writing
 from data_prep.triplets.triplet import Triplet
+from data_prep.urls import as_url
 
 
 class TripletWriter:
@@ -37,12 +37,13 @@ class TripletWriter:
     1
 
     Args:
-        path: the folder; made if absent. An unfinished set with the same configuration is continued.
+        path: the folder, of this machine or a URL; made if absent. An unfinished set with the same configuration is continued.
         source: reader or origin the triplets come from.
         root: folder of the scan, if any.
         options: all else that decides the result; compared by value when a set is continued.
         objects_per_shard: a shard is closed once it holds this many.
         about_detections: the manifest's ``skipped_detections``, ``categories`` and ``is_ground_truth``.
+        part: the piece of a split set that this is; its files carry its name.
 
     Attributes:
         frames_done: frames that an earlier, killed run has covered; skip them.
@@ -63,24 +64,26 @@ class TripletWriter:
         options: Mapping[str, Any] | None = None,
         objects_per_shard: int = 1000,
         about_detections: Mapping[str, Any] | None = None,
+        part: Part = WHOLE,
     ) -> None:
         if objects_per_shard < 1:
             raise InputError(f"is {objects_per_shard}", field="objects_per_shard", fix="give at least 1")
-        self.path = Path(path)
+        self.path, self.part = path, part
+        self._store = store = open_store(path)
         wanted = Manifest(
             source=source,
-            root=None if root is None else str(Path(root).resolve()),
+            root=None if root is None else as_url(root) or str(Path(root).resolve()),
             options={**(options or {}), "objects_per_shard": objects_per_shard},
             **(about_detections or {}),
         )
-        require_triplet_folder(self.path)
         self._objects_per_shard = objects_per_shard
-        with writing(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = FolderLock(self.path)
+        with writing(store):
+            require_triplet_folder(store, part)
+            store.make()
+            self._lock = store.lock(part.lock)
         try:
-            with writing(self.path):
-                self.manifest = continue_set(self.path, wanted)
+            with writing(store):
+                self.manifest = continue_set(store, wanted, part)
         except BaseException:
             self._lock.release()
             raise
@@ -88,6 +91,7 @@ class TripletWriter:
         self._refusals: Counter[str] = Counter(self.manifest.refusals)
         self._bad_frames = list(self.manifest.bad_frames)
         self._frames = self.manifest.frames_done
+        self._merged = self.manifest.merged
         self._keys: set[str] = set()
         self._open: _OpenShard | None = None
 
@@ -98,13 +102,24 @@ class TripletWriter:
         if triplet.key in self._keys:
             raise InputError(f"{triplet.key!r} comes twice", source=self.path, field="key")
         self._keys.add(triplet.key)
-        with writing(self.path):
+        with writing(self._store):
             if self._open is None:
-                self._open = _OpenShard(self.path, len(self.manifest.shards))
+                self._open = _OpenShard(self._store, self.part.shard(len(self.manifest.shards)))
             self._open.append(triplet if isinstance(triplet, PackedTriplet) else pack_triplet(triplet))
 
+    @property
+    def full(self) -> bool:
+        """The open shard holds as many triplets as it should; the end of the frame will close it."""
+        return self._open is not None and self._open.count >= self._objects_per_shard
+
     def end_frame(
-        self, frame: str, *, refusals: Mapping[str, int] | None = None, error: str | None = None
+        self,
+        frame: str,
+        *,
+        refusals: Mapping[str, int] | None = None,
+        error: str | None = None,
+        merged: int = 0,
+        checkpoint: bool = False,
     ) -> None:
         """Close a frame; a shard never ends inside one.
 
@@ -112,13 +127,16 @@ class TripletWriter:
             frame: its id.
             refusals: detections of this frame that gave no object, by reason.
             error: why the frame could not be used, if so.
+            merged: detections that joined an object, beyond the first of each.
+            checkpoint: close the shard even if it is not full, so that a killed run goes on from here.
         """
         self._frames += 1
+        self._merged += merged
         self._refusals.update(refusals or {})
         if error is not None:
             self._bad_frames.append(BadFrame(frame=frame, error=error))
-        if self._open is not None and self._open.count >= self._objects_per_shard:
-            with writing(self.path):
+        if self.full or checkpoint:
+            with writing(self._store):
                 self._commit(finished=False)
 
     def __enter__(self) -> TripletWriter:
@@ -129,7 +147,7 @@ class TripletWriter:
     ) -> None:
         try:
             if kind is None and not self.finished:
-                with writing(self.path):
+                with writing(self._store):
                     self._commit(finished=True)
                 self.finished = True
             elif self._open is not None:
@@ -138,6 +156,7 @@ class TripletWriter:
             self._lock.release()
 
     def _commit(self, finished: bool) -> None:
+        self._lock.require()
         shards = list(self.manifest.shards)
         if self._open is not None:
             shards.append(self._open.close())
@@ -148,10 +167,11 @@ class TripletWriter:
                 "frames_done": self._frames,
                 "refusals": dict(sorted(self._refusals.items())),
                 "bad_frames": list(self._bad_frames),
+                "merged": self._merged,
                 "finished": finished,
             }
         )
-        self.manifest.save(self.path)
+        self.manifest.save(self._store, self.part.manifest)
 
 
 def write_triplets(
@@ -195,10 +215,8 @@ def write_triplets(
 class _OpenShard:
     """A shard under its temporary name."""
 
-    def __init__(self, folder: Path, number: int) -> None:
-        self._final = folder / SHARD.format(number)
-        self._part = folder / f".{self._final.name}.part"
-        self._file = self._part.open("wb")
+    def __init__(self, store: Store, name: str) -> None:
+        self._name, self._file = name, store.new(name)
         self._digest = hashlib.sha256()
         self.bytes = self.count = 0
         self._frames: list[str] = []
@@ -212,12 +230,9 @@ class _OpenShard:
 
     def close(self) -> Shard:
         self._write(tar_end(self.bytes))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        publish(self._part, self._final)
+        self._file.publish()
         return Shard(
-            name=self._final.name,
+            name=self._name,
             count=self.count,
             bytes=self.bytes,
             sha256=self._digest.hexdigest(),
@@ -227,9 +242,7 @@ class _OpenShard:
         )
 
     def discard(self) -> None:
-        with suppress(OSError):  # a full disk refuses even the last buffer, which is not wanted any more
-            self._file.close()
-        self._part.unlink(missing_ok=True)
+        self._file.discard()
 
     def _write(self, blocks: bytes) -> None:
         self._file.write(blocks)

@@ -1,0 +1,124 @@
+"""Addresses like ``s3://bucket/folder``, read and written through fsspec (https://filesystem-spec.readthedocs.io)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from data_prep.errors import InputError
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://?(?=[^/])(.*)", re.DOTALL)
+
+
+def as_url(path: str | Path) -> str | None:
+    """The URL that a path stands for, or None: it is a path of this machine.
+
+    ``Path("s3://bucket/folder")`` has lost a slash, as pathlib takes two for one; it is put back. A ``file://`` URL is
+    a path of this machine too; :func:`as_path` says which.
+
+    >>> as_url("s3://bucket/folder"), as_url(Path("s3://bucket/folder"))
+    ('s3://bucket/folder', 's3://bucket/folder')
+    >>> as_url("/data/kitti"), as_url("C:/kitti"), as_url("file:///data/kitti")
+    (None, None, None)
+    """
+    text = str(path)
+    if text.startswith("file:") or (found := _URL.match(text)) is None:
+        return None
+    if isinstance(path, str) and "://" not in text:
+        return None
+    return f"{found[1]}://{found[2]}"
+
+
+def as_path(path: str | Path) -> Path:
+    """A path of this machine, given as one or as a ``file://`` URL.
+
+    >>> as_path("file:///data/kitti").as_posix(), as_path("runs/1").as_posix()
+    ('/data/kitti', 'runs/1')
+    """
+    text = str(path)
+    return Path("/" + text[5:].lstrip("/")) if text.startswith("file:/") else Path(path)
+
+
+def open_url(url: str) -> tuple[Any, str]:
+    """The fsspec file system of a URL, and the path in it, without a slash at the end.
+
+    Raises:
+        InputError: fsspec or the package for this kind of URL is not installed, or there is no such kind.
+    """
+    try:
+        import fsspec
+    except ImportError:
+        raise InputError("needs fsspec", source=url, fix="pip install 'clip2[cloud]'") from None
+    try:
+        system, path = fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        raise InputError(str(error), source=url, fix="install that package") from None
+    except ValueError as error:
+        raise InputError(f"cannot be opened ({error})", source=url, fix="check the part before ://") from None
+    return system, path.rstrip("/")
+
+
+def url_errors() -> tuple[type[BaseException], ...]:
+    """What file systems raise when something is not there, not allowed or not reachable."""
+    found: list[type[BaseException]] = [OSError]
+    for module, name in (("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError")):
+        if module in sys.modules:  # they do not make theirs OSErrors
+            found.append(getattr(sys.modules[module], name))
+    return tuple(found)
+
+
+def cache_folder(url: str, kind: str) -> Path:
+    """The folder of this machine that keeps what belongs to a URL: ``$CLIP2_CACHE`` or ``~/.cache/clip2``.
+
+    Args:
+        url: whose.
+        kind: what is kept, a folder name.
+    """
+    root = Path(os.environ.get("CLIP2_CACHE", Path.home() / ".cache" / "clip2"))
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", url.rstrip("/"))[-60:]
+    return root / kind / f"{name}-{hashlib.sha256(url.rstrip('/').encode()).hexdigest()[:12]}"
+
+
+def fetch(url: str) -> Path:
+    """Bring a file, or a folder with all in it, to this machine; what is here already at its size is kept.
+
+    Returns:
+        Where it is, under :func:`cache_folder`.
+
+    Raises:
+        InputError: there is nothing, or it cannot be read.
+    """
+    system, base = open_url(url)
+    target = cache_folder(url, "files")
+    try:
+        system.invalidate_cache()
+        found = system.find(base, detail=True)
+        if not found:
+            raise InputError("does not exist", source=url, fix="check the address")
+        if list(found) == [base] or system.isfile(base):
+            target = target / base.rpartition("/")[2]
+            _fetch_file(system, base, found[base]["size"], target)
+        else:
+            for name, entry in found.items():
+                relative = name[len(base) :].lstrip("/")
+                if ".." in relative.split("/"):
+                    raise InputError(f"holds {relative!r}", source=url, fix="rename it")
+                _fetch_file(system, name, entry["size"], target / relative)
+    except url_errors() as error:
+        raise InputError(
+            f"cannot be read ({error})", source=url, fix="check address and credentials"
+        ) from error
+    return target
+
+
+def _fetch_file(system: Any, name: str, size: int, target: Path) -> None:
+    if target.is_file() and target.stat().st_size == size:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    system.get_file(name, str(part))
+    os.replace(part, target)
