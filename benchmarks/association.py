@@ -28,6 +28,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -140,7 +141,7 @@ def score(case: Case, objects: dict[str, int]) -> dict[str, float]:
         "objects": float(len(members)),
         "purity": sum(max(count.values()) for count in members.values()) / max(len(judged), 1),
         "completeness": float(np.mean([max(Counter(h).values()) / len(h) for h in history.values()])),
-        "switches": float(sum(a != b for h in history.values() for a, b in zip(h, h[1:], strict=False))),
+        "switches": float(sum(a != b for h in history.values() for a, b in pairwise(h))),
         "fragments": float(sum(len(set(h)) - 1 for h in history.values())),
     }
     if case.words:
@@ -304,7 +305,7 @@ def _place_of(triplet: Triplet) -> tuple[str, int, int]:
 
 
 def _print(result: dict[str, Any]) -> None:
-    console = Console()
+    console = Console(width=110)
     for name, contenders in result.items():
         first = next(iter(contenders.values()))
         table = Table(

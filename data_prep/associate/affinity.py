@@ -24,6 +24,7 @@ def affinity(
     dt: float,
     drift: NDArray[np.float64],
     max_gap: float,
+    posed: bool = True,
     similarity: Similarity | None = None,
 ) -> float:
     """A number in 0..1.
@@ -38,9 +39,11 @@ def affinity(
         dt: seconds since the object was seen; 0: another camera at the same moment.
         drift: (3,) metres per second, the common motion of things whose own is unknown.
         max_gap: seconds for which a velocity can be trusted.
+        posed: the sensor's motion is known; otherwise what should have left its place is not looked for there, as
+            the place itself has moved on.
         similarity: compares two sightings, 0..1, instead of colour histograms; a CLIP's for instance.
     """
-    place = _place(track, sighting, dt, drift, max_gap)
+    place = _place(track, sighting, dt, drift, max_gap, posed)
     if place == 0:
         return 0.0
     agreement = track.votes[sighting.label] / max(sum(track.votes.values()), 1e-9)
@@ -56,6 +59,11 @@ def shift(track: Track, dt: float, drift: NDArray[np.float64]) -> NDArray[np.flo
     return (drift if track.velocity is None else track.velocity) * dt
 
 
+def has_left(track: Track, dt: float, drift: NDArray[np.float64]) -> bool:
+    """It should be more than a quarter of its size from where it was seen."""
+    return bool(np.linalg.norm(shift(track, dt, drift)) > 0.25 * track.last.diagonal)
+
+
 def overlap(a: NDArray[np.float64], b: NDArray[np.float64], reach: float) -> float:
     """Share of points that have a neighbour in the other cloud, 0..1, mostly by the cloud that is covered better.
 
@@ -68,7 +76,9 @@ def overlap(a: NDArray[np.float64], b: NDArray[np.float64], reach: float) -> flo
     return 0.7 * max(a_covered, b_covered) + 0.3 * min(a_covered, b_covered)
 
 
-def _place(track: Track, sighting: Sighting, dt: float, drift: NDArray[np.float64], max_gap: float) -> float:
+def _place(
+    track: Track, sighting: Sighting, dt: float, drift: NDArray[np.float64], max_gap: float, posed: bool
+) -> float:
     last = track.last
     small, large = sorted((float(np.max(track.sizes[-5:])), sighting.diagonal))
     moved = shift(track, dt, drift)
@@ -77,7 +87,8 @@ def _place(track: Track, sighting: Sighting, dt: float, drift: NDArray[np.float6
     reach = max(2 * last.spacing, 2 * sighting.spacing, 0.05 * small)
     found = 0.0
     standing = track.standing
-    if _boxes_meet(standing, sighting.sample, reach):
+    may_stand = posed or not has_left(track, dt, drift)
+    if may_stand and _boxes_meet(standing, sighting.sample, reach):
         found = overlap(standing, sighting.sample, reach)
     if 0 < dt <= max_gap:
         carried = last.sample + moved

@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from data_prep.associate.affinity import Similarity, affinity, shift
+from data_prep.associate.affinity import Similarity, affinity, has_left, shift
 from data_prep.associate.config import AssociationConfig
 from data_prep.associate.drift import common_drift
 from data_prep.associate.merge import merge_track
 from data_prep.associate.sighting import Sighting
 from data_prep.associate.track import Track
 from data_prep.triplets.triplet import Triplet
+
+SEEN_TOO_SELDOM = "seen-too-seldom"
 
 
 class Associator:
@@ -40,8 +42,6 @@ class Associator:
         left_out: reason → detections that went into no object, since this was last read by :meth:`take_left_out`.
     """
 
-    name = "association"
-
     def __init__(
         self,
         config: AssociationConfig | None = None,
@@ -58,6 +58,11 @@ class Associator:
     def settings(self) -> Mapping[str, Any]:
         """All that decides the result, for a manifest."""
         return asdict(self.config)
+
+    @property
+    def segment(self) -> int:
+        """Frames after which it should be closed."""
+        return self.config.segment
 
     @property
     def open(self) -> int:
@@ -77,8 +82,9 @@ class Associator:
         given = next((t.provenance["timestamp"] for t in triplets), None)
         # A frame without objects tells no time; one that follows it does.
         now = self._now + self.config.frame_time if given is None else float(given)
-        if triplets and self._tracks and now < self._now - 1e-9:
+        if given is not None and self._told is not None and given < self._told - 1e-9:
             done += self.close()  # a clock that goes backwards is another recording
+        self._told = self._told if given is None else float(given)
         self._now = now
         if triplets:
             T = np.array(triplets[0].provenance["T_world_points"], np.float64)
@@ -117,6 +123,7 @@ class Associator:
         self._tracks: list[Track] = []
         self._begun = 0
         self._now = 0.0
+        self._told: float | None = None  # the last time that a frame told
         self._pose: NDArray[np.float64] | None = None
         self._posed = False
         self._drift = np.zeros(3)
@@ -143,7 +150,7 @@ class Associator:
             track, sighting = self._tracks[row], sightings[column]
             dt = sighting.time - track.last.time
             scores[row, column] = affinity(
-                track, sighting, dt, self._drift, self.config.max_gap, self._similarity
+                track, sighting, dt, self._drift, self.config.max_gap, self._posed, self._similarity
             )
         possible = scores >= self.config.min_score
         # A pair gains what it is better than the worst that is allowed, so that one good pair beats two poor ones.
@@ -152,7 +159,10 @@ class Associator:
         taken = set()
         for row, column in zip(rows, columns, strict=True):
             if possible[row, column]:
-                self._tracks[row].add(sightings[column], self.config.looks, self._max_points)
+                track, sighting = self._tracks[row], sightings[column]
+                if not self._posed and has_left(track, sighting.time - track.last.time, self._drift):
+                    track.mark_moving()
+                track.add(sighting, self.config.looks, self._max_points)
                 taken.add(column)
         for column, sighting in enumerate(sightings):
             if column not in taken:

@@ -44,6 +44,7 @@ class Track:
     union: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
     union_colors: NDArray[np.uint8] | None = None
     _voxel: float = 0.0
+    _whole: list[tuple[float, NDArray[np.float64]]] = field(default_factory=list)
     _velocity: NDArray[np.float64] | None = None
     _sample: NDArray[np.float64] | None = None
     _moves: bool = False
@@ -72,13 +73,20 @@ class Track:
         self.sizes.append(sighting.diagonal)
         self.wholes.append(sighting.whole)
         self.record.append([told[name] for name in ("frame", "view_index", "detection", "label", "score")])
-        self._velocity = _fit_velocity(self.times[-_FIT:], self.centers[-_FIT:])
-        self._moves = self._find_motion()
+        if sighting.whole:
+            # What the image border cuts has its middle somewhere else in every frame.
+            self._whole = [*self._whole, (sighting.time, sighting.center)][-_FIT:]
+            self._velocity = _fit_velocity(self._whole)
+        self._moves = self._moves or self._find_motion()
         self._unite(sighting, 4 * max_points)
         self._sample = None
         self.looks.append(sighting)
         if len(self.looks) > looks:
             self.looks.pop(_least_telling(self.looks))
+
+    def mark_moving(self) -> None:
+        """Its clouds do not fit onto each other, whatever its places say."""
+        self._moves = True
 
     def __len__(self) -> int:
         return len(self.times)
@@ -90,7 +98,7 @@ class Track:
 
     @property
     def velocity(self) -> NDArray[np.float64] | None:
-        """(3,) metres per second, or None: seen at one moment only."""
+        """(3,) metres per second, or None: seen whole at one moment at most."""
         return self._velocity
 
     @property
@@ -145,12 +153,14 @@ class Track:
             self.union_colors = self.union_colors[kept]
 
 
-def _fit_velocity(times: list[float], centers: list[NDArray[np.float64]]) -> NDArray[np.float64] | None:
-    t = np.array(times) - np.mean(times)
+def _fit_velocity(seen: list[tuple[float, NDArray[np.float64]]]) -> NDArray[np.float64] | None:
+    t = np.array([time for time, _ in seen])
+    t -= t.mean()
+    centers = np.array([center for _, center in seen])
     spread = float((t * t).sum())
     if spread < 1e-9:
         return None
-    return np.asarray((t[:, None] * np.array(centers)).sum(axis=0) / spread)
+    return np.asarray((t[:, None] * centers).sum(axis=0) / spread)
 
 
 def _least_telling(looks: list[Sighting]) -> int:

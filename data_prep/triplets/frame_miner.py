@@ -12,6 +12,7 @@ from data_prep.detect import Coverage, Detections2D
 from data_prep.errors import BadFrameError
 from data_prep.lift import Lifter
 from data_prep.scans import Frame, Scan
+from data_prep.triplets.captions import Captions
 from data_prep.triplets.cut import cut_triplet, normalise_label
 from data_prep.triplets.packed import PackedTriplet, pack_triplet
 from data_prep.triplets.triplet import Triplet
@@ -84,6 +85,7 @@ class FrameMiner:
         texts_of: normalised label → texts.
         margin, max_points: as in :func:`data_prep.triplets.mine`.
         lifter_config: name and settings of the lifter, for the provenance.
+        captions: further texts of single crops, or None.
         packed: give :class:`PackedTriplet`, so that encoding too is done where this runs.
     """
 
@@ -95,6 +97,7 @@ class FrameMiner:
     max_points: int
     lifter_config: Mapping[str, Any]
     packed: bool = True
+    captions: Captions | None = None
 
     def __call__(self, at: FrameRef) -> MinedFrame:
         """Mine one frame; one that cannot be used is an answer, not an exception."""
@@ -121,7 +124,9 @@ class FrameMiner:
                 frame,
                 cloud,
                 found[cloud.view],
-                texts=texts,
+                texts=self._with_captions(
+                    texts, found[cloud.view], frame.views[cloud.view].name, cloud.detection
+                ),
                 source=self.scan.source,
                 margin=self.margin,
                 max_points=self.max_points,
@@ -132,6 +137,15 @@ class FrameMiner:
             else:
                 triplets.append(pack_triplet(triplet) if self.packed else triplet)
         return MinedFrame(tuple(triplets), refusals)
+
+    def _with_captions(
+        self, texts: tuple[str, ...], detections: Detections2D, image: str, row: int
+    ) -> tuple[str, ...]:
+        if self.captions is None:
+            return texts
+        assert detections.ids is not None
+        said = self.captions.of(image, detections.boxes[row], int(detections.ids[row]), texts[0])
+        return tuple(dict.fromkeys((*texts, *said)))
 
 
 def _require_points_in_sight(frame: Frame, found: Sequence[Detections2D]) -> None:

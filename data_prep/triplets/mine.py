@@ -9,21 +9,51 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.files import file_sha256
 from data_prep.lift import Lifter
 from data_prep.scale import Engine, InProcess
 from data_prep.scans import Scan
+from data_prep.triplets.captions import Captions
 from data_prep.triplets.cut import normalise_label
-from data_prep.triplets.frame_miner import DetectionSource, FrameMiner, FrameRef
+from data_prep.triplets.frame_miner import DetectionSource, FrameMiner, FrameRef, MinedFrame
 from data_prep.triplets.manifest import Manifest
+from data_prep.triplets.packed import PackedTriplet
 from data_prep.triplets.parts import WHOLE, Part, join_parts, unfinished_parts
 from data_prep.triplets.store import open_store
+from data_prep.triplets.triplet import Triplet
 from data_prep.triplets.writer import TripletWriter
 
 _log = logging.getLogger(__name__)
+
+
+class ObjectMerger(Protocol):
+    """Brings the detections of many frames together; :class:`data_prep.associate.Associator` is one.
+
+    Attributes:
+        settings: all that decides what it gives.
+        segment: it is closed at every frame whose number is a multiple of this.
+    """
+
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+
+    @property
+    def segment(self) -> int: ...
+
+    def push(self, triplets: Sequence[Triplet]) -> list[Triplet]:
+        """Take a frame's triplets in; give the objects that are complete."""
+        ...
+
+    def close(self) -> list[Triplet]:
+        """Give all the rest, and forget everything."""
+        ...
+
+    def take_left_out(self) -> Mapping[str, int]:
+        """Reason → detections left out since the last call."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -49,13 +79,17 @@ def mine(
     max_points: int = 16384,
     objects_per_shard: int = 1000,
     options: Mapping[str, Any] | None = None,
+    root: str | Path | None = None,
+    associate: ObjectMerger | None = None,
+    thinned: Mapping[str, int] | None = None,
+    captions: Captions | None = None,
     engine: Engine | None = None,
     part: Part = WHOLE,
     on_frame: Callable[[Progress], None] = lambda progress: None,
 ) -> Manifest:
     """Turn a scan into a folder of triplets; called again after being killed, it continues.
 
-    Every detection ends as one triplet or as one refusal with a reason. A frame that cannot be read is counted,
+    Every detection ends as one triplet, as one look of one, or as one refusal with a reason. A frame that cannot be read is counted,
     listed and skipped.
 
     Args:
@@ -71,6 +105,12 @@ def mine(
         objects_per_shard: a shard is closed at the end of the frame in which it holds this many.
         options: what else decides the result. ``options["scan"]`` holds what ``open_scan`` was given beside
             source and root, so that reports can open the scan again.
+        root: what the manifest calls the scan's folder, where ``scan.root`` is a copy of it.
+        associate: brings the detections of one object in many frames together into one triplet with several looks;
+            None: every detection is an object of its own. Shards end where it is empty, so a killed run goes on as
+            if it had not been: objects in sight at the end of a shard begin again in the next.
+        thinned: frames left out of ``frames`` by :func:`data_prep.associate.thin_frames`, by reason; only told.
+        captions: further texts of single crops.
         engine: where frames are mined, from :func:`data_prep.scale.create_engine`; default: in this process. The
             folder's bytes are the same with any engine and any number of workers.
         part: mine only this piece of ``frames``, into the same folder as the other pieces; the last to finish makes
@@ -100,7 +140,7 @@ def mine(
     writer = TripletWriter(
         out,
         source=scan.source,
-        root=scan.root,
+        root=scan.root if root is None else root,
         options={
             **(options or {}),
             "detections": {
@@ -114,6 +154,8 @@ def mine(
             "max_points": max_points,
             **({"part": asdict(part)} if part else {}),
             "words": {label: list(texts) for label, texts in sorted(texts_of.items())},
+            **({"associate": dict(associate.settings)} if associate is not None else {}),
+            **({"captions": captions.sha256} if captions is not None else {}),
         },
         objects_per_shard=objects_per_shard,
         part=part,
@@ -121,20 +163,34 @@ def mine(
             "skipped_detections": dict(sorted(detections.skipped.items())),
             "categories": list(detections.categories.values()),
             "is_ground_truth": detections.is_ground_truth,
+            "thinned_frames": dict(sorted((thinned or {}).items())),
         },
     )
-    miner = FrameMiner(scan, detections, lifter, texts_of, margin, max_points, lifter_config)
+    miner = FrameMiner(
+        scan,
+        detections,
+        lifter,
+        texts_of,
+        margin,
+        max_points,
+        lifter_config,
+        packed=associate is None,
+        captions=captions,
+    )
     to_do = mine_here[writer.frames_done :]
     with writer, closing((engine or InProcess()).map(miner, to_do)) as mined:
         totals = Counter(writer.manifest.totals)
         for done, (at, found) in enumerate(zip(to_do, mined, strict=True), start=writer.frames_done + 1):
-            for triplet in found.triplets:
-                writer.add(triplet)
-            writer.end_frame(at.id, refusals=found.refusals, error=found.error)
+            refusals = Counter(found.refusals or {})
+            if associate is None:
+                objects: Sequence[Triplet | PackedTriplet] = found.triplets
+                for triplet in objects:
+                    writer.add(triplet)
+                writer.end_frame(at.id, refusals=refusals, error=found.error)
+            else:
+                objects = _add_objects(writer, associate, found, refusals, at.id, done, len(mine_here))
             totals.update(
-                objects=len(found.triplets),
-                refused=sum((found.refusals or {}).values()),
-                bad_frames=found.error is not None,
+                objects=len(objects), refused=sum(refusals.values()), bad_frames=found.error is not None
             )
             on_frame(
                 Progress(done, len(mine_here), totals["objects"], totals["refused"], totals["bad_frames"])
@@ -144,6 +200,32 @@ def mine(
         if not unfinished_parts(store, part.of):
             join_parts(store, part.of)
     return writer.manifest
+
+
+def _add_objects(
+    writer: TripletWriter,
+    associate: ObjectMerger,
+    found: MinedFrame,
+    refusals: Counter[str],
+    frame: str,
+    done: int,
+    total: int,
+) -> list[Triplet]:
+    """Write the objects that a frame completes, and all of them wherever a shard ends."""
+    objects = associate.push([triplet for triplet in found.triplets if isinstance(triplet, Triplet)])
+    for triplet in objects:
+        writer.add(triplet)
+    # By the number of the frame alone, so that a run that goes on cuts where one that was never killed does.
+    ends = done % associate.segment == 0
+    if ends or writer.full or done == total:
+        rest = associate.close()
+        for triplet in rest:
+            writer.add(triplet)
+        objects = [*objects, *rest]
+    refusals.update(associate.take_left_out())
+    merged = sum(len(triplet.provenance.get("sightings", (1,))) - 1 for triplet in objects)
+    writer.end_frame(frame, refusals=refusals, error=found.error, merged=merged, checkpoint=ends)
+    return objects
 
 
 def _require_distinct(ids: Sequence[str], scan: Scan) -> None:
