@@ -43,6 +43,12 @@ def as_path(path: str | Path) -> Path:
     return Path("/" + text[5:].lstrip("/")) if text.startswith("file:/") else Path(path)
 
 
+def as_here(path: str | Path) -> Path:
+    """A path of this machine for any path or URL; what is elsewhere is brought here by :func:`fetch`."""
+    url = as_url(path)
+    return as_path(path) if url is None else fetch(url)
+
+
 def open_url(url: str) -> tuple[Any, str]:
     """The fsspec file system of a URL, and the path in it, without a slash at the end.
 

@@ -7,7 +7,7 @@ import tempfile
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from data_prep.lift import Lifter
     from data_prep.scans import Scan
     from data_prep.triplets import Manifest
+    from data_prep.triplets.parts import Part
 
 
 @dataclass
@@ -30,11 +31,11 @@ class Prep:
 
     source: tyro.conf.Positional[str]
     """Reader of the scan: kitti, kitti-tracking, sunrgbd, rgbd, procedural, …"""
-    root: tyro.conf.Positional[Path]
-    """Folder of the scan."""
-    out: Path
-    """Folder for the triplets, new or begun by the same command."""
-    detections: Path | None = None
+    root: tyro.conf.Positional[str]
+    """Folder of the scan; a URL like s3://bucket/scan is copied to this machine first."""
+    out: str
+    """Folder or URL for the triplets, new or begun by the same command."""
+    detections: str | None = None
     """COCO JSON with 2D boxes or masks for the scan's images. Only `procedural` can do without."""
     detection_images: Path | None = None
     """COCO file with the images and categories, where --detections is a bare list of results."""
@@ -61,6 +62,12 @@ class Prep:
     """Larger objects keep a random choice of this many points."""
     objects_per_shard: int = 1000
     """A shard is closed after the frame in which it reaches this many objects."""
+    workers: int | None = None
+    """Frames mined at once: processes of this machine (default 1), or with --engine ray of the cluster (default all)."""
+    engine: Literal["processes", "ray"] = "processes"
+    """Where frames are mined. The triplets are the same, byte for byte."""
+    part: Annotated[str | None, tyro.conf.arg(metavar="K/N")] = None
+    """Mine only the K-th of N pieces of the frames, for N machines that write into one --out; the last makes it whole."""
     json: bool = False
     """Print one JSON object instead of tables."""
 
@@ -71,15 +78,21 @@ class Prep:
 
         from clip2.cli.frame_choice import choose_frames
         from clip2.cli.key_values import parameter_types, typed_options
+        from data_prep.scale import create_engine
         from data_prep.scans import open_scan
         from data_prep.scans.scan import find_opener
         from data_prep.triplets.mine import mine
+        from data_prep.triplets.parts import WHOLE, Part
+        from data_prep.urls import as_url
 
         console = Console(stderr=True)
         options = typed_options(
             self.option, parameter_types(find_opener(self.source)), option="--option", owner=self.source
         )
-        scan = open_scan(self.source, self.root, **options)
+        part = WHOLE if self.part is None else Part.parse(self.part)
+        engine = create_engine(self.engine, self.workers)
+        with console.status("looking for the scan"):
+            scan = open_scan(self.source, self.root, **options)
         _require_images(scan)
         lifter = self._lifter()
         frames = choose_frames(scan.frame_ids(), self.frames, self.every, self.limit)
@@ -95,20 +108,25 @@ class Prep:
                 max_points=self.max_points,
                 objects_per_shard=self.objects_per_shard,
                 options={"scan": to_jsonable_python(options)},
+                root=as_url(self.root),
+                engine=engine,
+                part=part,
                 on_frame=bar.show,
             )
         if self.json:
             print(json_format.dumps(_summary(manifest, self.out), ensure_ascii=False))
         else:
-            _report(Console(), manifest, self.out, nothing_to_do=not bar.moved)
+            _report(Console(), manifest, self.out, nothing_to_do=not bar.moved, part=part)
         readable = manifest.totals["frames"] - manifest.totals["bad_frames"]
-        return 0 if readable else 2
+        # With more parts than frames, some have none; that is nobody's fault.
+        return 0 if readable or (part and not manifest.totals["frames"]) else 2
 
     def _detections_file(self, scan: Scan, console: Console) -> Any:
         from data_prep.errors import InputError
+        from data_prep.urls import as_here
 
         if self.detections is not None:
-            return nullcontext(self.detections)
+            return nullcontext(as_here(self.detections))
         if not hasattr(scan, "save_detections"):
             raise InputError(
                 "is missing",
@@ -214,9 +232,9 @@ class _ProgressBar:
         self._bar.stop()
 
 
-def _summary(manifest: Manifest, out: Path) -> dict[str, Any]:
+def _summary(manifest: Manifest, out: str) -> dict[str, Any]:
     return {
-        "out": str(out),
+        "out": out,
         **manifest.totals,
         "shards": len(manifest.shards),
         "refusals": manifest.refusals,
@@ -227,12 +245,16 @@ def _summary(manifest: Manifest, out: Path) -> dict[str, Any]:
     }
 
 
-def _report(console: Console, manifest: Manifest, out: Path, nothing_to_do: bool) -> None:
+def _report(console: Console, manifest: Manifest, out: str, nothing_to_do: bool, part: Part) -> None:
     from rich.table import Table
+
+    from data_prep.triplets.parts import unfinished_parts
+    from data_prep.triplets.store import open_store
 
     totals = manifest.totals
     if nothing_to_do:
-        console.print(f"nothing to do: {out} is complete", highlight=False, markup=False)
+        what = f"{part} of {out}" if part else out
+        console.print(f"nothing to do: {what} is complete", highlight=False, markup=False)
     table = Table("detections", "count", title=f"{totals['frames']:,} frames of {manifest.source}")
     table.columns[1].justify = "right"
     table.add_row("mined", f"{totals['objects']:,}", style="bold")
@@ -252,3 +274,7 @@ def _report(console: Console, manifest: Manifest, out: Path, nothing_to_do: bool
         highlight=False,
         markup=False,
     )
+    if part:
+        missing = unfinished_parts(open_store(out), part.of)
+        rest = f"still to finish: {', '.join(map(str, missing))}" if missing else "the set is whole"
+        console.print(f"{part}; {rest}", highlight=False, markup=False)

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.scans.frame import Frame
+from data_prep.urls import as_here
 
 
 @runtime_checkable
@@ -100,7 +101,8 @@ def open_scan(source: str, root: str | Path, **options: object) -> Scan:
 
     Args:
         source: one of :func:`list_sources`.
-        root: the dataset's folder, or the file for single-file sources.
+        root: the dataset's folder, or the file for single-file sources; or the URL of one, which is copied to this
+            machine first (:func:`data_prep.urls.fetch`).
         **options: what the source documents.
 
     Raises:
@@ -108,7 +110,7 @@ def open_scan(source: str, root: str | Path, **options: object) -> Scan:
         BadDatasetError: ``root`` is not such a dataset.
     """
     opener = find_opener(source)
-    root = Path(root)
+    root = as_here(root)
     if source != "procedural" and not root.exists():
         raise BadDatasetError("does not exist", source=root, fix="check the path")
     return opener(root, **options)

@@ -50,15 +50,19 @@ def continue_set(store: Store, wanted: Manifest, part: Part = WHOLE) -> Manifest
     """The manifest to go on from: the folder's own if it has one and it is of the same configuration."""
     manifest = wanted
     names = store.sizes()
-    if part.manifest in names:
-        manifest = Manifest.load(store, part.manifest)
-        for name, old, new in differing_options(manifest, wanted):
+    begun = [one.manifest for one in (part, *Part.found_in(names)) if one.manifest in names]
+    for file in begun[:1]:  # its own manifest, else another part's: told now, not when all are joined
+        for name, old, new in differing_options(Manifest.load(store, file), wanted):
+            if name.startswith("part.") and file != part.manifest:
+                continue
             raise BadDatasetError(
                 f"was {old!r}, is {new!r} now",
                 source=store.place,
                 field=name,
                 fix="use the options the set was begun with, or another folder",
             )
+    if part.manifest in names:
+        manifest = Manifest.load(store, part.manifest)
     else:
         manifest.save(store, part.manifest)
     listed = {shard.name: shard.bytes for shard in manifest.shards}

@@ -86,7 +86,7 @@ def test_an_item_that_kills_every_worker_is_named(two: Processes) -> None:
 
 
 def test_an_exception_comes_through_as_it_was(two: Processes) -> None:
-    with pytest.raises(InputError, match="^item: number: is five$"):
+    with pytest.raises(InputError, match=r"^item: number: is five$"):
         list(two.map(fail_at_five, range(8)))
 
 
@@ -111,7 +111,9 @@ def test_what_cannot_be_sent_is_one_line(two: Processes) -> None:
     def local(number: int) -> int:
         return number
 
-    with pytest.raises(InputError, match="function: cannot be sent to another process .*Fix: use one worker"):
+    with pytest.raises(
+        InputError, match=r"function: cannot be sent to another process .*Fix: use one worker"
+    ):
         list(two.map(local, range(3)))
 
 
