@@ -16,11 +16,15 @@ _FLAT = 0.02  # surface variation below which a normal is believed
 _ALONG = np.cos(np.radians(20))
 
 
-def check_up(sample: Sample) -> list[Finding]:
+def check_up(sample: Sample, facing: dict[str, float]) -> list[Finding]:
     """Name the world axis that looks like up, where it is not z.
 
     Two witnesses: the mean direction in which the images' tops point, and the share of surfaces that face each way
     (towards the sensor). Clouds without images have only a floor to go by: the most populated level near one end.
+
+    Args:
+        sample: of the scan.
+        facing: of :func:`surfaces_facing`.
     """
     frames = list(sample.frames.values())
     upright = [
@@ -29,14 +33,13 @@ def check_up(sample: Sample) -> list[Finding]:
     if not upright:
         return _by_floor(frames)
     tops = {axis: float(np.mean(upright, axis=0) @ way) for axis, way in AXES.items()}
-    facing = _facing(frames)
     best = max(tops, key=lambda axis: tops[axis])
     values = {f"images' tops along {axis}": top for axis, top in tops.items()}
     values |= {f"surfaces facing {axis}": share for axis, share in facing.items()}
     if best == "z" or tops[best] - tops["z"] < 0.3 or facing[best] < facing["z"]:
         # A camera that looks down has its image's top point ahead; but then it sees the floor.
-        return [Finding("up", "ok", f"z looks up: images' tops {tops['z']:+.2f} along it, {facing['z']:.0%} of the "
-                        "surfaces face it", values)]  # fmt: skip
+        return [Finding("up", "ok", f"z looks up: {facing['z']:.0%} of the surfaces face it, images' tops point "
+                        f"{tops['z']:+.2f} along it", values)]  # fmt: skip
     return [Finding("up", "error", f"z is not up, {best} looks like it: images' tops point {tops[best]:+.2f} along "
                     f"{best} and {tops['z']:+.2f} along z; {facing[best]:.0%} of the surfaces face {best}, "
                     f"{facing['z']:.0%} face z", values, _fix(best))]  # fmt: skip
@@ -46,10 +49,10 @@ def _fix(axis: str) -> str:
     return f"say where up is, in the world that was read: it is {axis} (option up, or up in scan.yaml)"
 
 
-def _facing(frames: list[Frame]) -> dict[str, float]:
-    """Share of flat surface that faces each axis, seen from the sensor; mean over frames."""
+def surfaces_facing(sample: Sample) -> dict[str, float]:
+    """Share of flat surface that faces each axis of the world, seen from the sensor; mean over frames."""
     shares = []
-    for frame in frames:
+    for frame in sample.frames.values():
         points, normals = _surface(frame)
         towards = np.einsum("ij,ij->i", normals, points) > 0
         normals = np.where(towards[:, None], -normals, normals) @ frame.T_world_points[:3, :3].T

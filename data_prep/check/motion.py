@@ -25,6 +25,7 @@ _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 _CLEARLY = 0.5  # an explanation must fit twice as well as what is given to be believed …
 _GOOD = 0.005  # share of the depth below which there is nothing to explain: sensors are no better
 _FITS = 0.05  # … and leave no more than this share of the depth
+_LIDAR_GOOD = 0.02  # the same between sweeps, whose points lie apart
 _OVERLAP = 0.05  # share of points that must be seen in both frames
 _POINTS = 12_000
 _LIDAR_POINTS, _LIDAR_TREE, _LIDAR_RANGE = 1500, 20_000, 40.0
@@ -84,7 +85,12 @@ def judge_motion(residuals: list[Residuals]) -> list[Finding]:
         return [Finding("poses", "warning", f"neighbouring frames disagree by {_length(given)} at "
                         f"{depth:.1f} m ({told}): poses or depth are coarse", values,
                         "use refined poses where there are any; check the intrinsics")]  # fmt: skip
-    if metres[NONE] < 2 * given and given > 0:
+    coarse = given > (_GOOD if shares else _LIDAR_GOOD) * depth
+    if metres[NONE] * _CLEARLY < given and coarse:
+        return [Finding("poses", "warning", f"the poses explain little of the motion: neighbouring frames disagree "
+                        f"by {_length(given)} ({told})", values, "check that poses and images belong together, not "
+                        "shifted by some frames; coarse poses and blurred depth look like this too")]  # fmt: skip
+    if metres[NONE] * _CLEARLY < given:
         return [Finding("poses", "ok", f"neighbouring frames agree to {_length(given)}, but they hardly move: "
                         f"the direction of the poses cannot be told ({told})", values)]  # fmt: skip
     return [Finding("poses", "ok", f"neighbouring frames agree to {_length(given)} ({told})", values)]

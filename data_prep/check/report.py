@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.check.axes import check_up
+from data_prep.check.axes import check_up, surfaces_facing
 from data_prep.check.depth import check_depth
 from data_prep.check.finding import Finding
 from data_prep.check.images import check_cameras, check_duplicates, check_images
@@ -84,12 +84,13 @@ def check_scan(scan: Scan, frames: int = 8) -> CheckReport:
     sample = take_sample(scan, frames)
     motion = measure_motion(scan, sample)
     boxes, label_findings = check_labels(scan, sample)
+    facing = surfaces_facing(sample)
     findings = [
         *_bad_frames(sample),
         *judge_motion(motion),
         *check_depth(sample),
-        *check_up(sample),
-        *check_projection(sample),
+        *check_up(sample, facing),
+        *check_projection(sample, facing),
         *check_cameras(sample),
         *check_images(sample),
         *check_times(sample),

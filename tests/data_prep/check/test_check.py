@@ -243,6 +243,31 @@ def test_points_beside_the_image(street: list[Frame], change: Callable, words: s
     assert words in projection.message
 
 
+@pytest.mark.parametrize(
+    "change, words",
+    [(invert, "with the extrinsics inverted"), (lambda T: T @ FLIP, "with OpenGL camera axes")],
+    ids=["inverted", "OpenGL"],
+)
+def test_a_camera_on_its_side_or_head_beside_a_real_sweep(
+    real_data: Path, change: Callable, words: str
+) -> None:
+    frame = open_scan("kitti", real_data / "kitti_object")[0]
+    view = frame.views[0]
+    camera = replace(view.camera, T_points_cam=change(view.camera.T_points_cam))
+    turned = replace(frame, views=(replace(view, camera=camera),))
+    # Points all around land in the image whichever way the camera is turned.
+    assert_only(check_scan(FrameList([turned])), "projection", "error", "its top points", words)
+
+
+def test_poses_shifted_by_some_frames_explain_little(real_data: Path) -> None:
+    scan = open_scan("rgbd", real_data / "rgbd/7scenes_redkitchen")
+    shifted = [replace(scan[i], T_world_points=scan[i + 5].T_world_points) for i in range(8)]
+    report = check_scan(FrameList(list(shifted)))
+    assert_only(
+        report, "poses", "warning", "the poses explain little of the motion", "shifted by some frames"
+    )
+
+
 def test_images_that_show_nothing(room: list[Frame]) -> None:
     def black(frame: Frame) -> dict:
         view = frame.views[0]
