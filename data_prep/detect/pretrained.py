@@ -100,7 +100,7 @@ def load_pretrained(
     try:
         processor = transformers.AutoProcessor.from_pretrained(where, trust_remote_code=False, **options)
         model, loading = getattr(transformers, auto_class).from_pretrained(
-            where, trust_remote_code=False, dtype=torch.float32, output_loading_info=True, **options
+            where, trust_remote_code=False, output_loading_info=True, **options
         )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise _not_loaded(name, where, auto_class, error) from error
@@ -115,7 +115,7 @@ def load_pretrained(
             fix="use a checkpoint of the whole model",
         )
     version = getattr(model.config, "_commit_hash", None) or _folder_version(Path(where))
-    return Pretrained(name, version, model.to(target).eval(), processor, target, half)
+    return Pretrained(name, version, model.float().to(target).eval(), processor, target, half)
 
 
 def _resolve(name: str) -> str:
