@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_format
 import tempfile
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,10 +14,12 @@ import tyro
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from data_prep.associate import Associator
     from data_prep.detect import CocoDetections
     from data_prep.lift import Lifter
     from data_prep.scans import Scan
     from data_prep.triplets import Manifest
+    from data_prep.triplets.captions import Captions
     from data_prep.triplets.parts import Part
 
 
@@ -62,6 +64,22 @@ class Prep:
     """Larger objects keep a random choice of this many points."""
     objects_per_shard: int = 1000
     """A shard is closed after the frame in which it reaches this many objects."""
+    word_file: Annotated[Path | None, tyro.conf.arg(metavar="JSON")] = None
+    """The same for many labels: {"pedestrian": ["person"], "misc": []}. --word goes before it."""
+    caption_template: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Sentence with {} for the word that every object gets as a further text; may be repeated."""
+    captions: Annotated[Path | None, tyro.conf.arg(metavar="JSONL")] = None
+    """Captions of single crops: lines of {"image": NAME, "box": [x0, y0, x1, y1], "caption": TEXT}, or "detection" with
+    the annotation id for "box"."""
+    thin: bool = False
+    """Leave out frames that show what the last one showed: by pose, or where there are no poses, by picture."""
+    thin_option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Setting of --thin as key=value: move (metres), turn (degrees), change (share of the picture); may be repeated."""
+    associate: bool = False
+    """Bring the detections of one object in many frames and cameras together: one triplet with its best crops, its
+    clouds united where it stands still, and the word most of them say. Without it every detection is an object."""
+    associate_option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Setting of --associate as key=value: looks=4, max_gap=1.0, min_sightings=1, min_score, …; may be repeated."""
     workers: int | None = None
     """Frames mined at once: processes of this machine (default 1), or with --engine ray of the cluster (default all)."""
     engine: Literal["processes", "ray"] = "processes"
@@ -96,6 +114,8 @@ class Prep:
         _require_images(scan)
         lifter = self._lifter()
         frames = choose_frames(scan.frame_ids(), self.frames, self.every, self.limit)
+        associate, words, captions = self._associator(), self._all_words(), self._captions()
+        frames, thinned = self._thin(scan, frames, console)
         with self._detections_file(scan, console) as file, _ProgressBar(console) as bar:
             manifest = mine(
                 scan,
@@ -103,12 +123,15 @@ class Prep:
                 lifter,
                 self.out,
                 frames=frames,
-                words=_words(self.word),
+                words=words,
                 margin=self.margin,
                 max_points=self.max_points,
                 objects_per_shard=self.objects_per_shard,
                 options={"scan": to_jsonable_python(options)},
                 root=as_url(self.root),
+                associate=associate,
+                thinned=thinned,
+                captions=captions,
                 engine=engine,
                 part=part,
                 on_frame=bar.show,
@@ -139,6 +162,59 @@ class Prep:
         from data_prep.detect import CocoDetections
 
         return CocoDetections.load(file, min_score=self.min_score, images=self.detection_images)
+
+    def _associator(self) -> Associator | None:
+        from clip2.cli.key_values import typed_options
+        from data_prep.associate import AssociationConfig, Associator
+        from data_prep.errors import InputError
+
+        if not self.associate:
+            if self.associate_option:
+                raise InputError("is for --associate", source="--associate-option", fix="add --associate")
+            return None
+        wanted = {field.name: type(field.default) for field in fields(AssociationConfig)}
+        settings = typed_options(
+            self.associate_option, wanted, option="--associate-option", owner="--associate"
+        )
+        return Associator(AssociationConfig(**settings), max_points=self.max_points)
+
+    def _thin(self, scan: Scan, frames: list[int], console: Console) -> tuple[list[int], dict[str, int]]:
+        from clip2.cli.key_values import typed_options
+        from data_prep.associate import ThinConfig, thin_frames
+        from data_prep.errors import InputError
+
+        if not self.thin:
+            if self.thin_option:
+                raise InputError("is for --thin", source="--thin-option", fix="add --thin")
+            return frames, {}
+        wanted = {field.name: type(field.default) for field in fields(ThinConfig)}
+        settings = typed_options(self.thin_option, wanted, option="--thin-option", owner="--thin")
+        with console.status("looking for frames that show nothing new") as status:
+            return thin_frames(
+                scan,
+                frames,
+                ThinConfig(**settings),
+                lambda done, total: status.update(
+                    f"looking for frames that show nothing new: {done}/{total}"
+                ),
+            )
+
+    def _all_words(self) -> dict[str, tuple[str, ...]]:
+        from data_prep.triplets.captions import load_words
+        from data_prep.triplets.cut import normalise_label
+
+        filed = {} if self.word_file is None else load_words(self.word_file)
+        # By the words' own spelling, so that one given here replaces one of the file.
+        return {
+            normalise_label(label): texts for label, texts in [*filed.items(), *_words(self.word).items()]
+        }
+
+    def _captions(self) -> Captions | None:
+        from data_prep.triplets.captions import Captions
+
+        if self.captions is None and not self.caption_template:
+            return None
+        return Captions.load(self.captions, self.caption_template)
 
     def _lifter(self) -> Lifter:
         from typing import get_type_hints
@@ -237,6 +313,8 @@ def _summary(manifest: Manifest, out: str) -> dict[str, Any]:
         "out": out,
         **manifest.totals,
         "shards": len(manifest.shards),
+        "merged": manifest.merged,
+        "thinned_frames": manifest.thinned_frames,
         "refusals": manifest.refusals,
         "skipped_detections": manifest.skipped_detections,
         "bad_frame_list": [bad.model_dump() for bad in manifest.bad_frames],
@@ -258,11 +336,15 @@ def _report(console: Console, manifest: Manifest, out: str, nothing_to_do: bool,
     table = Table("detections", "count", title=f"{totals['frames']:,} frames of {manifest.source}")
     table.columns[1].justify = "right"
     table.add_row("mined", f"{totals['objects']:,}", style="bold")
+    if manifest.merged:
+        table.add_row("further looks at one of these", f"{manifest.merged:,}")
     for reason, count in sorted(manifest.refusals.items(), key=lambda item: -item[1]):
         table.add_row(f"refused: {reason}", f"{count:,}")
     for reason, count in manifest.skipped_detections.items():
         table.add_row(f"unusable in the file: {reason}", f"{count:,}", style="yellow")
     console.print(table)
+    for reason, count in manifest.thinned_frames.items():
+        console.print(f"{count:,} more frames left out: {reason}", highlight=False)
     for bad in manifest.bad_frames[:10]:
         console.print(f"bad frame {bad.frame}: {bad.error}", style="yellow", markup=False, highlight=False)
     if len(manifest.bad_frames) > 10:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from data_prep.errors import InputError
 
@@ -46,8 +46,3 @@ class AssociationConfig:
             raise InputError(
                 f"is {self.min_score}", field="association.min_score", fix="give a number inside 0..1"
             )
-
-    @classmethod
-    def names(cls) -> list[str]:
-        """Names of the settings."""
-        return [field.name for field in fields(cls)]
