@@ -162,8 +162,13 @@ class _Files:
         if root.is_file() and not zipfile.is_zipfile(root):
             raise BadDatasetError("is not an .r3d (a zip)", source=root, fix="export it from Record3D again")
         if root.is_file():
-            with zipfile.ZipFile(root) as archive:
-                self._names = archive.namelist()
+            try:
+                with zipfile.ZipFile(root) as archive:
+                    self._names = archive.namelist()
+            except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+                raise BadDatasetError(
+                    f"is a damaged zip ({error})", source=root, fix="export it from Record3D again"
+                ) from error
         else:
             self._names = [f"rgbd/{path.name}" for path in (root / "rgbd").glob("*.jpg")]
 

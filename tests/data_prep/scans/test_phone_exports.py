@@ -187,3 +187,11 @@ def test_not_an_r3d(tmp_path: Path) -> None:
     (tmp_path / "a.r3d").write_bytes(b"no zip")
     with pytest.raises(BadDatasetError, match=r"is not an \.r3d"):
         open_scan("record3d", tmp_path / "a.r3d")
+
+
+def test_an_r3d_with_a_damaged_list_of_files(tmp_path: Path) -> None:
+    path = write_record3d(tmp_path)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"PK\x01\x02", b"PK\x01\x03", 1))
+    with pytest.raises(BadDatasetError, match=r"room\.r3d: is a damaged zip"):
+        open_scan("record3d", path)
