@@ -15,7 +15,6 @@ from clip2.training import TrainConfig, TrainingSet, train
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("pointnet2_msg", "{}"),
         ("pointnext_s", "{width: 8}"),
         ("pointnext_b", "{width: 8}"),
         ("pointmlp_elite", "{width: 8}"),
@@ -30,8 +29,8 @@ def test_a_short_run_learns_and_its_checkpoint_loads(
     config = tiny(
         f"model.encoder.name={name}",
         f"model.encoder.options={options}",
-        "loop.steps=3",
-        "loop.batch_size=8",
+        "loop.steps=2",
+        "loop.batch_size=4",
         "loop.log_every=1",
     )
     result = train(config, tmp_path, data=shapes)

@@ -21,7 +21,7 @@ Tiny = Callable[..., TrainConfig]
 @pytest.fixture(scope="module")
 def taught(shapes: TrainingSet, tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("taught")
-    train(tiny("loop.steps=60"), folder, data=shapes)
+    train(tiny(), folder, data=shapes)
     return folder
 
 
