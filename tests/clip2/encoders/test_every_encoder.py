@@ -16,9 +16,9 @@ from clip2.encoders import PointEncoder, list_encoders
 NARROWER: dict[str, dict[str, Any]] = {
     "openshape_pointbert": {"num_patches": 32, "dim": 48, "depth": 2, "heads": 3, "hidden": 96},
     "pointbert": {"num_patches": 32, "dim": 48, "depth": 2, "heads": 3},
-    "pointmlp": {"width": 8, "num_centers": (96, 48, 24, 12)},
-    "pointmlp_elite": {"width": 16, "num_centers": (96, 48, 24, 12)},
-    "pointnext_b": {"width": 8, "num_centers": (96, 48, 24, 12)},
+    "pointmlp": {"width": 8, "num_centers": (128, 96, 64, 48)},
+    "pointmlp_elite": {"width": 16, "num_centers": (128, 96, 64, 48)},
+    "pointnext_b": {"width": 8, "num_centers": (128, 96, 64, 48)},
     "pointnext_s": {"width": 16},
     "uni3d_tiny": {"num_patches": 32, "depth": 2, "patch_width": 64},
     "uni3d_small": {"num_patches": 16, "depth": 1, "patch_width": 64},
