@@ -91,12 +91,16 @@ def _place(
     if may_stand and _boxes_meet(standing, sighting.sample, reach):
         found = overlap(standing, sighting.sample, reach)
     if 0 < dt <= max_gap:
-        carried = last.sample + moved
+        carried, covered = last.sample + moved, 0.0
         if _boxes_meet(carried, sighting.sample, reach):
-            found = max(found, overlap(carried, sighting.sample, reach))
+            covered = overlap(carried, sighting.sample, reach)
+        found = max(found, covered)
         distance = float(np.linalg.norm(last.center + moved - sighting.center))
-        near = float(np.exp(-0.5 * (distance / loose) ** 2)) * np.sqrt(small / large)
-        found = max(found, _NEAR * float(near))
+        near = float(np.exp(-0.5 * (distance / loose) ** 2) * np.sqrt(small / large))
+        if track.velocity is not None:
+            # Its way is known: soon after it was seen it cannot be beside the place where it must be.
+            near *= 0.4 + 0.6 * max(covered, dt / max_gap)
+        found = max(found, _NEAR * near)
     return found
 
 
