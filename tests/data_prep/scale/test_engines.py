@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from deadly_stand_ins import die_at_three, fail_at_five
 
 from data_prep.errors import InputError
 from data_prep.scale import InProcess, create_engine
@@ -21,18 +22,6 @@ def square(number: int) -> int:
     """Later items are done first."""
     time.sleep(0.02 if number % 2 == 0 else 0)
     return number * number
-
-
-def fail_at_five(number: int) -> int:
-    if number == 5:
-        raise InputError("is five", source="item", field="number")
-    return number
-
-
-def die_at_three(number: int) -> int:
-    if number == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
 
 
 class DieOnce:

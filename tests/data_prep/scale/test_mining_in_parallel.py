@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import random
-import signal
 import time
 from pathlib import Path
 
 import pytest
-from triplet_stand_ins import StandInDetections, StandInLifter, StandInScan, mine_stand_ins
+from deadly_stand_ins import DeadlyScan, contents
+from triplet_stand_ins import StandInDetections, StandInLifter, mine_stand_ins
 
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.scale import create_engine
-from data_prep.scans import Frame
 from data_prep.triplets import Manifest, mine, open_triplets
 from data_prep.triplets.parts import Part, join_parts
 from data_prep.triplets.store import open_store
 
 PROCESSES = multiprocessing.get_context("forkserver")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def mine_with_workers(out: Path, count: int, pause: float, workers: int) -> Manifest:
@@ -45,21 +39,6 @@ def test_a_finished_set_needs_no_workers(tmp_path: Path) -> None:
     before = contents(tmp_path)
     assert mine_stand_ins(tmp_path, engine=create_engine(workers=2)).finished
     assert contents(tmp_path) == before
-
-
-class DeadlyScan(StandInScan):
-    """Kills the process that reads frame 4 or 9, once each."""
-
-    def __init__(self, root: Path, marks: Path) -> None:
-        super().__init__(root)
-        self.marks = marks
-
-    def __getitem__(self, index: int) -> Frame:
-        mark = self.marks / str(index)
-        if index in (4, 9) and not mark.exists():
-            mark.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().__getitem__(index)
 
 
 def test_frames_of_a_killed_worker_are_mined_again(tmp_path: Path) -> None:
