@@ -4,6 +4,7 @@ One public function per operation, served by the best backend at hand (`backends
 batches are padded and say so with ``lengths``, and padding never influences a result.
 """
 
+from clip2.ops import gpu as _gpu  # noqa: F401  registers its kernels
 from clip2.ops import native as _native  # noqa: F401  registers its kernels
 from clip2.ops.grouping import group
 from clip2.ops.neighbours import ball_query, knn, three_interpolate, three_nn

@@ -30,7 +30,14 @@ class Choice:
 def backends() -> tuple[Choice, ...]:
     """For every operation and device kind present here: the backend that serves it and the reason."""
     devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
-    return tuple(_choose(op, device) for op in sorted(_KERNELS) for device in devices)
+    rows = [_choose(op, device) for op in _KERNELS for device in devices]
+    for op, parts in _BUILT_ON.items():
+        for device in devices:
+            name = _serving(parts, device) if parts else "torch"
+            rows.append(
+                Choice(op, device, name, f"through {parts}" if parts else "tensor operations suffice")
+            )
+    return tuple(sorted(rows, key=lambda row: row.op))
 
 
 @contextmanager
@@ -99,6 +106,15 @@ class _Backend:
 
 
 _ENVIRONMENT = "CLIP2_OPS_BACKEND"
+_BUILT_ON = {  # operations without a kernel of their own: what does their work
+    "three_nn": "knn",
+    "segment_mean": "segment_sum",
+    "segment_softmax": "segment_max",
+    "three_interpolate": None,
+    "group": None,
+    "random_sample": None,
+    "grid_sample": None,
+}
 _BACKENDS: dict[str, _Backend] = {}
 _KERNELS: dict[str, dict[str, Kernel]] = {}
 _forced: str | None = None

@@ -147,10 +147,10 @@ static void enclose_runs(const float* low, const float* high, int64_t run, int64
   for (int64_t box = count; box % FAN; ++box) box_low[box] = box_high[box] = __builtin_nanf("");
 }
 
-static void enclose_leaves(const float* axis, int64_t count, float* box_low, float* box_high) {
+static void enclose_leaves(const float* axis, int64_t leaf, int64_t count, float* box_low, float* box_high) {
   for (int64_t box = 0; box < count; ++box) {
     Lanes least = all(infinity()), most = all(-infinity());
-    for (int64_t i = box * LEAF; i < (box + 1) * LEAF; i += LANES) {
+    for (int64_t i = box * leaf; i < (box + 1) * leaf; i += LANES) {
       least = smaller(load(axis + i), least);
       most = larger(load(axis + i), most);
     }
@@ -162,7 +162,7 @@ static void enclose_leaves(const float* axis, int64_t count, float* box_low, flo
 
 static void enclose(Cloud& cloud) {
   for (int a = 0; a < 3; ++a) {
-    enclose_leaves(cloud.axis[a], cloud.boxes[0].count, cloud.boxes[0].low[a], cloud.boxes[0].high[a]);
+    enclose_leaves(cloud.axis[a], cloud.leaf, cloud.boxes[0].count, cloud.boxes[0].low[a], cloud.boxes[0].high[a]);
     for (int i = 1; i < cloud.levels; ++i)
       enclose_runs(cloud.boxes[i - 1].low[a], cloud.boxes[i - 1].high[a], FAN, cloud.boxes[i].count,
                    cloud.boxes[i].low[a], cloud.boxes[i].high[a]);
@@ -190,7 +190,7 @@ static void farthest(Cloud& cloud, int64_t k, int64_t first, const float* points
         const int64_t leaf = box + __builtin_ctz(reached);
         reached &= reached - 1;
         Lanes farthest_yet = all(-1.0f);
-        for (int64_t i = leaf * LEAF; i < (leaf + 1) * LEAF; i += LANES) {
+        for (int64_t i = leaf * SPAN; i < (leaf + 1) * SPAN; i += LANES) {
           const Lanes now = smaller(squared_distance(cloud.axis, i, at), load(nearest + i));
           store(nearest + i, now);
           farthest_yet = larger(farthest_yet, now);
@@ -211,7 +211,7 @@ static void farthest(Cloud& cloud, int64_t k, int64_t first, const float* points
       while (best) {
         const int64_t leaf = box + __builtin_ctz(best);
         best &= best - 1;
-        for (int64_t i = leaf * LEAF; i < (leaf + 1) * LEAF; i += LANES) {
+        for (int64_t i = leaf * SPAN; i < (leaf + 1) * SPAN; i += LANES) {
           uint32_t here = equal(load(nearest + i), all(top));
           while (here) {
             const int64_t place = i + __builtin_ctz(here);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
@@ -33,9 +34,38 @@ def choice(op: str) -> registry.Choice:
 
 def test_every_served_operation_is_public_and_has_the_oracle() -> None:
     served = {row.op for row in backends()}
-    assert served <= set(clip2.ops.__all__)
-    assert {"farthest_point_sample", "ball_query", "knn", "segment_sum", "segment_max"} <= served
-    assert all("torch" in registry._KERNELS[op] for op in served)
+    assert served == set(clip2.ops.__all__) - {"backends", "use_backend"}
+    assert {"farthest_point_sample", "ball_query", "knn", "segment_sum", "segment_max"} <= set(
+        registry._KERNELS
+    )
+    assert all("torch" in kernels for kernels in registry._KERNELS.values())
+
+
+def test_the_environment_names_a_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIP2_OPS_BACKEND", "torch")
+    assert (
+        choice("knn").backend
+        == choice("three_nn").backend
+        == choice("farthest_point_sample").backend
+        == "torch"
+    )
+    assert choice("knn").reason == "asked for by CLIP2_OPS_BACKEND"
+    with use_backend("numpy"):
+        assert choice("farthest_point_sample").backend == "numpy"
+    monkeypatch.setenv("CLIP2_OPS_BACKEND", "fast")
+    with pytest.raises(ValueError, match=r"CLIP2_OPS_BACKEND=fast: no such backend; there are torch"):
+        knn(torch.rand(1, 4, 3), torch.rand(1, 2, 3), 1)
+
+
+def test_without_the_compiled_library_python_serves_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = replace(registry._BACKENDS["native"], problem=lambda: "not built")
+    monkeypatch.setitem(registry._BACKENDS, "native", broken)
+    points = torch.rand(1, 50, 3)
+    assert choice("farthest_point_sample").backend == "numpy"
+    assert choice("knn") == registry.Choice("knn", "cpu", "torch", "native: not built")
+    assert knn(points, points, 1)[1].flatten().tolist() == list(range(50))
+    with pytest.raises(ValueError, match="'native' cannot run here: not built"), use_backend("native"):
+        pass
 
 
 @pytest.mark.usefixtures("own_registry")
