@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -53,8 +54,9 @@ class Lease:
         """Let the next writer in."""
         self._stop.set()
         self._thread.join()
-        if not self._lost and self._read().get("token") == self._me["token"]:
-            self._system.rm_file(self._path)
+        with suppress(*url_errors()):  # a lease that cannot be removed ends by its silence
+            if not self._lost and self._read().get("token") == self._me["token"]:
+                self._system.rm_file(self._path)
 
     def _content(self) -> bytes:
         return json.dumps({**self._me, "beat": self._beats}).encode()
