@@ -392,7 +392,7 @@ EXPORT int clip2_ball_query(const float* points, int64_t batch, int64_t count, c
     Buffer<uint64_t> order;
     bool grown = false;
   };
-  if (batch * count * queries < 1 << 20) threads = 1;
+  if (batch * count * queries < 1 << 23) threads = 1;  // less than a millisecond: not worth a helper
   const float squared = static_cast<float>(radius * radius);
   auto build = [&](Index& built, int64_t b) {
     const float* cloud = points + 3 * b * count;

@@ -146,7 +146,7 @@ def test_every_instruction_set_chooses_the_same_points_of_large_clouds(
         assert_same_everywhere(lambda: ball_query(points, points[:, :250], radius, 24, lengths), "ball_query")
         assert_same_everywhere(lambda: knn(points, points[:, :520], 9, lengths), "knn")
         # One cloud, whose queries are shared out among the threads.
-        one, at = points[:1], points[:1, :700]
+        one, at = points[:1], points[:1, :1700]
         assert_same_everywhere(lambda: ball_query(one, at, radius, 7), "ball_query")
         assert_same_everywhere(lambda: knn(one, at, 5), "knn")
     finally:
