@@ -115,7 +115,7 @@ def cases(root: Path | None, frames: int) -> Iterator[Case]:
         yield _kitti("KITTI tracking, real detector", scan, found, labels)
     for setting in ("room", "street"):
         for detector in ("perfect", "good"):
-            case = _procedural(setting, detector, frames)
+            case = procedural_case(setting, detector, frames)
             yield case
             if setting == "street":
                 yield _without_poses(case)
@@ -254,16 +254,19 @@ def _kitti(name: str, scan: Scan, found: CocoDetections, labels: CocoDetections)
     return Case(name, frames, ids, {})
 
 
-def _procedural(setting: str, detector: str, count: int) -> Case:
+def procedural_case(setting: str, detector: str, count: int, seed: int = 3, worlds: int = 1) -> Case:
+    """Lifted detections of a procedural scan, with every id and word."""
     cameras = {"cameras": ("front", "left", "back", "right")} if setting == "street" else {}
-    scan = open_scan("procedural", setting, frames=count, seed=3, detector=detector, **cameras)
+    scan: Any = open_scan(
+        "procedural", setting, frames=count, seed=seed, worlds=worlds, detector=detector, **cameras
+    )
     lifter = create_lifter("auto")
-    frames, ids = [], {}
+    frames, ids, words = [], {}, {}
     for index in range(count):
-        triplets = _lift(lifter, scan.source, scan[index], list(scan.detections(index)))  # type: ignore[attr-defined]
+        triplets = _lift(lifter, scan.source, scan[index], list(scan.detections(index)))
         ids.update({t.key: int(t.provenance["attributes"]["track_id"]) for t in triplets})
+        words.update({o.instance: normalise_label(o.label) for o in scan.world_objects(index)})
         frames.append(triplets)
-    words = {o.instance: normalise_label(o.label) for o in scan.objects}  # type: ignore[attr-defined]
     return Case(f"procedural {setting}, {detector} detector", frames, ids, words)
 
 

@@ -44,6 +44,9 @@ class Embed:
     """Where --clip runs: cpu, cuda, cuda:1, auto."""
     batch_size: int = 64
     """Crops per forward pass."""
+    drop_disagreeing: Annotated[float | None, tyro.conf.arg(metavar="TIMES")] = None
+    """Drop words that the crop speaks against: less likely than this many times chance among all words of the set, by
+    --clip's own softmax. 1 is a good value. The objects keep their picture; asked again without it, words are back."""
     json: bool = False
     """Print one JSON object instead of tables."""
 
@@ -69,6 +72,7 @@ class Embed:
                 bank,
                 templates=self.templates or "clip2",
                 batch_size=self.batch_size,
+                drop_disagreeing=self.drop_disagreeing,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
         if self.json:
@@ -93,6 +97,8 @@ class Embed:
 
         if self.templates is not None and self.clip is None:
             raise InputError("is for --clip; the vectors of a bank are made already", field="--templates")
+        if self.drop_disagreeing is not None and self.clip is None:
+            raise InputError("is for --clip; a bank sees no crops", field="--drop-disagreeing")
 
     def _teacher(self) -> Teacher | None:
         if self.clip is None:
@@ -117,6 +123,11 @@ def _print_report(console: Console, report: EmbedReport, with_images: bool) -> N
     table.columns[1].justify = "right"
     table.add_row("in the folder", f"{report.objects:,}", style="bold")
     table.add_row("with an image vector", f"{report.with_image:,}")
+    if report.crops > report.with_image:
+        table.add_row("crops these are the means of", f"{report.crops:,}")
+    if report.disagreeing is not None:
+        share = report.disagreeing / max(report.with_image, 1)
+        table.add_row("words dropped, the crop disagrees", f"{report.disagreeing:,} ({share:.1%})")
     table.add_row("with a word vector", f"{report.objects - report.without_text:,}")
     table.add_row("different words", f"{report.texts:,}")
     console.print(table)

@@ -89,7 +89,7 @@ class ShardFeatures:
     Attributes:
         shard_sha256: of the tar they were made from.
         image: (n, D) float16, zeros where there is no crop; None: made without an image tower.
-        image_present: (n,) bool.
+        crops: (n,) int64, how many crops ``image`` is the mean of.
         texts: the U different words of this shard that have a vector.
         text_embeddings: (U, D) float32 unit rows.
         text_ids: n arrays of rows into ``texts``.
@@ -98,7 +98,7 @@ class ShardFeatures:
 
     shard_sha256: str
     image: NDArray[np.float16] | None
-    image_present: NDArray[np.bool_]
+    crops: NDArray[np.int64]
     texts: tuple[str, ...]
     text_embeddings: NDArray[np.float32]
     text_ids: tuple[NDArray[np.int64], ...]
@@ -107,7 +107,7 @@ class ShardFeatures:
     def save(self, path: Path) -> None:
         """Write one safetensors file in one step."""
         tensors: dict[str, NDArray] = {
-            "image_present": self.image_present.astype(np.uint8),
+            "crops": self.crops,
             "text_embeddings": np.ascontiguousarray(self.text_embeddings),
             "text_counts": np.array([len(ids) for ids in self.text_ids], np.int64),
             "text_ids": np.concatenate([np.zeros(0, np.int64), *self.text_ids]),
@@ -138,7 +138,8 @@ class ShardFeatures:
             return cls(
                 shard_sha256=record["shard_sha256"],
                 image=tensors.get("image"),
-                image_present=tensors["image_present"].astype(bool),
+                # Files made before objects could have several crops say only whether there is one.
+                crops=tensors["crops" if "crops" in tensors else "image_present"].astype(np.int64),
                 texts=tuple(record["texts"]),
                 text_embeddings=tensors["text_embeddings"],
                 text_ids=tuple(np.split(tensors["text_ids"], ends)),

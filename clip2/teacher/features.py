@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from clip2.teacher.agreement import AGREEMENT, Agreement, find_disagreeing, shards_digest
 from clip2.teacher.feature_files import FEATURES, INDEX, REPEAT, FeatureIndex, ShardFeatures, made_from
 from clip2.teacher.labels import normalise_label
 from clip2.teacher.model_names import canonical_model
@@ -32,25 +33,32 @@ class TripletFeatures:
     Attributes:
         model: canonical name of the CLIP model.
         image: (n, D) float16 unit rows, zeros where ``image_present`` is False; None: only words were embedded.
-        image_present: (n,) bool.
+        crops: (n,) int64, how many crops each row of ``image`` is the mean of.
         texts: U words; spellings that differ by case, ``_`` or blanks are one word.
         text_embeddings: (U, D) float32 unit rows.
         text_ids: n int64 arrays of rows into ``texts``, best word first; empty where no word has a vector.
         templates: prompt set of the text vectors, or None: not known.
         unknown_texts: words without a vector → number of triplets that hold them.
+        disagreeing: (m,) rows of the objects whose words were dropped because their crop speaks against them.
     """
 
     model: str
     image: NDArray[np.float16] | None
-    image_present: NDArray[np.bool_]
+    crops: NDArray[np.int64]
     texts: tuple[str, ...]
     text_embeddings: NDArray[np.float32]
     text_ids: tuple[NDArray[np.int64], ...]
     templates: str | None = None
     unknown_texts: Mapping[str, int] = field(default_factory=dict)
+    disagreeing: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.text_ids)
+
+    @property
+    def image_present(self) -> NDArray[np.bool_]:
+        """(n,) bool: the object has an image vector."""
+        return self.crops > 0
 
     @property
     def width(self) -> int:
@@ -72,6 +80,8 @@ class EmbedReport:
         model, width: whose vectors they are.
         objects: triplets in the folder.
         with_image: triplets with an image vector.
+        crops: images embedded for them; more than ``with_image`` where objects have several.
+        disagreeing: triplets whose words were dropped because their crop speaks against them; None: not asked.
         without_text: triplets none of whose words has a vector; they teach nothing through words.
         texts: different words with a vector.
         unknown_texts: words without one → number of triplets that hold them.
@@ -83,6 +93,8 @@ class EmbedReport:
     width: int
     objects: int
     with_image: int
+    crops: int
+    disagreeing: int | None
     without_text: int
     texts: int
     unknown_texts: Mapping[str, int]
@@ -97,6 +109,7 @@ def embed_triplets(
     *,
     templates: str = "clip2",
     batch_size: int = 64,
+    drop_disagreeing: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> EmbedReport:
     """Compute the vectors of all triplets of a folder and keep them beside the shards.
@@ -110,6 +123,9 @@ def embed_triplets(
         bank: gives the vectors of words; crops are left alone, words it does not have get no vector.
         templates: prompt set for the teacher, a key of ``PROMPTS``.
         batch_size: images per forward pass.
+        drop_disagreeing: drop the words of objects whose crop makes their first word less likely than this many times
+            chance (:func:`~clip2.teacher.agreement.disagrees`); 1 is a good value. They still teach by their picture.
+            None: keep all words. Vectors are the same either way; it can be asked again with another value.
         progress: called with triplets done and triplets in all.
 
     Raises:
@@ -118,6 +134,14 @@ def embed_triplets(
         BadDatasetError: ``path`` is not a triplet folder.
     """
     triplets = open_triplets(path)
+    if drop_disagreeing is not None and teacher is None:
+        raise InputError(
+            "needs crops, and a text bank has none", field="drop_disagreeing", fix="give a CLIP model"
+        )
+    if drop_disagreeing is not None and not 0 < drop_disagreeing < float("inf"):
+        raise InputError(
+            f"is {drop_disagreeing}", field="drop_disagreeing", fix="give a number above 0, like 1"
+        )
     require_writable(triplets.path / FEATURES)
     source = ShardEmbedder(teacher, bank, templates, batch_size)
     folder = triplets.path / FEATURES / source.index.slug
@@ -125,6 +149,7 @@ def embed_triplets(
     lock = FolderLock(folder)
     try:
         source.index.save(folder)
+        (folder / AGREEMENT).unlink(missing_ok=True)  # it is of the last run's shards and wish
         _remove_strays(folder, triplets)
         computed = done = 0
         for shard in triplets.shards:
@@ -146,6 +171,8 @@ def embed_triplets(
             done += shard.count
             if progress:
                 progress(done, len(triplets))
+        if drop_disagreeing is not None and teacher is not None:
+            _judge(folder, triplets, teacher.logit_scale, drop_disagreeing)
     finally:
         lock.release()
     result = _read(folder, triplets)
@@ -155,6 +182,8 @@ def embed_triplets(
         width=source.index.width,
         objects=len(result),
         with_image=int(result.image_present.sum()),
+        crops=int(result.crops.sum()),
+        disagreeing=None if drop_disagreeing is None else len(result.disagreeing),
         without_text=sum(len(ids) == 0 for ids in result.text_ids),
         texts=len(result.texts),
         unknown_texts=result.unknown_texts,
@@ -222,18 +251,39 @@ def _read(folder: Path, triplets: TripletSet) -> TripletFeatures:
         joined = np.array([rows[word] for word in words], np.int64)
         text_ids.extend(joined[ids] for ids in part.text_ids)
         unknown.update(part.unknown)
+    crops = np.concatenate([np.zeros(0, np.int64), *(part.crops for part in parts)])
     images = [part.image for part in parts if part.image is not None]
     image = np.concatenate([np.zeros((0, index.width), np.float16), *images])
+    agreement = Agreement.load(folder, shards_digest([shard.sha256 for shard in triplets.shards]))
+    dropped = np.zeros(0, np.int64) if agreement is None else agreement.dropped
+    for row in dropped:
+        text_ids[row] = np.zeros(0, np.int64)
     return TripletFeatures(
         model=index.model,
         image=None if index.preprocessing is None else image,
-        image_present=np.concatenate([np.zeros(0, bool), *(part.image_present for part in parts)]),
+        crops=crops,
         texts=tuple(texts),
         text_embeddings=np.concatenate(vectors),
         text_ids=tuple(text_ids),
         templates=index.templates,
         unknown_texts=dict(unknown.most_common()),
+        disagreeing=dropped,
     )
+
+
+def _judge(folder: Path, triplets: TripletSet, logit_scale: float, times_chance: float) -> None:
+    features = _read(folder, triplets)
+    assert features.image is not None
+    dropped = find_disagreeing(
+        features.image,
+        features.image_present,
+        features.texts,
+        features.text_embeddings,
+        features.text_ids,
+        logit_scale,
+        times_chance,
+    )
+    Agreement(times_chance, shards_digest([shard.sha256 for shard in triplets.shards]), dropped).save(folder)
 
 
 def _feature_file(folder: Path, shard: str) -> Path:

@@ -67,22 +67,24 @@ class ShardEmbedder:
             )
 
     def embed(self, triplets: Iterator[Triplet], shard_sha256: str) -> ShardFeatures:
-        """Vectors of one shard; no more than a batch of crops is held at a time."""
+        """Vectors of one shard; no more than a batch of crops is held at a time.
+
+        An object with several crops gets the normalised mean of their vectors: what is only in one of them (a
+        neighbour, a blur, an odd side) averages out.
+        """
         spoken: list[tuple[str, ...]] = []
-        has_crop: list[bool] = []
+        counts: list[int] = []
 
         def crops() -> Iterator[NDArray[np.uint8]]:
             for triplet in triplets:
                 spoken.append(triplet.texts)
-                has_crop.append(triplet.crop is not None)
-                if triplet.crop is not None:
-                    yield triplet.crop
+                counts.append(len(triplet.crops))
+                yield from triplet.crops
 
         image = None
         if self._teacher is not None:
             vectors = self._teacher.encode_images(crops(), self._batch_size)
-            image = np.zeros((len(has_crop), self.index.width), np.float16)
-            image[np.array(has_crop, bool)] = vectors
+            image = _mean_directions(vectors, np.array(counts, np.int64))
         else:
             for _ in crops():  # only the words are wanted
                 pass
@@ -96,7 +98,7 @@ class ShardEmbedder:
         return ShardFeatures(
             shard_sha256=shard_sha256,
             image=image,
-            image_present=np.array(has_crop, bool) if image is not None else np.zeros(len(has_crop), bool),
+            crops=np.array(counts, np.int64) if image is not None else np.zeros(len(counts), np.int64),
             texts=tuple(first_spelling[word] for word in known),
             text_embeddings=self._vectors([first_spelling[word] for word in known]),
             text_ids=tuple(
@@ -128,3 +130,14 @@ class ShardEmbedder:
             vectors = self._teacher.encode_texts(list(new.values()), self._templates)
             self._remembered.update(zip(new, vectors, strict=True))
         return np.stack([self._remembered[normalise_label(text)] for text in texts])
+
+
+def _mean_directions(vectors: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[np.float16]:
+    """Unit mean of each run of ``counts`` unit rows; a single row stays as it is, no row gives zeros."""
+    owner = np.repeat(np.arange(len(counts)), counts)
+    sums = np.zeros((len(counts), vectors.shape[1]), np.float32)
+    np.add.at(sums, owner, vectors)
+    several = counts > 1
+    length = np.linalg.norm(sums[several], axis=1, keepdims=True)
+    sums[several] /= np.maximum(length, np.finfo(np.float32).tiny)
+    return sums.astype(np.float16)
