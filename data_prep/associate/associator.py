@@ -52,7 +52,13 @@ class Associator:
         self.config = config or AssociationConfig()
         self._max_points, self._similarity = max_points, similarity
         self._left_out: dict[str, int] = {}
-        self._reset()
+        self._tracks: list[Track] = []
+        self._begun = 0
+        self._now = 0.0
+        self._told: float | None = None  # the last time that a frame told
+        self._pose: NDArray[np.float64] | None = None
+        self._posed = False  # it has changed: the sensor's motion is known
+        self._drift = np.zeros(3)
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -111,22 +117,14 @@ class Associator:
     def close(self) -> list[Triplet]:
         """Give all that is still followed, and forget everything."""
         done = self._finish(self._tracks)
-        self._reset()
+        self._begun, self._now, self._told = 0, 0.0, None
+        self._pose, self._posed, self._drift = None, False, np.zeros(3)
         return done
 
     def take_left_out(self) -> dict[str, int]:
         """Reason → detections left out since the last call."""
         taken, self._left_out = self._left_out, {}
         return taken
-
-    def _reset(self) -> None:
-        self._tracks: list[Track] = []
-        self._begun = 0
-        self._now = 0.0
-        self._told: float | None = None  # the last time that a frame told
-        self._pose: NDArray[np.float64] | None = None
-        self._posed = False
-        self._drift = np.zeros(3)
 
     def _is_gone(self, track: Track) -> bool:
         # A sensor that moves through a known world comes back to what stands there; anything else may be anywhere.

@@ -265,3 +265,51 @@ def test_a_cloud_without_images_is_one_line(
         assert "cloud.npy: source cloud: holds no images" in error
         assert error.count("\n") == 0
         assert not (tmp_path / "out").exists()
+
+
+def test_what_stands_in_every_frame_becomes_one_object(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--associate", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["objects"], report["merged"], report["frames"]) == (1, 2, 3)
+    (cone,) = open_triplets(tmp_path / "out")
+    assert len(cone.crops) == 3
+    assert [row[0] for row in cone.provenance["sightings"]] == ["000000", "000001", "000002"]
+
+
+def test_settings_of_association_reach_it_and_are_checked(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--associate-option", "looks=2"]) == 2
+    assert "--associate-option: is for --associate" in capsys.readouterr().err
+    assert main([*command, "--associate", "--associate-option", "loks=2"]) == 2
+    assert "'loks' is not an option of --associate" in capsys.readouterr().err
+    assert main([*command, "--associate", "--associate-option", "looks=2"]) == 0
+    assert [len(triplet.crops) for triplet in open_triplets(tmp_path / "out")] == [2]
+
+
+def test_equal_pictures_are_thinned_and_counted(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--thin-option", "move=1"]) == 2
+    assert "--thin-option: is for --thin" in capsys.readouterr().err
+    # The twin's three images are one image, and there are no poses.
+    assert main([*command, "--thin", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["frames"], report["thinned_frames"]) == (1, {"thinned-same-sight": 2})
+
+
+def test_words_from_a_file_captions_and_templates(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "words.json").write_text(json.dumps({"traffic_cone": ["cone", "pylon"]}))
+    (tmp_path / "said.jsonl").write_text(
+        json.dumps({"image": "training/image_2/000001.png", "detection": 3, "caption": "a dented cone"})
+        + "\n"
+    )
+    texts = ["--word-file", str(tmp_path / "words.json"), "--captions", str(tmp_path / "said.jsonl")]
+    assert main([*command, *texts, "--caption-template", "a {} on a road"]) == 0
+    assert [triplet.texts for triplet in open_triplets(tmp_path / "out")] == [
+        ("cone", "pylon", "a cone on a road"),
+        ("cone", "pylon", "a dented cone", "a cone on a road"),
+        ("cone", "pylon", "a cone on a road"),
+    ]
