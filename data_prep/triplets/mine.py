@@ -131,7 +131,7 @@ def mine(
     chosen = list(range(len(all_ids))) if frames is None else list(frames)
     ids = [all_ids[position] for position in chosen]
     _require_distinct(ids, scan)
-    mine_here = part.of_frames([FrameRef(*at) for at in zip(chosen, ids, strict=True)])
+    mine_here = [FrameRef(position, all_ids[position]) for position in part.of_frames(chosen)]
     coverage = detections.check(scan)
     if coverage.not_in_scan or coverage.not_in_file:
         _log.warning("clip2: warning: %s: %s", detections.path, coverage)

@@ -14,6 +14,7 @@ from data_prep.triplets.folder import continue_set, require_triplet_folder
 from data_prep.triplets.manifest import BadFrame, Manifest, Shard
 from data_prep.triplets.packed import PackedTriplet, pack_triplet, tar_end
 from data_prep.triplets.parts import WHOLE, Part
+from data_prep.triplets.seen_keys import SeenKeys
 from data_prep.triplets.store import Store, open_store, writing
 from data_prep.triplets.triplet import Triplet
 from data_prep.urls import as_url
@@ -92,16 +93,15 @@ class TripletWriter:
         self._bad_frames = list(self.manifest.bad_frames)
         self._frames = self.manifest.frames_done
         self._merged = self.manifest.merged
-        self._keys: set[str] = set()
+        self._keys = SeenKeys()
         self._open: _OpenShard | None = None
 
     def add(self, triplet: Triplet | PackedTriplet) -> None:
         """Append one triplet of the current frame, packed already or not."""
         if self.finished:
             raise InputError("is finished", source=self.path, fix="write into another folder")
-        if triplet.key in self._keys:
+        if not self._keys.add(triplet.key):
             raise InputError(f"{triplet.key!r} comes twice", source=self.path, field="key")
-        self._keys.add(triplet.key)
         with writing(self._store):
             if self._open is None:
                 self._open = _OpenShard(self._store, self.part.shard(len(self.manifest.shards)))
@@ -161,6 +161,7 @@ class TripletWriter:
         if self._open is not None:
             shards.append(self._open.close())
             self._open = None
+            self._keys.close_shard()
         self.manifest = self.manifest.model_copy(
             update={
                 "shards": shards,
