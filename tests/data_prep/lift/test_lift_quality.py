@@ -22,18 +22,25 @@ def test_real_frames(real_data: Path) -> None:
     done = run(str(real_data), "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)  # standard output is one JSON object and nothing else
-    for part in (
-        result,
-        result["baseline"],
-        result["frustum"],
-        result["detector"],
-        result["detector"]["baseline"],
-    ):
-        assert part.keys() >= FIGURES
-    assert sum(figures["objects"] for figures in result["per_class"].values()) == result["objects"] == 62
-    assert result["frustum"]["recall"] == 1  # the bare frustum holds all of the truth, by definition of it
-    assert result["mean_iou"] > result["baseline"]["mean_iou"] + 0.2 > result["frustum"]["mean_iou"] + 0.2
-    assert result["detector"]["mean_iou"] > result["detector"]["baseline"]["mean_iou"] + 0.1
+    assert set(result) == {"KITTI", "nuScenes", "SUN RGB-D"}
+    for found in result.values():
+        for contenders in found.values():
+            for figures in contenders.values():
+                assert figures.keys() >= FIGURES
+                assert (
+                    sum(one["objects"] for one in figures["per_class"].values())
+                    == figures["objects"]
+                    == contenders["clip2"]["objects"]
+                )
+            # The bare frustum holds all of the truth, by definition of it.
+            assert contenders["bare frustum"]["recall"] == 1
+            assert all(figures["seam_iou"] >= figures["mean_iou"] for figures in contenders.values())
+    kitti = result["KITTI"]["boxes"]
+    assert kitti["clip2"]["objects"] == 62
+    recipe = kitti["frustum-dbscan (CLIP²)"]["mean_iou"]
+    assert kitti["clip2"]["mean_iou"] > recipe + 0.2 > kitti["bare frustum"]["mean_iou"] + 0.2
+    detected = result["KITTI"]["detector"]
+    assert detected["clip2"]["mean_iou"] > detected["frustum-dbscan (CLIP²)"]["mean_iou"] + 0.1
 
 
 @pytest.mark.parametrize("arguments", [("--json",), ()])
@@ -42,4 +49,4 @@ def test_a_folder_without_scans_is_an_error_in_one_line(tmp_path: Path, argument
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.strip().splitlines()) == 1
-    assert "holds neither kitti_object/ nor kitti_tracking/" in done.stderr
+    assert "holds none of kitti_object/" in done.stderr

@@ -1,0 +1,159 @@
+"""Frames with 2D boxes and what is truly in them, from every labelled set that lies under a folder, and made up ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from data_prep.detect import Detections2D
+from data_prep.detect.coco import CocoDetections
+from data_prep.geometry import box_iou_2d, box_to_image
+from data_prep.lift.regions import ProjectedPoints
+from data_prep.scans import Annotations3D, Frame, Scan, open_scan
+from data_prep.scans.procedural import ProceduralScan
+
+# Set → folders under the root with their source and the stem of their detection files.
+SETS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "KITTI": (
+        ("kitti_object", "kitti", "kitti_object"),
+        ("kitti_tracking", "kitti-tracking", "kitti_tracking"),
+    ),
+    "nuScenes": (("nuscenes", "nuscenes", "nuscenes"),),
+    "SUN RGB-D": (("sunrgbd/sunrgbd_trainval", "sunrgbd", "sunrgbd"),),
+}
+# People draw boxes around what they see in a sweep, a few centimetres in or out; nobody can say to whom the points in
+# this seam belong.
+SEAM = 0.1  # metres
+_OVERLAP = 0.5  # 2D IoU from which a detection shows a label
+_MADE_UP_SEED = 90_210_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """One view of a frame with boxes, and what is truly in them.
+
+    Attributes:
+        frame: with this view only.
+        detections: its boxes.
+        labels: of each box what it shows, "" where that is not known; those compete but are not scored.
+        truths: of each box (N,) bool, the points of the object among those in the box.
+        seams: of each box (N,) bool, points outside the label and so near to it that they may be the object's.
+    """
+
+    frame: Frame
+    detections: Detections2D
+    labels: tuple[str, ...]
+    truths: tuple[NDArray[np.bool_], ...]
+    seams: tuple[NDArray[np.bool_], ...]
+
+
+def labelled_cases(root: Path, name: str, detector: bool) -> list[Case]:
+    """All cases of one set.
+
+    Args:
+        root: folder of the sets.
+        name: key of ``SETS``.
+        detector: boxes of a real detector, where ``root/detections`` has them, instead of the labels' own.
+    """
+    cases: list[Case] = []
+    for folder, source, stem in SETS[name]:
+        file = root / "detections" / f"{stem}_fastestdet.json"
+        if not (root / folder).is_dir() or (detector and not file.is_file()):
+            continue
+        scan = open_scan(source, root / folder)
+        found = CocoDetections.load(file) if detector else None
+        for index in _progress(scan, folder):
+            annotations = scan.annotations(index)  # type: ignore[attr-defined]
+            if annotations is not None and len(annotations):
+                frame = scan[index]
+                for view in range(len(frame.views)):
+                    case = _labelled(replace(frame, views=(frame.views[view],)), annotations, found)
+                    if case is not None:
+                        cases.append(case)
+    return cases
+
+
+def made_up_cases(setting: str, frames: int, detector: str) -> list[Case]:
+    """Rooms or streets of the embedded world: the truth is exact, to the point.
+
+    Args:
+        setting: ``room`` or ``street``.
+        frames: how many, each of another place.
+        detector: profile of the simulated detector; ``perfect`` draws exact boxes.
+    """
+    scan = ProceduralScan(setting, frames=frames, worlds=frames, seed=_MADE_UP_SEED, detector=detector)
+    cases = []
+    for index in _progress(scan, setting):
+        frame, truth = scan[index], scan.ground_truth(index)
+        detections, exact = scan.detections(index)[0], truth.detections[0]
+        seen = ProjectedPoints(frame.points, frame.views[0].camera)
+        labels, truths = [], []
+        for box, row in zip(detections.boxes, _match(detections.boxes, exact.boxes), strict=True):
+            mine = np.zeros(len(frame.points), dtype=bool)
+            if row >= 0:
+                inside = seen.indices[seen.in_box(box)]
+                mine[inside] = truth.instances[inside] == exact.attributes["track_id"][row]
+            labels.append(exact.labels[row] if row >= 0 else "")
+            truths.append(mine)
+        nowhere = np.zeros(len(frame.points), dtype=bool)
+        without_masks = replace(detections, masks=None)
+        cases.append(Case(frame, without_masks, tuple(labels), tuple(truths), (nowhere,) * len(truths)))
+    return cases
+
+
+def _labelled(frame: Frame, annotations: Annotations3D, found: CocoDetections | None) -> Case | None:
+    """None where nothing is in view."""
+    view = frame.views[0]
+    projected = [box_to_image(box, view.camera) for box in annotations.boxes]
+    shown = [
+        row
+        for row, box in enumerate(projected)
+        if box is not None and np.ptp(box[::2]) * np.ptp(box[1::2]) > 0
+    ]
+    if annotations.boxes_2d is not None:
+        shown, rectangles = list(range(len(annotations))), np.asarray(annotations.boxes_2d)
+    else:
+        rectangles = np.array([projected[row] for row in shown]).reshape(-1, 4)
+    names = tuple(annotations.labels[row] for row in shown)
+    if found is None:
+        detections = Detections2D(rectangles.astype(np.float32), np.ones(len(shown)), names)
+        match = np.arange(len(shown))
+    else:
+        detections = found.for_image(view.name, view.camera.width, view.camera.height)
+        match = _match(detections.boxes, rectangles)
+    if not len(detections):
+        return None
+    seen = ProjectedPoints(frame.points, view.camera)
+    truths, seams = [], []
+    for box, row in zip(detections.boxes, match, strict=True):
+        truth, seam = np.zeros((2, len(frame.points)), dtype=bool)
+        if row >= 0:
+            inside = seen.indices[seen.in_box(box)]
+            label = annotations.boxes[shown[row]]
+            truth[inside] = label.contains(frame.points[inside])
+            seam[inside] = label.contains(frame.points[inside], SEAM) & ~truth[inside]
+        truths.append(truth)
+        seams.append(seam)
+    labels = tuple(names[row] if row >= 0 else "" for row in match)
+    return Case(frame, detections, labels, tuple(truths), tuple(seams))
+
+
+def _match(boxes: NDArray, labelled: NDArray) -> NDArray[np.int64]:
+    """(M,) row of the label each box shows, -1 for none: one to one, best overlap first."""
+    match = np.full(len(boxes), -1)
+    overlap = box_iou_2d(boxes, labelled)
+    while overlap.size and overlap.max() >= _OVERLAP:
+        row, column = np.unravel_index(overlap.argmax(), overlap.shape)
+        match[row] = column
+        overlap[row], overlap[:, column] = 0, 0
+    return match
+
+
+def _progress(scan: Scan, name: str) -> Iterator[int]:
+    yield from track(range(len(scan)), description=name, console=Console(stderr=True), transient=True)
