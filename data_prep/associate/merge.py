@@ -51,14 +51,14 @@ def merge_track(track: Track, max_points: int) -> Triplet:
     texts = dict.fromkeys(text for spoken in speakers for text in spoken)
     provenance = dict(best.triplet.provenance)
     points, colors = best.triplet.points, best.triplet.colors
-    united = len(track.union) > 0
-    if united:
-        kept = _choose(len(track.union), max_points, best.triplet.key)
+    if track.agreed().any():
+        agreed = np.flatnonzero(track.agreed())
+        kept = agreed[_choose(len(agreed), max_points, best.triplet.key)]
         center = track.union[kept].mean(axis=0)
         points = (track.union[kept] - center).astype(np.float32)
         colors = None if track.union_colors is None else np.ascontiguousarray(track.union_colors[kept])
         provenance["center"] = center.tolist()
-        provenance["quality"] = {**provenance["quality"], "num_points": len(track.union)}
+        provenance["quality"] = {**provenance["quality"], "num_points": len(agreed)}
     provenance.update(
         label=label,
         score=float(np.mean([row[4] for row in track.record if row[3] == label])),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from data_prep.associate.sighting import SAMPLE, Sighting
 
 _FIT = 5  # latest sightings that a velocity is fitted to
+_ENOUGH, _CELLS = 4, 10  # sightings from which two must agree on a place; places along the diagonal
 _NEW_ANGLE = np.deg2rad(20)  # looks further apart than this are different looks
 
 
@@ -44,6 +45,8 @@ class Track:
     union: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
     union_colors: NDArray[np.uint8] | None = None
     _voxel: float = 0.0
+    _cell: float = 0.0
+    _seen: Counter[int] = field(default_factory=Counter)
     _whole: list[tuple[float, NDArray[np.float64]]] = field(default_factory=list)
     _velocity: NDArray[np.float64] | None = None
     _sample: NDArray[np.float64] | None = None
@@ -115,6 +118,18 @@ class Track:
         """Its looks, best first."""
         return sorted(self.looks, key=lambda look: (-look.value, look.triplet.key))
 
+    def agreed(self) -> NDArray[np.bool_]:
+        """(u,) which points of the union lie where at least two looks saw something.
+
+        What a box that was drawn wrong once took from the background is nowhere near what the other looks took.
+        Of fewer than four looks no majority can be asked.
+        """
+        if len(self) < _ENOUGH:
+            return np.ones(len(self.union), bool)
+        codes = self._codes(self.union, self._cell)
+        supported = np.array([code for code, count in self._seen.items() if count >= 2], np.int64)
+        return np.isin(codes, supported)
+
     def _find_motion(self) -> bool:
         whole = [center for center, whole in zip(self.centers, self.wholes, strict=True) if whole]
         if len(whole) < 2:
@@ -125,12 +140,14 @@ class Track:
     def _unite(self, sighting: Sighting, at_most: int) -> None:
         if self._moves:
             self.union, self.union_colors = np.zeros((0, 3)), None
+            self._seen.clear()
             return
         triplet = sighting.triplet
         points = triplet.points.astype(np.float64) + np.array(triplet.provenance["center"])
         if len(self) == 1:
             self.union, self.union_colors = points, triplet.colors
             self._voxel = max(_typical_spacing(triplet.points), sighting.diagonal / 200)
+            self._cell = sighting.diagonal / _CELLS
         else:
             if (self.union_colors is None) != (triplet.colors is None):
                 return  # a cloud is coloured or it is not
@@ -138,19 +155,24 @@ class Track:
             if self.union_colors is not None and triplet.colors is not None:
                 self.union_colors = np.concatenate([self.union_colors, triplet.colors])
             self._thin()
+        self._seen.update(np.unique(self._codes(points, self._cell)).tolist())
         while len(self.union) > at_most:
             self._voxel *= 1.5
             self._thin()
 
     def _thin(self) -> None:
         """Keep the first point of every voxel."""
-        # Relative to the first sighting, so that places far from the origin fit 21 bits per axis.
-        cells = np.floor((self.union - self.centers[0]) / self._voxel).astype(np.int64) + (1 << 20)
-        codes = (cells[:, 0] << 42) | (cells[:, 1] << 21) | cells[:, 2]
+        codes = self._codes(self.union, self._voxel)
         kept = np.sort(np.unique(codes, return_index=True)[1])
         self.union = self.union[kept]
         if self.union_colors is not None:
             self.union_colors = self.union_colors[kept]
+
+    def _codes(self, points: NDArray[np.float64], cell: float) -> NDArray[np.int64]:
+        """(n,) one number per cell of a grid."""
+        # Relative to the first sighting, so that places far from the origin fit 21 bits per axis.
+        cells = np.floor((points - self.centers[0]) / cell).astype(np.int64) + (1 << 20)
+        return np.asarray((cells[:, 0] << 42) | (cells[:, 1] << 21) | cells[:, 2])
 
 
 def _fit_velocity(seen: list[tuple[float, NDArray[np.float64]]]) -> NDArray[np.float64] | None:
