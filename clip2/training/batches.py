@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from clip2.objectives import Targets
 from clip2.preprocessing import PreparedClouds, Preprocessing
 from clip2.training.augmentation import disturb, draw_points, drop_color, recolor, rescale, rotate
+from clip2.training.clouds import CloudTensors
 from clip2.training.config import AugmentationConfig
 from clip2.training.dataset import TrainingSet
 
@@ -35,15 +36,11 @@ class BatchMaker:
     ) -> None:
         self.preprocessing, self.augmentation, self.device = preprocessing, augmentation, device
         home = torch.device("cpu")
-        if device.type == "cuda":
-            size = data.points.nbytes + (data.colors.nbytes if data.colors is not None else 0)
-            if size < _SHARE_OF_GPU_MEMORY * torch.cuda.mem_get_info(device)[0]:
-                home = device
+        if device.type == "cuda" and data.clouds.nbytes < _SHARE_OF_GPU_MEMORY * _free_bytes(device):
+            home = device
         self.home = home
-        self.points = torch.from_numpy(data.points).to(home)
-        use_color = preprocessing.color and data.colors is not None
-        self.colors = torch.from_numpy(data.colors).to(home) if use_color else None
-        self.offsets = torch.from_numpy(data.offsets).to(home)
+        self.clouds = CloudTensors(data.clouds, home)
+        self.has_colors = preprocessing.color and data.clouds.has_colors
         self.has_color = torch.from_numpy(data.has_color).to(home)
         self.texts = torch.from_numpy(data.text_vectors).to(device)
         self.own_texts = torch.from_numpy(data.own_texts).to(home)
@@ -68,20 +65,18 @@ class BatchMaker:
     ) -> tuple[PreparedClouds, torch.Tensor | None]:
         """The clouds, and which of them show other colours than their pictures."""
         config, count = self.augmentation, self.preprocessing.num_points
-        starts = self.offsets[chosen]
-        sizes = self.offsets[chosen + 1] - starts
-        place, lengths = draw_points(sizes, count, config.point_dropout, random)
-        index = place + starts[:, None]
-        points, radii = self.preprocessing.normalize(rotate(self.points[index], config, random), lengths)
+        place, lengths = draw_points(self.clouds.count[chosen], count, config.point_dropout, random)
+        points, colors = self.clouds.draw(chosen, place, self.has_colors)
+        points, radii = self.preprocessing.normalize(rotate(points, config, random), lengths)
         points = disturb(points, config, random)
         known = rescale(radii, config, random) if self.preprocessing.size else None
         if not self.preprocessing.color:
             return PreparedClouds(points, lengths, None, None, known), None
-        if self.colors is None:
+        if colors is None:
             absent = torch.zeros(len(chosen), dtype=torch.bool, device=self.home)
             return PreparedClouds(points, lengths, torch.zeros_like(points), absent, known), None
         present = drop_color(self.has_color[chosen], config.color_drop, random)
-        colors, recolored = self.colors[index].float() / 255, None
+        recolored = None
         if config.recolor:
             colors, changed = recolor(colors, config.recolor, random)
             recolored = changed & present
@@ -100,3 +95,7 @@ class BatchMaker:
             shown = self.image_present[chosen]
             present = (shown if recolored is None else shown & ~recolored).to(self.device)
         return Targets(self.texts, text_ids.to(self.device), own.to(self.device), images, present)
+
+
+def _free_bytes(device: torch.device) -> int:
+    return torch.cuda.mem_get_info(device)[0]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clip2.model import TeacherSpec
 from clip2.teacher.labels import normalise_label
+from clip2.training.clouds import Clouds
 from clip2.training.dataset import TrainingSet
 from data_prep.errors import BadDatasetError
 
@@ -35,11 +36,10 @@ def combine(packs: Sequence[TrainingSet], names: Sequence[str]) -> TrainingSet:
     row_of: dict[str, int] = {}
     texts: list[str] = []
     found_in: list[str] = []  # the name of the set that gave each word its vector
-    vectors, owns, frames, offsets = [], [], [], [np.zeros(1, np.int64)]
+    vectors, owns, frames = [], [], []
     width = max(one.own_texts.shape[1] for one in packs)
-    any_color = any(one.colors is not None for one in packs)
     any_image = any(one.images is not None for one in packs)
-    next_frame = next_point = 0
+    next_frame = 0
     for one, name in zip(packs, names, strict=True):
         rows = np.empty(len(one.texts) + 1, np.int64)
         rows[-1] = -1  # so that the padding, -1, stays -1
@@ -61,17 +61,11 @@ def combine(packs: Sequence[TrainingSet], names: Sequence[str]) -> TrainingSet:
         padding = ((0, 0), (0, width - one.own_texts.shape[1]))
         owns.append(rows[np.pad(one.own_texts, padding, constant_values=-1)])
         frames.append(one.frames + next_frame)
-        offsets.append(one.offsets[1:] + next_point)
         next_frame += int(one.frames.max()) + 1
-        next_point += len(one.points)
     shape = (teacher.width,)
     return TrainingSet(
         teacher=teacher,
-        points=np.concatenate([one.points for one in packs]),
-        colors=np.concatenate([_or_zeros(one.colors, (len(one.points), 3), np.uint8) for one in packs])
-        if any_color
-        else None,
-        offsets=np.concatenate(offsets),
+        clouds=Clouds.join([one.clouds for one in packs]),
         has_color=np.concatenate([one.has_color for one in packs]),
         frames=np.concatenate(frames),
         texts=tuple(texts),

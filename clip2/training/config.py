@@ -25,7 +25,9 @@ class DataConfig(TypedConfig):
         folders: triplet folders with cached features; ``--data`` fills this.
         clip: CLIP model whose cached features to use; needed only where a folder has those of several.
         hold_out: share of *frames* whose objects are kept away from training and named zero-shot as it goes.
-        max_points: points kept in memory per object, a uniform sample.
+        max_points: points kept per object, a uniform sample.
+        cache: map the points from float16 files beside the shards, written the first time (coordinates are off by at
+            most a 4096th of the object's size); false: hold them in memory as they are.
         balance: ``sqrt``: a word seen 100 times as often is drawn 10 times as often; ``none``: as they come.
         nameless: words that name nothing. Class-agnostic detectors (SAM and others) give everything such a label.
             They are neither targets nor negatives of the text term; an object without another word teaches by its
@@ -36,6 +38,7 @@ class DataConfig(TypedConfig):
     clip: str | None = None
     hold_out: float = Field(default=0.0, ge=0, le=0.5)
     max_points: int = Field(default=4096, ge=16)
+    cache: bool = True
     balance: Literal["sqrt", "none"] = "sqrt"
     nameless: tuple[str, ...] = NAMELESS
 

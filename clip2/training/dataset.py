@@ -15,6 +15,7 @@ from clip2.model import TeacherSpec
 from clip2.preprocessing import NotAnObject, local_coordinates
 from clip2.sampling_order import sampling_order
 from clip2.teacher.labels import normalise_label
+from clip2.training.clouds import Clouds
 from data_prep.errors import BadDatasetError
 
 # What class-agnostic detectors (SAM and others) call everything they find. It is true of all things and says nothing.
@@ -28,9 +29,7 @@ class TrainingSet:
     """n objects with the frozen vectors they should land on.
 
     Attributes:
-        points: (P, 3) float32 metres, z-up, all objects one after another; within an object in random order.
-        colors: (P, 3) uint8, zeros for objects without colour; None: no object has colour.
-        offsets: (n + 1,) int64, object i is ``points[offsets[i]:offsets[i + 1]]``.
+        clouds: their points, metres, z-up; within an object in random order.
         has_color: (n,) bool.
         frames: (n,) int64, objects of one frame of one scan share a number.
         texts: U words, at least one unless every object has a picture; none that names nothing.
@@ -42,9 +41,7 @@ class TrainingSet:
         left_out: why objects were left out → how many.
     """
 
-    points: NDArray[np.float32]
-    colors: NDArray[np.uint8] | None
-    offsets: NDArray[np.int64]
+    clouds: Clouds
     has_color: NDArray[np.bool_]
     frames: NDArray[np.int64]
     texts: tuple[str, ...]
@@ -60,22 +57,14 @@ class TrainingSet:
 
     def cloud(self, i: int) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
         """Points (n, 3) and colours of one object."""
-        span = slice(self.offsets[i], self.offsets[i + 1])
-        colors = self.colors[span] if self.colors is not None and self.has_color[i] else None
-        return self.points[span], colors
+        points, colors = self.clouds.cloud(i)
+        return points, colors if self.has_color[i] else None
 
     def select(self, rows: NDArray[np.int64]) -> TrainingSet:
         """Some of the objects (m,), in that order; all words stay."""
-        sizes = np.diff(self.offsets)[rows]
-        ends = np.cumsum(sizes)
-        # Point p of the selection lies as far from its object's start as it does in the whole set.
-        place = np.arange(ends[-1] if len(rows) else 0) - np.repeat(ends - sizes, sizes)
-        points = np.repeat(self.offsets[rows], sizes) + place
         return replace(
             self,
-            points=self.points[points],
-            colors=None if self.colors is None else self.colors[points],
-            offsets=np.concatenate([[0], ends]).astype(np.int64),
+            clouds=self.clouds.select(rows),
             has_color=self.has_color[rows],
             frames=self.frames[rows],
             own_texts=self.own_texts[rows],
@@ -120,8 +109,9 @@ class TrainingSet:
     def fingerprint(self) -> str:
         """Hash of everything training sees; a resumed run must find the same."""
         digest = hashlib.sha256(repr((self.teacher, self.texts)).encode())
-        arrays = (self.points, self.colors, self.has_color, self.offsets, self.frames)
-        for array in (*arrays, self.own_texts, self.text_vectors, self.images, self.image_present):
+        points, colors, *spans = self.clouds.fingerprint()
+        arrays = (points, colors, self.has_color, *spans, self.frames, self.own_texts, self.text_vectors)
+        for array in (*arrays, self.images, self.image_present):
             digest.update(b"-" if array is None else np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
@@ -158,24 +148,77 @@ def pack(
     Raises:
         BadDatasetError: nothing to learn from.
     """
-    clouds, colors, kept = [], [], []
+    found = [
+        sample_object(points, color, max_points, f"object {i}") for i, (points, color) in enumerate(objects)
+    ]
+    return with_words(
+        Clouds.gather([points for points, _, _ in found], [colors for _, colors, _ in found]),
+        np.array([colors is not None for _, colors, _ in found]),
+        [problem for _, _, problem in found],
+        frames,
+        Words(own_texts, texts, text_vectors, model, templates, nameless),
+        images,
+        image_present,
+        source,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """What n objects may be called; attributes as the arguments of :func:`pack`."""
+
+    own: Sequence[Sequence[int] | NDArray[np.int64]]
+    texts: Sequence[str]
+    vectors: NDArray[np.float32]
+    model: str
+    templates: str | None = None
+    nameless: Sequence[str] = NAMELESS
+
+
+def sample_object(
+    points: NDArray[np.float32], colors: NDArray[np.uint8] | None, max_points: int, name: str
+) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None, str]:
+    """What training keeps of one object: points and colours in random order, and why it keeps nothing.
+
+    The first m of its points are what it would keep with ``max_points=m``.
+    """
+    try:
+        local = local_coordinates(points, colors, name=name)
+    except NotAnObject as error:
+        return np.zeros((0, 3), np.float32), None, error.reason
+    order = sampling_order(local, colors, max_points)
+    return points[order], None if colors is None else colors[order], ""
+
+
+def with_words(
+    clouds: Clouds,
+    has_color: NDArray[np.bool_],
+    problems: Sequence[str],
+    frames: Sequence[int] | NDArray[np.int64] | None,
+    words: Words,
+    images: NDArray[np.float16] | None,
+    image_present: NDArray[np.bool_] | None,
+    source: str | Path,
+) -> TrainingSet:
+    """A training set from points that are packed already; arguments as of :func:`pack`.
+
+    Args:
+        clouds, has_color: n objects.
+        problems: why each of them cannot be learned from; empty: it can.
+    """
+    texts, own_texts = words.texts, words.own
     left_out: Counter[str] = Counter()
-    silent = {normalise_label(word) for word in nameless}
+    silent = {normalise_label(word) for word in words.nameless}
     names = [normalise_label(text) not in silent for text in texts]
-    for i, (points, color) in enumerate(objects):
+    kept = []
+    for i, problem in enumerate(problems):
         pictured = image_present is not None and bool(image_present[i])
         if not pictured and not any(names[int(row)] for row in own_texts[i]):
             left_out[_WORDS_NAME_NOTHING if len(own_texts[i]) else _NO_WORD] += 1
-            continue
-        try:
-            local = local_coordinates(points, color, name=f"object {i}")
-        except NotAnObject as error:
-            left_out[error.reason] += 1
-            continue
-        order = sampling_order(local, color, max_points)
-        clouds.append(points[order])
-        colors.append(None if color is None else color[order])
-        kept.append(i)
+        elif problem:
+            left_out[problem] += 1
+        else:
+            kept.append(i)
     if not kept:
         reasons = ", ".join(f"{count} x {reason}" for reason, count in left_out.items())
         raise BadDatasetError(
@@ -193,30 +236,19 @@ def pack(
     padded = np.full((len(kept), max(1, *map(len, own))), -1, dtype=np.int64)
     for i, rows in enumerate(own):
         padded[i, : len(rows)] = rows
-    has_color = np.array([color is not None for color in colors])
-    stacked = None
-    if has_color.any():
-        stacked = np.concatenate(
-            [
-                np.zeros(cloud.shape, np.uint8) if color is None else color
-                for cloud, color in zip(clouds, colors, strict=True)
-            ]
-        )
     present = np.zeros(len(kept), dtype=bool)
     if images is not None:
         present = image_present[kept] if image_present is not None else present
     has_images = bool(present.any())
     return TrainingSet(
-        points=np.concatenate(clouds).astype(np.float32),
-        colors=stacked,
-        offsets=np.concatenate([[0], np.cumsum([len(cloud) for cloud in clouds])]).astype(np.int64),
-        has_color=has_color,
+        clouds=clouds.select(np.array(kept)),
+        has_color=has_color[kept],
         frames=np.asarray(kept if frames is None else [frames[i] for i in kept], dtype=np.int64),
         texts=tuple(texts[row] for row in first_rows),
-        text_vectors=np.ascontiguousarray(text_vectors[first_rows], dtype=np.float32),
+        text_vectors=np.ascontiguousarray(words.vectors[first_rows], dtype=np.float32),
         own_texts=padded,
         images=images[kept].astype(np.float16) if has_images and images is not None else None,
         image_present=present,
-        teacher=TeacherSpec(name=model, width=text_vectors.shape[1], templates=templates),
+        teacher=TeacherSpec(name=words.model, width=words.vectors.shape[1], templates=words.templates),
         left_out=left_out,
     )

@@ -23,10 +23,13 @@ def introduction(
     """
     wordless = int((data.own_texts[train_on, 0] < 0).sum())
     pictures, colors = int(data.image_present[train_on].sum()), int(data.has_color[train_on].sum())
+    clouds = data.clouds
+    where = "mapped from the float16 files beside the shards" if clouds.mapped else "in memory"
     return [
         f"{len(train_on)} objects ({pictures} with a picture, {colors} with colour), {len(data.texts)} words, "
         f"{held_out} objects held out, vectors of {data.teacher.name}",
         *([f"{wordless} objects have no word and teach by their picture alone"] if wordless else []),
+        f"points: {clouds.nbytes / 1e6:.1f} MB {where}",
         say_colors(seen),
         *(f"{count} objects left out: {reason}" for reason, count in data.left_out.items()),
     ]

@@ -88,7 +88,14 @@ def train(
     fabric = create_fabric(config.device)
     if data is None:
         wanted = config.data
-        data = load_training_set(wanted.folders, wanted.clip, wanted.max_points, wanted.nameless)
+        data = load_training_set(
+            wanted.folders,
+            wanted.clip,
+            wanted.max_points,
+            wanted.nameless,
+            wanted.cache,
+            console if fabric.is_global_zero else None,
+        )
     with reproducible(fabric.device):
         return _Training(config, run, data, fabric, console, fresh=latest is None).go(latest)
 

@@ -142,4 +142,4 @@ def test_exact_boxes_tell_what_shows_well(tmp_path: Path, teacher: Teacher) -> N
     exact = load_world([folder])
     assert (exact.category >= 0).all()
     assert 0.2 < exact.clear.mean() < 0.95
-    assert np.diff(exact.objects.offsets)[exact.clear].min() > 30
+    assert exact.objects.clouds.count[exact.clear].min() > 30

@@ -23,8 +23,10 @@ Tiny = Callable[..., TrainConfig]
 
 def colored(data: TrainingSet, share: float) -> TrainingSet:
     """The same objects, the first ``share`` of them with random colours."""
-    colors = np.random.default_rng(7).integers(0, 256, data.points.shape, dtype=np.uint8)
-    return replace(data, colors=colors if share else None, has_color=np.arange(len(data)) < share * len(data))
+    (block,) = data.clouds.blocks
+    colors = np.random.default_rng(7).integers(0, 256, block.points.shape, dtype=np.uint8)
+    clouds = replace(data.clouds, blocks=(replace(block, colors=colors if share else None),))
+    return replace(data, clouds=clouds, has_color=np.arange(len(data)) < share * len(data))
 
 
 def test_trained_without_colour_it_ignores_colours(shapes: TrainingSet, tiny: Tiny, tmp_path: Path) -> None:

@@ -1,0 +1,186 @@
+"""The points of many objects: in memory, or in files that are mapped and read as they are needed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Points of several objects, one after another.
+
+    Attributes:
+        points: (P, 3) float32, or float16 where they are mapped from a file; an object's ``scale`` makes them metres.
+        colors: (P, 3) uint8, zeros for objects without colour; None: no object has colour.
+        digest: hash of what is in a mapped file; None: arrays in memory.
+    """
+
+    points: NDArray[np.floating]
+    colors: NDArray[np.uint8] | None
+    digest: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Clouds:
+    """n objects; object i is ``count[i]`` points of block ``block[i]`` from ``start[i]`` on, times ``scale[i]``.
+
+    Attributes:
+        blocks: at least one.
+        block, start, count: (n,) int64.
+        scale: (n,) float32 metres; powers of two, so that multiplying is exact.
+    """
+
+    blocks: tuple[Block, ...]
+    block: NDArray[np.int64]
+    start: NDArray[np.int64]
+    count: NDArray[np.int64]
+    scale: NDArray[np.float32]
+
+    @classmethod
+    def gather(
+        cls, clouds: Sequence[NDArray[np.float32]], colors: Sequence[NDArray[np.uint8] | None]
+    ) -> Clouds:
+        """One block in memory from n arrays (k, 3); an object may be empty."""
+        count = np.array([len(cloud) for cloud in clouds], np.int64)
+        stacked = None
+        if any(color is not None for color in colors):
+            filled = [
+                np.zeros(cloud.shape, np.uint8) if color is None else color
+                for cloud, color in zip(clouds, colors, strict=True)
+            ]
+            stacked = np.concatenate(filled)
+        points = np.concatenate([np.zeros((0, 3), np.float32), *clouds]).astype(np.float32)
+        return cls.of_block(Block(points, stacked), count)
+
+    @classmethod
+    def of_block(
+        cls, block: Block, count: NDArray[np.int64], scale: NDArray[np.float32] | None = None
+    ) -> Clouds:
+        """The objects of one block, which follow one another."""
+        n = len(count)
+        start = (np.cumsum(count) - count).astype(np.int64)
+        ones = np.ones(n, np.float32) if scale is None else scale
+        return cls((block,), np.zeros(n, np.int64), start, count.astype(np.int64), ones)
+
+    @classmethod
+    def join(cls, several: Sequence[Clouds]) -> Clouds:
+        """Several as one; nothing is copied."""
+        first = np.cumsum([0, *(len(one.blocks) for one in several)])
+        return cls(
+            tuple(block for one in several for block in one.blocks),
+            np.concatenate([one.block + skip for one, skip in zip(several, first, strict=False)]),
+            np.concatenate([one.start for one in several]),
+            np.concatenate([one.count for one in several]),
+            np.concatenate([one.scale for one in several]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.count)
+
+    def select(self, rows: NDArray[np.int64]) -> Clouds:
+        """Some of the objects (m,), in that order; points stay where they are."""
+        return replace(
+            self,
+            block=self.block[rows],
+            start=self.start[rows],
+            count=self.count[rows],
+            scale=self.scale[rows],
+        )
+
+    def cloud(self, i: int) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
+        """Points (k, 3) float32 metres and colours of one object; zeros or None where it has none."""
+        block = self.blocks[self.block[i]]
+        span = slice(self.start[i], self.start[i] + self.count[i])
+        points = np.asarray(block.points[span], dtype=np.float32) * self.scale[i]
+        return points, None if block.colors is None else np.asarray(block.colors[span])
+
+    @property
+    def has_colors(self) -> bool:
+        """Any object may have colour."""
+        return any(block.colors is not None for block in self.blocks)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all points and colours, in memory or in files."""
+        return sum(
+            block.points.nbytes + (0 if block.colors is None else block.colors.nbytes)
+            for block in self.blocks
+        )
+
+    @property
+    def mapped(self) -> bool:
+        """All of it lies in files."""
+        return all(block.digest is not None for block in self.blocks)
+
+    def fingerprint(self) -> tuple[NDArray | None, ...]:
+        """Arrays that say all about the points; of those in mapped files, only what their cache says of them."""
+        if all(block.digest is None for block in self.blocks):
+            clouds = [self.cloud(i) for i in range(len(self))]
+            points = np.concatenate([np.zeros((0, 3), np.float32), *(cloud for cloud, _ in clouds)])
+            colors = None
+            if self.has_colors:
+                colors = np.concatenate(
+                    [np.zeros(cloud.shape, np.uint8) if color is None else color for cloud, color in clouds]
+                )
+            return points, colors, np.concatenate([[0], np.cumsum(self.count)]).astype(np.int64)
+        digests = [block.digest or _digest(block) for block in self.blocks]
+        return np.array(digests, dtype="S64"), self.block, self.start, self.count, self.scale
+
+
+def _digest(block: Block) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(block.points).data)
+    digest.update(b"-" if block.colors is None else np.ascontiguousarray(block.colors).data)
+    return digest.hexdigest()
+
+
+class CloudTensors:
+    """The same objects for drawing whole batches.
+
+    Args:
+        clouds: the objects.
+        device: where batches are made; on a GPU everything is copied there.
+    """
+
+    def __init__(self, clouds: Clouds, device: torch.device) -> None:
+        self.device = device
+        self._blocks = [
+            (
+                torch.from_numpy(block.points).to(device),
+                None if block.colors is None else torch.from_numpy(block.colors).to(device),
+            )
+            for block in clouds.blocks
+        ]
+        self._block, self._start, self.count, self._scale = (
+            torch.from_numpy(array).to(device)
+            for array in (clouds.block, clouds.start, clouds.count, clouds.scale)
+        )
+
+    def draw(
+        self, chosen: torch.Tensor, place: torch.Tensor, colors: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Some points of some objects.
+
+        Args:
+            chosen: (B,) int64 objects.
+            place: (B, N) int64, which of each object's points.
+            colors: whether they are wanted too.
+
+        Returns:
+            (B, N, 3) float32 metres, and (B, N, 3) float32 RGB in 0..1 or None; zeros for objects without colour.
+        """
+        points = torch.empty(*place.shape, 3, device=self.device)
+        paint = torch.zeros(*place.shape, 3, device=self.device) if colors else None
+        index, scale = place + self._start[chosen][:, None], self._scale[chosen][:, None, None]
+        whose = self._block[chosen]
+        for number, (stored, stored_colors) in enumerate(self._blocks):
+            rows = slice(None) if len(self._blocks) == 1 else torch.nonzero(whose == number)[:, 0]
+            points[rows] = stored[index[rows]].float() * scale[rows]
+            if paint is not None and stored_colors is not None:
+                paint[rows] = stored_colors[index[rows]].float() / 255
+        return points, paint

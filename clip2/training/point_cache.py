@@ -1,0 +1,254 @@
+"""The points of a triplet folder as flat files that training maps: float16 coordinates, uint8 colours.
+
+``TRIPLETS/cache/points-4096-0123456789abcdef/`` belongs to ``max_points`` and to the shards with the SHA-256 that it was
+named after; shards that were mined again get a new one, and the old one goes. Coordinates are relative to the middle of
+the object's box and divided by a power of two so that none exceeds 1. They are off by at most a 4096th of the object's size:
+half a millimetre for an object of two metres, a quarter of one for an object of one metre.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clip2.training.clouds import Block, Clouds
+from clip2.training.dataset import sample_object
+from data_prep.errors import InputError
+from data_prep.files import require_writable
+from data_prep.triplets import TripletSet
+
+CACHE, INDEX, POINTS, COLORS, OBJECTS = "cache", "index.json", "points.f16", "colors.u8", "objects.npz"
+FORMAT, FORMAT_VERSION = "clip2-points", 1
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredObjects:
+    """All n triplets of a folder, in its order.
+
+    Attributes:
+        clouds: those that nothing can be learned from are empty.
+        has_color: (n,) bool.
+        frames: (n,) int64, triplets of one frame of one scan share a number.
+        problems: n reasons why an object is empty; "" where it is not.
+    """
+
+    clouds: Clouds
+    has_color: NDArray[np.bool_]
+    frames: NDArray[np.int64]
+    problems: tuple[str, ...]
+
+
+def open_point_cache(
+    triplets: TripletSet, max_points: int, progress: Progress | None = None
+) -> StoredObjects:
+    """Map the points of a triplet folder; the first call reads the shards once and writes the files.
+
+    Several processes may call it at the same time: one writes, the others wait. Killed while writing, it leaves
+    nothing that counts.
+
+    Args:
+        triplets: the folder; of a set at a URL, the cache lies where its features do.
+        max_points: points kept per object: always the same uniform sample.
+        progress: called with triplets done and triplets in all while the files are written.
+
+    Raises:
+        InputError: the folder cannot be written, or a shard cannot be read.
+    """
+    identity = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "max_points": max_points,
+        "shards": [shard.sha256 for shard in triplets.shards],
+    }
+    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+    home = triplets.path / CACHE
+    folder = home / f"points-{max_points}-{digest[:16]}"
+    found = _load(folder, digest)
+    if found is not None:
+        return found
+    _require_writable(home)
+    home.mkdir(parents=True, exist_ok=True)
+    with _only_one(home / ".lock"):
+        found = _load(folder, digest)  # another process may have written it meanwhile
+        if found is None:
+            _write(home, folder, triplets, max_points, {**identity, "digest": digest}, progress)
+            found = _load(folder, digest)
+    assert found is not None
+    return found
+
+
+def quantise(points: NDArray[np.float32]) -> tuple[NDArray[np.float16], float]:
+    """Coordinates (k, 3) of one object as float16 about the middle of its box, and what to multiply them with.
+
+    >>> quantise(np.array([[10.0, 0, 0], [12, 1, 0]], np.float32))
+    (array([[-1. , -0.5,  0. ],
+           [ 1. ,  0.5,  0. ]], dtype=float16), 1.0)
+    """
+    low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
+    centered = points - (low + high) / 2
+    # A sample of few points may by chance be one place.
+    scale = 2.0 ** math.ceil(math.log2(float(np.abs(centered).max()) or 1.0))
+    return (centered / scale).astype(np.float16), scale
+
+
+def _write(
+    home: Path,
+    folder: Path,
+    triplets: TripletSet,
+    max_points: int,
+    index: dict[str, Any],
+    progress: Progress | None,
+) -> None:
+    for left in (*home.glob(".*.part"), folder):  # of a killed process; or a cache that is damaged
+        shutil.rmtree(left, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(dir=home, prefix=f".{folder.name}.", suffix=".part"))
+    try:
+        _fill(scratch, triplets, max_points, index, progress)
+        scratch.chmod(0o755)
+        os.replace(scratch, folder)
+    except OSError as error:
+        raise InputError(
+            f"cannot be written ({error.strerror or error})",
+            source=home,
+            field="data.cache",
+            fix="make room, or train with --set data.cache=false",
+        ) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    for other in home.glob("points-*"):
+        if _shards_of(other) != index["shards"]:
+            # Whoever still has it mapped keeps it, except on Windows, where it then stays for the next time.
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _fill(
+    folder: Path, triplets: TripletSet, max_points: int, index: dict[str, Any], progress: Progress | None
+) -> None:
+    counts, scales, has_color, frames, problems = [], [], [], [], []
+    number_of: dict[tuple[Any, Any], int] = {}
+    stored = 0
+    with (folder / POINTS).open("wb") as points_file, (folder / COLORS).open("wb") as colors_file:
+        for triplet in _triplets(triplets):
+            points, colors, problem = sample_object(triplet.points, triplet.colors, max_points, triplet.key)
+            if problem:
+                scale = 1.0
+            else:
+                small, scale = quantise(points)
+                points_file.write(small.tobytes())
+            if colors is not None:
+                # Objects without colour are holes in the file: they read as zeros and take no room.
+                colors_file.seek(3 * stored)
+                colors_file.write(colors.tobytes())
+            stored += len(points)
+            counts.append(len(points))
+            scales.append(scale)
+            has_color.append(colors is not None)
+            problems.append(problem)
+            frames.append(number_of.setdefault(frame_of(triplet.key, triplet.provenance), len(number_of)))
+            if progress:
+                progress(len(counts), len(triplets))
+        if any(has_color):
+            colors_file.truncate(3 * stored)
+        for file in (points_file, colors_file):
+            file.flush()
+            os.fsync(file.fileno())
+    reasons = sorted(set(problems))
+    np.savez(
+        folder / OBJECTS,
+        count=np.array(counts, np.int64),
+        scale=np.array(scales, np.float32),
+        has_color=np.array(has_color, bool),
+        frames=np.array(frames, np.int64),
+        problem=np.array([reasons.index(problem) for problem in problems], np.int64),
+    )
+    (folder / INDEX).write_text(
+        json.dumps({**index, "points": stored, "reasons": reasons}) + "\n", encoding="utf-8"
+    )
+
+
+def frame_of(key: str, provenance: Any) -> tuple[Any, Any]:
+    """What triplets of one frame share."""
+    return provenance.get("source"), provenance.get("frame", key)
+
+
+def _triplets(triplets: TripletSet) -> Iterator[Any]:
+    for shard in triplets.shards:
+        yield from triplets.iter_shard(shard.name, crops=False)
+
+
+def _load(folder: Path, digest: str) -> StoredObjects | None:
+    """None: not there, or not whole."""
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        with np.load(folder / OBJECTS) as file:
+            count, scale, has_color, frames, problem = (
+                file[name] for name in ("count", "scale", "has_color", "frames", "problem")
+            )
+        stored, reasons = int(index["points"]), index["reasons"]
+        points_bytes, colors_bytes = (os.path.getsize(folder / name) for name in (POINTS, COLORS))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+    if index["digest"] != digest or count.sum() != stored or points_bytes != 6 * stored:
+        return None
+    if colors_bytes != (3 * stored if has_color.any() else 0):
+        return None
+    block = Block(
+        _map(folder / POINTS, np.float16, stored),
+        _map(folder / COLORS, np.uint8, stored) if has_color.any() else None,
+        digest,
+    )
+    return StoredObjects(
+        Clouds.of_block(block, count, scale), has_color, frames, tuple(reasons[row] for row in problem)
+    )
+
+
+def _map(path: Path, dtype: Any, rows: int) -> NDArray:
+    if rows == 0:  # nothing can be mapped
+        return np.zeros((0, 3), dtype)
+    # Copy-on-write: the file is never changed, and torch takes the array for one that it may share.
+    return np.memmap(path, dtype=np.dtype(dtype).newbyteorder("<"), mode="c", shape=(rows, 3))
+
+
+def _shards_of(folder: Path) -> list[str] | None:
+    try:
+        return list(json.loads((folder / INDEX).read_text(encoding="utf-8"))["shards"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _require_writable(home: Path) -> None:
+    try:
+        require_writable(home)
+    except InputError as error:
+        raise InputError(
+            error.problem,
+            source=error.source,
+            field="data.cache",
+            fix="get the right to write there, or train with --set data.cache=false",
+        ) from None
+
+
+@contextmanager
+def _only_one(lock: Path) -> Iterator[None]:
+    """Wait until no other process of this machine is inside."""
+    with lock.open("w") as file:
+        if sys.platform != "win32":  # there the last to finish wins, with the same bytes
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
