@@ -48,7 +48,7 @@ class Inspect:
         from data_prep.triplets.manifest import MANIFEST
 
         triplets = open_triplets(self.triplets)
-        page = self.triplets / PAGE if self.html is None else self.html
+        page = triplets.path / PAGE if self.html is None else self.html
         files = [triplets.path / shard.name for shard in triplets.shards]
         require_outputs([page], [*files, triplets.path / MANIFEST], "--html")
         if self.verify:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -56,6 +57,7 @@ class Manifest(BaseModel):
     Attributes:
         format, version: name and version of the folder format.
         software: package and version that began the set.
+        versions: of Python and of the packages that the bytes depend on, when the set was begun.
         source, root: reader and folder of the scan; ``root`` is None for sets not mined from frames.
         options: everything else that decides the result, nested mappings allowed.
         config_hash: SHA-256 of source, root and options.
@@ -74,6 +76,7 @@ class Manifest(BaseModel):
     format: str = FORMAT
     version: int = FORMAT_VERSION
     software: str = Field(default_factory=lambda: software_version())
+    versions: dict[str, str] = Field(default_factory=dict)
     source: str
     root: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
@@ -181,6 +184,14 @@ def software_version() -> str:
         return "clip2 (source tree)"
 
 
+def versions_here() -> dict[str, str]:
+    """Python, and the packages that decide points, crops and their encoding."""
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("numpy", "scipy", "pillow")},
+    }
+
+
 def _no_manifest(store: Store, name: str) -> BadDatasetError:
     names = store.sizes()
     split = sorted(other for other in names if other.endswith(f"-{MANIFEST}"))
@@ -190,7 +201,7 @@ def _no_manifest(store: Store, name: str) -> BadDatasetError:
             source=store.place,
             fix="run `clip2 prep` with the other parts; the last to finish makes the set whole",
         )
-    there = names or store.derived.is_dir()
+    there = names or (store.sweeps and store.derived.is_dir())
     problem = f"is not a triplet folder: it has no {name}" if there else "does not exist"
     return BadDatasetError(problem, source=store.place, fix="make one with `clip2 prep`")
 

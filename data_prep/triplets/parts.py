@@ -123,6 +123,7 @@ def join_parts(store: Store, of: int) -> Manifest:
         refusals.update(manifest.refusals)
     joined = Manifest(
         software=parts[0].software,
+        versions=parts[0].versions,
         source=parts[0].source,
         root=parts[0].root,
         options={name: value for name, value in whole.items() if name != "part"},

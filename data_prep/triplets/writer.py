@@ -11,7 +11,7 @@ from typing import Any
 
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.triplets.folder import continue_set, require_triplet_folder
-from data_prep.triplets.manifest import BadFrame, Manifest, Shard
+from data_prep.triplets.manifest import BadFrame, Manifest, Shard, versions_here
 from data_prep.triplets.packed import PackedTriplet, pack_triplet, tar_end
 from data_prep.triplets.parts import WHOLE, Part
 from data_prep.triplets.seen_keys import SeenKeys
@@ -72,6 +72,7 @@ class TripletWriter:
         self.path, self.part = path, part
         self._store = store = open_store(path)
         wanted = Manifest(
+            versions=versions_here(),
             source=source,
             root=None if root is None else as_url(root) or str(Path(root).resolve()),
             options={**(options or {}), "objects_per_shard": objects_per_shard},

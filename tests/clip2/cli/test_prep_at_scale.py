@@ -85,6 +85,13 @@ def test_scan_detections_and_triplets_may_be_at_urls(
     assert [shard.sha256 for shard in found.shards] == [
         shard.sha256 for shard in open_triplets(tmp_path / "here").shards
     ]
+    capsys.readouterr()
+    assert main(["inspect", f"{base}/out", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["objects"] == len(found)
+    # What is made from a set at a URL stays on this machine.
+    assert (found.path / "inspect.html").is_file()
+    assert tmp_path / "cache" in found.path.parents
 
 
 @pytest.mark.parametrize(
