@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from deadly_stand_ins import die_at_three, fail_at_five
 from data_prep.errors import InputError
 from data_prep.scale import InProcess, create_engine
 from data_prep.scale.processes import Processes
+from data_prep.triplets import open_triplets
 
 
 def square(number: int) -> int:
@@ -140,3 +142,14 @@ def test_one_worker_is_this_process() -> None:
     assert isinstance(create_engine(), InProcess)
     assert isinstance(create_engine(workers=1), InProcess)
     assert list(InProcess().map(square, range(3))) == [0, 1, 4]
+
+
+def test_ray_and_fsspec_name_their_extra_where_they_are_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ray", "fsspec"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(InputError, match=r"^engine ray: needs Ray\. Fix: pip install 'clip2\[ray\]'"):
+        create_engine("ray")
+    with pytest.raises(
+        InputError, match=r"^s3://bucket/set: needs fsspec\. Fix: pip install 'clip2\[cloud\]'"
+    ):
+        open_triplets("s3://bucket/set")
