@@ -365,10 +365,14 @@ const observer = new IntersectionObserver(entries => {
   }
 }, { rootMargin: "300px" });
 const resized = new ResizeObserver(entries => entries.forEach(({ target }) => { const view = views.get(target); if (view) view.redraw(); }));
+// For scripts of the page that make clouds appear and go.
+window.clouds = {
+  add(element) { observer.observe(element); resized.observe(element); },
+  remove(element) { observer.unobserve(element); resized.unobserve(element); views.delete(element); },
+};
 for (const element of document.querySelectorAll(".cloud")) {
   // The first screen is drawn before the page counts as loaded: nothing flashes, and a screenshot is never empty.
   if (element.getBoundingClientRect().top < innerHeight) { show(element); views.get(element).draw(); }
-  observer.observe(element);
-  resized.observe(element);
+  window.clouds.add(element);
 }
 })();

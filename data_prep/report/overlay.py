@@ -31,11 +31,13 @@ class OverlayObject:
         points: (n, 3) in the frame of ``Frame.points``, metres.
         box: (4,) xyxy pixels, or None.
         caption: written at the box.
+        key: of the object's card in a gallery, or "".
     """
 
     points: NDArray
     box: NDArray | None = None
     caption: str = ""
+    key: str = ""
 
 
 def draw_overlay(
@@ -64,12 +66,12 @@ def draw_overlay(
     uv, depth = _visible(camera, shown)
     near, far = depth_range(depth)
     if points is not None:
-        uv, depth = _nearest_per_cell(uv, depth, cell)
+        uv, depth = nearest_per_cell(uv, depth, cell)
     dot = cell // 2
     _draw_dots(canvas, uv, depth, depth_colors(depth, near, far), size=dot)
     for number, item in enumerate(objects if points is not None else ()):
         uv, depth = _visible(camera, item.points)
-        uv, depth = _nearest_per_cell(uv, depth, cell + 1)
+        uv, depth = nearest_per_cell(uv, depth, cell + 1)
         _draw_dots(
             canvas, uv, depth, np.broadcast_to(object_color(number), (len(uv), 3)).astype(np.uint8), dot + 1
         )
@@ -105,7 +107,7 @@ def draw_zoom(
     inside = ((uv >= (x0 - 0.5, y0 - 0.5)) & (uv < (x1 - 0.5, y1 - 0.5))).all(axis=1)
     # Pixel centres lie at integers in both images, so half a pixel is taken along.
     pixels = np.rint((uv[inside] - (x0, y0) + 0.5) * scale - 0.5).astype(np.int64)
-    pixels, depth = _nearest_per_cell(pixels, depth[inside], 5)
+    pixels, depth = nearest_per_cell(pixels, depth[inside], 5)
     near, far = depth_range(depth)
     _draw_dots(canvas, pixels, depth, depth_colors(depth, near, far), size=3)
     return np.concatenate([canvas, _legend(canvas.shape[1], near, far)])
@@ -154,7 +156,8 @@ def _visible(camera: Camera, points: NDArray) -> tuple[NDArray[np.int64], NDArra
     return np.rint(uv[inside]).astype(np.int64), depth[inside]
 
 
-def _nearest_per_cell(uv: NDArray[np.int64], depth: NDArray, cell: int) -> tuple[NDArray[np.int64], NDArray]:
+def nearest_per_cell(uv: NDArray, depth: NDArray, cell: int) -> tuple[NDArray, NDArray]:
+    """Of all points in a square of ``cell`` pixels, the nearest: (k, 2) pixels and (k,) depths."""
     nearest_first = np.argsort(depth, kind="stable")
     cells = uv[nearest_first] // cell
     _, first = np.unique(cells[:, 1] * 100_000 + cells[:, 0], return_index=True)

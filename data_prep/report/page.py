@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -13,37 +10,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from data_prep.errors import InputError
 from data_prep.files import write_atomically
-from data_prep.geometry import OrientedBox
+from data_prep.geometry import Camera, OrientedBox
+from data_prep.report.cards import Card, CardSize, card_element
+from data_prep.report.charts import Bar, Spread, bar_chart, spread_chart
 from data_prep.report.cloud_data import cloud_figure
+from data_prep.report.explorer import Measure, explorer_element
+from data_prep.report.overlay import OverlayObject
+from data_prep.report.overlay_view import overlay_view
+from data_prep.report.pictures import image_element
 
 MAX_IMAGE_SIDE = 1600
-CARD_IMAGE_SIDE = 256
-CARD_POINTS = 2500
-
-
-@dataclass(frozen=True)
-class Card:
-    """One object of a gallery.
-
-    Attributes:
-        title: the card's heading, a word for instance.
-        lines: short facts under it.
-        image: (h, w, 3) uint8 RGB, shown beside the cloud, or None.
-        points: (n, 3) metres, z-up, or None.
-        colors: (n, 3) uint8 RGB of the points, or None: coloured by height.
-        seen_from: (3,) direction from the points to where they are first looked at from, or None.
-    """
-
-    title: str
-    lines: Sequence[str] = ()
-    image: NDArray[np.uint8] | None = None
-    points: NDArray | None = None
-    colors: NDArray[np.uint8] | None = None
-    seen_from: NDArray | None = None
 
 
 class Page:
@@ -61,6 +40,7 @@ class Page:
 
     def __init__(self, title: str, intro: str = "") -> None:
         self.title = title
+        self._needs = ["cloud"]
         self._parts: list[str] = [f"<header><h1>{escape(title)}</h1>"]
         self._parts.append(f'<p class="intro">{escape(intro)}</p></header>' if intro else "</header>")
 
@@ -91,7 +71,9 @@ class Page:
 
     def image(self, rgb: NDArray[np.uint8], caption: str = "", width: int | None = None) -> Page:
         """Add an (h, w, 3) uint8 RGB image; ``width`` is on the page, in CSS pixels (default: its own, at most the page's)."""
-        return self._add(f"<figure>{_image(rgb, MAX_IMAGE_SIDE, width, caption)}{_caption(caption)}</figure>")
+        return self._add(
+            f"<figure>{image_element(rgb, MAX_IMAGE_SIDE, width, caption)}{_caption(caption)}</figure>"
+        )
 
     def cloud(
         self,
@@ -140,12 +122,57 @@ class Page:
 
     def gallery(self, cards: Sequence[Card]) -> Page:
         """Add objects side by side: crop beside cloud, title and facts below. Clouds are thinned to 2,500 points."""
-        return self._add(f'<div class="gallery">{"".join(map(_card, cards))}</div>')
+        return self._add(
+            f'<div class="gallery">{"".join(card_element(card, CardSize()) for card in cards)}</div>'
+        )
+
+    def bars(self, bars: Sequence[Bar]) -> Page:
+        """Add a chart of bars; those with a query ask the page's :meth:`explorer` when clicked."""
+        return self._add(bar_chart(bars)) if bars else self
+
+    def spreads(self, spreads: Sequence[Spread], unit: str) -> Page:
+        """Add a chart of how values lie in groups, on one logarithmic scale in ``unit``."""
+        return self._add(spread_chart(spreads, unit))
+
+    def explorer(self, cards: Sequence[Card], measures: Sequence[Measure] = ()) -> Page:
+        """Add a gallery to search, filter, sort and enlarge; at most one per page. Clouds are thinned to 1,000 points.
+
+        Args:
+            cards: each with a key of its own.
+            measures: numbers of the cards to sort and filter by.
+
+        Raises:
+            InputError: two cards share a key, or one has none.
+        """
+        return self._add(explorer_element(cards, measures), needs="explorer")
+
+    def overlay(
+        self,
+        image: NDArray[np.uint8],
+        camera: Camera,
+        points: NDArray,
+        objects: Sequence[OverlayObject] = (),
+        caption: str = "",
+    ) -> Page:
+        """Add a photo with a frame's points by depth and its objects, to switch on and off and to zoom into.
+
+        Args:
+            image: (H, W, 3) uint8 RGB of the camera's size.
+            camera: whose calibration is on show.
+            points: (N, 3) all points of the frame, metres; thinned to 24,000.
+            objects: points, box and caption of each.
+            caption: text under it.
+        """
+        view = overlay_view(image, camera, points, objects)
+        return self._add(f'<figure class="wide">{view}{_caption(caption)}</figure>', needs="overlay")
 
     def html(self) -> str:
         """The whole page as text."""
         here = files("data_prep.report")
-        css, script = (here.joinpath(name).read_text("utf-8") for name in ("page.css", "cloud.js"))
+        # Order matters: what clouds need comes before what makes more of them.
+        names = ["page.css", "charts.css", *(f"{name}.css" for name in self._needs[1:])]
+        css = "".join(here.joinpath(name).read_text("utf-8") for name in names)
+        script = "".join(here.joinpath(f"{name}.js").read_text("utf-8") for name in self._needs)
         return (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -162,7 +189,9 @@ class Page:
         write_atomically(path, lambda scratch: scratch.write_text(html, encoding="utf-8"))
         return path
 
-    def _add(self, html: str) -> Page:
+    def _add(self, html: str, needs: str = "cloud") -> Page:
+        if needs not in self._needs:
+            self._needs.append(needs)
         self._parts.append(html)
         return self
 
@@ -176,35 +205,3 @@ def _cell(value: object) -> str:
 
 def _caption(text: str) -> str:
     return f"<figcaption>{escape(text)}</figcaption>" if text else ""
-
-
-def _card(card: Card) -> str:
-    media = []
-    if card.image is not None:
-        media.append(_image(card.image, CARD_IMAGE_SIDE, None, card.title))
-    if card.points is not None:
-        view, _ = cloud_figure(
-            card.points, card.colors, max_points=CARD_POINTS, height=170, seen_from=card.seen_from
-        )
-        media.append(view)
-    lines = "".join(f"<li>{escape(line)}</li>" for line in card.lines)
-    return (
-        f'<article class="card"><div class="media">{"".join(media)}</div>'
-        f"<h3>{escape(card.title)}</h3><ul>{lines}</ul></article>"
-    )
-
-
-def _image(rgb: NDArray[np.uint8], max_side: int, width: int | None, alt: str) -> str:
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
-        raise InputError(f"is {rgb.dtype} {rgb.shape}", field="image", fix="give (h, w, 3) uint8 RGB")
-    picture = Image.fromarray(np.ascontiguousarray(rgb))
-    shown_width = width or picture.width
-    picture.thumbnail((max_side, max_side))
-    buffer = io.BytesIO()
-    # Full chroma resolution: points drawn on an image are single coloured pixels.
-    picture.save(buffer, "JPEG", quality=88, subsampling=0)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return (
-        f'<img loading="lazy" width="{shown_width}" alt="{escape(alt, quote=True)}" '
-        f'style="aspect-ratio:{picture.width}/{picture.height}" src="data:image/jpeg;base64,{data}">'
-    )

@@ -14,6 +14,7 @@ from data_prep.triplets.reader import TripletSet
 
 RANGE_EDGES = (0, 2, 5, 10, 20, 40, 80, np.inf)  # metres
 PERCENTILES = (0, 10, 25, 50, 75, 90, 100)
+_SPREAD = (10, 25, 50, 75, 90)
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,20 @@ class WordFigures:
 
 @dataclass(frozen=True)
 class RangeFigures:
-    """Objects whose median distance from their camera lies in [near, far) metres; far is None for no limit."""
+    """Objects whose median distance from their camera lies in [near, far) metres; far is None for no limit.
+
+    Attributes:
+        near, far: metres.
+        objects: how many.
+        median_points: of the points of each.
+        points: percentile → points of each, for 10, 25, 50, 75 and 90.
+    """
 
     near: float
     far: float | None
     objects: int
     median_points: float
+    points: dict[int, float]
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,7 @@ class TripletFigures:
 
     Attributes:
         objects, with_colors, with_crop: triplets, and those that have the member.
+        with_several_looks: triplets that were brought together from more than one detection.
         points_per_object: percentile → points.
         by_range: nearest first, only ranges that hold objects; objects of unknown range are in none.
         words: most frequent first; an object counts for each of its texts.
@@ -50,6 +60,7 @@ class TripletFigures:
     objects: int
     with_colors: int
     with_crop: int
+    with_several_looks: int
     points_per_object: dict[int, float]
     by_range: list[RangeFigures]
     words: list[WordFigures]
@@ -71,13 +82,14 @@ def measure_triplets(triplets: TripletSet) -> TripletFigures:
     points: list[int] = []
     ranges: list[float] = []
     points_by_word: dict[str, list[int]] = defaultdict(list)
-    with_colors = with_crop = 0
+    with_colors = with_crop = several_looks = 0
     for entry in triplets.iter_entries():
         points.append(entry.num_points)
         distance = (entry.provenance.get("quality") or {}).get("median_range")
         ranges.append(np.nan if distance is None else distance)
         with_colors += entry.has_colors
         with_crop += entry.has_crop
+        several_looks += len(entry.provenance.get("views") or ()) > 1
         for text in entry.texts:
             points_by_word[text].append(entry.num_points)
     manifest = triplets.manifest
@@ -85,6 +97,7 @@ def measure_triplets(triplets: TripletSet) -> TripletFigures:
         objects=len(points),
         with_colors=with_colors,
         with_crop=with_crop,
+        with_several_looks=several_looks,
         points_per_object={p: float(np.percentile(points, p)) for p in PERCENTILES} if points else {},
         by_range=_by_range(np.array(ranges), np.array(points)),
         words=[
@@ -103,5 +116,6 @@ def _by_range(ranges: NDArray, points: NDArray) -> list[RangeFigures]:
         inside = (ranges >= near) & (ranges < far)
         if inside.any():
             limit = None if np.isinf(far) else float(far)
-            rows.append(RangeFigures(float(near), limit, int(inside.sum()), float(np.median(points[inside]))))
+            spread = {p: float(np.percentile(points[inside], p)) for p in _SPREAD}
+            rows.append(RangeFigures(float(near), limit, int(inside.sum()), spread[50], spread))
     return rows

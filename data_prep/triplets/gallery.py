@@ -1,28 +1,35 @@
-"""One page to look at a triplet set: figures, points on images, crops beside clouds."""
+"""One page to look at a triplet set: figures, points on images, objects to search in."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import InputError
-from data_prep.geometry import Camera, Distortion, invert
 from data_prep.geometry.transforms import transform_points
-from data_prep.report import Card, Page
-from data_prep.report.overlay import OverlayObject, draw_overlay, draw_zoom
-from data_prep.scans import Scan, View, open_scan
-from data_prep.triplets.figures import TripletFigures
+from data_prep.report import Bar, Card, Measure, Page, Spread
+from data_prep.triplets.figures import RangeFigures, TripletFigures
+from data_prep.triplets.overlays import add_overlays, camera_of, views_of
 from data_prep.triplets.reader import TripletSet
 from data_prep.triplets.triplet import Triplet
 
-CARDS, OVERLAYS, ZOOMS = 60, 6, 3
+# With the bounds of what one card and one overlay may take, any page stays below 20 MB.
+CARDS, OVERLAYS = 360, 10
+_OBJECTS_PER_OVERLAY = 40
 _WORDS_SHOWN = 40
-_CROP_OVERLAYS = 12
+_BAD_FRAMES_SHOWN = 50
+_LONGEST_LINE = 120
+_MEASURES = (
+    Measure("points", "points", log=True),
+    Measure("score", "score"),
+    Measure("range", "range", "m", log=True),
+    Measure("occluded", "hidden", "%"),
+    Measure("looks", "looks"),
+)
 
 
 def write_gallery(
@@ -40,47 +47,35 @@ def write_gallery(
     Raises:
         InputError: a shard cannot be read.
     """
-    manifest = triplets.manifest
-    page = Page(f"Triplets of {manifest.source}", intro=_intro(triplets, figures))
-    _add_tables(page, figures)
-    by_word: dict[str, list[str]] = defaultdict(list)
+    page = Page(f"Triplets of {triplets.manifest.source}", intro=_intro(triplets, figures))
+    _add_figures(page, figures)
+    by_word: dict[str, list[tuple[int, str]]] = defaultdict(list)
     by_view: dict[tuple[str, int], list[str]] = defaultdict(list)
     for entry in triplets.iter_entries():
-        by_word[entry.texts[0]].append(entry.key)
-        if "camera" in entry.provenance:
-            by_view[entry.provenance["frame"], entry.provenance["view_index"]].append(entry.key)
-    card_keys = _take_turns(by_word, CARDS)
-    names = list(by_view)
-    overlay_keys = {names[i]: by_view[names[i]] for i in _evenly(len(names), OVERLAYS)}
+        by_word[entry.texts[0]].append((entry.num_points, entry.key))
+        for view in views_of(entry.provenance):
+            by_view[view].append(entry.key)
+    card_keys = _take_turns(
+        {word: [key for _, key in sorted(objects, reverse=True)] for word, objects in by_word.items()}, CARDS
+    )
+    names = sorted(by_view)
+    overlay_keys = {
+        names[i]: [by_view[names[i]][j] for j in _evenly(len(by_view[names[i]]), _OBJECTS_PER_OVERLAY)]
+        for i in _evenly(len(names), OVERLAYS)
+    }
     chosen = triplets.select({*card_keys, *(key for keys in overlay_keys.values() for key in keys)})
+    page.heading("Objects")
+    page.paragraph(_how_chosen(len(card_keys), figures))
+    page.explorer([_card(chosen[key]) for key in card_keys], _MEASURES)
     page.heading("Points on images")
     page.paragraph(f"{len(overlay_keys)} of {len(by_view):,} images with objects, spread over the set.")
-    _add_overlays(page, triplets, overlay_keys, chosen, scan_root)
-    page.heading("Objects")
-    page.paragraph(
-        f"{len(card_keys)} of {figures.objects:,} objects, the words taking turns. Each cloud turns with the mouse."
-    )
-    page.gallery([_card(chosen[key]) for key in card_keys])
+    add_overlays(page, triplets, overlay_keys, chosen, scan_root)
     return page.write(path)
 
 
-def camera_of(provenance: Any) -> Camera:
-    """The camera that a triplet's provenance describes; ``T_points_cam`` leads to the points of its frame."""
-    record = provenance["camera"]
-    lens = record["distortion"]
-    return Camera(
-        np.array(record["K"]),
-        record["width"],
-        record["height"],
-        np.array(record["T_points_cam"]),
-        Distortion(lens["model"], tuple(lens["coefficients"])),
-    )
-
-
-def frame_points(triplet: Triplet) -> NDArray[np.float64]:
-    """(n, 3) points of a mined triplet where its frame had them: the way back from the world."""
-    world = triplet.points.astype(np.float64) + np.array(triplet.provenance["center"])
-    return transform_points(invert(np.array(triplet.provenance["T_world_points"])), world)
+def range_name(near: float, far: float | None) -> str:
+    """``5–10 m``, or ``80 m and more`` where there is no far end."""
+    return f"{near:.0f} m and more" if far is None else f"{near:.0f}–{far:.0f} m"
 
 
 def _intro(triplets: TripletSet, figures: TripletFigures) -> str:
@@ -91,6 +86,8 @@ def _intro(triplets: TripletSet, figures: TripletFigures) -> str:
         f"{totals['bad_frames']:,} bad frames; {len(manifest.shards)} shards, {totals['bytes'] / 1e6:.1f} MB. "
         f"Written by {manifest.software}."
     )
+    if figures.with_several_looks:
+        text += f" {figures.with_several_looks:,} objects bring several looks together."
     if not manifest.finished:
         text += " The set is not finished: run the same command again to continue."
     if manifest.is_ground_truth:
@@ -98,36 +95,69 @@ def _intro(triplets: TripletSet, figures: TripletFigures) -> str:
     return text
 
 
-def _add_tables(page: Page, figures: TripletFigures) -> None:
-    page.heading("Figures")
-    page.table(
-        ["points per object", *(f"{p} %" if 0 < p < 100 else ("least", "most")[p // 100] for p in figures.points_per_object)],
-        [["percentile", *(round(value) for value in figures.points_per_object.values())]] if figures.objects else [],
-    )  # fmt: skip
-    page.table(
-        ["distance from the camera", "objects", "median points"],
-        [[range_name(row.near, row.far), row.objects, round(row.median_points)] for row in figures.by_range],
-    )
-    shown = figures.words[:_WORDS_SHOWN]
-    page.table(
-        ["word", "objects", "median points"],
-        [[row.word, row.objects, round(row.median_points)] for row in shown],
-    )
-    if len(figures.words) > len(shown):
-        page.paragraph(f"The {len(shown)} most frequent of {len(figures.words):,} words.")
-    refused = [[reason, count] for reason, count in figures.refusals.items()]
-    refused += [[f"unusable in the file: {why}", count] for why, count in figures.skipped_detections.items()]
+def _add_figures(page: Page, figures: TripletFigures) -> None:
+    if figures.words:
+        shown = figures.words[:_WORDS_SHOWN]
+        many = (
+            f" The {len(shown)} most frequent of {len(figures.words):,}."
+            if len(figures.words) > len(shown)
+            else ""
+        )
+        page.heading("Words")
+        page.paragraph(
+            f"Objects of each word, and the median of their points; a click shows them below.{many}"
+        )
+        page.bars(
+            [
+                Bar(row.word, row.objects, f"{row.median_points:,.0f} points", {"word": row.word})
+                for row in shown
+            ]
+        )
+    if figures.objects:
+        page.heading("Points per object")
+        page.paragraph(
+            "By distance from the camera: the median, of how many objects. The bar holds the middle half of them, the "
+            "line 80 %."
+        )
+        page.spreads([_all_objects(figures), *map(_spread, figures.by_range)], "points")
+    refused = [Bar(reason, count) for reason, count in figures.refusals.items()]
+    refused += [Bar(f"in the file: {why}", count) for why, count in figures.skipped_detections.items()]
     if refused:
-        page.table(["refused detections", "count"], refused)
+        page.heading("Refused detections")
+        page.bars(refused)
     if figures.bad_frames:
-        page.table(["bad frame", "why it was skipped"], [list(row) for row in figures.bad_frames[:50]])
-        if len(figures.bad_frames) > 50:
-            page.paragraph(f"The first 50 of {len(figures.bad_frames):,} bad frames.")
+        page.heading("Bad frames")
+        page.table(
+            ["frame", "why it was skipped"], [list(row) for row in figures.bad_frames[:_BAD_FRAMES_SHOWN]]
+        )
+        if len(figures.bad_frames) > _BAD_FRAMES_SHOWN:
+            page.paragraph(f"The first {_BAD_FRAMES_SHOWN} of {len(figures.bad_frames):,} bad frames.")
 
 
-def range_name(near: float, far: float | None) -> str:
-    """``5–10 m``, or ``80 m and more`` where there is no far end."""
-    return f"{near:.0f} m and more" if far is None else f"{near:.0f}–{far:.0f} m"
+def _all_objects(figures: TripletFigures) -> Spread:
+    points = figures.points_per_object
+    note = f"of {figures.objects:,}"
+    return Spread("all", points[10], points[25], points[50], points[75], points[90], note)
+
+
+def _spread(row: RangeFigures) -> Spread:
+    p = row.points
+    query = {"measure": "range", "from": row.near or None, "to": row.far}
+    return Spread(
+        range_name(row.near, row.far), p[10], p[25], p[50], p[75], p[90], f"of {row.objects:,}", query
+    )
+
+
+def _how_chosen(cards: int, figures: TripletFigures) -> str:
+    text = f"{cards} of {figures.objects:,} objects"
+    if cards < figures.objects:
+        text += (
+            ", chosen without looking: words take turns, and each word's objects are spread evenly from the most points "
+            "to the fewest"
+        )
+    return (
+        f"{text}. Clouds turn with the mouse; ⤢ or Enter enlarges, / searches, arrows go from card to card."
+    )
 
 
 def _take_turns(keys: Mapping[str, Sequence[str]], count: int) -> list[str]:
@@ -144,91 +174,19 @@ def _evenly(count: int, wanted: int) -> list[int]:
     return sorted({round(x) for x in np.linspace(0, count - 1, min(count, wanted))}) if count else []
 
 
-def _add_overlays(
-    page: Page,
-    triplets: TripletSet,
-    views: dict[tuple[str, int], list[str]],
-    chosen: dict[str, Triplet],
-    scan_root: str | Path | None,
-) -> None:
-    if not views:
-        page.paragraph("These triplets were not mined from images, so there is nothing to draw on.")
-        return
-    try:
-        scan = _open_scan(triplets, scan_root)
-    except InputError as error:
-        page.paragraph(
-            f"The images of the scan cannot be opened ({error}), so objects are drawn on their own crops "
-            "only and the surroundings cannot be judged. Name the scan's folder with --scan-root."
-        )
-        keys = [key for keys in views.values() for key in keys][:_CROP_OVERLAYS]
-        page.gallery([_crop_card(chosen[key]) for key in keys if chosen[key].crop is not None])
-        return
-    page.paragraph(
-        "Every point of the frame on its image, yellow near and blue far; mined objects in green to blue with their "
-        "box. With a right calibration and pose, steps in depth run along outlines in the image; look at poles, "
-        "roofs and the sides of near objects. The enlargements show the largest boxes on a depth scale of their own."
-    )
-    position = {id: index for index, id in enumerate(scan.frame_ids())}
-    for (frame_id, view_index), keys in views.items():
-        if frame_id not in position:
-            page.paragraph(f"Frame {frame_id} is not drawn: the scan no longer has it.")
-            continue
-        try:
-            frame = scan[position[frame_id]]
-        except InputError as error:
-            page.paragraph(f"Frame {frame_id} is not drawn: {error}")
-            continue
-        view = frame.views[view_index]
-        objects = [_overlay_object(chosen[key]) for key in keys]
-        caption = f"{view.name}: {len(objects)} objects, {len(frame.points):,} points"
-        page.image(draw_overlay(view.image, view.camera, frame.points, objects), caption)
-        if zooms := list(_zooms(view, frame.points, objects)):
-            page.image(_side_by_side(zooms), "The largest boxes of this image, enlarged")
-
-
-def _open_scan(triplets: TripletSet, scan_root: str | Path | None) -> Scan:
-    manifest = triplets.manifest
-    root = scan_root if scan_root is not None else manifest.root
-    if root is None:
-        raise InputError("names no folder of a scan", source=triplets.path / "manifest.json", field="root")
-    return open_scan(manifest.source, root, **manifest.options.get("scan", {}))
-
-
-def _overlay_object(triplet: Triplet) -> OverlayObject:
-    record = triplet.provenance
-    # A score of 1 is a label's, and tells nothing.
-    caption = triplet.texts[0] if record["score"] == 1 else f"{triplet.texts[0]} {record['score']:.2f}"
-    return OverlayObject(frame_points(triplet), np.array(record["box"]), caption)
-
-
-def _zooms(view: View, points: NDArray, objects: Sequence[OverlayObject]) -> Iterator[NDArray[np.uint8]]:
-    def area(item: OverlayObject) -> float:
-        assert item.box is not None
-        x0, y0, x1, y1 = item.box
-        # A box that leaves the image or fills it has no outline to judge.
-        inside = x0 > 1 and y0 > 1 and x1 < view.camera.width - 2 and y1 < view.camera.height - 2
-        return float((x1 - x0) * (y1 - y0)) if inside else 0.0
-
-    for item in sorted(objects, key=area, reverse=True)[:ZOOMS]:
-        if area(item) > 0:
-            assert item.box is not None
-            yield draw_zoom(view.image, view.camera, points, item.box)
-
-
-def _side_by_side(pictures: Sequence[NDArray[np.uint8]], gap: int = 8) -> NDArray[np.uint8]:
-    space = np.full((pictures[0].shape[0], gap, 3), 255, np.uint8)
-    return np.concatenate([part for picture in pictures for part in (picture, space)][:-1], axis=1)
-
-
 def _card(triplet: Triplet) -> Card:
+    crops = triplet.crops
     return Card(
-        title=", ".join(triplet.texts),
+        title=triplet.texts[0],
         lines=_facts(triplet),
-        image=triplet.crop,
+        image=crops[0] if crops else None,
         points=triplet.points,
         colors=triplet.colors,
         seen_from=_to_camera(triplet.provenance),
+        more_images=crops[1:],
+        key=triplet.key,
+        words=triplet.texts,
+        measures=_measures(triplet),
     )
 
 
@@ -241,31 +199,34 @@ def _to_camera(provenance: Mapping[str, Any]) -> NDArray[np.float64] | None:
     return camera - np.array(provenance["center"])
 
 
-def _crop_card(triplet: Triplet) -> Card:
-    """The object's points by depth on its crop, which is all there is without the scan."""
-    assert triplet.crop is not None
-    x0, y0, x1, y1 = triplet.provenance["crop"]
-    camera = camera_of(triplet.provenance)
-    K = camera.K.copy()
-    K[:2, 2] -= (x0, y0)
-    cut = Camera(K, x1 - x0, y1 - y0, camera.T_points_cam, camera.distortion)
-    image = draw_zoom(
-        triplet.crop, cut, frame_points(triplet), np.array([0, 0, x1 - x0 - 1, y1 - y0 - 1]), context=0
-    )
-    return Card(title=triplet.texts[0], lines=_facts(triplet), image=image)
+def _measures(triplet: Triplet) -> dict[str, float]:
+    record = triplet.provenance
+    quality = record.get("quality") or {}
+    occluded = quality.get("occluded")
+    values = {
+        "points": quality.get("num_points") or len(triplet.points),
+        "score": record.get("score"),
+        "range": quality.get("median_range"),
+        "occluded": None if occluded is None else 100 * occluded,
+        "looks": len(triplet.looks) + 1,
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _facts(triplet: Triplet) -> list[str]:
-    record = triplet.provenance
-    quality = record.get("quality") or {}
+    values = _measures(triplet)
     points = f"{len(triplet.points):,} points"
-    measured = quality.get("num_points")
-    if measured and measured > len(triplet.points):
-        points += f" of {measured:,}"
-    if quality.get("median_range") is not None:
-        points += f" at {quality['median_range']:.1f} m"
+    if values["points"] > len(triplet.points):
+        points += f" of {values['points']:,}"
+    if "range" in values:
+        points += f" at {values['range']:.1f} m"
     facts = [points]
-    if record.get("score") is not None:
-        facts.append(f"score {record['score']:.2f}")
+    if "score" in values:
+        facts.append(f"score {values['score']:.2f}")
+    if triplet.looks:
+        facts.append(f"{len(triplet.looks) + 1} looks")
+    if len(triplet.texts) > 1:
+        also = ", ".join(triplet.texts[1:])
+        facts.append("also " + (also if len(also) <= _LONGEST_LINE else also[:_LONGEST_LINE] + " …"))
     facts.append(triplet.key)
     return facts

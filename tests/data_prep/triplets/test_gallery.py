@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
+from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +17,10 @@ from PIL import Image
 from triplet_stand_ins import StandInScan, mine_stand_ins
 
 from data_prep.scans.scan import register_source
-from data_prep.triplets import Triplet, open_triplets, write_triplets
+from data_prep.triplets import Look, Triplet, open_triplets, write_triplets
 from data_prep.triplets.figures import RangeFigures, WordFigures, measure_triplets
-from data_prep.triplets.gallery import camera_of, frame_points, write_gallery
+from data_prep.triplets.gallery import CARDS, write_gallery
+from data_prep.triplets.overlays import camera_of, frame_points
 
 
 def toy(number: int, points: int, word: str, distance: float | None) -> Triplet:
@@ -66,7 +70,10 @@ def test_figures_of_four_objects_by_hand(tmp_path: Path) -> None:
     assert figures.points_per_object[50] == 25
     assert figures.points_per_object[100] == 100
     assert figures.words == [WordFigures("car", 3, 30.0), WordFigures("mug", 1, 10.0)]
-    assert figures.by_range == [RangeFigures(0, 2, 1, 10.0), RangeFigures(10, 20, 2, 25.0)]
+    assert figures.by_range == [
+        RangeFigures(0, 2, 1, 10.0, dict.fromkeys((10, 25, 50, 75, 90), 10.0)),
+        RangeFigures(10, 20, 2, 25.0, {10: 21.0, 25: 22.5, 50: 25.0, 75: 27.5, 90: 29.0}),
+    ]
 
 
 def test_figures_of_a_mined_set_hold_refusals_and_bad_frames(tmp_path: Path) -> None:
@@ -100,22 +107,35 @@ def test_the_page_is_one_file_with_overlays_crops_and_clouds(
     mine_stand_ins(tmp_path / "set", count=12)
     html = page_of(tmp_path / "set", tmp_path / "page.html", scan_root=tmp_path)
     assert scan_that_opens == [tmp_path]
-    assert "6 of 10 images with objects" in html
+    assert "10 of 10 images with objects" in html
     assert "images/000.png: 3 objects, 60 points" in html
     assert "30 of 30 objects" in html
     assert html.count('class="cloud" style') == 30
+    assert html.count('class="overlay" data') == 10
     assert html.count('class="card"') == 30
     # Nothing is fetched: every picture is inside.
     assert not re.search(r'(src|href)="(?!data:)', html)
 
 
-def test_overlays_show_the_frames_image(tmp_path: Path, scan_that_opens: list[Path]) -> None:
+def test_overlays_hold_the_frames_image_points_and_objects(
+    tmp_path: Path, scan_that_opens: list[Path]
+) -> None:
     mine_stand_ins(tmp_path / "set", count=1)
     html = page_of(tmp_path / "set", tmp_path / "page.html", scan_root=tmp_path)
-    first = re.search(r"data:image/jpeg;base64,([^\"]+)", html)
+    overlay = html[html.index('class="overlay"') :]
+    first = re.search(r"data:image/jpeg;base64,([^\"]+)", overlay)
     assert first is not None
     with Image.open(io.BytesIO(base64.b64decode(first[1]))) as picture:
-        assert picture.size == (triplet_stand_ins.WIDTH, triplet_stand_ins.HEIGHT + 26)
+        assert picture.size == (triplet_stand_ins.WIDTH, triplet_stand_ins.HEIGHT)
+    header = json.loads(unescape(re.search(r'data-header="([^"]*)"', overlay)[1]))  # type: ignore[index]
+    assert header["count"] == 60 + 3 * 20
+    assert [item["caption"] for item in header["objects"]] == [
+        "mug 0.90",
+        "traffic light 0.80",
+        "potted plant 0.70",
+    ]
+    # Each is a link to its card.
+    assert [item["key"] for item in header["objects"]] == [t.key for t in open_triplets(tmp_path / "set")]
 
 
 def test_the_scan_is_looked_for_where_it_was_mined(tmp_path: Path, scan_that_opens: list[Path]) -> None:
@@ -143,12 +163,61 @@ def test_a_scan_that_lost_frames_is_drawn_where_it_can_be(
 
 
 def test_a_large_set_is_sampled_and_every_word_gets_its_turn(tmp_path: Path) -> None:
-    words = ["car"] * 200 + ["mug"] * 30 + ["lamp"]
-    write_triplets(tmp_path / "set", [toy(i, 5, word, 3.0) for i, word in enumerate(words)], source="toy")
+    words = ["car"] * 500 + ["mug"] * 230 + ["lamp"]
+    write_triplets(tmp_path / "set", [toy(i, i + 1, word, 3.0) for i, word in enumerate(words)], source="toy")
     html = page_of(tmp_path / "set", tmp_path / "page.html")
-    assert "60 of 231 objects" in html
+    assert f"{CARDS} of 731 objects" in html
     titles = re.findall(r"<h3>(\w+)</h3>", html)
-    assert (titles.count("car"), titles.count("mug"), titles.count("lamp")) == (30, 29, 1)
+    assert (titles.count("car"), titles.count("mug"), titles.count("lamp")) == (180, 179, 1)
+    # The fewest and the most points of a word are always among those shown.
+    points = [int(text) for text in re.findall(r"<li>(\d+) points at", html)]
+    assert (points[0], points[179], points[180], points[358]) == (500, 1, 730, 501)
+
+
+def test_every_look_is_on_the_card_and_on_its_own_image(tmp_path: Path, scan_that_opens: list[Path]) -> None:
+    """A mug that was seen in two frames: its second look is drawn where the second frame saw it."""
+    mine_stand_ins(tmp_path / "single", count=2)
+    first, second = (t for t in open_triplets(tmp_path / "single") if t.texts == ("mug",))
+    views = [
+        {name: t.provenance[name] for name in ("frame", "view_index", "camera", "box", "score", "center")}
+        | {"T_world_points": t.provenance["T_world_points"]}
+        for t in (first, second)
+    ]
+    both = replace(
+        first,
+        looks=(Look(second.points, second.colors, second.crop),),
+        provenance={**first.provenance, "views": views},
+    )
+    write_triplets(tmp_path / "set", [both], source="stand-in")
+    figures = measure_triplets(open_triplets(tmp_path / "set"))
+    assert figures.with_several_looks == 1
+    html = page_of(tmp_path / "set", tmp_path / "page.html", scan_root=tmp_path)
+    assert "2 looks" in html
+    assert html.count('class="more"') == 1
+    headers = [
+        json.loads(unescape(text)) for text in re.findall(r'class="overlay" data-header="([^"]*)"', html)
+    ]
+    assert [[item["box"] for item in header["objects"]] for header in headers] == [
+        [pytest.approx(t.provenance["box"])] for t in (first, second)
+    ]
+    assert [header["count"] for header in headers] == [60 + 20, 60 + 20]
+
+
+@pytest.mark.slow
+def test_ten_thousand_objects_with_crops_that_do_not_compress_fit_into_20_mb(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    crops = [random.integers(0, 256, (96, 128, 3), dtype=np.uint8) for _ in range(8)]
+    clouds = [random.normal(size=(600, 3)).astype(np.float32) for _ in range(8)]
+    colors = random.integers(0, 256, (600, 3), dtype=np.uint8)
+    write_triplets(
+        tmp_path / "set",
+        (
+            Triplet(f"t{i}", clouds[i % 8], colors, crops[i % 8], (f"word {i % 300}",), {"frame": f"f{i}"})
+            for i in range(10_000)
+        ),
+        source="toy",
+    )
+    assert len(page_of(tmp_path / "set", tmp_path / "page.html")) < 20e6
 
 
 def test_labels_as_boxes_are_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
