@@ -79,15 +79,25 @@ def labelled_cases(root: Path, name: str, detector: bool) -> list[Case]:
     return cases
 
 
-def made_up_cases(setting: str, frames: int, detector: str) -> list[Case]:
+def made_up_cases(
+    setting: str, frames: int, detector: str, image_size: tuple[int, int] | None = None
+) -> list[Case]:
     """Rooms or streets of the embedded world: the truth is exact, to the point.
 
     Args:
         setting: ``room`` or ``street``.
         frames: how many, each of another place.
         detector: profile of the simulated detector; ``perfect`` draws exact boxes.
+        image_size: width and height in pixels, and of the depth; None: the setting's own.
     """
-    scan = ProceduralScan(setting, frames=frames, worlds=frames, seed=_MADE_UP_SEED, detector=detector)
+    scan = ProceduralScan(
+        setting,
+        frames=frames,
+        worlds=frames,
+        seed=_MADE_UP_SEED,
+        detector=detector,
+        image_size=image_size,
+    )
     cases = []
     for index in _progress(scan, setting):
         frame, truth = scan[index], scan.ground_truth(index)

@@ -1,10 +1,12 @@
-"""Speed of the two things lifting repeats: finding a box's points, and clustering them.
+"""Speed of the two things lifting repeats, finding a box's points and clustering them, and of whole frames.
 
-    python -m benchmarks.lift_speed [--json] [--repeats 9]
+    python -m benchmarks.lift_speed [--json] [--repeats 9] [--root DATA]
 
 Finding: one depth image (640 x 480, every pixel measured) and 30 boxes, against projecting all points again per box and
 against one projection with a mask per box. Clustering: separated blobs, against Open3D's DBSCAN with ``min_points=1``,
-which gives the same clusters. The contenders take turns within every repeat, and medians are compared, so that a
+which gives the same clusters. Whole frames: every box of a made-up room and street, and of a KITTI frame where DATA has
+them, lifted by ours and by a loop that projects the cloud per box and takes DBSCAN's largest cluster; those answers differ
+(``benchmarks.lift_quality`` says how). The contenders take turns within every repeat, and medians are compared, so that a
 busy machine slows all of them. Point sets and clusters are compared for equality in the same run.
 """
 
@@ -13,7 +15,8 @@ from __future__ import annotations
 import json as json_format
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,21 +26,28 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.lift_cases import Case, labelled_cases, made_up_cases
 from data_prep.geometry import Camera
 from data_prep.geometry.cluster import connected_components
+from data_prep.lift import create_lifter
 from data_prep.lift.regions import ProjectedPoints
 
+# DBSCAN's neighbourhoods, metres: the published recipe's for sweeps; in a room that one joins everything.
+_RADII = {"lidar": 0.6, "rgbd": 0.05}
 
-def main(json: bool = False, repeats: int = 9) -> int:
-    """Time box look-ups and clustering beside what they replace.
+
+def main(json: bool = False, repeats: int = 9, root: Path | None = None) -> int:
+    """Time box look-ups, clustering and whole frames beside what they replace.
 
     Args:
         json: print one JSON object on standard output instead of tables.
         repeats: rounds; medians are reported.
+        root: folder that holds kitti_object/.
     """
     result = {
         "boxes": time_boxes(repeats),
         "clusters": {str(count): time_clusters(count, repeats) for count in (10_000, 50_000)},
+        "frames": {name: time_frame(case, max(3, repeats // 3)) for name, case in _frames(root)},
     }
     if json:
         print(json_format.dumps(result, indent=2))
@@ -46,12 +56,14 @@ def main(json: bool = False, repeats: int = 9) -> int:
     for title, row in (
         ("307k points x 30 boxes", result["boxes"]),
         *((f"{count} points in 4 blobs", row) for count, row in result["clusters"].items()),
+        *result["frames"].items(),
     ):
         table = Table("", "ms", "times slower than ours", title=title, title_justify="left")
         for name, value in row["milliseconds"].items():
             table.add_row(name, f"{value:.2f}", f"{value / row['milliseconds']['ours']:.1f}")
         console.print(table)
-        console.print(f"identical: {row['identical']}\n")
+        if "identical" in row:
+            console.print(f"identical: {row['identical']}\n")
     return 0
 
 
@@ -107,6 +119,46 @@ def time_clusters(count: int, repeats: int) -> dict[str, Any]:
     pairs = np.unique(np.stack([ours, theirs]), axis=1)
     same = pairs.shape[1] == len(np.unique(ours)) == len(np.unique(theirs))
     return {"milliseconds": times, "identical": bool(same)}
+
+
+def _frames(root: Path | None) -> Iterator[tuple[str, Case]]:
+    cases = {
+        "room, one depth image": made_up_cases("room", 1, "perfect", image_size=(640, 480))[0],
+        "street, one sweep": made_up_cases("street", 1, "perfect")[0],
+    }
+    if root is not None:
+        cases["KITTI, one sweep"] = max(
+            labelled_cases(root, "KITTI", detector=False), key=lambda case: len(case.detections)
+        )
+    for name, case in cases.items():
+        points, boxes = len(case.frame.points), len(case.detections)
+        yield f"{name}, {points / 1000:.0f}k points x {boxes} boxes", case
+
+
+def time_frame(case: Case, repeats: int) -> dict[str, Any]:
+    """All boxes of one frame."""
+    frame, boxes = case.frame, case.detections.boxes
+    lifter, camera = create_lifter("auto"), frame.views[0].camera
+    radius = _RADII["lidar" if frame.depth is None else "rgbd"]
+
+    def loop() -> list[NDArray[np.int64]]:
+        found = []
+        for box in boxes:
+            uv, _ = camera.project(frame.points)
+            inside = np.flatnonzero(
+                camera.in_image(uv) & (uv >= box[:2]).all(axis=1) & (uv <= box[2:]).all(axis=1)
+            )
+            if len(inside):
+                xyz = o3d.utility.Vector3dVector(frame.points[inside].astype(np.float64))
+                labels = np.asarray(o3d.geometry.PointCloud(xyz).cluster_dbscan(radius, 1))
+                inside = inside[labels == np.bincount(labels).argmax()]
+            found.append(inside)
+        return found
+
+    times, _ = _take_turns(
+        {"ours": lambda: lifter.lift(frame, [case.detections]), "loop over boxes + DBSCAN": loop}, repeats
+    )
+    return {"milliseconds": times}
 
 
 def _take_turns(

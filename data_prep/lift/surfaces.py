@@ -75,53 +75,108 @@ def plane_pieces(depth: NDArray) -> NDArray[np.int64]:
         return labels
     inverse = np.where(valid, 1 / np.where(valid, depth, 1), 0.0)
     tolerance = _tolerance(inverse, valid)
-    rows, columns = np.nonzero(valid)
-    pixels = np.column_stack([columns, rows, np.ones(total)]).astype(np.float64)
-    values, limits = inverse[valid], tolerance[valid]
     planes = _seed_planes(inverse, valid)
+    rows, columns = np.nonzero(valid)
     some = slice(None, None, max(1, total // _SAMPLES))
-    fits = np.abs(pixels[some] @ planes.T - values[some, None]) <= limits[some, None]
-    free = np.ones(total, dtype=bool)
+    pixels = np.column_stack([columns[some], rows[some], np.ones(len(rows[some]))])
+    values, limits = inverse[rows[some], columns[some]], tolerance[rows[some], columns[some]]
+    fits = (np.abs(pixels @ planes.T - values[:, None]) <= limits[:, None]).astype(np.float32)
+    free = valid.copy()
     count = 0
     while planes.size:
-        support = free[some].astype(np.float64) @ fits
+        support = free[rows[some], columns[some]].astype(np.float32) @ fits
         best = int(support.argmax())
-        if support[best] < _SMALLEST * fits.shape[0]:
+        if support[best] < _SMALLEST * len(fits):
             break
         plane = planes[best]
         for _ in range(2):
-            mine = free & (np.abs(pixels @ plane - values) <= limits)
-            if mine.sum() < 3:
+            mine = free & _on_plane(inverse, plane, tolerance)
+            if np.count_nonzero(mine) < 3:
                 break
-            plane = np.linalg.lstsq(pixels[mine], values[mine], rcond=None)[0]
-        mine = free & (np.abs(pixels @ plane - values) <= limits)
+            plane = _fit_plane(inverse, mine)
+        mine = free & _on_plane(inverse, plane, tolerance)
         planes = np.delete(planes, best, axis=0)
         fits = np.delete(fits, best, axis=1)
-        if mine.sum() < _SMALLEST * total:
+        if np.count_nonzero(mine) < _SMALLEST * total:
             continue
         free &= ~mine
-        image = np.zeros(depth.shape, dtype=bool)
-        image[rows[mine], columns[mine]] = True
-        pieces, found = ndimage.label(image)
-        labels[image] = pieces[image] + count
+        pieces, found = ndimage.label(mine)
+        labels[mine] = pieces[mine] + count
         count += found
     return labels
+
+
+def _on_plane(
+    inverse: NDArray[np.float64], plane: NDArray[np.float64], tolerance: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """(H, W) True where the inverse depth is that of a u + b v + c, for plane = (a, b, c)."""
+    height, width = inverse.shape
+    off = inverse - (plane[1] * np.arange(height)[:, None] + plane[2])
+    off -= plane[0] * np.arange(width)
+    on: NDArray[np.bool_] = np.abs(off, out=off) <= tolerance
+    return on
+
+
+def _fit_plane(inverse: NDArray[np.float64], mine: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(a, b, c) of the least-squares plane through at least three pixels."""
+    v, u = np.nonzero(mine)
+    values = inverse[mine]
+    middle = np.array([u.mean(), v.mean()])
+    moments = _moments(u - middle[0], v - middle[1], values)
+    a, b, c = _solve(moments[None])[0]
+    return np.array([a, b, c - a * middle[0] - b * middle[1]])
+
+
+def _moments(u: NDArray, v: NDArray, values: NDArray) -> NDArray[np.float64]:
+    """(9,) sums over pixels that the normal equations of a plane are made of."""
+    return np.array([u @ u, u @ v, v @ v, u.sum(), v.sum(), len(u), u @ values, v @ values, values.sum()])
+
+
+def _solve(moments: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(K, 3) planes from (K, 9) moments; of pixels on one line, the plane that is level across it."""
+    uu, uv, vv, u, v, one, uz, vz, z = moments.T
+    normal = np.stack([np.stack(row, axis=-1) for row in ((uu, uv, u), (uv, vv, v), (u, v, one))], axis=-2)
+    solution: NDArray[np.float64] = (
+        np.linalg.pinv(normal, hermitian=True) @ np.stack([uz, vz, z], axis=-1)[..., None]
+    )
+    return solution[..., 0]
 
 
 def _seed_planes(inverse: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(K, 3) least-squares planes a u + b v + c of the inverse depth in the cells of a grid."""
     height, width = inverse.shape
     side = max(4, width // _SEEDS)
-    found = []
-    for top in range(0, height - side + 1, side):
-        for left in range(0, width - side + 1, side):
-            cell = (slice(top, top + side), slice(left, left + side))
-            v, u = np.nonzero(valid[cell])
-            if len(v) < side * side // 2:
-                continue
-            design = np.column_stack([u + left, v + top, np.ones(len(u))])
-            found.append(np.linalg.lstsq(design, inverse[cell][v, u], rcond=None)[0])
-    return np.array(found).reshape(-1, 3)
+    down, across = height // side, width // side
+    if not down or not across:
+        return np.zeros((0, 3))
+
+    def cells(image: NDArray) -> NDArray[np.float64]:
+        """Pixels (down * across, side, side) of every cell."""
+        cut = image[: down * side, : across * side].reshape(down, side, across, side)
+        return cut.transpose(0, 2, 1, 3).reshape(-1, side, side).astype(np.float64)
+
+    weight, value = cells(valid), cells(inverse)  # inverse is 0 where nothing is measured
+    at = np.arange(side) - (side - 1) / 2
+    by_row, by_column = weight.sum(axis=2), weight.sum(axis=1)
+    moments = np.stack(
+        [
+            by_column @ at**2,
+            (weight @ at) @ at,
+            by_row @ at**2,
+            by_column @ at,
+            by_row @ at,
+            by_row.sum(axis=1),
+            value.sum(axis=1) @ at,
+            value.sum(axis=2) @ at,
+            value.sum(axis=(1, 2)),
+        ],
+        axis=1,
+    )
+    kept = np.flatnonzero(by_row.sum(axis=1) >= side * side // 2)
+    a, b, c = _solve(moments[kept]).T
+    top, left = np.divmod(kept, across)
+    middle = (side - 1) / 2
+    return np.stack([a, b, c - a * (left * side + middle) - b * (top * side + middle)], axis=1)
 
 
 def _tolerance(inverse: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
