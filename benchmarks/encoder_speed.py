@@ -90,7 +90,7 @@ def main(
 
 def measure(case: Case, repeats: int) -> dict[str, Any]:
     """Milliseconds per cloud of both, their ratio, and how far the outputs are apart."""
-    textbook, encoder = _same_weights()
+    textbook, encoder = same_weights()
     points = cube(case.batch, case.points)
     contenders: dict[str, Callable[[], object]] = {
         "textbook": _work(textbook, textbook.embed, points, case),
@@ -150,7 +150,7 @@ def cube(batch: int, count: int) -> Tensor:
     return points.scatter(2, axis, side) / 3**0.5
 
 
-def _same_weights() -> tuple[TextbookPointNet2, PointEncoder]:
+def same_weights() -> tuple[TextbookPointNet2, PointEncoder]:
     torch.manual_seed(0)
     textbook = TextbookPointNet2().train()
     with torch.no_grad():

@@ -65,7 +65,23 @@ def main(
         json: print one JSON object on standard output instead of tables.
         page: also write the first proposals of each group as an HTML page.
     """
-    report = Page("Proposals", "Found by geometry alone; one colour each. Labels are not used.")
+    report = (
+        None
+        if page is None
+        else Page("Proposals", "Found by geometry alone; one colour each. Labels are not used.")
+    )
+    result = measure(root, report)
+    if page is not None and report is not None:
+        report.write(page)
+    if json:
+        print(json_format.dumps(result, indent=2))
+    else:
+        _print(result)
+    return 0
+
+
+def measure(root: Path | None, report: Page | None = None) -> dict[str, dict[str, Any]]:
+    """Group → figures; the first proposals of each group go onto the page, if there is one."""
     found: dict[str, dict[str, Any]] = {}
     cases = [*_procedural(), *([] if root is None else _real(root))]
     for case in track(cases, console=Console(stderr=True), description="searching", transient=True):
@@ -80,16 +96,9 @@ def main(
         group["seconds"] += seconds
         group["points"] += len(case.points)
         group["ious"] += list(zip(case.labels, _best_ious(case, proposals), strict=True))
-        if page is not None and group["scans"] == 1:
+        if report is not None and group["scans"] == 1:
             _show(report, case, proposals)
-    result = {name: _figures(group) for name, group in found.items()}
-    if page is not None:
-        report.write(page)
-    if json:
-        print(json_format.dumps(result, indent=2))
-    else:
-        _print(result)
-    return 0
+    return {name: _figures(group) for name, group in found.items()}
 
 
 def _procedural() -> Iterator[Case]:

@@ -90,6 +90,22 @@ def main(
         threshold: a name less probable than this does not count as definite.
         json: print one JSON object on standard output instead of a table.
     """
+    figures = measure(root, model, kind, quantile, threshold)
+    if json:
+        print(json_format.dumps(figures, indent=2))
+    else:
+        _print(figures)
+    return 0
+
+
+def measure(
+    root: Path,
+    model: str = "mini-points",
+    kind: tuple[Kind, ...] = (),
+    quantile: tuple[float, ...] = (),
+    threshold: float = 0.0,
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Group → way of rejecting → figures; arguments as of :func:`main`."""
     loaded = clip2.load(model)
     if loaded.text_bank is None or loaded.familiarity is None:
         raise InputError("carries no words or no statistics of its training objects", source=model)
@@ -99,12 +115,7 @@ def main(
         for share in quantile or (known.quantile,):
             ways[f"{name} {share:g}"] = known.using(name, share)
     groups = {"fresh": _fresh(), "named objects": _named_objects(root), **_kitti(root)}
-    figures = _measure(loaded, groups, ways, threshold)
-    if json:
-        print(json_format.dumps(figures, indent=2))
-    else:
-        _print(figures)
-    return 0
+    return _measure(loaded, groups, ways, threshold)
 
 
 def _measure(
