@@ -24,6 +24,7 @@ def test_an_interrupted_command_promises_to_continue_only_if_it_does(name, capsy
     command = _load(COMMANDS[name])
     monkeypatch.setattr(command, "run", stop)
     required = {
+        "check": ["kitti", "root"],
         "detect": ["kitti", "root", "--vocabulary", "mug", "--out", "out.json"],
         "prep": ["kitti", "root", "--out", "out"],
         "inspect": ["set"],
