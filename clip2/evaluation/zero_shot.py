@@ -36,12 +36,12 @@ def zero_shot_classify(embeddings: Any, text: Any, logit_scale: float = 100.0) -
             field="text",
             fix="give at least one word vector, as wide as the embeddings",
         )
-    logits = logit_scale * objects @ words.T
-    likelihood = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities: NDArray[np.float32] = (likelihood / likelihood.sum(axis=1, keepdims=True)).astype(
-        np.float32
-    )
-    return probabilities
+    # The factor in numpy's own float64 would make everything after it float64 too.
+    logits = (float(logit_scale) * objects) @ words.T
+    logits -= logits.max(axis=1, keepdims=True)
+    likelihood = np.exp(logits, out=logits)
+    likelihood /= likelihood.sum(axis=1, keepdims=True)
+    return likelihood.astype(np.float32, copy=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,14 +168,16 @@ def _scores_and_targets(scores: Any, targets: ArrayLike) -> tuple[NDArray, NDArr
     return given, true.astype(np.int64)
 
 
-def _unit(vectors: Any, name: str) -> NDArray[np.float64]:
-    rows = _finite(vectors, name).astype(np.float64)
+def _unit(vectors: Any, name: str) -> NDArray[np.floating]:
+    """Unit rows; float32 stays float32, as copying large vocabularies to float64 would take most of the time."""
+    rows = _finite(vectors, name)
+    rows = rows.astype(np.float32 if rows.dtype in (np.float32, np.float16) else np.float64, copy=False)
     if rows.ndim != 2:
         raise InputError(f"is {rows.shape}", field=name, fix="give (count, width)")
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if (lengths == 0).any():
         raise InputError("holds a vector of length zero", field=name, fix="leave such rows out")
-    unit: NDArray[np.float64] = rows / lengths
+    unit: NDArray[np.floating] = rows / lengths
     return unit
 
 

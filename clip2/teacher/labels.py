@@ -34,9 +34,8 @@ def parse_labels(labels: str | Iterable[str], *, source: str = "labels") -> tupl
         )
     seen: dict[str, str] = {}
     for word in words:
-        earlier = seen.get(normalise_label(word))
-        seen[normalise_label(word)] = word
-        if earlier is not None:
+        earlier = seen.setdefault(normalise_label(word), word)
+        if earlier is not word:
             twice = (
                 f"{word!r} is there twice" if earlier == word else f"{earlier!r} and {word!r} are one word"
             )
