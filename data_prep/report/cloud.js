@@ -365,14 +365,16 @@ const observer = new IntersectionObserver(entries => {
   }
 }, { rootMargin: "300px" });
 const resized = new ResizeObserver(entries => entries.forEach(({ target }) => { const view = views.get(target); if (view) view.redraw(); }));
-// For scripts of the page that make clouds appear and go.
+// Also for scripts of the page that make clouds appear and go.
 window.clouds = {
-  add(element) { observer.observe(element); resized.observe(element); },
+  // What is in view is drawn at once: nothing flashes, and a screenshot is never empty.
+  add(element) {
+    const { top, height } = element.getBoundingClientRect();
+    if (height && top < innerHeight) { show(element); views.get(element).draw(); }
+    observer.observe(element);
+    resized.observe(element);
+  },
   remove(element) { observer.unobserve(element); resized.unobserve(element); views.delete(element); },
 };
-for (const element of document.querySelectorAll(".cloud")) {
-  // The first screen is drawn before the page counts as loaded: nothing flashes, and a screenshot is never empty.
-  if (element.getBoundingClientRect().top < innerHeight) { show(element); views.get(element).draw(); }
-  window.clouds.add(element);
-}
+for (const element of document.querySelectorAll(".cloud")) window.clouds.add(element);
 })();

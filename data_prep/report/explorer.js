@@ -232,7 +232,7 @@ class Explorer {
     if (this.search.value) asked.set("q", this.search.value);
     if (this.word !== null) asked.set("word", this.word);
     if (this.sort.value) asked.set("sort", this.sort.value);
-    for (const { measure, from, to, asks } of this.sliders) if (asks) asked.set(measure.name, `${from ?? ""}~${to ?? ""}`);
+    for (const { measure, from, to, asks } of this.sliders) if (asks) asked.set(measure.name, `${from ?? ""}..${to ?? ""}`);
     if (this.viewer.shown) asked.set("object", this.viewer.shown.key);
     history.replaceState(null, "", "#" + asked);
   }
@@ -243,7 +243,7 @@ class Explorer {
     this.word = asked.get("word");
     this.sort.value = asked.get("sort") ?? "";
     for (const slider of this.sliders) {
-      const [from, to] = (asked.get(slider.measure.name) ?? "~").split("~").map(end => end === "" ? null : +end);
+      const [from, to] = (asked.get(slider.measure.name) ?? "..").split("..").map(end => end === "" ? null : +end);
       Object.assign(slider, { from, to: to ?? null });
     }
     const key = asked.get("object");
@@ -267,12 +267,12 @@ class Viewer {
     this.place = make("span", "place", "", head);
     button("‹", "previous object", head, () => this.step(-1));
     button("›", "next object", head, () => this.step(1));
-    this.closer = button("×", "close", head, () => this.dialog.close());
+    this.closer = button("×", "close", head, () => this.close());
     this.stage = make("div", "stage", "", this.dialog);
     this.rest = make("div", "", "", this.dialog);
     make("p", "keys", "← → next object · click into the cloud, then arrows turn it, + − zoom, 0 resets · Escape closes", this.dialog);
     this.dialog.addEventListener("close", () => this.closed());
-    this.dialog.addEventListener("click", event => { if (event.target === this.dialog) this.dialog.close(); });
+    this.dialog.addEventListener("click", event => { if (event.target === this.dialog) this.close(); });
     this.dialog.addEventListener("keydown", event => {
       if (event.target.matches("canvas")) return;
       const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
@@ -325,8 +325,15 @@ class Viewer {
     this.cloud = null;
   }
 
+  close() {
+    this.dialog.close();
+    this.closed();
+  }
+
+  // After our own button, and after the browser's: Escape, or a gesture on a phone.
   closed() {
     const card = this.shown;
+    if (!card) return;
     this.clear();
     this.stage.replaceChildren();
     this.shown = null;

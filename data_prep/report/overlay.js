@@ -78,13 +78,14 @@ class Overlay {
     const width = this.photo.clientWidth, height = this.photo.clientHeight;
     if (!width || !height) return;
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
-    this.canvas.width = Math.round(width * ratio);
-    this.canvas.height = Math.round(height * ratio);
+    const w = Math.round(width * ratio), h = Math.round(height * ratio);
+    if (this.canvas.width !== w || this.canvas.height !== h) Object.assign(this.canvas, { width: w, height: h });
     this.canvas.classList.toggle("zoomed", this.view.scale > 1);
     this.unit = width / this.header.width;  // CSS pixels per image pixel, unzoomed
     const { x, y, scale } = this.view;
     this.image.style.transform = `scale(${scale}) translate(${-x * this.unit}px, ${-y * this.unit}px)`;
     const context = this.canvas.getContext("2d");
+    context.clearRect(0, 0, w, h);
     // Centres of pixels lie at integers.
     const k = this.unit * scale * ratio;
     this.place = (u, v) => [(u + 0.5 - x) * k, (v + 0.5 - y) * k];

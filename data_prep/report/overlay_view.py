@@ -83,12 +83,12 @@ def _seen(
     uv, depth = camera.project(points)
     inside = camera.in_image(uv)
     uv, depth = uv[inside], depth[inside]
-    if cell == 1 and len(uv) > 2 * most:
-        # Dense points: at most the image's area fits into such squares.
-        cell = max(1, int(np.sqrt(camera.width * camera.height / most) / 2))
+    if len(uv) > most:
+        # So many squares as there may be points cover where the points are.
+        cell = max(cell, int(np.sqrt(np.ptp(uv, axis=0).prod() / max(most, 1)) / 1.5))
     while cell > 1 or len(uv) > most:
         kept_uv, kept_depth = nearest_per_cell(uv, depth, cell)
         if len(kept_uv) <= max(most, 1):
             return kept_uv, kept_depth, cell
-        cell += 1
+        cell += 1 + cell // 8
     return uv, depth, cell
