@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,15 +17,14 @@ from rich.text import Text
 
 from clip2.cli.words import WordOptions, limits_of, say
 from clip2.familiarity import UNKNOWN
-from data_prep.errors import InputError
+from data_prep.errors import BadFrameError, InputError
 
 if TYPE_CHECKING:
     from clip2.recognition import Instances3D
     from data_prep.detect import Detections2D
     from data_prep.scans import Frame, Scan
 
-# Sources whose frames all lie in one world by their poses, so that a sequence can become one cloud.
-_ONE_WORLD = ("rgbd", "procedural")
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -44,7 +45,9 @@ class Recognize:
     option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Option of the reader as key=value, for example columns=6 for a .bin of x y z r g b; may be repeated."""
     frame: str | None = None
-    """Which frame of the dataset, by id or number. Without it the posed frames of an RGB-D sequence are fused."""
+    """Which frame of the dataset, by id or number. Without it all frames are fused, if their poses lead to one world."""
+    every: int = 1
+    """Of frames that are fused, one in this many; neighbours in a video see the same."""
     detections: Path | None = None
     """COCO JSON of 2D boxes: objects are lifted from these instead of being searched in the cloud."""
     detection_images: Path | None = None
@@ -107,6 +110,10 @@ class Recognize:
             raise InputError(f"{self.source} knows its own axes", field="--up", fix="use it with cloud files")
         if self.detection_images is not None and self.detections is None:
             raise InputError("belongs to --detections, which is missing", field="--detection-images")
+        if self.every < 1:
+            raise InputError(f"is {self.every}", field="--every", fix="give 1 or more")
+        if self.every > 1 and self.frame is not None:
+            raise InputError("is for frames that are fused", field="--every", fix="leave --frame away")
 
     def _files(self) -> list[Path]:
         if not self.out.name or self.out.is_dir():
@@ -132,17 +139,27 @@ class Recognize:
         )
         scan = open_scan(self.source, self.scan, **options)
         if len(scan) > 1 and self.frame is None:
-            if self.source not in _ONE_WORLD or self.detections is not None:
-                raise InputError(
-                    f"has {len(scan)} frames that are not one cloud"
-                    if self.source not in _ONE_WORLD
-                    else "--detections belong to single frames",
-                    source=self.scan,
-                    fix=f"choose one: --frame {scan.frame_ids()[0]}",
-                )
-            return fuse_frames(scan, self.voxel), None
+            self._require_one_world(scan)
+            return fuse_frames(_readable(scan, range(0, len(scan), self.every)), self.voxel), None
         frame = scan[self._index(scan)]
         return frame, None if self.detections is None else self._detections(scan, frame)
+
+    def _require_one_world(self, scan: Scan) -> None:
+        from data_prep.scans.scan import world_of
+
+        worlds = list(dict.fromkeys(world_of(scan, index) for index in range(len(scan))))
+        problem = None
+        if None in worlds:
+            problem = f"has {len(scan)} frames that are not one cloud"
+        elif len(worlds) > 1:
+            problem = f"has frames of {len(worlds)} worlds, like {worlds[0]} and {worlds[1]}"
+        elif self.detections is not None:
+            problem = "--detections belong to single frames"
+        if problem is not None:
+            choice = f"choose one: --frame {scan.frame_ids()[0]}"
+            if len(worlds) > 1 and None not in worlds:
+                choice += ", or give SCAN or --option of one world"
+            raise InputError(problem, source=self.scan, fix=choice)
 
     def _index(self, scan: Scan) -> int:
         ids = scan.frame_ids()
@@ -196,6 +213,22 @@ class Recognize:
             result.to_json(document)
             result.to_ply(ply)
             result.to_html(html, title=f"Objects in {self.scan.name}", notes=notes)
+
+
+def _readable(scan: Scan, indices: range) -> Iterator[Frame]:
+    """The frames that can be read; how many could not, and why, is told at the end."""
+    bad, complaint = 0, None
+    for index in indices:
+        try:
+            frame = scan[index]
+        except BadFrameError as error:
+            bad, complaint = bad + 1, complaint or error
+        else:
+            yield frame
+    if complaint is not None and bad == len(indices):
+        raise complaint
+    if complaint is not None:
+        _log.warning("clip2: warning: %d of %d frames left out, the first: %s", bad, len(indices), complaint)
 
 
 def _summary(result: Instances3D, seconds: dict[str, float], files: list[Path], note: str) -> dict[str, Any]:

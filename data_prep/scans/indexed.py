@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import index as as_index
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -14,7 +14,8 @@ Entry = TypeVar("Entry")
 
 
 class IndexedScan(Generic[Entry]):
-    """A scan over a list of (id, entry) pairs. A source implements :meth:`read` and :meth:`image_name`.
+    """A scan over a list of (id, entry) pairs. A source implements :meth:`read`, :meth:`image_name` or, where frames
+    have several images, :meth:`view_names`, and :meth:`world` where its poses lead to a world that frames share.
 
     Args:
         root: the folder that view names are relative to.
@@ -42,6 +43,16 @@ class IndexedScan(Generic[Entry]):
         """Name of the frame's image as its view will carry it, without reading it; None where there is none."""
         raise NotImplementedError
 
+    def view_names(self, id: str, entry: Entry) -> Sequence[str]:
+        """Names of all the frame's images in the order of its views, without reading them."""
+        name = self.image_name(id, entry)
+        return () if name is None else (name,)
+
+    def world(self, id: str, entry: Entry) -> str | None:
+        """Name of the world that ``T_world_points`` leads to, without reading the frame; None where it is the frame's
+        own."""
+        return None
+
     def __len__(self) -> int:
         return len(self._ids)
 
@@ -65,6 +76,11 @@ class IndexedScan(Generic[Entry]):
         return list(self._ids)
 
     def image_names(self) -> list[str]:
-        """Names of all images in order, without reading one."""
-        names = (self.image_name(id, entry) for id, entry in zip(self._ids, self._entries, strict=True))
-        return [name for name in names if name is not None]
+        """Names of all images in order, without reading one; an image that two frames share comes once."""
+        frames = zip(self._ids, self._entries, strict=True)
+        return list(dict.fromkeys(name for id, entry in frames for name in self.view_names(id, entry)))
+
+    def world_of(self, index: int) -> str | None:
+        """Name of the world a frame lies in; frames of one world can be put together by their poses. None: its own."""
+        position = range(len(self))[as_index(index)]
+        return self.world(self._ids[position], self._entries[position])

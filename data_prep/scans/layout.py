@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -111,24 +112,36 @@ class LayoutScan(IndexedScan[Path]):
             timestamp=record.timestamp,
         )
 
-    def image_name(self, id: str, entry: Path) -> str | None:
-        """Name of the frame's first image."""
-        return next(iter(self._names(entry)), None)
+    def view_names(self, id: str, entry: Path) -> list[str]:
+        """Names of the frame's images; one whose JSON cannot be read has none."""
+        record = _readable(entry)
+        return [] if record is None else [view.image for view in record.views]
 
-    def image_names(self) -> list[str]:
-        """Names of all images in order; a frame whose JSON cannot be read has none."""
-        return list(dict.fromkeys(name for entry in self._entries for name in self._names(entry)))
+    def world(self, id: str, entry: Path) -> str | None:
+        """What the frame says; if it says nothing, the folder, provided that the sensor was not always at one place."""
+        record = _readable(entry)
+        if record is None:
+            return None
+        return record.world or (self.root.name if self._travels else None)
 
     def annotations(self, index: int) -> Annotations3D | None:
         """Labelled boxes of one frame in the axes of its points; None where it has no labels."""
         entry = self._entries[index]
         return FrameRecord.load(entry).labels(str(entry))
 
-    def _names(self, entry: Path) -> list[str]:
-        try:
-            return [view.image for view in FrameRecord.load(entry).views]
-        except InputError:  # reading the frame says what is wrong with it
-            return []
+    @cached_property
+    def _travels(self) -> bool:
+        """Whether two frames have different places."""
+        first: NDArray[np.float64] | None = None
+        for entry in self._entries:
+            try:
+                place = FrameRecord.load(entry).pose(str(entry))[:3, 3]
+            except InputError:  # reading the frame says what is wrong with it
+                continue
+            first = place if first is None else first
+            if not np.allclose(place, first, atol=1e-6):
+                return True
+        return False
 
     def _camera(self, camera: str | CameraRecord, entry: Path) -> Camera:
         if isinstance(camera, CameraRecord):
@@ -185,6 +198,13 @@ class LayoutScan(IndexedScan[Path]):
                 f"{name!r} leaves the folder", source=entry, fix="write paths relative to it, with /"
             )
         return self.root / parts
+
+
+def _readable(entry: Path) -> FrameRecord | None:
+    try:
+        return FrameRecord.load(entry)
+    except InputError:  # reading the frame says what is wrong with it
+        return None
 
 
 def _read_npz(path: Path) -> RawCloud:

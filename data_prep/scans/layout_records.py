@@ -158,6 +158,7 @@ class FrameRecord(Record):
     points: str | PointsRecord | None = None
     T_world_points: Matrix | None = None
     T_points_world: Matrix | None = None
+    world: str | None = None
     timestamp: float | None = None
     views: list[ViewRecord] = Field(default_factory=list)
     depth: DepthRecord | None = None

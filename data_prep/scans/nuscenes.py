@@ -96,9 +96,12 @@ class NuscenesScan(IndexedScan[Keyframe]):
             timestamp=lidar.timestamp / 1e6,
         )
 
-    def image_names(self) -> list[str]:
-        """Names of all images, keyframe by keyframe, in the order of the views."""
-        return [image.filename for key in self._entries for image in key.images.values()]
+    def view_names(self, id: str, entry: Keyframe) -> list[str]:
+        return [image.filename for image in entry.images.values()]
+
+    def world(self, id: str, entry: Keyframe) -> str:
+        """The scene: others at the same place were seen at other times."""
+        return entry.scene
 
     def annotations(self, index: int) -> Annotations3D | None:
         """Labelled boxes in the LiDAR's axes; None where the tables hold none (``v1.0-test``).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -61,6 +61,7 @@ class Keyframe:
 
     Attributes:
         token: its token.
+        scene: name of its scene.
         timestamp: microseconds.
         lidar: its sweep, None where the table has none.
         images: camera → its image.
@@ -68,6 +69,7 @@ class Keyframe:
     """
 
     token: str
+    scene: str
     timestamp: int
     lidar: Recording | None
     images: dict[str, Recording]
@@ -113,12 +115,13 @@ class NuscenesIndex:
         self.keyframes = [
             Keyframe(
                 token,
+                scene,
                 timestamp,
                 lidar=of_sample.get((token, lidar)),
                 images={name: image for name in self.cameras if (image := of_sample.get((token, name)))},
                 sweeps=self._earlier(of_sample.get((token, lidar)), chain, sweeps),
             )
-            for token, timestamp in samples.items()
+            for token, (scene, timestamp) in samples.items()
         ]
 
     def _read_sensors(self, lidar: str, cameras: Sequence[str] | None) -> dict[str, str]:
@@ -147,8 +150,8 @@ class NuscenesIndex:
                 self.sensors[token] = Sensor(mounted.pose(row), K)
         return channel_of
 
-    def _read_samples(self, wanted: Sequence[str] | None) -> dict[str, int]:
-        """Sample token → timestamp, scene by scene, along ``next``."""
+    def _read_samples(self, wanted: Sequence[str] | None) -> dict[str, tuple[str, int]]:
+        """Sample token → scene and timestamp, scene by scene, along ``next``."""
         scene_table, sample_table = Table(self._folder, "scene"), Table(self._folder, "sample")
         samples = sample_table.by_token()
         scenes = {scene_table.value(row, "name"): row for row in scene_table}
@@ -161,7 +164,7 @@ class NuscenesIndex:
                     field="scenes",
                     fix=f"choose from {', '.join(known)}{' …' if len(scenes) > 10 else ''}",
                 )
-        order: dict[str, int] = {}
+        order: dict[str, tuple[str, int]] = {}
         for name in scenes if wanted is None else wanted:
             row = scene_table.follow(scenes[name], "first_sample_token", samples, "sample")
             before = -1
@@ -176,14 +179,14 @@ class NuscenesIndex:
                     )
                 if not _SAFE.fullmatch(token):
                     raise sample_table.error("holds more than letters, digits, - and _", f"{token}.token")
-                order[token], before = timestamp, timestamp
+                order[token], before = (name, timestamp), timestamp
                 if not sample_table.value(row, "next"):
                     break
                 row = sample_table.follow(row, "next", samples, "sample")
         return order
 
     def _read_recordings(
-        self, samples: dict[str, int], channel_of: dict[str, str], lidar: str, all_sweeps: bool
+        self, samples: Container[str], channel_of: dict[str, str], lidar: str, all_sweeps: bool
     ) -> tuple[dict[tuple[str, str], Recording], dict[str, Recording], dict[str, tuple[int, str]]]:
         """Keyframe recordings by sample and channel; with ``all_sweeps`` those of the LiDAR by token; the ego poses
         they need, as token → (place, token of the recording that asks for it)."""

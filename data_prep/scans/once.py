@@ -104,13 +104,16 @@ class OnceScan(IndexedScan["tuple[OnceSequence, int]"]):
             timestamp=int(stem) / 1000,
         )
 
-    def image_names(self) -> list[str]:
-        """Names of all images, frame by frame, in the order of the views."""
+    def view_names(self, id: str, entry: tuple[OnceSequence, int]) -> list[str]:
+        sequence, row = entry
         return [
             (sequence.folder / name / f"{sequence.frame_ids[row]}.jpg").relative_to(self.root).as_posix()
-            for sequence, row in self._entries
             for name in sequence.cameras
         ]
+
+    def world(self, id: str, entry: tuple[OnceSequence, int]) -> str | None:
+        """The sequence, with poses."""
+        return entry[0].folder.name if self._poses else None
 
     def annotations(self, index: int) -> Annotations3D | None:
         """Labelled boxes in the LiDAR's axes; None for frames that nobody labelled.

@@ -99,3 +99,7 @@ class PolycamScan(IndexedScan[PolycamFrame]):
 
     def image_name(self, id: str, entry: PolycamFrame) -> str:
         return entry.image.relative_to(self.root).as_posix()
+
+    def world(self, id: str, entry: PolycamFrame) -> str:
+        """The capture."""
+        return self.root.name

@@ -108,6 +108,10 @@ class Record3dScan(IndexedScan[int]):
     def image_name(self, id: str, entry: int) -> str:
         return f"rgbd/{entry}.jpg"
 
+    def world(self, id: str, entry: int) -> str:
+        """The recording."""
+        return self.root.name
+
     def _intrinsics(self, entry: int) -> NDArray[np.float64]:
         if entry < len(self._cameras):  # the focus moves
             fx, fy, cx, cy = self._cameras[entry]

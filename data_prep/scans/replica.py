@@ -93,6 +93,10 @@ class ReplicaScan(IndexedScan[ReplicaFrame]):
     def image_name(self, id: str, entry: ReplicaFrame) -> str:
         return (entry.scene / "results" / f"frame{entry.number}.jpg").relative_to(self.root).as_posix()
 
+    def world(self, id: str, entry: ReplicaFrame) -> str:
+        """The room."""
+        return entry.scene.name
+
 
 def _parameters(path: Path) -> tuple[Camera, float]:
     """The camera, and depth units per metre (6553.5)."""

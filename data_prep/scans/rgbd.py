@@ -107,6 +107,10 @@ class RgbdScan(IndexedScan[RgbdFiles]):
     def image_name(self, id: str, entry: RgbdFiles) -> str:
         return entry.color.relative_to(self.root).as_posix()
 
+    def world(self, id: str, entry: RgbdFiles) -> str:
+        """The folder, of 7-Scenes too: its sequences are all in one world."""
+        return self.root.name
+
 
 def _gravity(root: Path) -> dict[str, list[float]]:
     path = root / "gravity-direction.txt"

@@ -27,7 +27,7 @@ from data_prep.scans.layout_records import (
     ScanRecord,
     ViewRecord,
 )
-from data_prep.scans.scan import Scan
+from data_prep.scans.scan import Scan, world_of
 
 _ORIGIN = ".export.json"  # what is being exported, while scan.json is not there yet
 _MILLIMETRES = np.float32(1000)
@@ -84,7 +84,7 @@ def save_layout(
             try:
                 frame = scan[position]
                 labels = scan.annotations(position) if hasattr(scan, "annotations") else None
-                record = _write_frame(frame, labels, scan.root, folder)
+                record = _write_frame(frame, labels, scan.root, folder, world_of(scan, position))
             except BadFrameError as error:
                 bad.append((ids[position], str(error)))
             else:
@@ -138,7 +138,9 @@ def _origin(scan: Scan) -> dict[str, str]:
     return {"source": scan.source, "root": str(scan.root.absolute())}
 
 
-def _write_frame(frame: Frame, labels: Annotations3D | None, root: Path, folder: Path) -> FrameRecord:
+def _write_frame(
+    frame: Frame, labels: Annotations3D | None, root: Path, folder: Path, world: str | None
+) -> FrameRecord:
     """Write everything of a frame but its JSON, which is returned."""
     views = [
         ViewRecord(image=_write_image(view, frame.id, k, root, folder), camera=CameraRecord.of(view.camera))
@@ -149,6 +151,7 @@ def _write_frame(frame: Frame, labels: Annotations3D | None, root: Path, folder:
     return FrameRecord(
         points=points,
         T_world_points=frame.T_world_points.tolist(),
+        world=world,
         timestamp=frame.timestamp,
         views=views,
         depth=depth,

@@ -16,6 +16,9 @@ from data_prep.urls import as_here
 class Scan(Protocol):
     """A sequence of frames. Opening one reads no frame; indexing reads exactly one.
 
+    Sources with more to say also have ``image_names()``, ``annotations(index)``, and ``world_of(index)``
+    (:func:`world_of`).
+
     Attributes:
         source: registry name, for example ``kitti``.
         root: the folder that view names are relative to.
@@ -64,6 +67,17 @@ _MODULES = {
     "layout": "data_prep.scans.layout",
     "procedural": "data_prep.scans.procedural",
 }
+
+
+def world_of(scan: Scan, index: int) -> str | None:
+    """Name of the world that a frame's pose leads to; frames of one world can be put together. None: its own.
+
+    >>> from data_prep import open_scan
+    >>> world_of(open_scan("procedural", "room"), 0)
+    'room 0'
+    """
+    ask: Callable[[int], str | None] | None = getattr(scan, "world_of", None)
+    return None if ask is None else ask(index)
 
 
 def register_source(name: str) -> Callable[[_O], _O]:

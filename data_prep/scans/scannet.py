@@ -165,6 +165,7 @@ class ScanNetScan(IndexedScan[ScanNetFrame]):
             )
         T_scan_cam = validate_rigid(pose, source=str(source), field="pose")
         name = self.image_name(id, entry)
+        assert name is not None, "a mesh has been read"
         height, width = image.shape[:2]
         require_centered(K_color, width, height, self.root / name)
         require_centered(K_depth, raw.shape[1], raw.shape[0], depth_source)
@@ -172,17 +173,18 @@ class ScanNetScan(IndexedScan[ScanNetFrame]):
         depth = depth_seen_by(camera, raw / np.float32(scale), K_depth)
         return depth_frame(id, camera, image, depth, scene.T_world_scan @ T_scan_cam, name)
 
-    def image_name(self, id: str, entry: ScanNetFrame) -> str:
+    def image_name(self, id: str, entry: ScanNetFrame) -> str | None:
         """The image's file; for ``.sens`` the name that the official export gives it."""
         if entry.files is not None:
             return entry.files.color.relative_to(self.root).as_posix()
         if entry.number is None:
-            return ""
+            return None
         name, folder = f"color/{entry.number}.jpg", entry.scene.folder
         return name if folder in (self.root, self.root.parent) else f"{folder.name}/{name}"
 
-    def image_names(self) -> list[str]:
-        return [name for name in super().image_names() if name]
+    def world(self, id: str, entry: ScanNetFrame) -> str:
+        """The scene."""
+        return entry.scene.name
 
     def annotations(self, index: int) -> Annotations3D | None:
         """Labelled boxes of a mesh in its own axes; None for RGB-D frames, and where the labels are not there."""

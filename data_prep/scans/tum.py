@@ -146,6 +146,10 @@ class TumScan(IndexedScan[TumFrame]):
     def image_name(self, id: str, entry: TumFrame) -> str:
         return entry.color.relative_to(self.root).as_posix()
 
+    def world(self, id: str, entry: TumFrame) -> str:
+        """The sequence."""
+        return self.root.name
+
 
 def _numbers(intrinsics: str | Sequence[float] | None) -> tuple[float, ...]:
     """What the option says; () where it says nothing."""

@@ -93,13 +93,12 @@ class WaymoKittiScan(IndexedScan[Path]):
             timestamp=self._timestamp(id),
         )
 
-    def image_names(self) -> list[str]:
-        """Names of all images, frame by frame, in the order of the views."""
-        return [
-            self._image(id, number).relative_to(self.root).as_posix()
-            for id in self._ids
-            for number in self._cameras
-        ]
+    def view_names(self, id: str, entry: Path) -> list[str]:
+        return [self._image(id, number).relative_to(self.root).as_posix() for number in self._cameras]
+
+    def world(self, id: str, entry: Path) -> str | None:
+        """The segment: the exporter's numbers end in three digits for the frame."""
+        return f"segment {id[:-3]}" if (self._folder / "pose").is_dir() else None
 
     def annotations(self, index: int) -> Annotations3D | None:
         """Labelled boxes in the car's axes; None where the split has no labels.

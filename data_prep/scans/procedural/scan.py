@@ -210,6 +210,10 @@ class ProceduralScan:
             },
         )
 
+    def world_of(self, index: int) -> str:
+        """Name of the room or street a frame is in."""
+        return f"{self.setting} {self._world_of(index)}"
+
     def _world_of(self, index: int) -> int:
         if not -len(self) <= index < len(self):
             raise IndexError(f"frame {index} of {len(self)}")

@@ -129,15 +129,13 @@ class RosbagScan(IndexedScan[int]):
             timestamp=stamp / 1e9,
         )
 
-    def image_name(self, id: str, entry: int) -> str | None:
-        """Name of the frame's first image."""
-        return next(iter(self._names(entry)), None)
+    def world(self, id: str, entry: int) -> str | None:
+        """The world's tf frame, where the sensor moves in it."""
+        sensor = self._topics.points or self._topics.images[0]
+        moves = self._index.tf.moves(self._world, self._index.frames[sensor])
+        return self._world if moves else None
 
-    def image_names(self) -> list[str]:
-        """Names of all images that belong to a frame, in order; an image shared by two frames comes once."""
-        return list(dict.fromkeys(name for entry in self._entries for name in self._names(entry)))
-
-    def _names(self, entry: int) -> list[str]:
+    def view_names(self, id: str, entry: int) -> list[str]:
         partners = [(topic, self._partner(entry, topic)) for topic in self._topics.images]
         return [self._view_name(topic, k) for topic, k in partners if k is not None]
 

@@ -94,12 +94,14 @@ class TfTree:
             BadFrameError: a transform on the way has no sample near enough.
             BadDatasetError: the frames are not connected.
         """
-        self.require_path(target, source)
-        up_target, up_source = self._climb(target), self._climb(source)
-        while up_target and up_source and up_target[-1] == up_source[-1]:  # shared above both
-            up_target.pop(), up_source.pop()
+        up_target, up_source = self._up_to_where_they_meet(target, source)
         T_top_source = self._compose(up_source, stamp, bag_time)
         return invert(self._compose(up_target, stamp, bag_time)) @ T_top_source
+
+    def moves(self, target: str, source: str) -> bool:
+        """Whether a transform between the two frames may change with time."""
+        ways = self._up_to_where_they_meet(target, source)
+        return any(not self._links[child][parent].static for way in ways for child, parent in way)
 
     def describe(self) -> str:
         """The tree in one line: ``map > odom > base_link > (camera, lidar)``."""
@@ -133,6 +135,15 @@ class TfTree:
             T = step @ T
         return T
 
+    def _up_to_where_they_meet(
+        self, target: str, source: str
+    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        self.require_path(target, source)
+        up_target, up_source = self._climb(target), self._climb(source)
+        while up_target and up_source and up_target[-1] == up_source[-1]:  # shared above both
+            up_target.pop(), up_source.pop()
+        return up_target, up_source
+
     def _climb(self, frame: str) -> list[tuple[str, str]]:
         """(child, parent) from ``frame`` to its root."""
         path: list[tuple[str, str]] = []
@@ -158,13 +169,13 @@ class _Link:
     """Samples of one transform; compact, because a robot's tf is long."""
 
     def __init__(self, static: bool) -> None:
-        self._static = static
+        self.static = static
         self._stamps, self._bag_times, self._values = array("q"), array("q"), array("d")
         self.stream: Stream | None = None
         self._table = np.empty((0, 7))
 
     def add(self, stamp: int, bag_time: int, values: tuple[float, ...]) -> None:
-        if self._static:  # a static transform that is sent again replaces the one before
+        if self.static:  # a static transform that is sent again replaces the one before
             self._stamps, self._bag_times, self._values = array("q"), array("q"), array("d")
         self._stamps.append(stamp)
         self._bag_times.append(bag_time)
@@ -179,7 +190,7 @@ class _Link:
     def at(self, stamp: int, bag_time: int) -> NDArray[np.float64] | None:
         """(4, 4), NaN where a sample holds no rotation; None where no sample is near enough."""
         assert self.stream is not None, "finish comes before asking"
-        pair = (0, 0) if self._static else self.stream.bracket(stamp, bag_time)
+        pair = (0, 0) if self.static else self.stream.bracket(stamp, bag_time)
         if pair is None:
             return None
         first, second = self._table[pair[0]], self._table[pair[1]]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from mini_stand_ins import WORDS, make_everything_strange, put_tiny_mini_points
 from recognition_stand_ins import MODEL, three_boxes_on_a_floor, tiny_bank, tiny_model
+from rgbd_twins import write_scannet_export
 
 from clip2.checkpoint import save
 from clip2.cli import main
@@ -120,6 +121,29 @@ def test_a_sequence_is_fused(run, tmp_path, capsys):
     assert main(["recognize", *arguments, *out, "--frame", "3"]) == 0
     assert json.loads(capsys.readouterr().out)["frame"]["id"] == "room-0000-000003"
     assert "is '8'" in error_of(capsys, *arguments, "--frame", "8")
+    assert main(["recognize", *arguments, *out, "--every", "4"]) == 0
+    assert json.loads(capsys.readouterr().out)["frame"]["id"] == "room-0000-000000-room-0000-000004"
+    for given, complaint in (
+        (["--every", "0"], "--every: is 0"),
+        (["--every", "2", "--frame", "3"], "--every: is for frames that are fused"),
+        (["--option", "worlds=2"], "has frames of 2 worlds, like room 0 and room 1"),
+    ):
+        assert complaint in error_of(capsys, *arguments, *given)
+
+
+def test_a_lost_camera_does_not_stop_a_sequence(run, tmp_path, capsys, caplog):
+    root = write_scannet_export(tmp_path / "scene0000_00")
+    lost = "\n".join(["-inf -inf -inf -inf"] * 4)
+    (root / "pose/2.txt").write_text(lost)
+    arguments = [str(root), "--source", "scannet", "--model", run, "--labels", "chair"]
+    out = ["--out", str(tmp_path / "r.json"), "--json"]
+    assert main(["recognize", *arguments, *out]) == 0
+    assert json.loads(capsys.readouterr().out)["frame"]["id"] == "0-1"
+    assert "1 of 3 frames left out" in caplog.text
+    assert "pose of frame 2" in caplog.text
+    for number in (0, 1):
+        (root / f"pose/{number}.txt").write_text(lost)
+    assert "the camera was lost here" in error_of(capsys, *arguments)
 
 
 def test_bad_words_stop_before_the_scan_is_read(run, capsys):

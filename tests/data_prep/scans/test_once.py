@@ -82,6 +82,7 @@ def test_frames_in_time_order(once: Path) -> None:
         f"data/000076/{camera}/{TIMES[0]}.jpg" for camera in ("cam01", "cam09")
     ]
     assert scan.image_names()[:2] == [view.name for view in frame.views]
+    assert [scan.world_of(0), open_scan("once", once, poses=False).world_of(0)] == ["000076", None]
     assert open_scan("once", once / "data")[0].views[0].name == f"000076/cam01/{TIMES[0]}.jpg"
 
 

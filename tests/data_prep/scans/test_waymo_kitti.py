@@ -78,6 +78,7 @@ def test_frames(waymo: Path) -> None:
     assert frame.intensity.max() <= 1
     np.testing.assert_allclose(frame.T_world_points, POSE)
     assert frame.timestamp == pytest.approx(1_550_083_467.446370)
+    assert scan.world_of(1) == "segment 0000"  # 0000001: prefix 0, segment 000, frame 001
     names = [view.name for view in frame.views]
     assert names == ["training/image_0/0000001.png", "training/image_3/0000001.jpg"]
     assert scan.image_names() == ["training/image_0/0000000.png", "training/image_3/0000000.jpg", *names]
@@ -108,6 +109,7 @@ def test_what_an_export_may_leave_out(waymo: Path) -> None:
     scan = open_scan("waymo", waymo / "training")
     assert scan[0].timestamp is None
     np.testing.assert_array_equal(scan[0].T_world_points, np.eye(4))
+    assert scan.world_of(0) is None
     assert scan.annotations(0) is None
 
 
