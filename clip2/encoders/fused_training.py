@@ -83,6 +83,7 @@ class _SharedMLPMax(torch.autograd.Function):
         spare = [direct.new_empty(max(chunk.rows for chunk in chunks) * max(widths)) for _ in range(3)]
 
         layers: list[BatchAffine] = []
+        total = hoods.total
         maxima = _Maxima(direct, len(hoods.groups), norms[-1])
         for level, norm in enumerate(norms):
             width = widths[level]
@@ -99,7 +100,7 @@ class _SharedMLPMax(torch.autograd.Function):
                 sums.add(y, chunk, spare[2])
                 if last:
                     maxima.add(y, chunk)
-            layers.append(sums.normalise(norm, hoods.total))
+            layers.append(sums.normalise(norm, total))
         out = layers[-1].normalise(maxima.values, out=torch.empty_like(maxima.values))
         if last_activation:
             out.relu_()

@@ -52,14 +52,17 @@ class Neighbourhoods:
         blocks: (neighbourhoods, members each) per block, in the order of ``rows`` and ``groups``.
         weight: (R,) float32, how often each row counts in batch statistics: the first hit also for its repeats,
             rows that fill up a block 0. None: every row once.
-        total: sum of the weights.
     """
 
     rows: Tensor
     groups: Tensor
     blocks: tuple[tuple[int, int], ...]
     weight: Tensor | None
-    total: int
+
+    @property
+    def total(self) -> int:
+        """Sum of the weights; where there are some, a GPU is waited for."""
+        return len(self.rows) if self.weight is None else int(self.weight.sum(dtype=torch.float64))
 
     def spread(self, values: Tensor) -> Tensor:
         """Repeat (G, C) values of the neighbourhoods for each of their rows: (R, C)."""
@@ -102,7 +105,8 @@ class Neighbourhoods:
         Args:
             index: (B, S, k) int64 into the cloud's points; repeats of the first hit fill a row's end.
             num_points: N, points per cloud.
-            real: (B,) number of true centres per cloud; the others get no neighbourhood. None: all S.
+            real: (B,) number of true centres per cloud; the others get no neighbourhood, for which a GPU is waited
+                for. None: all S.
             count_repeats: let the first hit count in batch statistics for its repeats too, as PointNet++ does.
         """
         batch, num_centers, k = index.shape
@@ -114,12 +118,11 @@ class Neighbourhoods:
             groups = groups[(torch.arange(num_centers, device=device) < real[:, None]).flatten()]
             members = members[groups]
         hits = (members != members[:, :1]).sum(1).add_(1)
-        total = len(members) * k if count_repeats else int(hits.sum())
         if device.type != "cpu":  # sizes would have to travel to the host; equal work suits a GPU better
             once = (
                 None if count_repeats else (torch.arange(k, device=device) < hits[:, None]).float().flatten()
             )
-            return Neighbourhoods(members.flatten(), groups, ((len(members), k),), once, total)
+            return Neighbourhoods(members.flatten(), groups, ((len(members), k),), once)
         sizes = torch.tensor([size for size in _SIZES if size < k] + [k])
         block = torch.bucketize(hits, sizes)
         order = block.argsort(stable=True)
@@ -137,4 +140,4 @@ class Neighbourhoods:
                 weights.append(weight.view(-1))
                 blocks.append((count, size))
                 start += count
-        return Neighbourhoods(torch.cat(rows), groups[order], tuple(blocks), torch.cat(weights), total)
+        return Neighbourhoods(torch.cat(rows), groups[order], tuple(blocks), torch.cat(weights))

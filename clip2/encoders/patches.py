@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from clip2.encoders.grouped_mlp import GroupedMLP, fold_norm
 from clip2.encoders.neighbourhoods import Neighbourhoods
+from clip2.encoders.padding import leaves_out_padding
 from clip2.encoders.pointwise_mlp import RealRows
 from clip2.ops import ball_query, farthest_point_sample, group, knn
 
@@ -47,7 +48,7 @@ class NearestPatches(nn.Module):
         """points (B, N, 3), features (B, N, C) or None, lengths (B,) or None."""
         centers, lengths_of_centers = _centers(points, self.count, lengths)
         _, index = knn(points.detach(), centers.detach(), self.size, lengths)
-        real = RealRows(centers.shape[0], centers.shape[1], lengths_of_centers)
+        real = RealRows(centers.shape[0], centers.shape[1], lengths_of_centers, self.training)
         index, cloud = _rows_of_clouds(index, points.shape[1]), real.take(centers)
         index = real.take(index)
         table, rows = points.flatten(0, 1), None if features is None else features.flatten(0, 1)
@@ -90,7 +91,8 @@ class BallPatches(nn.Module):
         batch, num_points, _ = points.shape
         centers, lengths_of_centers = _centers(points, self.count, lengths)
         index = ball_query(points, centers, self.radius, self.size, lengths)
-        hoods = Neighbourhoods.of_ball_query(index, num_points, lengths_of_centers)
+        real = lengths_of_centers if leaves_out_padding(points.device, self.training) else None
+        hoods = Neighbourhoods.of_ball_query(index, num_points, real)
         rows = (points if features is None else torch.cat([points, features], -1)).flatten(0, 1)
         pooled = self.mlp(
             points.flatten(0, 1), rows, centers.flatten(0, 1), hoods, batch * centers.shape[1]

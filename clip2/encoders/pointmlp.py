@@ -109,7 +109,7 @@ class PointMLP(PointEncoder):
 
     def _embed(self, points: Tensor, features: Tensor | None, lengths: Tensor | None) -> Tensor:
         batch, count, _ = points.shape
-        rows = RealRows(batch, count, lengths)
+        rows = RealRows(batch, count, lengths, self.training)
         x = rows.put(
             self.embedding(rows.take(points if features is None else torch.cat([points, features], -1)))
         )
@@ -122,7 +122,8 @@ class PointMLP(PointEncoder):
             centers = group(points, chosen)
             _, index = knn(points.detach(), centers.detach(), self.num_neighbours, lengths)
             lengths = None if lengths is None else lengths.clamp(max=count)
-            x = cast("_Stage", stage)(x, chosen, index, RealRows(batch, count, lengths))
+            real = RealRows(batch, count, lengths, self.training)
+            x = cast("_Stage", stage)(x, chosen, index, real)
             points = centers
         if lengths is not None:
             padding = torch.arange(x.shape[1], device=x.device) >= lengths[:, None]
@@ -176,8 +177,8 @@ def _deviation(x: Tensor, chosen: Tensor, index: Tensor, real: RealRows) -> Tens
     difference = group(x, index) - group(x, chosen)[:, :, None]
     sums = torch.stack([difference.sum((2, 3)), difference.square().sum((2, 3))])
     count = torch.full((len(x), 1), float(index.shape[1]), dtype=x.dtype, device=x.device)
-    if real.index is not None:
-        inside = real.put(x.new_ones(len(real.index)))
+    if real.mask is not None:
+        inside = real.mask.to(x.dtype)
         sums, count = sums * inside, inside.sum(1, keepdim=True)
     mean, mean_square = sums.sum(2, keepdim=True) / (count * index.shape[2] * x.shape[2])
     # The root has no slope at 0, where all points coincide.

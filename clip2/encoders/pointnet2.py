@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from clip2.encoders.encoder import PointEncoder
 from clip2.encoders.grouped_mlp import GroupedMLP
 from clip2.encoders.neighbourhoods import Neighbourhoods
+from clip2.encoders.padding import leaves_out_padding
 from clip2.encoders.registry import register_encoder
 from clip2.ops import ball_query, farthest_point_sample, group
 
@@ -135,7 +136,9 @@ class SetAbstraction(nn.Module):
     ) -> Tensor:
         """points (B, N, 3), features (B, N, C) or None, centers (B, S, 3), lengths (B,) or None → (B, S, C')."""
         batch, num_points, _ = points.shape
-        real = None if lengths is None else lengths.clamp(max=centers.shape[1])
+        real = None
+        if lengths is not None and leaves_out_padding(points.device, self.training):
+            real = lengths.clamp(max=centers.shape[1])
         table = points.flatten(0, 1)
         rows = None if features is None else features.flatten(0, 1)
         outputs = []

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from clip2.encoders.encoder import PointEncoder
 from clip2.encoders.grouped_mlp import GroupedMLP
 from clip2.encoders.neighbourhoods import Neighbourhoods
+from clip2.encoders.padding import leaves_out_padding
 from clip2.encoders.pointwise_mlp import PointwiseMLP, RealRows
 from clip2.encoders.registry import register_encoder
 from clip2.ops import ball_query, farthest_point_sample, group
@@ -120,9 +121,10 @@ class _Cloud:
     points: Tensor  # (B, N, 3)
     lengths: Tensor | None  # (B,)
 
-    def neighbourhoods(self, centers: _Cloud, radius: float) -> Neighbourhoods:
+    def neighbourhoods(self, centers: _Cloud, radius: float, training: bool) -> Neighbourhoods:
         index = ball_query(self.points, centers.points, radius, _NEIGHBOURS, self.lengths)
-        return Neighbourhoods.of_ball_query(index, self.points.shape[1], centers.lengths)
+        real = centers.lengths if leaves_out_padding(index.device, training) else None
+        return Neighbourhoods.of_ball_query(index, self.points.shape[1], real)
 
 
 class _Stage(nn.Module):
@@ -135,14 +137,14 @@ class _Stage(nn.Module):
 
     def forward(self, cloud: _Cloud, x: Tensor, centers: _Cloud, anchors: Tensor) -> Tensor:
         """x (B, N, C) of the cloud, anchors (B, S, C) of the centres → (B, S, out)."""
-        hoods = cloud.neighbourhoods(centers, self.radius)
+        hoods = cloud.neighbourhoods(centers, self.radius, self.training)
         x = _aggregate(self.down, cloud, x, centers, hoods, self.radius)
         if self.shortcut is not None:
             x = (x + self.shortcut(anchors)).relu_()
         if len(self.blocks):
             radius = self.radius * _GROWTH_OF_RADIUS
-            hoods = centers.neighbourhoods(centers, radius)
-            real = RealRows(x.shape[0], x.shape[1], centers.lengths)
+            hoods = centers.neighbourhoods(centers, radius, self.training)
+            real = RealRows(x.shape[0], x.shape[1], centers.lengths, self.training)
             for block in self.blocks:
                 x = cast("InvertedResidual", block)(centers, x, hoods, radius, real)
         return x

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clip2.encoders.grouped_mlp import fold_norm
+from clip2.encoders.padding import leaves_out_padding
 
 
 class LinearNorm(nn.Module):
@@ -58,23 +59,29 @@ class RealRows:
     Args:
         batch, count: B and S.
         lengths: (B,) points per cloud, at most S; None: all S.
+        training: of the module that asks; see `leaves_out_padding`.
+
+    Attributes:
+        mask: (B, S) bool, what is real; None: everything.
     """
 
-    def __init__(self, batch: int, count: int, lengths: Tensor | None) -> None:
+    def __init__(self, batch: int, count: int, lengths: Tensor | None, training: bool) -> None:
         self.shape = (batch, count)
-        self.index: Tensor | None = None
+        self.mask: Tensor | None = None
+        self._index: Tensor | None = None
         if lengths is not None:
-            real = torch.arange(count, device=lengths.device) < lengths[:, None]
-            self.index = real.flatten().nonzero()[:, 0]
+            self.mask = torch.arange(count, device=lengths.device) < lengths[:, None]
+            if leaves_out_padding(lengths.device, training):
+                self._index = self.mask.flatten().nonzero()[:, 0]
 
     def take(self, table: Tensor) -> Tensor:
-        """(B, S, ...) → (R, ...)."""
+        """(B, S, ...) → (R, ...); R is B S where padding is worked on."""
         flat = table.flatten(0, 1)
-        return flat if self.index is None else flat.index_select(0, self.index)
+        return flat if self._index is None else flat.index_select(0, self._index)
 
     def put(self, rows: Tensor) -> Tensor:
-        """(R, ...) → (B, S, ...), zeros in the padding."""
-        if self.index is not None:
+        """(R, ...) → (B, S, ...); what lies in the padding is finite and means nothing."""
+        if self._index is not None:
             batch, count = self.shape
-            rows = rows.new_zeros(batch * count, *rows.shape[1:]).index_copy(0, self.index, rows)
+            rows = rows.new_zeros(batch * count, *rows.shape[1:]).index_copy(0, self._index, rows)
         return rows.unflatten(0, self.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -27,6 +28,6 @@ def group(features: Tensor, index: Tensor) -> Tensor:
     if batch == 1:
         return features[0].index_select(0, index.flatten()).view(*index.shape, channels)
     # Rows of one flat table: `gather` would read an index per channel.
-    offset = index.new_tensor(range(0, batch * count, count)).view(-1, *[1] * (index.ndim - 1))
+    offset = torch.arange(batch, device=index.device).mul_(count).view(-1, *[1] * (index.ndim - 1))
     rows = features.reshape(-1, channels).index_select(0, (index + offset).flatten())
     return rows.view(*index.shape, channels)

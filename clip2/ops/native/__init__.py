@@ -96,7 +96,7 @@ registry.register_backend("native", serves=("cpu",), problem=_problem, reason=_r
 
 @registry.implements("farthest_point_sample", "native")
 def _farthest_point_sample(points: Tensor, k: int, lengths: Tensor | None, first: Tensor) -> Tensor:
-    if points.dtype == torch.float64:
+    if not _takes(points):
         return _plain_farthest_point_sample(points, k, lengths, first)
     points, first = _coordinates(points), first.contiguous()
     chosen = torch.empty(len(points), k, dtype=torch.int64)
@@ -108,7 +108,7 @@ def _farthest_point_sample(points: Tensor, k: int, lengths: Tensor | None, first
 
 @registry.implements("ball_query", "native")
 def _ball_query(points: Tensor, centers: Tensor, radius: float, k: int, lengths: Tensor | None) -> Tensor:
-    if torch.float64 in (points.dtype, centers.dtype):
+    if not _takes(points, centers):
         return _plain_ball_query(points, centers, radius, k, lengths)
     points, centers = _coordinates(points), _coordinates(centers)
     index = torch.empty(*centers.shape[:2], k, dtype=torch.int64)
@@ -119,7 +119,7 @@ def _ball_query(points: Tensor, centers: Tensor, radius: float, k: int, lengths:
 
 @registry.implements("knn", "native")
 def _knn(points: Tensor, centers: Tensor, k: int, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-    if torch.float64 in (points.dtype, centers.dtype):
+    if not _takes(points, centers):
         return _plain_knn(points, centers, k, lengths)
     points, centers = _coordinates(points), _coordinates(centers)
     index = torch.empty(*centers.shape[:2], k, dtype=torch.int64)
@@ -131,16 +131,21 @@ def _knn(points: Tensor, centers: Tensor, k: int, lengths: Tensor | None) -> tup
 
 @registry.implements("segment_sum", "native")
 def _segment_sum(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
-    if values.dtype != torch.float32:
+    if values.dtype != torch.float32 or not _takes(values, index):
         return registry.plain("segment_sum")(values, index, num_segments)
     return _SegmentSum.apply(values, index, num_segments)
 
 
 @registry.implements("segment_max", "native")
 def _segment_max(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
-    if values.dtype != torch.float32:
+    if values.dtype != torch.float32 or not _takes(values, index):
         return registry.plain("segment_max")(values, index, num_segments)
     return _SegmentMax.apply(values, index, num_segments)
+
+
+def _takes(*tensors: Tensor) -> bool:
+    """Whether the kernels can read these: an address on another device means nothing here, doubles would be rounded."""
+    return all(tensor.device.type == "cpu" and tensor.dtype != torch.float64 for tensor in tensors)
 
 
 class _SegmentSum(torch.autograd.Function):

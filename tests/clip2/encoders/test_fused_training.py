@@ -78,7 +78,7 @@ def test_dense_layout_of_other_devices_gives_the_same() -> None:
     torch.manual_seed(0)
     index = ball_like_index(points=40, groups=30, k=8)
     hoods = Neighbourhoods.of_ball_query(index[None], 40)
-    dense = Neighbourhoods(index.flatten(), torch.arange(30), ((30, 8),), None, 240)
+    dense = Neighbourhoods(index.flatten(), torch.arange(30), ((30, 8),), None)
     points, first, weight = (
         torch.randn(40, 3).double(),
         torch.randn(5, 3).double(),
