@@ -143,7 +143,8 @@ def _load(file: Path) -> dict[str, Any]:
 
 def show(figures: dict[str, Any]) -> None:
     """Print the rows as tables."""
-    console = Console()
+    # Piped into a file there is no width to keep to.
+    console = Console(width=None if sys.stdout.isatty() else 170)
     for run_ in figures["runs"]:
         console.print(describe(run_["machine"]).replace("**", ""), highlight=False)
     for name in figures["about"]:

@@ -284,6 +284,39 @@ def _unknown(settings: Settings) -> tuple[list[Row], list[Curve]]:
     return rows, []
 
 
+_OURS = "association"  # what it calls itself among its contenders
+
+
+def _association(settings: Settings) -> tuple[list[Row], list[Curve]]:
+    from benchmarks import association
+
+    rows = []
+    for case, found in association.measure(settings.data, 12 if settings.quick else 60).items():
+        ours = found[_OURS]
+        for rival, theirs in found.items():
+            for figure in ("purity", "completeness"):
+                if rival != _OURS:
+                    a, b = ours[figure], theirs[figure]
+                    rows.append(
+                        Row("association", f"{case}: {figure}", rival, "", a, b, a / b if b else None)
+                    )
+    return rows, []
+
+
+def _modelnet10(settings: Settings) -> tuple[list[Row], list[Curve]]:
+    from tempfile import TemporaryDirectory
+
+    from benchmarks import modelnet10
+
+    assert settings.data is not None
+    grids, bank = settings.data / "objects/modelnet10.npz", settings.data / "clip/vit_b32_text_bank.npz"
+    config = Path("configs/train/modelnet10.yaml")
+    with TemporaryDirectory() as folder:
+        found = modelnet10.run(grids, bank, "ViT-B-32/openai", config, 0, Path(folder))
+    note = f"{found['test_shapes']} shapes, {found['train_seconds']:.0f} s of training"
+    return [Row("modelnet10", "ten-way top-1 by text", unit="", ours=found["top1"], note=note)], []
+
+
 BENCHMARKS: dict[str, Benchmark] = {
     "ops": Benchmark("point operations beside open3d, fpsample, torch-cluster, scipy, torch-scatter", _ops),
     "encoder": Benchmark("PointNet++ beside the textbook's, same weights", _encoder),
@@ -300,5 +333,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "proposals": Benchmark("objects that class-agnostic proposals find", _proposals, default=False),
     "unknown": Benchmark(
         "confident nonsense, with and without unknown", _unknown, default=False, needs_data=True
+    ),
+    "association": Benchmark("detections of many frames brought together", _association, default=False),
+    "modelnet10": Benchmark(
+        "shapes named by text, after minutes of training", _modelnet10, default=False, needs_data=True
     ),
 }

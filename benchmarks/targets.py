@@ -67,7 +67,7 @@ TARGETS: dict[tuple[str, str, str], Target] = {
     ("lift", "50000 points in 4 blobs", "Open3D DBSCAN"): _least(
         40, "clusters of 10k / 50k points: ≥ 8× / ≥ 40× DBSCAN"
     ),
-    ("zero_shot", "100 objects x 1156 words", "text tower each time"): _least(
+    ("zero_shot", "100 objects x 1156 words", "text tower of ViT-B/32"): _least(
         1000, "zero-shot over cached text: 100 objects × 1156 classes ≥ 1000× the uncached way"
     ),
     ("zero_shot", "text towers loaded after a restart", ""): Target(
