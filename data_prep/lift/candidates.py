@@ -69,17 +69,17 @@ class Candidates:
         contact = ground_contact(region.box, scene.camera, scene.T_world_points, scene.ground)
         self._likelihood = contact.likelihood(base)
 
-    def best(self, free: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def best(self, free: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
         """The cluster that the free points speak for, cut to the extent an object can have.
 
         Args:
             free: (V,) False for points that other objects hold.
 
         Returns:
-            (m,) positions, held ones included, and (m,) how strongly the box claims each.
+            (m,) positions, held ones included; (m,) how strongly the box claims each; how much speaks for the cluster.
         """
         if len(self.standing) == 0:
-            return self.standing, np.zeros(0)
+            return self.standing, np.zeros(0), 0.0
         score = np.bincount(self._labels, self._weight * free[self.standing]) * self._likelihood
         label = int(score.argmax())
         member = np.flatnonzero(self._labels == label)
@@ -88,7 +88,7 @@ class Candidates:
             member = member[within]
             part = connected_components(self._scene.above[self.standing[member]], self._reach)
             member = member[part == np.bincount(part, self._weight[member]).argmax()]
-        return self.standing[member], self._weight[member] * self._likelihood[label]
+        return self.standing[member], self._weight[member] * self._likelihood[label], float(score[label])
 
     def with_low_points(self, chosen: NDArray[np.int64], free: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Give back what is nearly on the ground under the object's footprint: wheels, feet, bumpers."""

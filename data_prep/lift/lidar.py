@@ -54,7 +54,12 @@ class LidarLifter(Lifter):
             return []
         scene = SeenScene(frame, view, seen)
         candidates = [Candidates(scene, region, **vars(self.config)) for region in regions]
-        owner = share_out(candidates, scene.range, np.array([region.score for region in regions]))
+        owner = share_out(
+            candidates,
+            scene.range,
+            np.array([region.box for region in regions]),
+            np.array([region.score for region in regions]),
+        )
         choices = []
         for i, found in enumerate(candidates):
             chosen = np.flatnonzero(owner == i)
