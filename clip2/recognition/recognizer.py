@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -91,7 +92,8 @@ class Recognizer:
             embeddings, features = self._model.describe([world[index] for index in objects], colors)
             familiar = self._model.are_familiar(features)
         # All at once, so that a scan that fails leaves the one before it whole.
-        self._frame, self._world, self._objects, self._boxes = frame, world, objects, boxes
+        self._frame, self._objects, self._boxes = frame, objects, boxes
+        self._shared_world = weakref.ref(world)
         self._embeddings, self._familiar = embeddings, familiar
         self.seconds = {
             "propose": proposed - started,
@@ -154,7 +156,7 @@ class Recognizer:
             labels=tuple(UNKNOWN if strange[i] else wanted[best[i]] for i in kept),
             scores=score[kept],
             embeddings=self._embeddings[kept],
-            points=self._world,
+            points=self._world(self._frame),
             colors=self._frame.colors,
             frame_id=self._frame.id,
             timestamp=self._frame.timestamp,
@@ -174,6 +176,17 @@ class Recognizer:
             InputError: no labels, a word twice, or one without a vector.
         """
         return words_asked(self._text, labels, background)
+
+    def _world(self, frame: Frame) -> NDArray[np.float64]:
+        """The scan in the world, one array for all results that live at a time.
+
+        Held by them alone: in float64 it is larger than all the rest of the scan.
+        """
+        world = self._shared_world()
+        if world is None:
+            world = frame.world_points()
+            self._shared_world = weakref.ref(world)
+        return world
 
     @property
     def boxes(self) -> tuple[OrientedBox, ...]:

@@ -34,8 +34,10 @@ def parse_labels(labels: str | Iterable[str], *, source: str = "labels") -> tupl
         )
     seen: dict[str, str] = {}
     for word in words:
-        earlier = seen.setdefault(normalise_label(word), word)
-        if earlier is not word:
+        key = normalise_label(word)
+        earlier = seen.get(key)
+        seen[key] = word
+        if earlier is not None:
             twice = (
                 f"{word!r} is there twice" if earlier == word else f"{earlier!r} and {word!r} are one word"
             )

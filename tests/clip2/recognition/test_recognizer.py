@@ -1,5 +1,6 @@
 import html
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -166,6 +167,16 @@ def test_the_scan_is_embedded_once(recognizer, monkeypatch):
     monkeypatch.setattr(recognizer._model, "describe", refuse)
     recognizer.query("chair")
     recognizer.query("table")
+
+
+def test_the_world_coordinates_live_as_long_as_a_result_does(points):
+    recognizer = Recognizer(tiny_model(tiny_bank())).set_scan((points, None))
+    first, second = recognizer.query("chair"), recognizer.query("table")
+    assert first.points is second.points
+    kept, held = first.points.copy(), weakref.ref(first.points)
+    del first, second
+    assert held() is None  # the recognizer holds the scan alone, a third of it
+    assert np.array_equal(recognizer.query("chair").points, kept)
 
 
 def test_boxes_are_in_the_world_not_the_sensor(points):
