@@ -29,6 +29,7 @@ _LIDAR_GOOD = 0.02  # the same between sweeps, whose points lie apart
 _OVERLAP = 0.05  # share of points that must be seen in both frames
 _POINTS = 12_000
 _LIDAR_POINTS, _LIDAR_TREE, _LIDAR_RANGE = 1500, 20_000, 40.0
+_FEW = 50
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Residuals:
         metres: explanation → median distance, metres; inf where the frames do not overlap.
         depth: median depth (RGB-D) or range (LiDAR) of what was compared, metres.
         scales: factor on the depth → median distance over depth, with the pose as given; empty for LiDAR.
+        too_few: one of two sweeps holds too few points that are not ground to compare them; ``metres`` are inf.
     """
 
     first: str
@@ -47,6 +49,7 @@ class Residuals:
     metres: dict[str, float]
     depth: float
     scales: dict[float, float]
+    too_few: bool = False
 
 
 def measure_motion(scan: Scan, sample: Sample) -> list[Residuals]:
@@ -63,6 +66,10 @@ def judge_motion(residuals: list[Residuals]) -> list[Finding]:
     """What the residuals say about the poses; nothing where there is no pair to tell from."""
     if not residuals:
         return []
+    residuals = [pair for pair in residuals if not pair.too_few]
+    if not residuals:
+        return [Finding("poses", "ok", f"too few points to tell: neighbouring sweeps hold less than {_FEW} that are near "
+                        "by and not ground")]  # fmt: skip
     names = list(residuals[0].metres)
     metres = {name: _middle([pair.metres[name] for pair in residuals]) for name in names}
     depth = _middle([pair.depth for pair in residuals])
@@ -171,8 +178,9 @@ def _depth_difference(points: NDArray, frame: Frame, T: NDArray, scale: float = 
 
 def _lidar(first: Frame, second: Frame) -> Residuals:
     moving, standing = _upright(first, _LIDAR_POINTS), _upright(second, _LIDAR_TREE)
-    if len(moving) < 50 or len(standing) < 50:  # a flat field says nothing
-        return Residuals(first.id, second.id, dict.fromkeys((GIVEN, INVERSE, NONE), np.inf), _LIDAR_RANGE, {})
+    if len(moving) < _FEW or len(standing) < _FEW:  # a flat field says nothing
+        nothing = dict.fromkeys((GIVEN, INVERSE, NONE), np.inf)
+        return Residuals(first.id, second.id, nothing, _LIDAR_RANGE, {}, too_few=True)
     tree = cKDTree(standing)
     given = invert(second.T_world_points) @ first.T_world_points
     candidates = {

@@ -87,6 +87,7 @@ def check_scan(scan: Scan, frames: int = 8) -> CheckReport:
     facing = surfaces_facing(sample)
     findings = [
         *_bad_frames(sample),
+        *_notes(scan),
         *judge_motion(motion),
         *check_depth(sample),
         *check_up(sample, facing),
@@ -112,6 +113,12 @@ def _bad_frames(sample: Sample) -> list[Finding]:
     id, complaint = sample.bad[0]
     told = f"{len(sample.bad)} of {good + len(sample.bad)} frames cannot be used, like {id}: {complaint}"
     return [Finding("frames", "warning" if good else "error", told, values, "mend them, or do without")]
+
+
+def _notes(scan: Scan) -> list[Finding]:
+    """What the source itself found odd when it was opened."""
+    fix = "look at the recording, if this is not what you expect"
+    return [Finding("notes", "warning", note, fix=fix) for note in getattr(scan, "notes", ())]
 
 
 def _contents(sample: Sample, boxes: int | None) -> tuple[dict[str, str], tuple[str, ...]]:

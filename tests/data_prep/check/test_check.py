@@ -213,6 +213,26 @@ def test_sweeps_fit_together_with_their_poses_only(street: list[Frame]) -> None:
     assert_only(check_scan(posed(street, invert), frames=4), "poses", "error", "the poses are inverted")
 
 
+def test_sweeps_of_few_points_tell_nothing(street: list[Frame]) -> None:
+    def few(frame: Frame) -> dict:
+        rows = slice(None, None, len(frame.points) // 40)
+        return {"points": frame.points[rows], "intensity": None, "colors": None}
+
+    poses = finding(check_scan(changed(street, few), frames=4), "poses")
+    assert poses.severity == "ok"
+    assert "too few points to tell" in poses.message
+    # One pair that can be compared speaks for all.
+    mixed = [*changed(street[:2], few).frames, *street[2:]]
+    poses = finding(check_scan(FrameList(mixed), frames=6), "poses")
+    assert "agree to" in poses.message
+
+
+def test_what_a_source_finds_odd_is_a_finding(room: list[Frame]) -> None:
+    scan = FrameList(list(room))
+    scan.notes = ("/points: the clock jumps back once, by up to 31.000 s",)  # type: ignore[attr-defined]
+    assert_only(check_scan(scan, frames=4), "notes", "warning", "the clock jumps back once")
+
+
 def test_sets_without_poses_say_so(street: list[Frame]) -> None:
     report = check_scan(posed(street, lambda T: np.eye(4)), frames=4)
     assert "poses" in report.missing
