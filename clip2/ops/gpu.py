@@ -29,7 +29,8 @@ def _farthest_point_sample(points: Tensor, k: int, lengths: Tensor | None, first
         return registry.plain("farthest_point_sample")(points, k, lengths, first)
     from clip2.ops import triton_kernels
 
-    return triton_kernels.farthest_point_sample(points, k, lengths, first)
+    with torch.cuda.device(points.device):  # Triton launches on the current one
+        return triton_kernels.farthest_point_sample(points, k, lengths, first)
 
 
 @registry.implements("ball_query", "triton")
@@ -38,4 +39,15 @@ def _ball_query(points: Tensor, centers: Tensor, radius: float, k: int, lengths:
         return registry.plain("ball_query")(points, centers, radius, k, lengths)
     from clip2.ops import triton_kernels
 
-    return triton_kernels.ball_query(points, centers, radius, k, lengths)
+    with torch.cuda.device(points.device):
+        return triton_kernels.ball_query(points, centers, radius, k, lengths)
+
+
+@registry.implements("knn", "triton")
+def _knn(points: Tensor, centers: Tensor, k: int, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    if points.device.type != "cuda":
+        return registry.plain("knn")(points, centers, k, lengths)
+    from clip2.ops import triton_kernels
+
+    with torch.cuda.device(points.device):
+        return triton_kernels.knn(points, centers, k, lengths)

@@ -1,7 +1,7 @@
 """Point operations on a GPU through Triton: no nvcc, nothing compiled at installation.
 
 The same rounding and the same answers as pure torch. One program serves one cloud (sampling) or one centre (search), so
-that no distance matrix is ever written to memory.
+that no distance matrix is ever written to memory. No call waits for the GPU, so all can be part of a CUDA graph.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from torch import Tensor
 from clip2.ops import registry
 
 _BLOCK = 1024  # points looked at together by a search
+_RESIDENT = 16_384  # points of a cloud that sampling keeps in the registers of one program: 16 per thread
+_MOST_NEIGHBOURS = 64  # that a search keeps in registers
 # A fused multiply-add rounds once where torch rounds twice; ties would fall differently.
 _STRICT = {"enable_fp_fusion": False}
 
@@ -24,13 +26,18 @@ def farthest_point_sample(points: Tensor, k: int, lengths: Tensor | None, first:
         return registry.plain("farthest_point_sample")(points, k, lengths, first)
     batch, count, _ = points.shape
     axes = points.float().transpose(1, 2).contiguous()
-    nearest = torch.full((batch, count), torch.inf, device=points.device)
     chosen = torch.empty(batch, k, dtype=torch.int64, device=points.device)
     chosen[:, 0] = first
-    block = min(8192, triton.next_power_of_2(count))
     sizes = _sizes(points, lengths)
-    warps = min(16, max(1, block // 256))
-    _farthest[(batch,)](axes, nearest, sizes, chosen, count, k, BLOCK=block, num_warps=warps, **_STRICT)
+    if not batch:
+        return chosen
+    if count <= _RESIDENT:
+        block = triton.next_power_of_2(count)
+        warps = min(32, max(1, block // 256))
+        _farthest_resident[(batch,)](axes, sizes, chosen, count, k, BLOCK=block, num_warps=warps, **_STRICT)
+    else:
+        nearest = torch.full((batch, count), torch.inf, device=points.device)
+        _farthest[(batch,)](axes, nearest, sizes, chosen, count, k, BLOCK=8192, num_warps=16, **_STRICT)
     return chosen
 
 
@@ -54,6 +61,25 @@ def ball_query(points: Tensor, centers: Tensor, radius: float, k: int, lengths: 
     return index
 
 
+def knn(points: Tensor, centers: Tensor, k: int, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    """See `clip2.ops.knn`; indices and squared distances, k <= N, padding infinitely far."""
+    if torch.float64 in (points.dtype, centers.dtype) or k > _MOST_NEIGHBOURS:
+        return registry.plain("knn")(points, centers, k, lengths)
+    batch, count, _ = points.shape
+    rows = centers.shape[1]
+    axes = points.float().transpose(1, 2).contiguous()
+    at = centers.float().contiguous()
+    index = torch.empty(batch, rows, k, dtype=torch.int64, device=points.device)
+    squared = torch.empty(batch, rows, k, device=points.device)
+    block, slots = min(_BLOCK, triton.next_power_of_2(count)), triton.next_power_of_2(k)
+    if batch and rows:
+        sizes = _sizes(points, lengths)
+        _nearest[(batch * rows,)](
+            axes, at, sizes, index, squared, count, rows, k, BLOCK=block, SLOTS=slots, num_warps=4, **_STRICT
+        )
+    return index, squared
+
+
 def _sizes(points: Tensor, lengths: Tensor | None) -> Tensor:
     if lengths is not None:
         return lengths.contiguous()
@@ -64,6 +90,30 @@ def _sizes(points: Tensor, lengths: Tensor | None) -> Tensor:
 def _square(x, y, z, px, py, pz):  # type: ignore[no-untyped-def]
     dx, dy, dz = x - px, y - py, z - pz
     return dx * dx + dy * dy + dz * dz
+
+
+@triton.jit
+def _farthest_resident(axes, sizes, chosen, count, k, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+    """A whole cloud and its distances in registers: a step reads three numbers from memory."""
+    cloud = tl.program_id(0).to(tl.int64)
+    size = tl.load(sizes + cloud)
+    x_axis = axes + cloud * 3 * count
+    chosen += cloud * k
+    place = tl.arange(0, BLOCK)
+    real = place < size
+    x = tl.load(x_axis + place, mask=real, other=0.0)
+    y = tl.load(x_axis + count + place, mask=real, other=0.0)
+    z = tl.load(x_axis + 2 * count + place, mask=real, other=0.0)
+    nearest = tl.where(real, float("inf"), -1.0)
+    latest = tl.load(chosen)
+    for step in range(1, k):
+        px = tl.load(x_axis + latest)
+        py = tl.load(x_axis + count + latest)
+        pz = tl.load(x_axis + 2 * count + latest)
+        nearest = tl.where(real, tl.minimum(nearest, _square(x, y, z, px, py, pz)), -1.0)
+        most = tl.max(nearest, 0)
+        latest = tl.min(tl.where(nearest == most, place, count - 1), 0).to(tl.int64)
+        tl.store(chosen + step, latest)
 
 
 @triton.jit
@@ -139,3 +189,42 @@ def _ball(axes, centers, sizes, index, squared, count, rows, k, BLOCK: tl.conste
     fill = tl.where(found > 0, first, closest)
     for place in range(tl.minimum(found, k), k):
         tl.store(index + place, fill)
+
+
+@triton.jit
+def _nearest(axes, centers, sizes, index, squared, count, rows, k, BLOCK: tl.constexpr, SLOTS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """The k smallest keys (distance, index) so far sit in slots; a smaller one takes the place of the largest."""
+    row = tl.program_id(0).to(tl.int64)
+    cloud = row // rows
+    size = tl.load(sizes + cloud)
+    x_axis = axes + cloud * 3 * count
+    px = tl.load(centers + row * 3)
+    py = tl.load(centers + row * 3 + 1)
+    pz = tl.load(centers + row * 3 + 2)
+    slot = tl.arange(0, SLOTS)
+    taken = slot < k
+    # Not negative floats order like their bits; the index below them settles ties and makes keys unique.
+    nobody = tl.full((), 0x7FFFFFFFFFFFFFFF, tl.int64)
+    best = tl.where(taken, nobody - slot, -1)
+    worst = tl.max(best, 0)
+    start = 0
+    while start < count:
+        place = start + tl.arange(0, BLOCK)
+        real = place < size
+        x = tl.load(x_axis + place, mask=real, other=0.0)
+        y = tl.load(x_axis + count + place, mask=real, other=0.0)
+        z = tl.load(x_axis + 2 * count + place, mask=real, other=0.0)
+        distance = tl.where(real, _square(x, y, z, px, py, pz), float("inf"))
+        bits = distance.to(tl.int32, bitcast=True).to(tl.int64)
+        key = tl.where(place < count, (bits << 32) | place.to(tl.int64), nobody)
+        least = tl.min(key, 0)
+        while least < worst:
+            best = tl.where(best == worst, least, best)
+            worst = tl.max(best, 0)
+            key = tl.where(key == least, nobody, key)
+            least = tl.min(key, 0)
+        start += BLOCK
+    smaller = (best[None, :] < best[:, None]) & taken[None, :]
+    rank = row * k + tl.sum(smaller.to(tl.int32), 1)
+    tl.store(index + rank, best & 0xFFFFFFFF, mask=taken)
+    tl.store(squared + rank, (best >> 32).to(tl.int32).to(tl.float32, bitcast=True), mask=taken)
