@@ -13,6 +13,10 @@ from data_prep.errors import InputError
 _MAX_CELLS = 1 << 18  # of the height map; beyond, cells grow
 _SPREADS = (8.0, 4.0, 2.0)  # cells: how far around itself each fit looks, coarse to fine
 _REWEIGHTINGS = 3
+_CONTENT = (
+    0.6  # share of the cells that an ordinary scene's ground explains at least; streets have 0.65 to 0.85
+)
+_HOUSE = 9  # cells: what is narrower stands on the ground
 
 
 def ground_mask(points: NDArray, *, cell: float = 1.0, height: float = 0.2) -> NDArray[np.bool_]:
@@ -61,7 +65,8 @@ class GroundMap:
 
         The lowest returns of map cells are fitted by a plane around every cell, first over the whole scene,
         then within 8, 4 and 2 cells. Each fit corrects the coarser one only as far as its support goes, so that
-        unseen ground continues its surroundings; cells that stand above the fit lose their say in the next.
+        unseen ground continues its surroundings; cells that stand above the fit lose their say in the next. Where that
+        explains few of the returns, a second fit begins from the lowest returns themselves, and the better one is kept.
 
         Args:
             points: (N, 3) z-up, metres, N > 0.
@@ -87,15 +92,36 @@ class GroundMap:
 
         plane = _fit_plane(samples, tolerance)
         centres = (np.indices(shape).reshape(2, -1).T + 0.5) * cell + origin
-        ground = cls((centres @ plane[:2] + plane[2]).reshape(shape), origin, cell)
-        above = samples[:, 2] - (samples[:, :2] @ plane[:2] + plane[2])
-        for spread in _SPREADS:
+        start = cls((centres @ plane[:2] + plane[2]).reshape(shape), origin, cell)
+        ground, explained = start._fitted(samples, cells, centres, tolerance, _SPREADS)
+        if explained < _CONTENT:
+            # Hills that no plane lies under: begin from the lowest returns, without what is narrower than a house.
+            start = cls(_opened(samples[:, 2], cells, shape), origin, cell)
+            hills, more = start._fitted(samples, cells, centres, tolerance, _SPREADS[1:])
+            if more > explained:
+                return hills
+        return ground
+
+    def _fitted(
+        self,
+        samples: NDArray[np.float64],
+        cells: NDArray[np.int64],
+        centres: NDArray[np.float64],
+        tolerance: float,
+        spreads: tuple[float, ...],
+    ) -> tuple[GroundMap, float]:
+        """This surface corrected scale by scale, and the share of the cells whose lowest return lies on the result."""
+        ground, shape = self, (self.surface.shape[0], self.surface.shape[1])
+        above = samples[:, 2] - ground.height(samples[:, :2])
+        for spread in spreads:
             for _ in range(_REWEIGHTINGS):
                 weight = _trust(above, tolerance * spread / _SPREADS[-1])
-                correction = _fit_locally(samples[:, :2], above, weight, cells, centres, shape, spread, cell)
-                ground = cls(ground.surface + correction, origin, cell)
+                correction = _fit_locally(
+                    samples[:, :2], above, weight, cells, centres, shape, spread, self.cell
+                )
+                ground = GroundMap(ground.surface + correction, self.origin, self.cell)
                 above = samples[:, 2] - ground.height(samples[:, :2])
-        return ground
+        return ground, float(np.mean(np.abs(above) < tolerance))
 
     def height(self, xy: NDArray) -> NDArray[np.float64]:
         """(N, 2) metres → (N,) z of the ground there; beyond the map, that of its border."""
@@ -112,6 +138,16 @@ def _lowest_of_cells(z: NDArray[np.float64], flat: NDArray[np.int64], cells: int
     np.minimum.at(lowest, flat, z)
     candidates = np.flatnonzero(z == lowest[flat])
     return candidates[np.unique(flat[candidates], return_index=True)[1]]
+
+
+def _opened(z: NDArray[np.float64], cells: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Heights of the map's cells without bumps narrower than a house; empty cells take the nearest one's. Slopes stay."""
+    flat = np.full(shape[0] * shape[1], np.nan)
+    flat[cells] = z
+    image = flat.reshape(shape)
+    row, column = ndimage.distance_transform_edt(np.isnan(image), return_distances=False, return_indices=True)
+    opened: NDArray[np.float64] = ndimage.grey_opening(image[row, column], size=_HOUSE, mode="nearest")
+    return opened
 
 
 def _trust(above: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:

@@ -47,6 +47,24 @@ def test_a_road_over_crests_and_dips() -> None:
     assert ground_mask(hill).mean() > 0.97
 
 
+@pytest.mark.parametrize("shape", ["hill", "valley"])
+def test_hills_that_no_plane_lies_under(shape: str) -> None:
+    """A dome 20 m high at its edges' expense, and two flanks of 17 degrees; cars stand all over them."""
+    land = carpet(80, 40000)
+
+    def height(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        return -(xy**2).sum(axis=1) / 80 if shape == "hill" else 0.3 * np.abs(xy[:, 0])
+
+    land[:, 2] = height(land)
+    places = np.random.default_rng(3).uniform(-35, 35, (40, 2))
+    cars = np.concatenate([box((x, y, 0), (4.0, 1.8, 0), 150) for x, y in places])
+    up = np.random.default_rng(4).uniform(0.3, 1.5, len(cars))
+    cars[:, 2] = height(cars[:, :2]) + up
+    ground = ground_mask(np.concatenate([land, cars]))
+    assert ground[: len(land)].mean() > 0.93
+    assert ground[len(land) :].mean() < 0.01
+
+
 def test_reflections_below_the_ground_do_not_pull_it_down() -> None:
     floor = carpet(40, 8000)
     mirrored = box((3, 3, -2.5), (1, 1, 0.2), 30)
