@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from clip2.classification import Classification
+from clip2.cuda_graphs import GraphedInference
 from clip2.encoders import create_encoder
 from clip2.evaluation import zero_shot_classify
 from clip2.preprocessing import PreparedClouds, Preprocessing
@@ -184,6 +185,7 @@ class Clip2Model(nn.Module):
             )
         self.size_mixer = SizeMixer(self.encoder.width) if config.preprocessing.size else None
         self.projection = nn.Linear(self.encoder.width, config.teacher.width)
+        self._graphs = GraphedInference()
         self.log_text_scale = nn.Parameter(torch.tensor(math.log(INITIAL_LOGIT_SCALE)))
         self.log_image_scale = nn.Parameter(torch.tensor(math.log(INITIAL_LOGIT_SCALE)))
 
@@ -229,6 +231,11 @@ class Clip2Model(nn.Module):
         # Half precision is not enough for the length of a vector that softmax multiplies by 100.
         return functional.normalize(self.projection(pooled).float(), dim=-1)
 
+    def _infer(self, batch: PreparedClouds) -> tuple[torch.Tensor, torch.Tensor]:
+        """Embeddings (B, D) and features (B, W)."""
+        pooled = self._pool(batch)
+        return self._project(pooled), pooled.float()
+
     @torch.no_grad()
     def clamp_scales(self) -> None:
         """Keep both logit scales at 100 or below; called after every optimizer step."""
@@ -265,23 +272,30 @@ class Clip2Model(nn.Module):
         colors: Sequence[NDArray[np.uint8] | None] | None = None,
         batch_size: int = 64,
     ) -> Description:
-        """Embeddings of objects and what they were made from; arguments and errors as of :meth:`encode`."""
+        """Embeddings of objects and what they were made from; arguments and errors as of :meth:`encode`.
+
+        On a GPU, batches of a size met before are replayed as CUDA graphs, see :mod:`clip2.cuda_graphs`.
+        """
         if len(clouds) == 0:
             raise InputError("no clouds given", field="clouds")
         colors = self._usable_colors(len(clouds), colors)
         was_training = self.training
         self.eval()
         try:
-            embeddings, features = [], []
+            found: list[tuple[torch.Tensor, ...]] = []
+            under_way: tuple[torch.Tensor, ...] = ()
             for start in range(0, len(clouds), batch_size):
                 stop = start + batch_size
                 batch = self.preprocessing(
                     clouds[start:stop], None if colors is None else colors[start:stop], first=start
                 )
-                pooled = self._pool(batch.to(self.device))
-                embeddings.append(self._project(pooled).cpu())
-                features.append(pooled.float().cpu())
-            return Description(torch.cat(embeddings).numpy(), torch.cat(features).numpy())
+                # A GPU works on one batch while the next is prepared.
+                if under_way:
+                    found.append(tuple(part.cpu() for part in under_way))
+                under_way = self._graphs(self, self._infer, batch)
+            found.append(tuple(part.cpu() for part in under_way))
+            embeddings, features = (torch.cat(parts).numpy() for parts in zip(*found, strict=True))
+            return Description(embeddings, features)
         finally:
             self.train(was_training)
 

@@ -61,6 +61,7 @@ def _machine() -> dict[str, dict[str, Any]]:
 
     import clip2
     from clip2 import ops
+    from clip2.cuda_graphs import why_no_graphs
     from clip2.encoders import list_encoders
     from clip2.training.threads import physical_cores
 
@@ -77,6 +78,7 @@ def _machine() -> dict[str, dict[str, Any]]:
             "cpu cores": physical_cores(),
             "torch threads": torch.get_num_threads(),
             "cuda": gpus or "none",
+            "cuda graphs": why_no_graphs() or "recorded for batches of sizes met before",
             "mps": torch.backends.mps.is_available(),
         },
         "backends": {

@@ -33,7 +33,7 @@ def backends() -> tuple[Choice, ...]:
     rows = [_choose(op, device) for op in _KERNELS for device in devices]
     for op, parts in _BUILT_ON.items():
         for device in devices:
-            name = _serving(parts, device) if parts else "torch"
+            name = serving(parts, device) if parts else "torch"
             rows.append(
                 Choice(op, device, name, f"through {parts}" if parts else "tensor operations suffice")
             )
@@ -89,7 +89,22 @@ def implements(op: str, backend: str) -> Callable[[Kernel], Kernel]:
 
 def kernel(op: str, device: torch.device) -> Kernel:
     """The function that serves ``op`` for tensors on ``device``."""
-    return _KERNELS[op][_serving(op, device.type)]
+    return _KERNELS[op][serving(op, device.type)]
+
+
+def serving(op: str, device: str) -> str:
+    """Name of the backend that serves ``op`` on a kind of device, "cpu" or "cuda"."""
+    if _forced in _KERNELS[op]:
+        return _forced
+    wanted = os.environ.get(_ENVIRONMENT)
+    if wanted:
+        if wanted not in _BACKENDS:
+            raise ValueError(f"{_ENVIRONMENT}={wanted}: no such backend; there are {', '.join(_BACKENDS)}")
+        if problem := _BACKENDS[wanted].problem():
+            raise ValueError(f"{_ENVIRONMENT}={wanted}: it cannot run here: {problem}")
+        if wanted in _KERNELS[op]:
+            return wanted
+    return next((b.name for b in _preferred(op, device) if not b.problem()), "torch")
 
 
 def plain(op: str) -> Kernel:
@@ -122,7 +137,7 @@ _forced: str | None = None
 
 def _choose(op: str, device: str) -> Choice:
     """The backend that serves ``op``, why, and why not the ones that would have been preferred."""
-    name = _serving(op, device)
+    name = serving(op, device)
     if name == _forced:
         return Choice(op, device, name, "asked for by use_backend")
     if name == os.environ.get(_ENVIRONMENT):
@@ -136,21 +151,6 @@ def _choose(op: str, device: str) -> Choice:
     if name != "torch" or not passed_over:
         passed_over.insert(0, reason if isinstance(reason, str) else reason())
     return Choice(op, device, name, "; ".join(passed_over))
-
-
-def _serving(op: str, device: str) -> str:
-    """Name of the backend that serves ``op`` on ``device``."""
-    if _forced in _KERNELS[op]:
-        return _forced
-    wanted = os.environ.get(_ENVIRONMENT)
-    if wanted:
-        if wanted not in _BACKENDS:
-            raise ValueError(f"{_ENVIRONMENT}={wanted}: no such backend; there are {', '.join(_BACKENDS)}")
-        if problem := _BACKENDS[wanted].problem():
-            raise ValueError(f"{_ENVIRONMENT}={wanted}: it cannot run here: {problem}")
-        if wanted in _KERNELS[op]:
-            return wanted
-    return next((b.name for b in _preferred(op, device) if not b.problem()), "torch")
 
 
 def _preferred(op: str, device: str) -> Iterator[_Backend]:
