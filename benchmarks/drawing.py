@@ -62,6 +62,8 @@ def draw(curve: Curve) -> str:
     for name, points in curve.series.items():
         color = next(palettes[name.startswith("clip2")])
         spots = [place(x, y) for x, y in points if y > 0]
+        if not spots:
+            continue
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="2.5"/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{color}"/>' for x, y in spots]

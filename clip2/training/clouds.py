@@ -174,13 +174,26 @@ class CloudTensors:
         Returns:
             (B, N, 3) float32 metres, and (B, N, 3) float32 RGB in 0..1 or None; zeros for objects without colour.
         """
+        index, scale = place + self._start[chosen][:, None], self._scale[chosen][:, None, None]
+        if len(self._blocks) == 1:
+            return _take(*self._blocks[0], index, scale, colors)
         points = torch.empty(*place.shape, 3, device=self.device)
         paint = torch.zeros(*place.shape, 3, device=self.device) if colors else None
-        index, scale = place + self._start[chosen][:, None], self._scale[chosen][:, None, None]
         whose = self._block[chosen]
         for number, (stored, stored_colors) in enumerate(self._blocks):
-            rows = slice(None) if len(self._blocks) == 1 else torch.nonzero(whose == number)[:, 0]
-            points[rows] = stored[index[rows]].float() * scale[rows]
-            if paint is not None and stored_colors is not None:
-                paint[rows] = stored_colors[index[rows]].float() / 255
+            rows = torch.nonzero(whose == number)[:, 0]
+            points[rows], some = _take(stored, stored_colors, index[rows], scale[rows], colors)
+            if paint is not None and some is not None:
+                paint[rows] = some
         return points, paint
+
+
+def _take(
+    points: torch.Tensor, colors: torch.Tensor | None, index: torch.Tensor, scale: torch.Tensor, wanted: bool
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    # Faster than points[index] on a CPU, several times for float16.
+    flat = index.reshape(-1)
+    found = points.index_select(0, flat).float().view(*index.shape, 3).mul_(scale)
+    if not wanted or colors is None:
+        return found, None
+    return found, colors.index_select(0, flat).float().view(*index.shape, 3).div_(255)
