@@ -9,15 +9,21 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.geometry import box_iou_2d
 from data_prep.geometry.cluster import connected_components
 from data_prep.lift.gates import OCCLUDED, ONLY_BACKGROUND, require
 from data_prep.lift.lifter import Choice, Lifter, Region, register_lifter
+from data_prep.lift.recut import recut
 from data_prep.lift.regions import ProjectedPoints
 from data_prep.lift.surfaces import surface_pieces
 from data_prep.scans import Frame, View
 
 _NEAREST = 0.05  # quantile of a cluster's depths that counts as its nearest point: stray pixels do not
 _HELD_POWER = 3.0  # how strongly a surface that runs out of the box is disbelieved
+_CLUSTERS = 8  # of a region that are looked at
+_FIT_POWER = 2.0  # how strongly a cluster is disbelieved whose own box is not the region's
+_WORTH = 1e-4  # of the best cluster's score: less is nothing to fall back on
+_SAME = 0.6  # of the larger one: clusters that share more are one thing
 _BETWEEN = (
     0.02  # of its depth: a pixel further than this from what is before and behind it belongs to neither
 )
@@ -32,12 +38,14 @@ class RgbdConfig:
     focus: how far from the box's middle points speak for their cluster: standard deviation as a share of the
         box's sides.
     extent: how far an object reaches behind its nearest point, in lengths of its box's longer side.
+    recut: move the outline of what a box holds to where colour and depth change.
     """
 
     held: float = 0.5
     gap: float = 0.3
     focus: float = 0.25
     extent: float = 3.0
+    recut: bool = True
 
     def __post_init__(self) -> None:
         require(0 <= self.held <= 1, "held", self.held, "0..1")
@@ -61,7 +69,12 @@ class RgbdLifter(Lifter):
             return []
         scene = _DepthScene(view, seen)
         candidates = [_Surfaces(scene, region, self.config) for region in regions]
-        owner = _smallest_first([found.best() for found in candidates], len(seen))
+        clusters = _claim([found.ranked() for found in candidates], len(seen))
+        clusters = [
+            scene.recut(region.box, cluster) if self.config.recut and not region.masked else cluster
+            for region, cluster in zip(regions, clusters, strict=True)
+        ]
+        owner = _smallest_first(clusters, len(seen))
         choices = []
         for i, found in enumerate(candidates):
             chosen = np.flatnonzero(owner == i)
@@ -70,6 +83,33 @@ class RgbdLifter(Lifter):
             else:
                 choices.append(Choice(chosen, reason=OCCLUDED if len(found.where) else ONLY_BACKGROUND))
         return choices
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    """Positions of points that may be a region's object, and the IoU of the box around them with the region's."""
+
+    where: NDArray[np.int64]
+    fit: float
+
+
+def _claim(ranked: Sequence[Sequence[_Cluster]], count: int) -> list[NDArray[np.int64]]:
+    """The best cluster of each region that no region whose box fits it better has: two boxes are two objects."""
+    claimed = [np.zeros(0, np.int64)] * len(ranked)
+    lit = np.zeros(count, dtype=bool)
+    for i in sorted(range(len(ranked)), key=lambda i: -ranked[i][0].fit if ranked[i] else 0.0):
+        for cluster in ranked[i]:
+            lit[cluster.where] = True
+            taken = any(
+                lit[other].sum() > _SAME * max(len(other), len(cluster.where))
+                for other in claimed
+                if len(other) > _SAME * len(cluster.where)
+            )
+            lit[cluster.where] = False
+            if not taken:
+                claimed[i] = cluster.where
+                break
+    return claimed
 
 
 def _smallest_first(clusters: Sequence[NDArray[np.int64]], count: int) -> NDArray[np.int64]:
@@ -90,6 +130,7 @@ class _DepthScene:
         self.position = np.column_stack([seen.u, seen.v, self.focal * np.log(self.depth)]).astype(np.float64)
         row, column = seen.row, seen.column()
         image = np.zeros((camera.height, camera.width))
+        self._view, self._image, self._row, self._column = view, image, row, column
         # Where points share a pixel the nearest is what it shows.
         order = np.argsort(-self.depth, kind="stable")
         image[row[order], column[order]] = self.depth[order]
@@ -99,12 +140,19 @@ class _DepthScene:
         self.size_of_piece = np.bincount(self.piece)
         self.flying = _between_surfaces(image)[row, column]
 
+    def recut(self, box: NDArray, cluster: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The cluster with its outline where colour and depth change."""
+        chosen = np.zeros(self._image.shape, dtype=bool)
+        chosen[self._row[cluster], self._column[cluster]] = True
+        chosen = recut(self._view.image, self._image, box, chosen)
+        return np.flatnonzero(chosen[self._row, self._column] & ~self.flying)
+
 
 class _Surfaces:
     """The clusters of one region that may be its object."""
 
     def __init__(self, scene: _DepthScene, region: Region, config: RgbdConfig) -> None:
-        self._scene, self._masked = scene, region.masked
+        self._scene, self._masked, self._box = scene, region.masked, region.box
         sides = np.maximum(region.box[2:] - region.box[:2], 1.0)
         where = region.where[~scene.flying[region.where]]
         if region.masked:  # a mask has already said which pixels count
@@ -121,16 +169,26 @@ class _Surfaces:
             scene.position[where], max(config.gap * float(np.sqrt(sides.prod())), 2 * scene.pixel)
         )
 
-    def best(self) -> NDArray[np.int64]:
-        """Positions of the cluster that the box is centred on; of a mask, all that is no deeper than an object can be."""
+    def ranked(self) -> list[_Cluster]:
+        """The clusters that the box is centred on and fits around, best first; of a mask, all that is no deeper than an object can be."""
         if len(self.where) == 0:
-            return self.where
-        member = self._labels == np.bincount(self._labels, self._weight).argmax()
+            return []
         depth = self._scene.depth[self.where]
-        nearest = float(np.quantile(depth[member], _NEAREST))
+        weight = np.bincount(self._labels, self._weight)
         if self._masked:
-            return self.where[np.abs(depth - nearest) <= nearest * self._extent]
-        return self.where[member & (depth <= nearest * (1 + self._extent))]
+            nearest = float(np.quantile(depth[self._labels == weight.argmax()], _NEAREST))
+            return [_Cluster(self.where[np.abs(depth - nearest) <= nearest * self._extent], 1.0)]
+        found = []
+        for label in np.argsort(-weight)[:_CLUSTERS]:
+            member = self._labels == label
+            member &= depth <= float(np.quantile(depth[member], _NEAREST)) * (1 + self._extent)
+            around = self._scene.position[self.where[member], :2]
+            hull = np.concatenate([around.min(axis=0), around.max(axis=0)])
+            fit = float(box_iou_2d(hull[None], self._box[None])[0, 0])
+            found.append((weight[label] * fit**_FIT_POWER, _Cluster(self.where[member], fit)))
+        best = max(score for score, _ in found)
+        found = [(score, cluster) for score, cluster in found if score >= _WORTH * best]
+        return [cluster for _, cluster in sorted(found, key=lambda item: -item[0])]
 
 
 def _between_surfaces(image: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -197,3 +197,42 @@ def test_a_real_chair_behind_a_table(real_data: Path) -> None:
     height = frame.world_points()[found.indices]
     assert len(found) > 2000
     assert np.ptp(np.quantile(height, [0.05, 0.95], axis=0), axis=0).max() < 1.0
+
+
+def test_two_boxes_of_nearly_one_place_are_two_objects() -> None:
+    """The cupboard's box is centred on the drum before it, whose own box fits the drum better."""
+    frame, hit = render(((0, 2.0, 0.35), (0.45, 0.3, 0.7)), ((0, 3.2, 0.6), (0.9, 0.4, 1.2)))
+    drum, cupboard = agreement(frame, replace(boxes_of(hit, 0, 1), masks=None), hit, 0, 1)
+    assert drum > 0.9
+    assert cupboard > 0.75
+
+
+def test_colour_finds_the_part_that_depth_takes_for_the_floor() -> None:
+    """A red mat, 2 mm high, and a red stool on it: one thing, of which depth sees the stool."""
+    frame, hit = render(((0, 2.2, 0.3), (0.4, 0.4, 0.6)), ((0, 2.2, 0.001), (0.9, 0.9, 0.002)))
+    thing = hit >= 0
+    image = np.where(thing[:, None], np.uint8([180, 30, 30]), np.uint8([200, 200, 200])).reshape(240, 320, 3)
+    painted = replace(frame, views=(View("frame.png", CAMERA, image),))
+    box = replace(boxes_of(np.where(thing, 0, -1), 0), masks=None)
+    scores = []
+    for recut in (False, True):
+        (found,) = create_lifter("rgbd", recut=recut).lift(painted, [box]).objects
+        both = thing[found.indices].sum()
+        scores.append(both / (thing.sum() + len(found) - both))
+    assert scores[0] < 0.75
+    assert scores[1] > 0.95
+
+
+def test_flying_pixels_do_not_come_back_with_the_colour() -> None:
+    frame, hit = render(((0, 1.5, 0.6), (0.4, 0.4, 1.2)))
+    assert frame.depth is not None
+    depth, solid = frame.depth.copy(), (hit == 0).reshape(240, 320)
+    right = solid & ~np.roll(solid, -1, axis=1) & (np.roll(depth, -1, axis=1) > 1.2 * depth)
+    depth[right] = (depth[right] + np.roll(depth, -1, axis=1)[right]) / 2
+    points, _ = CAMERA.unproject(depth)
+    image = np.where(solid[..., None], np.uint8([180, 30, 30]), np.uint8([200, 200, 200]))
+    flying = replace(frame, depth=depth, points=points, views=(View("frame.png", CAMERA, image),))
+    box = replace(boxes_of(hit, 0), masks=None)
+    (found,) = create_lifter("rgbd").lift(flying, [box]).objects
+    assert np.isin(np.flatnonzero(solid & ~right), found.indices).mean() > 0.95
+    assert not np.isin(np.flatnonzero(right), found.indices).any()
