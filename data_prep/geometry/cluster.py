@@ -14,6 +14,8 @@ from scipy.spatial import cKDTree
 from data_prep.errors import InputError
 
 _CHUNK = 1 << 20  # point pairs compared at a time: what bounds the memory
+# Points that share a point's cell, itself included, on average: with so few, cells gather nothing, and there are few pairs.
+_LONELY = 2.0
 _TABLE = 1 << 23  # cells a dense grid may have
 # Cells of side r / sqrt(3) that can hold points closer than r: half of the offsets up to 2, without the far corners.
 _OFFSETS = np.array([o for o in product(range(-2, 3), repeat=3) if o > (0, 0, 0)])
@@ -27,7 +29,8 @@ def connected_components(points: NDArray, radius: ArrayLike) -> NDArray[np.int64
     Two points are joined when balls of half their radius, drawn around them, touch: ``|a - b| <= (r_a + r_b) / 2``.
     So with one radius for all this is DBSCAN with ``min_points=1``. The answer is exact. Points are gathered
     in cells so small that each is connected in itself; points are only compared between neighbouring cells
-    that nothing else has joined, and memory does not grow with the number of neighbours of a point.
+    that nothing else has joined, and memory does not grow with the number of neighbours of a point. Where hardly any two
+    points share a cell, the few pairs there are come from a k-d tree.
 
     Args:
         points: (N, 3) metres.
@@ -54,6 +57,11 @@ def connected_components(points: NDArray, radius: ArrayLike) -> NDArray[np.int64
         radii = radii[0]
 
     cells = _Cells(points, radii)
+    if cells.uniform and (cells.counts**2).sum() <= _LONELY * len(points):
+        pairs = cKDTree(points, balanced_tree=False, compact_nodes=False).query_pairs(
+            float(radii), output_type="ndarray"
+        )
+        return _number_by_first_point(_join(np.arange(len(points)), pairs))
     neighbours = cells.grid_neighbours() if cells.uniform else cells.tree_neighbours()
     labels = _join(np.arange(len(cells)), cells.pairs_whose_middles_meet(neighbours))
     if labels.max() > 0:
