@@ -67,7 +67,12 @@ def draw(curve: Curve) -> str:
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="2.5"/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{color}"/>' for x, y in spots]
-        ends.append((spots[-1][1], name, color))
+        if spots[-1][0] > WIDTH - RIGHT - 1:
+            ends.append((spots[-1][1], name, color))
+        else:  # a line that ends early has its name at its end
+            parts.append(
+                f'<text x="{spots[-1][0] + 12:.1f}" y="{spots[-1][1] + 4:.1f}" fill="{color}">{escape(name)}</text>'
+            )
     for at, (_, name, color) in zip(_spread([y for y, _, _ in sorted(ends)]), sorted(ends), strict=True):
         parts.append(f'<text x="{WIDTH - RIGHT + 12}" y="{at + 4:.1f}" fill="{color}">{escape(name)}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
