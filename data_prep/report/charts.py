@@ -95,7 +95,10 @@ def spread_chart(spreads: Sequence[Spread], unit: str) -> str:
 
 
 def _tick(power: int) -> str:
-    return f"{10**power:,}" if power >= 0 else f"{10.0**power:g}"
+    if power < 0:
+        return f"{10.0**power:g}"
+    thousands = power // 3
+    return f"{10 ** (power - 3 * thousands)}{('', 'k', 'M', 'G')[min(thousands, 3)]}"
 
 
 def _row(name: str, drawn: str, number: str, note: str, query: Query | None) -> str:

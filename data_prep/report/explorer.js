@@ -94,8 +94,8 @@ class Explorer {
     this.grid = root.querySelector(".gallery");
     this.cards = [...root.querySelectorAll(".card")].map((element, place) => {
       const card = { element, place, ...JSON.parse(element.dataset.object) };
-      card.text = (element.textContent + " " + card.words.join(" ") + " " + card.key).toLowerCase();
       card.title = element.querySelector("h3").textContent;
+      card.text = [card.title, element.querySelector("ul").textContent, ...card.words, card.key].join(" ").toLowerCase();
       card.button = button("⤢", `enlarge ${card.title}`, null, () => this.open(card.key));
       card.button.className = "enlarge";
       element.prepend(card.button);
