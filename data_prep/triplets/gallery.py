@@ -53,7 +53,7 @@ def write_gallery(
     by_view: dict[tuple[str, int], list[str]] = defaultdict(list)
     for entry in triplets.iter_entries():
         by_word[entry.texts[0]].append((entry.num_points, entry.key))
-        for view in views_of(entry.provenance):
+        for view in dict.fromkeys(views_of(entry.provenance)):
             by_view[view].append(entry.key)
     card_keys = _take_turns(
         {word: [key for _, key in sorted(objects, reverse=True)] for word, objects in by_word.items()}, CARDS
