@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from statistics import median
 
@@ -35,7 +36,7 @@ def measure(repeats: int, quick: bool, data: Path | None) -> list[Row]:
         data: folder that may hold ``kitti_object/``.
     """
     source, frames = _frames(data)
-    found = list(frames)[: 1 if quick else 4]
+    found = list(islice(frames, 1 if quick else 4))
     recognizer = clip2.Recognizer(clip2.load("mini-points"))
     steps: dict[str, list[float]] = {name: [] for name in STEPS}
     whole: list[float] = []
