@@ -94,7 +94,8 @@ class Neighbourhoods:
         column = torch.arange(num_points, device=device).expand(batch, num_points)
         if lengths is not None:
             column = torch.where(column < lengths[:, None], column, 0)
-        return Neighbourhoods.of_ball_query(column[:, None], num_points, count_repeats=False)
+        # Only padding repeats. Where there is none, nothing needs to be counted, nor a GPU be asked.
+        return Neighbourhoods.of_ball_query(column[:, None], num_points, count_repeats=lengths is None)
 
     @staticmethod
     def of_ball_query(
