@@ -325,7 +325,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "zero_shot": Benchmark("naming over cached words", _of("zero_shot_speed")),
     "loader": Benchmark("reading training objects", _of("loader_speed")),
     "recognition": Benchmark("a whole sweep, step by step", _recognition),
-    "gpu": Benchmark("encoder and sampling on a CUDA device", _of("gpu_speed")),
+    "gpu": Benchmark("encoders, operations and training steps on a CUDA device", _of("gpu")),
     "curves": Benchmark("time and memory by size and threads, as pictures", _curves),
     "lift_quality": Benchmark(
         "lifted points against labelled boxes", _lift_quality, default=False, needs_data=True

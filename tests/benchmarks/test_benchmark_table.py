@@ -127,10 +127,10 @@ def test_the_encoders_operations_are_those_of_the_paper() -> None:
 
 
 def test_without_a_gpu_every_gpu_row_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmarks import gpu_speed
+    from benchmarks import gpu
 
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    rows = gpu_speed.measure(1, quick=True)
+    rows = gpu.measure(1, quick=True)
     assert {row.note for row in rows} == {"not measured: no CUDA device"}
     assert sum(row.target is not None for row in rows) == 3
 
