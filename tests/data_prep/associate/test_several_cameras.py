@@ -1,0 +1,63 @@
+"""One object that two cameras of one moment see: one triplet with two looks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from data_prep.associate import Associator
+from data_prep.detect import CocoDetections
+from data_prep.lift import create_lifter
+from data_prep.scans import open_scan
+from data_prep.scans.procedural import scan as procedural
+from data_prep.triplets import mine, open_triplets
+from data_prep.triplets.triplet import Triplet
+
+
+def things(triplet: Triplet, name: str) -> Iterator[str]:
+    """Who the detections of a triplet are, by an attribute of theirs, which association must not read."""
+    for look in triplet.provenance.get("views", [triplet.provenance]):
+        yield str(look["attributes"][name])
+
+
+def test_cameras_that_overlap_see_one_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(
+        procedural._FIELDS_OF_VIEW, "street", 120.0
+    )  # four cameras, each sees 30° of the next
+    scan = open_scan(
+        "procedural", "street", frames=1, cameras=("front", "left", "back", "right"), noise=False
+    )
+    scan.save_detections(tmp_path / "boxes.json")  # type: ignore[attr-defined]
+    found = CocoDetections.load(tmp_path / "boxes.json")
+    mine(scan, found, create_lifter("lidar"), tmp_path / "plain")
+    mine(scan, found, create_lifter("lidar"), tmp_path / "objects", associate=Associator())
+    plain = Counter(name for t in open_triplets(tmp_path / "plain") for name in things(t, "track_id"))
+    doubled = {name for name, count in plain.items() if count > 1}
+    assert len(doubled) >= 5
+    holders = Counter()
+    for triplet in open_triplets(tmp_path / "objects"):
+        names = set(things(triplet, "track_id"))
+        assert len(names) == 1
+        holders.update(names)
+    apart = {name for name in doubled if holders[name] > 1}
+    assert len(apart) <= 0.2 * len(doubled)  # far things, of which each camera has a few points
+    for triplet in open_triplets(tmp_path / "objects"):
+        (name,) = set(things(triplet, "track_id"))
+        if name in doubled - apart:
+            assert len(triplet.crops) == len({v["view_index"] for v in triplet.provenance["views"]}) > 1
+
+
+def test_real_cameras_see_one_object(real_data: Path, tmp_path: Path) -> None:
+    scan = open_scan("nuscenes", real_data / "nuscenes")
+    found = CocoDetections.load(real_data / "detections" / "nuscenes_gt.json")
+    mine(scan, found, create_lifter("lidar"), tmp_path / "plain")
+    mine(scan, found, create_lifter("lidar"), tmp_path / "objects", associate=Associator())
+    name = "sample_annotation_token"
+    plain = Counter(token for t in open_triplets(tmp_path / "plain") for token in things(t, name))
+    assert (len(plain), plain.total()) == (23, 28)  # five stand where two images overlap
+    merged = [set(things(t, name)) for t in open_triplets(tmp_path / "objects")]
+    assert sorted(map(len, merged)) == [1] * 23
+    assert set.union(*merged) == set(plain)
