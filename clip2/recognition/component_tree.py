@@ -57,7 +57,9 @@ def stable_clusters(
         Ascending indices into ``points`` of each cluster; clusters do not overlap.
     """
     weights = np.ones(len(points), dtype=np.int64) if weights is None else weights
-    levels = [connected_components(points, radius) for radius in radii]
+    levels: list[NDArray[np.int64]] = []
+    for radius in radii:  # what is joined at one radius stays so at the next
+        levels.append(connected_components(points, radius, levels[-1] if levels else None))
 
     def split(members: NDArray[np.int64], level: int, least: float) -> list[_Node]:
         order = members[np.argsort(levels[level][members], kind="stable")]

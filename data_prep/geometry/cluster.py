@@ -23,7 +23,9 @@ _OFFSETS = _OFFSETS[(np.maximum(np.abs(_OFFSETS) - 1, 0) ** 2).sum(axis=1) <= 3]
 _TOUCHING = _OFFSETS[np.abs(_OFFSETS).max(axis=1) == 1]
 
 
-def connected_components(points: NDArray, radius: ArrayLike) -> NDArray[np.int64]:
+def connected_components(
+    points: NDArray, radius: ArrayLike, joined: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
     """Label the connected components of the graph that joins points no further apart than a radius.
 
     Two points are joined when balls of half their radius, drawn around them, touch: ``|a - b| <= (r_a + r_b) / 2``.
@@ -35,6 +37,7 @@ def connected_components(points: NDArray, radius: ArrayLike) -> NDArray[np.int64
     Args:
         points: (N, 3) metres.
         radius: metres, one for all or (N,) one per point, positive.
+        joined: (N,) labels of components at smaller radii; those are not found anew.
 
     Returns:
         (N,) int64 labels 0..K-1, numbered by the first point of each component in the order given.
@@ -51,19 +54,25 @@ def connected_components(points: NDArray, radius: ArrayLike) -> NDArray[np.int64
         raise InputError(f"must be finite with shape (N, 3), got {points.shape}", field="points")
     if radii.shape not in ((), (len(points),)) or not np.isfinite(radii).all() or (radii <= 0).any():
         raise InputError("must be positive, one or one per point", field="radius", fix="give metres")
+    if joined is not None and joined.shape != (len(points),):
+        raise InputError(f"has shape {joined.shape} for {len(points)} points", field="joined")
     if len(points) == 0:
         return np.zeros(0, dtype=np.int64)
     if radii.ndim == 1 and (radii == radii[0]).all():
         radii = radii[0]
 
     cells = _Cells(points, radii)
-    if cells.uniform and (cells.counts**2).sum() <= _LONELY * len(points):
+    if joined is None and cells.uniform and (cells.counts**2).sum() <= _LONELY * len(points):
         pairs = cKDTree(points, balanced_tree=False, compact_nodes=False).query_pairs(
             float(radii), output_type="ndarray"
         )
         return _number_by_first_point(_join(np.arange(len(points)), pairs))
     neighbours = cells.grid_neighbours() if cells.uniform else cells.tree_neighbours()
-    labels = _join(np.arange(len(cells)), cells.pairs_whose_middles_meet(neighbours))
+    labels = np.arange(len(cells))
+    if joined is not None:
+        labels = _join(labels, cells.pairs_that_share(joined))
+        neighbours = neighbours[labels[neighbours[:, 0]] != labels[neighbours[:, 1]]]
+    labels = _join(labels, cells.pairs_whose_middles_meet(neighbours))
     if labels.max() > 0:
         candidates = cells.undecided_on_grid(labels) if cells.uniform else neighbours
         labels = cells.compare_points(labels, candidates)
@@ -127,6 +136,12 @@ class _Cells:
                 near = tree_a.sparse_distance_matrix(tree_b, reach, output_type="ndarray")
                 found.append(np.column_stack([cells_a[near["i"]], cells_b[near["j"]]]))
         pairs = np.concatenate(found)
+        return pairs[pairs[:, 0] != pairs[:, 1]]
+
+    def pairs_that_share(self, joined: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(P, 2) pairs of cells that hold points of one of these (N,) labels; enough of them to join all that do."""
+        _, first, inverse = np.unique(joined, return_index=True, return_inverse=True)
+        pairs = np.column_stack([self.of_point, self.of_point[first[inverse]]])
         return pairs[pairs[:, 0] != pairs[:, 1]]
 
     def pairs_whose_middles_meet(self, pairs: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -53,6 +53,19 @@ def test_equals_the_graph_of_many_crowded_and_lonely_points(scale: float) -> Non
         assert same_partition(connected_components(points, radius), by_brute_force(points, radius))
 
 
+@pytest.mark.parametrize("own_radii", [False, True])
+def test_what_a_smaller_radius_joined_need_not_be_found_anew(own_radii: bool) -> None:
+    random = np.random.default_rng(8)
+    points = random.normal(size=(600, 3)) * [1, 1, 0.2]
+    radius = random.uniform(0.1, 0.3, 600) if own_radii else 0.2
+    labels = None
+    for step in range(5):
+        labels = connected_components(points, radius * 1.3**step, labels)
+        assert np.array_equal(labels, connected_components(points, radius * 1.3**step))
+    with pytest.raises(InputError, match="joined: has shape"):
+        connected_components(points, 0.1, np.zeros(3, np.int64))
+
+
 def test_a_distance_of_exactly_the_radius_joins() -> None:
     points = np.array([[0, 0, 0], [1, 0, 0], [2.0001, 0, 0]])
     assert connected_components(points, 1.0).tolist() == [0, 0, 1]
