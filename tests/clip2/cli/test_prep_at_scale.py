@@ -67,6 +67,52 @@ def test_parts_tell_what_is_missing_and_make_a_whole(
     assert "holds part 1 of 3, this is part 1 of 2. Fix: give --part K/3" in capsys.readouterr().err
 
 
+@pytest.fixture
+def follow() -> list[str]:
+    """A street seen by two cameras in six frames, followed in segments of three."""
+    scan = ["frames=6", "cameras=front,left", "image_size=320,180", "detector=good"]
+    return [
+        *("prep", "procedural", "street", "--associate", "--associate-option", "segment=3", "--json"),
+        *(word for option in scan for word in ("--option", option)),
+    ]
+
+
+def test_workers_do_not_show_in_objects_that_are_followed(follow: list[str], tmp_path: Path) -> None:
+    assert main([*follow, "--out", str(tmp_path / "one")]) == 0
+    assert main([*follow, "--out", str(tmp_path / "two"), "--workers", "2"]) == 0
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+    assert open_triplets(tmp_path / "one").manifest.merged > 0
+
+
+def test_parts_of_whole_segments_follow_the_same_objects(follow: list[str], tmp_path: Path) -> None:
+    assert main([*follow, "--out", str(tmp_path / "whole")]) == 0
+    for number, workers in ((2, "1"), (1, "2")):
+        out = ["--out", str(tmp_path / "parts"), "--part", f"{number}/2", "--workers", workers]
+        assert main([*follow, *out]) == 0
+    joined, whole = open_triplets(tmp_path / "parts"), open_triplets(tmp_path / "whole")
+    shards = [[set_.path / shard.name for shard in set_.shards] for set_ in (joined, whole)]
+    assert [path.read_bytes() for path in shards[0]] == [path.read_bytes() for path in shards[1]]
+    for name in ("refusals", "merged", "totals", "config_hash"):
+        assert getattr(joined.manifest, name) == getattr(whole.manifest, name)
+
+
+def test_parts_that_cut_a_segment_lose_and_double_no_detection(follow: list[str], tmp_path: Path) -> None:
+    assert main([*follow, "--out", str(tmp_path / "whole")]) == 0
+    for number in (1, 2, 3):
+        assert main([*follow, "--out", str(tmp_path / "parts"), "--part", f"{number}/3"]) == 0
+    joined, whole = (_sightings(tmp_path / name) for name in ("parts", "whole"))
+    assert sorted(joined) == sorted(set(joined)) == sorted(whole)
+
+
+def _sightings(folder: Path) -> list[tuple]:
+    rows = []
+    for triplet in open_triplets(folder):
+        told = triplet.provenance
+        alone = [[told["frame"], told["view_index"], told["detection"]]]
+        rows += [tuple(row) for row in told.get("sightings", alone)]
+    return rows
+
+
 def test_scan_detections_and_triplets_may_be_at_urls(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
