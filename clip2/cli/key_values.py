@@ -10,6 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from data_prep.errors import InputError
+from data_prep.scans.scan import find_opener
 
 
 def typed_options(
@@ -45,6 +46,19 @@ def typed_options(
             raise InputError("is given twice", source=option, field=key)
         values[key] = _convert(text, wanted[key], f"{option} {key}")
     return values
+
+
+def reader_options(source: str, given: Sequence[str]) -> dict[str, Any]:
+    """What ``--option key=value`` gives the reader of a scan.
+
+    Args:
+        source: its name.
+        given: ``key=value`` each.
+
+    Raises:
+        InputError: an unknown source, or as :func:`typed_options`.
+    """
+    return typed_options(given, parameter_types(find_opener(source)), option="--option", owner=source)
 
 
 def parameter_types(function: Callable[..., object]) -> dict[str, Any]:

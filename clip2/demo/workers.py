@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_prep.errors import InputError
+from data_prep.scale.processes import one_thread_each
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,7 +56,7 @@ def make_settings(out: Path, settings: Sequence[Setting], plan: Plan, console: C
                 process: BaseProcess = context.Process(
                     target=_work, args=(sender, out, setting, plan), daemon=True
                 )
-                with _single_threaded():
+                with one_thread_each():
                     process.start()
                 sender.close()  # the process holds the only other end: when it dies, reading ends
                 processes[receiver] = process
@@ -99,19 +98,3 @@ def _work(connection: Connection, out: Path, setting: Setting, plan: Plan) -> No
         connection.send(error)
     else:
         connection.send(None)
-
-
-@contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Processes started meanwhile keep to one thread each: they share the cores already, and small matrix products in
-    many threads cost rooms 1.7 times the CPU time."""
-    before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    os.environ.update(dict.fromkeys(before, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -100,7 +100,7 @@ class Processes:
     def _start(self, work: Path) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs, work), daemon=True)
-        with _one_thread_each():
+        with one_thread_each():
             process.start()
         theirs.close()  # or the end of the process would not be the end of the pipe
         return _Worker(process, ours)
@@ -194,7 +194,7 @@ def _in_a_file(work: Callable) -> Iterator[Path]:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Libraries that read these at their import would start a thread per processor in every worker."""
     before = {name: os.environ.get(name) for name in _THREAD_COUNTS}
     os.environ.update(dict.fromkeys(_THREAD_COUNTS, "1"))
