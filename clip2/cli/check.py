@@ -42,18 +42,15 @@ class Check:
         """Read, measure, report."""
         from rich.console import Console
 
-        from clip2.cli.key_values import parameter_types, typed_options
+        from clip2.cli.key_values import reader_options
         from clip2.cli.outputs import require_outputs, writing
         from data_prep.check import check_scan
         from data_prep.check.page import write_check_page
         from data_prep.scans import open_scan
-        from data_prep.scans.scan import find_opener
 
         if self.out is not None:
             require_outputs([self.out], [self.root], "--out")
-        options = typed_options(
-            self.option, parameter_types(find_opener(self.source)), option="--option", owner=self.source
-        )
+        options = reader_options(self.source, self.option)
         scan = open_scan(self.source, self.root, **options)
         with Console(stderr=True).status("reading frames"):
             report = check_scan(scan, self.frames)

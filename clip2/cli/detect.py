@@ -78,14 +78,11 @@ class Detect:
         from rich.console import Console
 
         from clip2.cli.frame_choice import choose_frames
-        from clip2.cli.key_values import parameter_types, typed_options
+        from clip2.cli.key_values import reader_options
         from data_prep.detect.detection_run import detect_scan
         from data_prep.scans import open_scan
-        from data_prep.scans.scan import find_opener
 
-        options = typed_options(
-            self.option, parameter_types(find_opener(self.source)), option="--option", owner=self.source
-        )
+        options = reader_options(self.source, self.option)
         scan = open_scan(self.source, self.root, **options)
         _require_images(scan)
         frames = choose_frames(scan.frame_ids(), self.frames, self.every, self.limit)

@@ -95,18 +95,15 @@ class Prep:
         from rich.console import Console
 
         from clip2.cli.frame_choice import choose_frames
-        from clip2.cli.key_values import parameter_types, typed_options
+        from clip2.cli.key_values import reader_options
         from data_prep.scale import create_engine
         from data_prep.scans import open_scan
-        from data_prep.scans.scan import find_opener
         from data_prep.triplets.mine import mine
         from data_prep.triplets.parts import WHOLE, Part
         from data_prep.urls import as_url
 
         console = Console(stderr=True)
-        options = typed_options(
-            self.option, parameter_types(find_opener(self.source)), option="--option", owner=self.source
-        )
+        options = reader_options(self.source, self.option)
         part = WHOLE if self.part is None else Part.parse(self.part)
         engine = create_engine(self.engine, self.workers)
         with console.status("looking for the scan"):

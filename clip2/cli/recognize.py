@@ -128,15 +128,12 @@ class Recognize:
         return inputs
 
     def _open(self) -> tuple[Frame, list[Detections2D] | None]:
-        from clip2.cli.key_values import parameter_types, typed_options
+        from clip2.cli.key_values import reader_options
         from clip2.recognition import fuse_frames
         from data_prep.scans import open_scan
-        from data_prep.scans.scan import find_opener
 
         given = self.option if self.up is None else (*self.option, f"up={self.up}")
-        options = typed_options(
-            given, parameter_types(find_opener(self.source)), option="--option", owner=self.source
-        )
+        options = reader_options(self.source, given)
         scan = open_scan(self.source, self.scan, **options)
         if len(scan) > 1 and self.frame is None:
             self._require_one_world(scan)
