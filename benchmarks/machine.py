@@ -30,7 +30,7 @@ def describe_machine() -> dict[str, Any]:
         "cores": cores,
         "flags": [flag for flag in _FLAGS if flag in flags],
         "memory_gib": round(int(memory.group(1)) / 2**20, 1) if memory else None,
-        "system": f"{platform.system()} {platform.release()}",
+        "system": platform.system(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
