@@ -147,7 +147,14 @@ def _load_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BadDatasetError("does not exist", source=path, fix="check the path") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except IsADirectoryError as error:
+        raise BadDatasetError("is a folder", source=path, fix="give the COCO JSON file") from error
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror or error})"
+        raise BadDatasetError(problem, source=path, fix="get the right to read it") from error
+    except UnicodeDecodeError as error:
+        raise BadDatasetError("is not text", source=path, fix="give the COCO JSON of a detector") from error
+    except (ValueError, RecursionError) as error:
         raise BadDatasetError(f"is not JSON ({error})", source=path, fix="write the file again") from error
 
 

@@ -124,6 +124,14 @@ REFUSED = {
 }  # fmt: skip
 
 
+def test_what_is_no_text_file_is_called_what_it_is(file: Path) -> None:
+    with pytest.raises(BadDatasetError, match=r"is a folder. Fix: give the COCO JSON file"):
+        CocoDetections.load(file.parent)
+    file.write_bytes(b"PK\x03\x04\xd9\xff")  # how an npz begins
+    with pytest.raises(BadDatasetError, match=r"is not text. Fix: give the COCO JSON of a detector"):
+        CocoDetections.load(file)
+
+
 @pytest.mark.parametrize("text, complaint", REFUSED.values(), ids=REFUSED)
 def test_a_file_of_wrong_structure_is_refused(file: Path, text: str, complaint: str) -> None:
     file.write_text(text)
