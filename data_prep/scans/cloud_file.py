@@ -69,6 +69,15 @@ def read_cloud(
 
 def _read_npy(path: Path) -> RawCloud:
     try:
+        with path.open("rb") as file:
+            # numpy takes what has not its mark for a pickle, and says how to run that.
+            if file.read(6) != np.lib.format.MAGIC_PREFIX:
+                raise BadFrameError(
+                    "does not begin like a .npy file",
+                    source=path,
+                    field="points",
+                    fix="write it with numpy.save",
+                )
         table = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:
         raise unreadable(path, "points", error) from error

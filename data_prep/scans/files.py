@@ -148,11 +148,16 @@ def unreadable(path: Path, field: str, error: Exception) -> BadFrameError:
     """The error for a file that is missing or cannot be read."""
     missing = isinstance(error, FileNotFoundError)
     return BadFrameError(
-        "is missing" if missing else f"cannot be read ({type(error).__name__}: {error})",
+        "is missing" if missing else f"cannot be read ({type(error).__name__}: {_first_line(error)})",
         source=path,
         field=field,
         fix="copy the file again" if not missing else "complete the dataset or leave this frame out",
     )
+
+
+def _first_line(error: Exception) -> str:
+    """What follows are traces of the library that complains, long enough to hide the fix."""
+    return next(iter(str(error).splitlines()), "")
 
 
 def _open_image(path: Path, content: bytes | None = None) -> Image.Image:

@@ -345,3 +345,10 @@ def test_real_meshes(real_data: Path) -> None:
     heights = frames["chair"].world_points()[:, 2]
     assert heights.min() == pytest.approx(0, abs=0.01)
     assert heights.max() == pytest.approx(1.08, abs=0.02)
+
+
+def test_a_file_that_is_no_npy_is_not_called_a_pickle(tmp_path: Path) -> None:
+    (tmp_path / "a.npy").write_text("1 2 3")
+    with pytest.raises(BadFrameError, match=r"does not begin like a \.npy file") as caught:
+        read(tmp_path / "a.npy")
+    assert "pickle" not in str(caught.value)
