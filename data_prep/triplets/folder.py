@@ -56,7 +56,8 @@ def continue_set(store: Store, wanted: Manifest, part: Part = WHOLE) -> Manifest
             if name.startswith("part.") and file != part.manifest:
                 continue
             raise BadDatasetError(
-                f"was {old!r}, is {new!r} now",
+                # Nobody can read a difference between two digests.
+                "is not what it was" if name.endswith("sha256") else f"was {old!r}, is {new!r} now",
                 source=store.place,
                 field=name,
                 fix="use the options the set was begun with, or another folder",

@@ -114,6 +114,7 @@ def test_a_finished_run_called_again_changes_nothing(tmp_path: Path) -> None:
         ({"reach": 2.0}, "lifter.reach: was 1.0, is 2.0 now"),
         ({"options": {"min_score": 0.5}}, r"min_score: was '\(not set\)', is 0.5 now"),
         ({"count": 11}, "frames.count: was 12, is 11 now"),
+        ({"options": {"words_sha256": "0a1b"}}, r"words_sha256: is not what it was\. Fix"),
     ],
 )
 def test_other_options_in_the_same_folder_are_refused_by_name(
