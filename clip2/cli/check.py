@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_format
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -25,9 +25,9 @@ class Check:
     Exit code 0: nothing wrong; 1: a finding is an error; 2: the scan cannot be opened.
     """
 
-    source: tyro.conf.Positional[str]
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """Reader of the scan: kitti, nuscenes, sunrgbd, scannet, tum, rgbd, replica, cloud, …"""
-    root: tyro.conf.Positional[Path]
+    root: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ROOT")]
     """Folder of the scan."""
     frames: int = 8
     """How many frames to look at, in pairs of neighbours spread over the scan."""

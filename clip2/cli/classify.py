@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class Classify:
     """Name object clouds or meshes, one object per file, from any list of words."""
 
-    clouds: tyro.conf.Positional[tuple[Path, ...]]
-    """Files: .ply .pcd .xyz .bin .npy, or meshes .obj .off .glb."""
+    clouds: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE [FILE ...]")]
+    """Clouds .ply .pcd .xyz .bin .npy .las .laz .e57, or meshes .obj .off .glb."""
     words: WordOptions
     up: str | None = None
     """The axis that points up in the files: x, y, z, -x, -y or -z. Default: z, for .glb y."""
@@ -42,7 +42,7 @@ class Classify:
 
     def run(self) -> int:
         if not self.clouds:
-            raise InputError("no files given", field="CLOUD", fix="name at least one file")
+            raise InputError("no files given", field="FILE", fix="name at least one file")
         if self.top < 1:
             raise InputError(f"is {self.top}", field="--top", fix="give 1 or more")
         model = self.words.load_model()

@@ -26,9 +26,9 @@ class Detect:
     be read.
     """
 
-    source: tyro.conf.Positional[str]
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """Reader of the scan: kitti, kitti-tracking, sunrgbd, rgbd, procedural, …"""
-    root: tyro.conf.Positional[Path]
+    root: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ROOT")]
     """Folder of the scan."""
     vocabulary: str
     """What to look for: coco, lvis, objects365, nuscenes, nuscenes23, scannet200, a text file with a word per line, or

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from data_prep.report.counted import counted
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -26,7 +28,7 @@ class Embed:
     or banks live beside one another.
     """
 
-    triplets: tyro.conf.Positional[Path]
+    triplets: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TRIPLETS")]
     """Folder made by `clip2 prep`."""
     clip: Annotated[str | None, tyro.conf.arg(metavar="NAME/TAG")] = None
     """CLIP model for crops and words: NAME/TAG of open_clip (ViT-B-32/laion2b_s34b_b79k), hf-hub:org/repo,
@@ -136,7 +138,7 @@ def _print_report(console: Console, report: EmbedReport, with_images: bool) -> N
     if report.unknown_texts:
         console.print(_say_unknown(report.unknown_texts, report.without_text), style="yellow", markup=False)
     console.print(
-        f"{report.shards_computed} shards computed, {report.shards_kept} kept, in {report.folder}",
+        f"{counted(report.shards_computed, 'shard')} computed, {report.shards_kept} kept, in {report.folder}",
         highlight=False,
         markup=False,
     )

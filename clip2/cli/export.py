@@ -18,11 +18,11 @@ class Export:
     detections made on the export fit the source too. Killed or interrupted, the same command continues.
     """
 
-    source: tyro.conf.Positional[str]
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """Reader of the scan: rosbag, kitti, nuscenes, rgbd, procedural, …"""
-    root: tyro.conf.Positional[Path]
+    root: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ROOT")]
     """Folder or file of the scan."""
-    out: tyro.conf.Positional[Path]
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Folder to write, new or begun by the same command."""
     option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Option of the reader as key=value, for example points=/velodyne_points; may be repeated."""

@@ -33,7 +33,7 @@ _LISTED = 30  # words of a list that a table shows; --json has them all
 class Info:
     """Versions, devices, backends and shipped models of this machine; with RUN, what that checkpoint is."""
 
-    run_or_checkpoint: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = None
+    run_or_checkpoint: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = None
     """A folder made by clip2 train, local-dir:FOLDER, hf-hub:ORG/NAME or mini-points."""
     json: bool = False
     """Print one JSON object."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json as json_format
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
+
+from data_prep.report.counted import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +27,7 @@ class Inspect:
     Exit code 0: sound; 2: it cannot be read or, with --verify, is not what was written.
     """
 
-    triplets: tyro.conf.Positional[Path]
+    triplets: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TRIPLETS")]
     """Folder made by `clip2 prep`."""
     html: Path | None = None
     """Where to write the self-contained page: crops beside clouds, points drawn on the images. Default:
@@ -84,8 +86,8 @@ def _report(console: Console, triplets: TripletSet, figures: TripletFigures) -> 
     manifest = triplets.manifest
     totals = manifest.totals
     console.print(
-        f"{figures.objects:,} objects of {manifest.source}, {totals['frames']:,} frames, "
-        f"{len(manifest.shards)} shards, {totals['bytes'] / 1e6:.1f} MB; "
+        f"{counted(figures.objects, 'object')} of {manifest.source}, {counted(totals['frames'], 'frame')}, "
+        f"{counted(len(manifest.shards), 'shard')}, {totals['bytes'] / 1e6:.1f} MB; "
         f"{figures.with_colors:,} with colour, {figures.with_crop:,} with a crop",
         soft_wrap=True,
         markup=False,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from data_prep.report.counted import counted
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -31,9 +33,9 @@ class Prep:
     and skipped. Exit code 0: done; 2: bad input, or no frame could be read.
     """
 
-    source: tyro.conf.Positional[str]
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """Reader of the scan: kitti, kitti-tracking, sunrgbd, rgbd, procedural, …"""
-    root: tyro.conf.Positional[str]
+    root: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ROOT")]
     """Folder of the scan; a URL like s3://bucket/scan is copied to this machine first."""
     out: str
     """Folder or URL for the triplets, new or begun by the same command."""
@@ -330,7 +332,7 @@ def _report(console: Console, manifest: Manifest, out: str, nothing_to_do: bool,
     if nothing_to_do:
         what = f"{part} of {out}" if part else out
         console.print(f"nothing to do: {what} is complete", highlight=False, markup=False)
-    table = Table("detections", "count", title=f"{totals['frames']:,} frames of {manifest.source}")
+    table = Table("detections", "count", title=f"{counted(totals['frames'], 'frame')} of {manifest.source}")
     table.columns[1].justify = "right"
     table.add_row("mined", f"{totals['objects']:,}", style="bold")
     if manifest.merged:
@@ -349,7 +351,7 @@ def _report(console: Console, manifest: Manifest, out: str, nothing_to_do: bool,
     if manifest.is_ground_truth:
         console.print("The boxes are labels, not a detector's.")
     console.print(
-        f"{len(manifest.shards)} shards, {totals['bytes'] / 1e6:.1f} MB in {out}",
+        f"{counted(len(manifest.shards), 'shard')}, {totals['bytes'] / 1e6:.1f} MB in {out}",
         highlight=False,
         markup=False,
     )

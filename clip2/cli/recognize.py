@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -35,7 +35,7 @@ class Recognize:
     look at. Boxes are in the scan's world axes: z up, metres.
     """
 
-    scan: tyro.conf.Positional[Path]
+    scan: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SCAN")]
     """A cloud file, or with --source the root of a dataset."""
     words: WordOptions
     out: Path = Path("result.json")

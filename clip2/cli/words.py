@@ -104,7 +104,7 @@ def say(note: str) -> None:
 
 
 _MADE_UP_WORLD = (
-    "This model knows only the made-up world it was trained in: its teacher was mini, a small stand-in for CLIP. "
+    "This model's teacher was mini, a small stand-in for CLIP that knows only its own made-up world. "
     "For real scenes train on real triplets: clip2 prep, then clip2 embed --clip ViT-B-32/laion2b_s34b_b79k, "
     "then clip2 train, and name the result with --model."
 )

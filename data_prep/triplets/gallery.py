@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from data_prep.geometry.transforms import transform_points
 from data_prep.report import Bar, Card, Measure, Page, Spread
+from data_prep.report.counted import counted
 from data_prep.triplets.figures import RangeFigures, TripletFigures
 from data_prep.triplets.overlays import add_overlays, camera_of, views_of
 from data_prep.triplets.reader import TripletSet
@@ -82,9 +83,10 @@ def _intro(triplets: TripletSet, figures: TripletFigures) -> str:
     manifest = triplets.manifest
     totals = manifest.totals
     text = (
-        f"{figures.objects:,} objects from {totals['frames']:,} frames, {totals['refused']:,} detections refused, "
-        f"{totals['bad_frames']:,} bad frames; {len(manifest.shards)} shards, {totals['bytes'] / 1e6:.1f} MB. "
-        f"Written by {manifest.software}."
+        f"{counted(figures.objects, 'object')} from {counted(totals['frames'], 'frame')}, "
+        f"{counted(totals['refused'], 'detection')} refused, "
+        f"{counted(totals['bad_frames'], 'bad frame')}; {counted(len(manifest.shards), 'shard')}, "
+        f"{totals['bytes'] / 1e6:.1f} MB. Written by {manifest.software}."
     )
     if figures.with_several_looks:
         text += f" {figures.with_several_looks:,} objects bring several looks together."
