@@ -279,6 +279,11 @@ def _read_npz(path: Path) -> dict[str, NDArray]:
     if not path.is_file():
         raise InputError("does not exist", source=path, fix="check the path of the text bank")
     try:
+        # numpy takes what is no archive for a pickle, and says how to run that.
+        if path.read_bytes()[:2] not in (b"PK", np.lib.format.MAGIC_PREFIX[:2]):
+            raise InputError(
+                "is not an npz", source=path, fix="give a text bank: an npz with names and embeddings"
+            )
         file = np.load(path, allow_pickle=False)
         if isinstance(file, np.ndarray):
             raise InputError("is one bare array", source=path, fix="store an npz with names and embeddings")

@@ -211,6 +211,8 @@ def _with_value(values: Any, path: list[str], value: Any) -> dict[str, Any]:
 def _read_yaml(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError("does not exist", source=path, fix="check the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read ({error})", source=path, fix="give a YAML file") from None
     try:
