@@ -126,7 +126,8 @@ def _contents(sample: Sample, boxes: int | None) -> tuple[dict[str, str], tuple[
     if not frames:
         return {}, ("frames",)
     sizes = [len(frame.points) for frame in frames]
-    there = {"points": f"{min(sizes):,} to {max(sizes):,} per frame"}
+    span = f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"
+    there = {"points": f"{span} per frame"}
     views = frames[0].views
     if views:
         pictures = sorted(
@@ -153,7 +154,7 @@ def _contents(sample: Sample, boxes: int | None) -> tuple[dict[str, str], tuple[
     ):
         there["poses"] = "orientation only, no positions"
     if boxes is not None:
-        there["labels"] = f"{boxes:,} boxes in the frames looked at"
+        there["labels"] = f"{boxes:,} {'box' if boxes == 1 else 'boxes'} in the frames looked at"
     # A depth camera has no intensity, and a LiDAR no depth image: nobody misses them.
     other = () if "depth" in there or "intensity" in there else ("depth or intensity",)
     wanted = ("images", *other, "colour of points", "poses", "times", "labels")
