@@ -98,6 +98,8 @@ def load_pretrained(
     bars.disable_progress_bar()  # of reading files; downloads keep theirs
     # Nothing executes from data: a repository's own code is never run, and transformers unpickles tensors only.
     try:
+        # One small file first: without a network, each of the processor's would be waited for in turn.
+        transformers.AutoConfig.from_pretrained(where, trust_remote_code=False, **options)
         processor = transformers.AutoProcessor.from_pretrained(where, trust_remote_code=False, **options)
         model, loading = getattr(transformers, auto_class).from_pretrained(
             where, trust_remote_code=False, output_loading_info=True, **options
