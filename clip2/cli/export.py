@@ -9,6 +9,8 @@ from typing import Annotated
 
 import tyro
 
+from data_prep.report.counted import counted
+
 
 @dataclass
 class Export:
@@ -68,7 +70,7 @@ class Export:
         if len(export.bad) > 10:
             console.print(f"and {len(export.bad) - 10:,} more bad frames")
         console.print(
-            f"{export.written:,} frames written, {export.kept:,} were there, {len(export.bad):,} left out: {self.out}",
+            f"{counted(export.written, 'frame')} written, {export.kept:,} were there, {len(export.bad):,} left out: {self.out}",
             markup=False,
         )
         return 0

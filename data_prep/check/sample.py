@@ -62,7 +62,7 @@ def take_sample(scan: Scan, count: int) -> Sample:
     sample = Sample()
     reader = _Reader(scan, sample)
     total, ids = len(scan), scan.frame_ids()
-    wanted = max(1, count // 2) if total > 1 else 1
+    wanted = min(max(1, count // 2), total) if total > 1 else 1
     room = max(1, min(_FARTHEST_NEIGHBOUR, (total - 1) // wanted))  # for the last pair to find its second
     starts = np.unique(np.linspace(0, max(total - 1 - room, 0), wanted).round().astype(int)).tolist()
     still = False

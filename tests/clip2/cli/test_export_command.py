@@ -102,4 +102,4 @@ def test_bad_frames_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["export", "kitti", str(root), str(tmp_path / "out")]) == 0
     out = capsys.readouterr().out
     assert "bad frame 000001: " in out
-    assert "1 frames written, 0 were there, 1 left out" in out
+    assert "1 frame written, 0 were there, 1 left out" in out

@@ -424,3 +424,7 @@ def test_real_scans_without_a_common_world(real_data: Path, source: str, folder:
 
 def test_real_scannet_mesh(real_data: Path) -> None:
     assert_nothing_wrong(open_scan("scannet", real_data / "scannet" / "scans"))
+
+
+def test_more_frames_than_there_are_is_all_of_them(room: list[Frame]) -> None:
+    assert len(check_scan(FrameList(list(room)), frames=10**12).sample.notes) == len(room)
