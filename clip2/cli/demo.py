@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_format
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,9 +40,6 @@ class Demo:
         words = parse_labels(self.words, source="--words") if self.words else ()
         plan = Plan.quick(self.seed) if self.quick else Plan(seed=self.seed)
 
-        # Threads that wait for one another asleep: spinning, they slow one another down many times wherever the machine
-        # has anything else to do. It is read when torch is first imported.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         from clip2.demo.stages import run_demo
 
         result = run_demo(self.out, plan, words, Console(stderr=True))
