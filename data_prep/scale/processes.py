@@ -170,11 +170,25 @@ def _work(pipe: Connection, file: Path) -> None:
             with file.open("rb") as stream:
                 work = pickle.load(stream)  # noqa: S301  (written by the parent a moment ago)
             while True:
-                pipe.send((work(pipe.recv()), None))
+                item = pipe.recv()
+                pipe.send((_Failed.or_result(work, item), None))
         except (EOFError, OSError):
             raise
+        except _Failed as failed:
+            pipe.send((None, failed.__cause__))
         except Exception as error:  # noqa: BLE001  (raised again by the parent)
             pipe.send((None, error))
+
+
+class _Failed(Exception):
+    """The work's own failure, kept apart from the pipe's: an OSError of the work is no parent that is gone."""
+
+    @staticmethod
+    def or_result(work: Callable, item: object) -> object:
+        try:
+            return work(item)
+        except Exception as error:
+            raise _Failed from error
 
 
 @contextmanager

@@ -81,6 +81,15 @@ def test_an_exception_comes_through_as_it_was(two: Processes) -> None:
         list(two.map(fail_at_five, range(8)))
 
 
+def full_disk(number: int) -> int:
+    raise OSError(28, "No space left on device")
+
+
+def test_an_oserror_of_the_work_is_no_worker_that_died(two: Processes) -> None:
+    with pytest.raises(OSError, match="No space left on device"):
+        list(two.map(full_disk, range(4)))
+
+
 def test_no_more_is_begun_than_the_window(two: Processes, tmp_path: Path) -> None:
     with closing(two.map(CountBegun(tmp_path), range(1000))) as results:
         next(results)
