@@ -1,4 +1,6 @@
 import inspect as python_inspect
+import subprocess
+import sys
 
 import pytest
 
@@ -39,3 +41,11 @@ def test_an_interrupted_command_promises_to_continue_only_if_it_does(name, capsy
     assert "clip2: interrupted" in said
     promises = "same command continues" in " ".join((python_inspect.getdoc(command) or "").split())
     assert ("same command again" in said) == promises
+
+
+@pytest.mark.parametrize("module", ["clip2", "clip2.cli.main"])
+def test_python_dash_m_is_the_command(module):
+    command = [sys.executable, "-m", module, "recognize", "nowhere.ply", "--labels", "mug", "--voxel", "0"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "clip2: --voxel: is 0.0. Fix: give metres above 0\n"
