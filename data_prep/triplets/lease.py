@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import socket
 import threading
 import time
 from contextlib import suppress
@@ -13,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from data_prep.errors import InputError
+from data_prep.triplets.holder import being_written, this_process
 from data_prep.urls import url_errors
 
 BEAT, PATIENCE = 10.0, 60.0  # seconds between signs of life; silence after which a writer is held to be dead
@@ -20,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 class Lease:
-    """An object that holds pid and host of the writer and changes every ``BEAT`` seconds while it lives.
+    """An object that tells who writes (:mod:`data_prep.triplets.holder`) and changes every ``BEAT`` seconds while it lives.
 
     It is made with the store's create-if-absent where fsspec offers that (S3, memory), else by a look before. One that
     has not changed for ``PATIENCE`` seconds, measured by our own clock, was left by a killed writer and is taken over.
@@ -33,7 +32,7 @@ class Lease:
 
     def __init__(self, system: Any, path: str, place: str) -> None:
         self._system, self._path, self._place = system, path, place
-        self._me = {"pid": os.getpid(), "host": socket.gethostname(), "token": uuid4().hex}
+        self._me = {**this_process(), "token": uuid4().hex}
         self._lost, self._beats = False, 0
         while not self._create():
             self._wait_for_silence()
@@ -74,19 +73,20 @@ class Lease:
 
     def _wait_for_silence(self) -> None:
         before = self._read()
-        _log.warning("clip2: %s has a writer (%s); looking whether it lives", self._place, before)
+        _log.warning(
+            "clip2: %s has a writer, process %s on %s; looking up to %d s whether it lives",
+            self._place,
+            before.get("pid", "?"),
+            before.get("host", "?"),
+            PATIENCE,
+        )
         for _ in range(int(PATIENCE / BEAT * 2)):
             time.sleep(BEAT / 2)
             now = self._read()
             if not now:  # released
                 return
             if now != before:
-                holder = json.dumps({key: now.get(key) for key in ("pid", "host")})
-                raise InputError(
-                    f"is being written by another process ({holder})",
-                    source=self._place,
-                    fix="wait for it, or stop it and run again; it will continue",
-                )
+                raise being_written(now, self._place)
         if self._read() == before:
             self._system.rm_file(self._path)
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 from pathlib import Path
 
-from data_prep.errors import InputError
+from data_prep.triplets.holder import being_written, read_holder, this_process
 
 LOCK = ".lock"
 
 
 class FolderLock:
-    """A lock file holding pid and host of the process that writes into a folder.
+    """A lock file that tells who writes into a folder (:mod:`data_prep.triplets.holder`).
 
     The operating system ties the lock to the open file, so a killed writer leaves a file but no lock: a
     stale one is taken over without guessing whether some process id is still the same process.
@@ -28,19 +27,15 @@ class FolderLock:
         while True:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
             if not _try_lock(self._file):
-                holder = self._path.read_text(encoding="utf-8", errors="replace").strip() or "unknown"
+                holder = read_holder(self._path.read_text(encoding="utf-8", errors="replace"))
                 os.close(self._file)
-                raise InputError(
-                    f"is being written by another process ({holder})",
-                    source=folder,
-                    fix="wait for it, or stop it and run again; it will continue",
-                )
+                raise being_written(holder, folder)
             # The previous holder may have removed the file between our open and our lock: then try again.
             if self._path.exists() and os.path.samestat(os.stat(self._path), os.fstat(self._file)):
                 break
             os.close(self._file)
         os.ftruncate(self._file, 0)
-        os.write(self._file, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+        os.write(self._file, json.dumps(this_process()).encode())
 
     def require(self) -> None:
         """Nothing: as long as this process lives, nobody can take it."""

@@ -196,7 +196,9 @@ def test_a_damaged_journal_is_named(tmp_path: Path, out: Path) -> None:
 def test_two_processes_do_not_write_one_file(tmp_path: Path, out: Path) -> None:
     class Impatient(ColorDetector):
         def detect(self, images: list, min_score: float) -> list:
-            with pytest.raises(InputError, match="is being written by another process"):
+            with pytest.raises(
+                InputError, match=f"is being written by process {os.getpid()} on this machine"
+            ):
                 detect_scan(PaintedScan(tmp_path), ColorDetector(), out)
             return super().detect(images, min_score)
 

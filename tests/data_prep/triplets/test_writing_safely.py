@@ -164,7 +164,9 @@ def test_two_processes_never_write_one_folder(tmp_path: Path) -> None:
     try:
         while not (tmp_path / "manifest.json").exists():  # it is written under the lock
             time.sleep(0.005)
-        with pytest.raises(InputError, match=f'is being written by another process .*"pid": {process.pid}'):
+        since = r"since \d{4}-\d\d-\d\d \d\d:\d\d UTC"
+        who = f"is being written by process {process.pid} on this machine, {since}"
+        with pytest.raises(InputError, match=rf"{who}\. Fix: wait for it, or stop it \(kill {process.pid}\)"):
             mine_stand_ins(tmp_path, count=2000)
     finally:
         process.kill()
@@ -175,6 +177,17 @@ def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
     (tmp_path / ".lock").write_text('{"pid": 1, "host": "elsewhere"}')  # pid 1 lives, and holds nothing
     FolderLock(tmp_path).release()
     assert not (tmp_path / ".lock").exists()
+
+
+@pytest.mark.parametrize("text", ["", '{"pi', "[1]"])
+def test_a_lock_that_does_not_say_whose_it_is_is_respected(tmp_path: Path, text: str) -> None:
+    lock = FolderLock(tmp_path)
+    (tmp_path / ".lock").write_text(text)
+    with pytest.raises(
+        InputError, match=r"by another process\. Fix: wait for it, or stop it and run the same"
+    ):
+        FolderLock(tmp_path)
+    lock.release()
 
 
 def test_a_lock_is_exclusive_until_released(tmp_path: Path) -> None:
