@@ -6,6 +6,7 @@ because they do not use Python's C interface.
 """
 
 import sys
+from glob import glob
 
 from setuptools import Extension, setup
 
@@ -14,7 +15,7 @@ NATIVE = "clip2/ops/native"
 kernels = Extension(
     "clip2.ops.native._kernels",
     sources=[f"{NATIVE}/native.cpp"],
-    depends=[f"{NATIVE}/kernels.hpp"],
+    depends=sorted(glob(f"{NATIVE}/**/*.hpp", recursive=True)),
     language="c++",
     # Strict floating point: the same rounding, and so the same choices, as the pure torch version.
     extra_compile_args=[

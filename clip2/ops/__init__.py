@@ -6,6 +6,7 @@ batches are padded and say so with ``lengths``, and padding never influences a r
 
 from clip2.ops import gpu as _gpu  # noqa: F401  registers its kernels
 from clip2.ops import native as _native  # noqa: F401  registers its kernels
+from clip2.ops.components import radius_components
 from clip2.ops.grouping import group
 from clip2.ops.neighbours import ball_query, knn, three_interpolate, three_nn
 from clip2.ops.registry import backends, use_backend
@@ -19,6 +20,7 @@ __all__ = [
     "grid_sample",
     "group",
     "knn",
+    "radius_components",
     "random_sample",
     "segment_max",
     "segment_mean",

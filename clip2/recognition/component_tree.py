@@ -4,32 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from data_prep.geometry.cluster import connected_components
+from clip2.ops import radius_components
 
 # A part lighter than this share of an object is a crumb of it, not a second object.
 _CRUMB = 0.1
-
-
-@dataclass
-class _Node:
-    members: NDArray[np.int64]
-    weight: int
-    possible: bool
-    lifetime: int = 1
-    children: list[_Node] = field(default_factory=list)
-
-    def choose(self) -> tuple[int, list[_Node]]:
-        """The best value of this branch and the nodes that give it."""
-        below = [child.choose() for child in self.children]
-        value = sum(part for part, _ in below)
-        own = self.weight * self.lifetime if self.possible else 0
-        if own >= value:
-            return own, [self] if self.possible else []
-        return value, [node for _, nodes in below for node in nodes]
 
 
 def stable_clusters(
@@ -56,35 +40,90 @@ def stable_clusters(
     Returns:
         Ascending indices into ``points`` of each cluster; clusters do not overlap.
     """
+    if len(points) == 0:
+        return []
     weights = np.ones(len(points), dtype=np.int64) if weights is None else weights
-    levels: list[NDArray[np.int64]] = []
-    for radius in radii:  # what is joined at one radius stays so at the next
-        levels.append(connected_components(points, radius, levels[-1] if levels else None))
+    levels = radius_components(
+        torch.from_numpy(points), torch.from_numpy(np.array([np.broadcast_to(r, len(points)) for r in radii]))
+    )
+    tree = _Tree(points, levels.numpy(), is_object, weights)
+    roots = tree.parts(0, len(points), len(levels) - 1, min_weight)
+    for root in roots:
+        tree.grow(root, len(levels) - 2, min_weight)
+    return [np.sort(tree.order[node.start : node.stop]) for root in roots for node in root.choose()[1]]
 
-    def split(members: NDArray[np.int64], level: int, least: float) -> list[_Node]:
-        order = members[np.argsort(levels[level][members], kind="stable")]
-        parts = np.split(order, np.flatnonzero(np.diff(levels[level][order])) + 1)
-        heavy = [part for part in parts if weights[part].sum() >= least]
-        return [_Node(part, int(weights[part].sum()), is_object(points[part])) for part in heavy]
 
-    def grow(node: _Node, level: int) -> None:
+@dataclass
+class _Node:
+    """A component at one level: a stretch of the tree's order."""
+
+    tree: _Tree
+    start: int
+    stop: int
+    weight: int
+    lifetime: int = 1
+    children: list[_Node] = field(default_factory=list)
+
+    @cached_property
+    def possible(self) -> bool:
+        return self.tree.is_object(self.tree.points[self.start : self.stop])
+
+    def choose(self) -> tuple[int, list[_Node]]:
+        """The best value of this branch and the nodes that give it."""
+        below = [child.choose() for child in self.children]
+        value = sum(part for part, _ in below)
+        own = self.weight * self.lifetime if self.possible else 0
+        if own >= value:
+            return own, [self] if self.possible else []
+        return value, [node for _, nodes in below for node in nodes]
+
+
+class _Tree:
+    """Points in an order in which the components of every level are stretches: what a level joins, the next keeps."""
+
+    def __init__(
+        self,
+        points: NDArray,
+        levels: NDArray[np.int64],
+        is_object: Callable[[NDArray], bool],
+        weights: NDArray[np.int64],
+    ) -> None:
+        _, first = np.unique(levels[0], return_index=True)
+        place = np.empty(
+            len(first), dtype=np.int64
+        )  # of each finest component, sorted from the coarsest level down
+        place[np.lexsort(levels[:, first])] = np.arange(len(first))
+        self.order = np.argsort(place[levels[0]], kind="stable")
+        self.points, self.is_object = points[self.order], is_object
+        self._weight_before = np.concatenate([[0], np.cumsum(weights[self.order])])
+        self._starts = [
+            np.concatenate([[0], np.flatnonzero(np.diff(labels[self.order])) + 1, [len(points)]])
+            for labels in levels
+        ]
+
+    def parts(self, start: int, stop: int, level: int, least: float) -> list[_Node]:
+        """The components of a level in a stretch that are no lighter than ``least``."""
+        starts = self._starts[level]
+        edges = starts[np.searchsorted(starts, start) : np.searchsorted(starts, stop) + 1]
+        weights = np.diff(self._weight_before[edges])
+        return [
+            _Node(self, int(edges[i]), int(edges[i + 1]), int(weights[i]))
+            for i in np.flatnonzero(weights >= least)
+        ]
+
+    def grow(self, node: _Node, level: int, min_weight: int) -> None:
         """Follow a node down. Crumbs that fall off leave it the same object; a real split ends it."""
-        core = node.members
+        core = node
         least = max(min_weight, _CRUMB * node.weight) if node.possible else min_weight
         while level >= 0:
-            parts = split(core, level, least)
+            parts = self.parts(core.start, core.stop, level, least)
             level -= 1
             if len(parts) > 1 or (parts and not node.possible and parts[0].possible):
                 node.children = parts
                 for part in parts:
-                    grow(part, level)
+                    self.grow(part, level, min_weight)
                 return
             if not parts:
                 return
-            core = parts[0].members
+            core = parts[0]
             node.lifetime += 1
-
-    roots = split(np.arange(len(points)), len(levels) - 1, min_weight) if len(points) else []
-    for root in roots:
-        grow(root, len(levels) - 2)
-    return [np.sort(node.members) for root in roots for node in root.choose()[1]]

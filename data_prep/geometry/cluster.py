@@ -92,9 +92,8 @@ class _Cells:
         octave = None if self.uniform else np.floor(np.log2(radii / smallest) + 1e-9).astype(np.int64)
         # A hair under r / sqrt(3): rounding must not make a diagonal longer than the radius.
         side = smallest * (0.999999 / np.sqrt(3)) * (1.0 if octave is None else np.exp2(octave)[:, None])
-        where = ((points - points.min(axis=0)) / side).astype(np.int64)
-        for axis in range(3):
-            where[:, axis] = _close_gaps(where[:, axis])
+        scaled = (points - points.min(axis=0)) / side
+        where = np.stack([_close_gaps(scaled[:, axis]) for axis in range(3)], axis=1)
         self.dims = where.max(axis=0) + 5  # room for an offset of 2 on either side
         key = ((where[:, 0] + 2) * self.dims[1] + where[:, 1] + 2) * self.dims[2] + where[:, 2] + 2
         if octave is not None:
@@ -242,13 +241,13 @@ class _Cells:
         return np.column_stack([cells[column], other[other >= 0]])
 
 
-def _close_gaps(coordinate: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Shorten empty stretches of a grid axis to 3 cells: nothing gets near, and keys cannot overflow."""
+def _close_gaps(coordinate: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Number the cells of a grid axis, empty stretches shortened to 3 cells: nothing gets near, and keys cannot overflow."""
     if coordinate.max() <= 4 * len(coordinate):
-        return coordinate
-    occupied, inverse = np.unique(coordinate, return_inverse=True)
+        return coordinate.astype(np.int64)
+    occupied, inverse = np.unique(np.floor(coordinate), return_inverse=True)
     steps = np.minimum(np.diff(occupied, prepend=occupied[0]), 4)
-    return np.cumsum(steps)[inverse]
+    return np.cumsum(steps).astype(np.int64)[inverse]
 
 
 def _join(labels: NDArray[np.int64], pairs: NDArray[np.int64]) -> NDArray[np.int64]:

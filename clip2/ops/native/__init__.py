@@ -22,7 +22,7 @@ from clip2.ops.ball_search import ball_query as _plain_ball_query
 from clip2.ops.nearest_search import knn as _plain_knn
 from clip2.ops.numpy_sampling import farthest_point_sample as _plain_farthest_point_sample
 
-_ABI = 1  # of native.cpp; a library left over from another version must not be called
+_ABI = 2  # of native.cpp; a library left over from another version must not be called
 _SIGNATURES = {
     "clip2_farthest_point_sample": (
         c_void_p,
@@ -40,6 +40,7 @@ _SIGNATURES = {
     "clip2_knn": (
         *(c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_void_p),
     ),
+    "clip2_radius_components": (c_void_p, c_int64, c_void_p, c_int64, c_void_p),
     "clip2_segment_sum": (c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p),
     "clip2_segment_max": (c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p),
 }
@@ -127,6 +128,15 @@ def _knn(points: Tensor, centers: Tensor, k: int, lengths: Tensor | None) -> tup
     cloud = (points, *points.shape[:2], lengths)
     _call("knn", *cloud, centers, centers.shape[1], k, torch.get_num_threads(), index, squared)
     return index, squared
+
+
+@registry.implements("radius_components", "native")
+def _radius_components(points: Tensor, radii: Tensor) -> Tensor:
+    if points.device.type != "cpu":
+        return registry.plain("radius_components")(points, radii)
+    labels = torch.empty(radii.shape, dtype=torch.int64)
+    _call("radius_components", points, len(points), radii.contiguous(), len(radii), labels)
+    return labels
 
 
 @registry.implements("segment_sum", "native")

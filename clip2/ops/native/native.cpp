@@ -1,7 +1,7 @@
 // Point operations on a CPU: the C functions that clip2/ops/native/__init__.py calls through ctypes.
 //
-// Nothing here knows Python or torch, so one build serves every version of both. The kernels (kernels.hpp) are compiled
-// once per instruction set, and the best one that the processor at hand has is chosen when the library is loaded.
+// Nothing here knows Python or torch, so one build serves every version of both. The kernels (kernels/*.hpp) are
+// compiled once per instruction set, and the best one that the processor at hand has is chosen when the library is loaded.
 // Floating point is kept strict (-ffp-contract=off): distances round exactly as in the pure torch version.
 
 #include <algorithm>
@@ -31,126 +31,11 @@
 
 namespace {
 
-constexpr int ABI = 1;  // raised with every change of a C signature; the Python side asks for its own
-constexpr int64_t LEAF = 32;    // points in the smallest box of a tree for searching
-constexpr int64_t SPAN = 64;    // and in a box of farthest-point sampling: fastest of 16 to 64 from 1k to 100k points
-constexpr int64_t FAN = 16;    // children of a box
-constexpr int MAX_LEVELS = 10;  // 32 * 16^9 points are more than an int32 can number
-constexpr float INF = std::numeric_limits<float>::infinity();
-constexpr float NOT_A_NUMBER = std::numeric_limits<float>::quiet_NaN();
+constexpr int ABI = 2;  // raised with every change of a C signature; the Python side asks for its own
 
-int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
-
-// Uninitialised memory that is given back by itself, aligned to a cache line.
-template <typename T>
-class Buffer {
- public:
-  Buffer() = default;
-  explicit Buffer(int64_t count) { resize(count); }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  ~Buffer() { std::free(data_); }
-  void resize(int64_t count) {
-    std::free(data_);
-    data_ = static_cast<T*>(std::aligned_alloc(64, std::max<int64_t>(64, round_up(count * sizeof(T), 64))));
-    if (data_ == nullptr) throw std::bad_alloc();
-  }
-  operator T*() { return data_; }
-  T* get() { return data_; }
-
- private:
-  T* data_ = nullptr;
-};
-
-// Axis-aligned boxes, one plain array per bound; the tail up to a multiple of FAN is NaN, which nothing is near.
-struct Boxes {
-  int64_t count = 0;
-  float *low[3], *high[3];
-};
-
-// A cloud as three plain arrays, padded with NaN to a multiple of LEAF, in the caller's order or along a curve.
-struct Cloud {
-  int64_t count = 0, padded = 0;
-  float* axis[3];
-  uint32_t* id = nullptr;  // index in the caller's order
-  int64_t leaf = LEAF;
-  int levels = 0;
-  Boxes boxes[MAX_LEVELS];  // [0]: of `leaf` points each; [i + 1]: of FAN boxes of level i each
-  Buffer<float> coordinates, bounds;
-  Buffer<uint32_t> ids;
-};
-
-// What one thread needs to answer queries.
-struct Scratch {
-  Buffer<uint64_t> nearest;        // kNN: the best keys so far
-  Buffer<uint64_t> marks, groups;  // ball query: a bit per point, and a bit per word of `marks`
-};
-
-// Some of the centres of a cloud, in the caller's order or along a curve: then what one needs is still in cache for
-// the next.
-struct Queries {
-  const float* centers;
-  const uint64_t* order;  // null, or the low halves are rows of centers
-  int64_t from, to;
-  int64_t row(int64_t i) const { return order == nullptr ? i : static_cast<int64_t>(static_cast<uint32_t>(order[i])); }
-};
-
-void plain_cloud(Cloud& cloud, const float* points, int64_t count) {
-  cloud.count = count;
-  cloud.padded = round_up(count, 4 * LEAF);
-  cloud.coordinates.resize(3 * cloud.padded);
-  for (int a = 0; a < 3; ++a) {
-    float* axis = cloud.axis[a] = cloud.coordinates.get() + a * cloud.padded;
-    for (int64_t i = 0; i < count; ++i) axis[i] = points[3 * i + a];
-    for (int64_t i = count; i < cloud.padded; ++i) axis[i] = NOT_A_NUMBER;
-  }
-}
-
-// The range that the curve resolves: where most of the points are, so that a stray one does not blur all others.
-void curve_range(const float* points, int64_t count, float low[3], float scale[3], int bits) {
-  constexpr int64_t SAMPLE = 64;
-  float widest = 0;
-  for (int a = 0; a < 3; ++a) {
-    float sample[SAMPLE];
-    const int64_t taken = std::min(SAMPLE, count);
-    int64_t size = 0;
-    for (int64_t i = 0; i < taken; ++i) {
-      const float value = points[3 * (i * count / taken) + a];
-      if (std::isfinite(value)) sample[size++] = value;
-    }
-    std::sort(sample, sample + size);
-    const int64_t cut = size / 32;
-    low[a] = size ? sample[cut] : 0.0f;
-    const float spread = size ? sample[size - 1 - cut] - low[a] : 0.0f;
-    low[a] -= 0.25f * spread;
-    widest = std::max(widest, 1.5f * spread);
-  }
-  // One scale for all axes: boxes should be as long as they are wide.
-  const float cells = static_cast<float>((1 << bits) - 1);
-  for (int a = 0; a < 3; ++a) scale[a] = widest > 0 && std::isfinite(widest) ? cells / widest : 0.0f;
-}
-
-// Stable least-significant-digit sort of (code << 32 | index) by the code.
-void sort_by_code(uint64_t* keys, uint64_t* spare, int64_t count, int bits) {
-  constexpr int DIGIT = 8;
-  const int passes = (bits + DIGIT - 1) / DIGIT;
-  std::vector<uint32_t> counts(static_cast<size_t>(passes) << DIGIT, 0);
-  for (int64_t i = 0; i < count; ++i)
-    for (int p = 0; p < passes; ++p)
-      ++counts[(p << DIGIT) + ((keys[i] >> (32 + p * DIGIT)) & ((1 << DIGIT) - 1))];
-  for (int p = 0; p < passes; ++p) {
-    uint32_t* start = &counts[p << DIGIT];
-    for (uint32_t digit = 0, total = 0; digit < 1 << DIGIT; ++digit) {
-      const uint32_t here = start[digit];
-      start[digit] = total;
-      total += here;
-    }
-    for (int64_t i = 0; i < count; ++i)
-      spare[start[(keys[i] >> (32 + p * DIGIT)) & ((1 << DIGIT) - 1)]++] = keys[i];
-    std::swap(keys, spare);
-  }
-  if (passes % 2) std::memcpy(spare, keys, count * sizeof(uint64_t));
-}
+#include "cloud.hpp"
+#include "forest.hpp"
+#include "crew.hpp"
 
 struct Kernels {
   const char* name;
@@ -160,6 +45,7 @@ struct Kernels {
   void (*ball)(const Cloud& plain, const Cloud* tree, const Queries& queries, float squared_radius, int64_t k,
                int64_t* index, Scratch& scratch);
   void (*knn)(const Cloud& tree, const Queries& queries, int64_t k, int64_t* index, float* squared, Scratch& scratch);
+  void (*components)(Forest& forest);
   void (*sum)(const float* values, const int64_t* index, int64_t rows, int64_t channels, int64_t from, int64_t to,
               float* out);
   void (*max)(const float* values, const int64_t* index, int64_t rows, int64_t channels, int64_t from, int64_t to,
@@ -170,9 +56,10 @@ struct Kernels {
 
 namespace baseline {
 #define LANES 4
+#define NAME "baseline"
 #include "kernels.hpp"
+#undef NAME
 #undef LANES
-const Kernels table = {"baseline", curve, enclose, farthest, ball, knn, sum, max};
 }  // namespace baseline
 
 #if defined(__x86_64__)
@@ -184,9 +71,10 @@ const Kernels table = {"baseline", curve, enclose, farthest, ball, knn, sum, max
 #endif
 namespace avx2 {
 #define LANES 8
+#define NAME "avx2"
 #include "kernels.hpp"
+#undef NAME
 #undef LANES
-const Kernels table = {"avx2", curve, enclose, farthest, ball, knn, sum, max};
 }  // namespace avx2
 #if defined(__clang__)
 #pragma clang attribute pop
@@ -199,9 +87,10 @@ const Kernels table = {"avx2", curve, enclose, farthest, ball, knn, sum, max};
 #endif
 namespace avx512 {
 #define LANES 16
+#define NAME "avx512"
 #include "kernels.hpp"
+#undef NAME
 #undef LANES
-const Kernels table = {"avx512", curve, enclose, farthest, ball, knn, sum, max};
 }  // namespace avx512
 #if defined(__clang__)
 #pragma clang attribute pop
@@ -210,7 +99,7 @@ const Kernels table = {"avx512", curve, enclose, farthest, ball, knn, sum, max};
 #endif
 #endif
 
-// ---- choice and threads ---------------------------------------------------------------------------------------------
+// ---- choice and order -----------------------------------------------------------------------------------------------
 
 int best_level() {
 #if defined(__x86_64__)
@@ -233,45 +122,6 @@ const Kernels& kernels() {
   return baseline::table;
 }
 
-// What the threads of one call share. It outlives the call: a thread that starts late still looks at `next`.
-struct Crew {
-  explicit Crew(int64_t items) : items(items) {}
-  const int64_t items;
-  std::atomic<int64_t> next{0}, done{0};
-  std::atomic<bool> good{true};
-  std::mutex mutex;
-  std::condition_variable finished;
-};
-
-// Calls work(i) for i in 0..items-1 on at most so many threads; true unless memory ran out. Threads live for one call:
-// a pool would not survive the fork of a data loader's workers. Nobody waits for a helper that the system has not
-// started before all is done, so on a busy machine a call takes no longer than it would alone.
-template <typename Work>
-bool parallel(int64_t items, int64_t threads, const Work& work) {
-  const auto crew = std::make_shared<Crew>(items);
-  const Work* shared = &work;  // valid as long as an item is left
-  const auto run = [crew, shared] {
-    int64_t mine = 0;
-    for (int64_t i; (i = crew->next++) < crew->items; ++mine) try {
-        (*shared)(i);
-      } catch (const std::bad_alloc&) {
-        crew->good = false;
-      }
-    if (mine && (crew->done += mine) == crew->items) {
-      const std::lock_guard<std::mutex> lock(crew->mutex);
-      crew->finished.notify_all();
-    }
-  };
-  try {
-    for (int64_t t = 1; t < std::min(threads, items); ++t) std::thread(run).detach();
-  } catch (const std::system_error&) {  // no more threads to be had: those that run do the work
-  }
-  run();
-  std::unique_lock<std::mutex> lock(crew->mutex);
-  crew->finished.wait(lock, [&] { return crew->done == crew->items; });
-  return crew->good;
-}
-
 // keys[i]: the low half is the index of the i-th point along a Hilbert curve, on which near points follow each other.
 void order(const float* points, int64_t count, Buffer<uint64_t>& keys) {
   const int bits = count <= 1 << 14 ? 8 : 10;
@@ -281,6 +131,16 @@ void order(const float* points, int64_t count, Buffer<uint64_t>& keys) {
   Buffer<uint64_t> spare(count);
   kernels().curve(points, count, low, scale, bits, keys);
   sort_by_code(keys, spare, count, 3 * bits);
+}
+
+// The same for doubles, which may lie anywhere: the order is that of their floats from the lowest corner.
+void order_from_corner(const double* points, int64_t count, Buffer<uint64_t>& keys) {
+  double corner[3] = {};
+  for (int a = 0; a < 3 && count; ++a) corner[a] = points[a];
+  for (int64_t i = 0; i < 3 * count; ++i) corner[i % 3] = std::min(corner[i % 3], points[i]);
+  Buffer<float> near(3 * count);
+  for (int64_t i = 0; i < 3 * count; ++i) near[i] = static_cast<float>(points[i] - corner[i % 3]);
+  order(near, count, keys);
 }
 
 // A cloud in the order of the curve: consecutive runs are compact.
@@ -444,6 +304,35 @@ EXPORT int clip2_knn(const float* points, int64_t batch, int64_t count, const in
                   index + b * queries * k, squared + b * queries * k, scratch);
   };
   return answer_all<Index>(batch, queries, threads, build, answer) ? 0 : 1;
+}
+
+// points (count, 3), finite; radii (levels, count), positive, no level below the one before → labels (levels, count),
+// numbered by the first point of each component.
+EXPORT int clip2_radius_components(const double* points, int64_t count, const double* radii, int64_t levels,
+                                   int64_t* labels) try {
+  Forest forest(count);
+  Buffer<uint64_t> along;
+  order_from_corner(points, count, along);
+  Buffer<uint32_t> place(count), number(count);  // of each point along the curve; of each root
+  for (int64_t i = 0; i < count; ++i) {
+    const uint32_t id = static_cast<uint32_t>(along[i]);
+    place[id] = static_cast<uint32_t>(i);
+    for (int a = 0; a < 3; ++a) forest.axis[a][i] = points[3 * static_cast<int64_t>(id) + a];
+  }
+  for (int64_t level = 0; level < levels; ++level, radii += count, labels += count) {
+    for (int64_t i = 0; i < count; ++i) forest.radius[place[i]] = radii[i];
+    kernels().components(forest);
+    std::fill(number.get(), number.get() + count, TORN);
+    uint32_t found = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      uint32_t& here = number[forest.root(place[i])];
+      if (here == TORN) here = found++;
+      labels[i] = here;
+    }
+  }
+  return 0;
+} catch (const std::bad_alloc&) {
+  return 1;
 }
 
 namespace {

@@ -19,6 +19,7 @@ from clip2.ops import (
     farthest_point_sample,
     knn,
     native,
+    radius_components,
     registry,
     segment_max,
     segment_mean,
@@ -151,6 +152,41 @@ def test_every_instruction_set_chooses_the_same_points_of_large_clouds(
         assert_same_everywhere(lambda: knn(one, at, 5), "knn")
     finally:
         torch.set_num_threads(before)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.sampled_from(SHAPES),
+    count=st.integers(1, 400),
+    levels=st.integers(1, 4),
+    radius=st.sampled_from([1e-6, 0.05, 0.3, 1.0, 1e29]),
+    own_radii=st.booleans(),
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+    seed=st.integers(0, 2**31),
+)
+def test_backends_find_the_same_components(
+    shape: str, count: int, levels: int, radius: float, own_radii: bool, dtype: torch.dtype, seed: int
+) -> None:
+    points = make_cloud(shape, 1, count, seed)[0].to(dtype)
+    radii = radius * 1.4 ** torch.arange(levels, dtype=torch.float64)
+    if own_radii:
+        radii = radii[:, None] * torch.from_numpy(np.random.default_rng(seed).uniform(0.2, 5, count))
+    assert_same_everywhere(lambda: radius_components(points, radii), "radius_components")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_instruction_set_finds_the_same_components_of_large_clouds(
+    shape: str, instruction_set: int
+) -> None:
+    points = make_cloud(shape, 1, 6000, seed=4)[0]
+    size = {"huge": 1e30, "long tails": 400.0, "lattice": 6.0}.get(shape, 1.0)
+    own = torch.from_numpy(np.random.default_rng(4).uniform(0.5, 2, 6000))
+    radii = size * torch.tensor([0.02, 0.04, 0.3]).double()
+    for levels in (radii, radii[:, None] * own):
+        with use_backend("numpy"):
+            expected = radius_components(points, levels)
+        with use_backend("native"):
+            assert torch.equal(radius_components(points, levels), expected)
 
 
 @settings(max_examples=40, deadline=None)

@@ -66,6 +66,12 @@ def test_what_a_smaller_radius_joined_need_not_be_found_anew(own_radii: bool) ->
         connected_components(points, 0.1, np.zeros(3, np.int64))
 
 
+def test_a_radius_of_nothing_beside_the_extent_joins_only_equal_points() -> None:
+    points = np.array([[0, 0, 0], [1e30, 0, 0], [1e30, 0, 0], [2e30, -1e30, 0]])
+    assert connected_components(points, 1e-6).tolist() == [0, 1, 1, 2]
+    assert connected_components(points, np.array([1e-6, 1e-6, 1.0, 1.0])).tolist() == [0, 1, 1, 2]
+
+
 def test_a_distance_of_exactly_the_radius_joins() -> None:
     points = np.array([[0, 0, 0], [1, 0, 0], [2.0001, 0, 0]])
     assert connected_components(points, 1.0).tolist() == [0, 0, 1]
