@@ -78,10 +78,14 @@ class Vocabulary:
             return cls._read(path)
         if path.suffix == ".txt" or ("/" in text and "," not in text):
             raise InputError("does not exist", source=text, field="vocabulary", fix="check the path")
-        near = difflib.get_close_matches(text, list_vocabularies(), n=1, cutoff=0.75)
+        # One word that is almost the name of a list is a slip; a comma says that it is meant.
+        near = [] if "," in text else difflib.get_close_matches(text, list_vocabularies(), n=1, cutoff=0.75)
         if near:
             raise InputError(
-                f"{text!r} is not a list", field="vocabulary", fix=f"use {near[0]}, or {text}, for the word"
+                f"{text!r} is not a list (there are {', '.join(list_vocabularies())})",
+                field="vocabulary",
+                fix=f"did you mean {near[0]}? A file of your own is given by its path, words with commas: mug,bottle; "
+                f"the one word with a comma after it: {text},",
             )
         return cls.of(word for word in text.split(",") if word.strip())
 

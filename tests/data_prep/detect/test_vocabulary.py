@@ -61,7 +61,11 @@ def test_what_is_asked_for_decides_the_hash() -> None:
         (",", "holds no words"),
         ("mug=,cup", "has an empty word beside 'mug'"),
         ("words.txt", "words.txt: vocabulary: does not exist"),
-        ("scannet20", "'scannet20' is not a list. Fix: use scannet200"),
+        ("scannet20", "'scannet20' is not a list (there are coco, "),
+        (
+            "scannet20",
+            "Fix: did you mean scannet200? A file of your own is given by its path, words with commas",
+        ),
     ],
 )
 def test_unusable_words_are_one_line(text: str, message: str) -> None:
@@ -69,6 +73,12 @@ def test_unusable_words_are_one_line(text: str, message: str) -> None:
         Vocabulary.load(text)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_word_that_looks_like_a_list_is_meant_where_a_comma_says_so() -> None:
+    assert Vocabulary.load("cocoa,").labels == ("cocoa",)
+    with pytest.raises(InputError, match="did you mean coco.*: cocoa,$"):
+        Vocabulary.load("cocoa")
 
 
 def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
