@@ -166,9 +166,11 @@ class Recognize:
             return ids.index(self.frame)
         if self.frame.isdecimal() and int(self.frame) < len(ids):
             return int(self.frame)
-        raise InputError(
-            f"is {self.frame!r}", field="--frame", fix=f"give 0 to {len(ids) - 1}, or an id like {ids[0]}"
-        )
+        if len(ids) == 1:
+            fix = f"the scan has one frame: give 0 or {ids[0]}, or leave --frame away"
+        else:
+            fix = f"the scan has {len(ids):,} frames: give 0 to {len(ids) - 1}, or an id like {ids[0]}"
+        raise InputError(f"is {self.frame!r}", field="--frame", fix=fix)
 
     def _detections(self, scan: Scan, frame: Frame) -> list[Detections2D]:
         from data_prep.detect.coco import CocoDetections

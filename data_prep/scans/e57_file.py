@@ -40,8 +40,9 @@ def read_e57(path: Path, scan: int | None = None) -> RawCloud:
     try:
         with pye57.E57(str(path)) as file:
             if scan is not None and not 0 <= scan < file.scan_count:
+                there = "one scan: give 0" if file.scan_count == 1 else f"scans 0 to {file.scan_count - 1}"
                 raise BadFrameError(
-                    f"{scan} is not there", source=path, field="scan", fix=f"give 0 to {file.scan_count - 1}"
+                    f"{scan} is not there", source=path, field="scan", fix=f"the file has {there}"
                 )
             numbers = range(file.scan_count) if scan is None else [scan]
             clouds = [_read_scan(file, number, path, pye57.libe57) for number in numbers]

@@ -217,7 +217,7 @@ def test_scans_of_an_e57_meet_by_their_poses(tmp_path: Path) -> None:
     np.testing.assert_allclose(frame.points, np.r_[first, second], atol=1e-5)
     np.testing.assert_array_equal(frame.colors, np.r_[COLORS, COLORS])
     np.testing.assert_allclose(read(path, scan=1).points, second, atol=1e-5)
-    with pytest.raises(BadFrameError, match=r"a\.e57: scan: 2 is not there\. Fix: give 0 to 1"):
+    with pytest.raises(BadFrameError, match=r"a\.e57: scan: 2 is not there\. Fix: the file has scans 0 to 1"):
         read(path, scan=2)
 
 
