@@ -28,12 +28,17 @@ def voxel_index(points: NDArray, size: float) -> tuple[NDArray[np.int64], NDArra
     >>> first.tolist(), voxel.tolist()
     ([0, 1], [0, 1, 0])
     """
-    key = _number(_cells(points - points.min(axis=0), size))
-    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return first[order], rank[inverse.reshape(-1)]
+    columns = np.ascontiguousarray(points.T)  # numpy is slow along an axis of three
+    key = _number(_cells(columns - columns.min(axis=1, keepdims=True), size))
+    order = np.argsort(key)
+    starts = np.flatnonzero(np.diff(key[order], prepend=-1))
+    first = np.minimum.reduceat(order, starts)
+    is_first = np.zeros(len(key), dtype=bool)
+    is_first[first] = True
+    rank = np.cumsum(is_first) - 1
+    voxel = np.empty_like(order)
+    voxel[order] = np.repeat(rank[first], np.diff(starts, append=len(key)))
+    return np.flatnonzero(is_first), voxel
 
 
 def fuse_frames(frames: Iterable[Frame], size: float = 0.02) -> Frame:
@@ -51,7 +56,7 @@ def fuse_frames(frames: Iterable[Frame], size: float = 0.02) -> Frame:
         InputError: no frames; or a size as :func:`voxel_index` refuses it.
     """
     origin: NDArray | None = None
-    cells = np.zeros((0, 3), np.int64)
+    cells = np.zeros((3, 0), np.int64)
     sums = np.zeros((0, 7))
     coloured, ids, timestamp = True, [], None
     for frame in frames:
@@ -64,7 +69,8 @@ def fuse_frames(frames: Iterable[Frame], size: float = 0.02) -> Frame:
         values = np.ones((len(local), 7))
         values[:, :3] = local
         values[:, 3:6] = 0 if frame.colors is None else frame.colors
-        cells, sums = _merge(np.concatenate([cells, _cells(local, size)]), np.concatenate([sums, values]))
+        cells = np.concatenate([cells, _cells(np.ascontiguousarray(local.T), size)], axis=1)
+        cells, sums = _merge(cells, np.concatenate([sums, values]))
     if origin is None:
         raise InputError("has no frames", source="sequence")
     mean = sums[:, :6] / sums[:, 6:]
@@ -84,27 +90,28 @@ def _merge(cells: NDArray[np.int64], sums: NDArray) -> tuple[NDArray[np.int64], 
     key = _number(cells)
     order = np.argsort(key, kind="stable")
     starts = np.flatnonzero(np.diff(key[order], prepend=-1))
-    return cells[order[starts]], np.add.reduceat(sums[order], starts)
+    return cells[:, order[starts]], np.add.reduceat(sums[order], starts)
 
 
-def _cells(points: NDArray, size: float) -> NDArray[np.int64]:
-    """(N, 3) which voxel each point is in, along each axis."""
+def _cells(columns: NDArray, size: float) -> NDArray[np.int64]:
+    """(3, N) which voxel each point is in, along each axis, of (3, N) coordinates."""
     if not (np.isfinite(size) and size > 0):
         raise InputError(f"is {size}", field="voxel size", fix="give metres above 0")
-    cells = np.floor(points / size)
-    if len(cells) and np.abs(cells).max() > 2.0**61:
-        raise _too_far(f"{np.abs(points).max():.3g} m with voxels of {size} m")
+    cells = np.floor(columns / size)
+    if cells.size and np.abs(cells).max() > 2.0**61:
+        raise _too_far(f"{np.abs(columns).max():.3g} m with voxels of {size} m")
     return cells.astype(np.int64)
 
 
 def _number(cells: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(N,) one number per voxel, the same for the same voxel."""
-    low = cells.min(axis=0)
-    shape = cells.max(axis=0) - low + 1
+    """(N,) one number per voxel, from 0, the same for the same voxel."""
+    low = cells.min(axis=1)
+    shape = cells.max(axis=1) - low + 1
     if float(np.prod(shape.astype(np.float64))) > 2.0**62:
         raise _too_far(f"{shape.max():.3g} voxels")
-    cells = cells - low
-    return (cells[:, 0] * shape[1] + cells[:, 1]) * shape[2] + cells[:, 2]
+    x, y, z = cells - low[:, None]
+    key: NDArray[np.int64] = (x * shape[1] + y) * shape[2] + z
+    return key
 
 
 def _too_far(extent: str) -> InputError:

@@ -18,6 +18,19 @@ def test_points_of_a_voxel_lie_together(count, size, seed):
         assert np.ptp(points[voxel == v], axis=0).max() <= size + 1e-9
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 2000), st.sampled_from([np.float32, np.float64]), st.integers(0, 10_000))
+def test_voxels_are_numbered_by_their_first_points(count, dtype, seed):
+    points = (np.random.default_rng(seed).normal(size=(count, 3)) * [3, 2, 1]).astype(dtype)
+    _, first, voxel = np.unique(
+        np.floor((points - points.min(axis=0)) / 0.5), axis=0, return_index=True, return_inverse=True
+    )
+    rank = np.argsort(np.argsort(first))
+    got_first, got_voxel = voxel_index(points, 0.5)
+    assert got_first.tolist() == sorted(first)
+    assert got_voxel.tolist() == rank[voxel.reshape(-1)].tolist()
+
+
 def test_a_cloud_too_wide_for_its_voxels_is_refused():
     with pytest.raises(InputError, match="too far"):
         voxel_index(np.array([[0.0, 0, 0], [1e9, 1e9, 1e9]]), 1e-3)
