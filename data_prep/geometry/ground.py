@@ -42,7 +42,8 @@ def height_above_ground(points: NDArray, *, cell: float = 1.0) -> NDArray[np.flo
     if len(points) == 0:
         return np.zeros(0)
     ground = GroundMap.fit(points, cell=cell)
-    return points[:, 2] - ground.height(points[:, :2])
+    above: NDArray[np.float64] = points[:, 2] - ground.height(points[:, :2])
+    return above
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ class GroundMap:
     ) -> tuple[GroundMap, float]:
         """This surface corrected scale by scale, and the share of the cells whose lowest return lies on the result."""
         ground, shape = self, (self.surface.shape[0], self.surface.shape[1])
-        above = samples[:, 2] - ground.height(samples[:, :2])
+        places = self._places(samples[:, :2])
+        above = samples[:, 2] - ground._at(places)
         for spread in spreads:
             for _ in range(_REWEIGHTINGS):
                 weight = _trust(above, tolerance * spread / _SPREADS[-1])
@@ -120,15 +122,34 @@ class GroundMap:
                     samples[:, :2], above, weight, cells, centres, shape, spread, self.cell
                 )
                 ground = GroundMap(ground.surface + correction, self.origin, self.cell)
-                above = samples[:, 2] - ground.height(samples[:, :2])
+                above = samples[:, 2] - ground._at(places)
         return ground, float(np.mean(np.abs(above) < tolerance))
 
     def height(self, xy: NDArray) -> NDArray[np.float64]:
         """(N, 2) metres → (N,) z of the ground there; beyond the map, that of its border."""
-        position = ((np.asarray(xy, dtype=np.float64) - self.origin) / self.cell - 0.5).T
-        heights: NDArray[np.float64] = ndimage.map_coordinates(
-            self.surface, position, order=1, mode="nearest"
-        )
+        return self._at(self._places(xy))
+
+    def _places(self, xy: NDArray) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """For each place the cell before it, in the flat surface with a row and a column more, and how far on it is."""
+        cells, shares = [], []
+        for axis, count in enumerate(self.surface.shape):
+            position = (np.asarray(xy[:, axis], dtype=np.float64) - self.origin[axis]) / self.cell - 0.5
+            np.clip(position, 0, count - 1, out=position)
+            cells.append(position.astype(np.int64))
+            shares.append(position - cells[-1])
+        return cells[0] * (self.surface.shape[1] + 1) + cells[1], shares[0], shares[1]
+
+    def _at(
+        self, places: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
+    ) -> NDArray[np.float64]:
+        """Bilinear heights; the same places serve all maps of one grid."""
+        cell, along, across = places
+        surface = np.pad(self.surface, (0, 1), mode="edge")
+        row, flat = surface.shape[1], surface.reshape(-1)
+        near, far = flat[cell], flat[cell + row]
+        near += across * (flat[cell + 1] - near)
+        far += across * (flat[cell + row + 1] - far)
+        heights: NDArray[np.float64] = near + along * (far - near)
         return heights
 
 
@@ -187,16 +208,14 @@ def _fit_locally(
     middle = centres.mean(axis=0)
     x, y = ((xy - middle) / cell).T
 
-    def blurred(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        image = np.zeros(shape[0] * shape[1])
-        image[cells] = weight * values
-        blurred_image = ndimage.gaussian_filter(image.reshape(shape), spread, truncate=2.5, mode="constant")
-        return blurred_image.reshape(-1)
-
+    images = np.zeros((9, shape[0] * shape[1]))
     one = np.ones(len(xy))
-    s, sx, sy, sxx, sxy, syy, sz, sxz, syz = (
-        blurred(v) for v in (one, x, y, x * x, x * y, y * y, z, x * z, y * z)
+    for image, values in zip(images, (one, x, y, x * x, x * y, y * y, z, x * z, y * z), strict=True):
+        image[cells] = weight * values
+    blurred = ndimage.gaussian_filter(
+        images.reshape(9, *shape), spread, truncate=2.5, mode="constant", axes=(1, 2)
     )
+    s, sx, sy, sxx, sxy, syy, sz, sxz, syz = blurred.reshape(9, -1)
     cx, cy = ((centres - middle) / cell).T
     # Moments about each cell's own centre.
     mx, my = sx - cx * s, sy - cy * s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from data_prep.errors import InputError
 from data_prep.geometry.ground import GroundMap, ground_mask, height_above_ground
@@ -98,3 +99,16 @@ def test_few_points() -> None:
 def test_refuses_what_is_no_cloud(points: np.ndarray) -> None:
     with pytest.raises(InputError, match="points"):
         ground_mask(points)
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (1, 6), (1, 1)])
+def test_between_cells_heights_are_bilinear_and_beyond_the_map_those_of_its_border(
+    shape: tuple[int, int],
+) -> None:
+    rng = np.random.default_rng(0)
+    ground = GroundMap(rng.normal(size=shape), np.array([3.0, -2.0]), 0.5)
+    xy = rng.uniform(-3, 9, (500, 2))
+    expected = ndimage.map_coordinates(
+        ground.surface, ((xy - ground.origin) / 0.5 - 0.5).T, order=1, mode="nearest"
+    )
+    np.testing.assert_allclose(ground.height(xy), expected, atol=1e-12)
