@@ -37,14 +37,13 @@ def propose_lidar(points: NDArray, viewpoint: NDArray | None) -> list[NDArray[np
     clusters = stable_clusters(
         sample, radii, _could_be_object, np.bincount(voxel, minlength=len(first)), _MIN_POINTS
     )
-    low = np.flatnonzero((height > _FOOT) & (height <= _GROUND))
     owner = np.full(len(first), -1)
     for number, cluster in enumerate(clusters):
         owner[cluster] = number
     of_point = owner[voxel]
     order = np.argsort(of_point, kind="stable")
     parts = np.split(above[order], np.searchsorted(of_point[order], np.arange(len(clusters))))[1:]
-    return _with_feet(points, parts, low)
+    return members_with_feet(points, parts, np.flatnonzero((height > _FOOT) & (height <= _GROUND)))
 
 
 def beam_gap(points: NDArray, viewpoint: NDArray) -> float:
@@ -52,15 +51,14 @@ def beam_gap(points: NDArray, viewpoint: NDArray) -> float:
 
     In narrow columns of azimuth the elevations step from beam to beam; the median step is the gap.
     """
-    ray = points - viewpoint
-    flat = np.hypot(ray[:, 0], ray[:, 1])
-    elevation = np.arctan2(ray[:, 2], flat)
-    column = np.floor(np.arctan2(ray[:, 1], ray[:, 0]) / np.deg2rad(0.2)).astype(np.int64)
-    order = np.lexsort((elevation, column))
-    step = np.diff(elevation[order])
-    same_column = np.diff(column[order]) == 0
+    x, y, z = (points[:, axis] - viewpoint[axis] for axis in range(3))
+    elevation = np.arctan2(z, np.hypot(x, y))
+    column = np.floor(np.arctan2(y, x) / np.deg2rad(0.2))
+    # Columns 4 radians apart on one axis: one sort of plain numbers, and what is a step from one column to the next
+    # is too large to be a gap, as elevations end at a right angle.
+    step = np.diff(np.sort(4 * column + elevation))
     # Neighbours on one beam differ by its jitter, holes span several beams: neither is the gap.
-    step = step[same_column & (step > np.deg2rad(0.08)) & (step < np.deg2rad(4))]
+    step = step[(step > np.deg2rad(0.08)) & (step < np.deg2rad(4))]
     return float(np.median(step)) if len(step) else float(np.deg2rad(0.5))
 
 
@@ -77,31 +75,55 @@ def seen_from(points: NDArray, place: NDArray) -> bool:
     points = points[:: max(1, len(points) // 200_000)]
     behind = _share_behind(points, place)
     steps = np.array([[3.0, 0, 0], [-3, 0, 0], [0, 3, 0], [0, -3, 0]])
-    return behind < _MOST_BEHIND and behind < min(_share_behind(points, place + step) for step in steps)
+    return behind < _MOST_BEHIND and all(behind < _share_behind(points, place + step) for step in steps)
 
 
 def _share_behind(points: NDArray, place: NDArray) -> float:
     """Share of points well behind another one in the same direction."""
-    ray = points - place
-    bearing = np.arctan2(ray[:, 1], ray[:, 0])
-    elevation = np.arctan2(ray[:, 2], np.hypot(ray[:, 0], ray[:, 1]))
-    cell = np.floor(np.column_stack([bearing, elevation]) / np.deg2rad(0.2)).astype(np.int64) @ [10_000, 1]
-    distance = np.linalg.norm(ray, axis=1)
-    order = np.lexsort((distance, cell))
-    distance = distance[order]
-    return float(((np.diff(cell[order]) == 0) & (np.diff(distance) > 0.1 * distance[1:])).mean())
+    x, y, z = (points[:, axis] - place[axis] for axis in range(3))
+    flat = np.hypot(x, y)
+    column, row = (
+        np.floor(angle / np.deg2rad(0.2)).astype(np.int64)
+        for angle in (np.arctan2(y, x), np.arctan2(z, flat))
+    )
+    # The bits of positive floats are in order of their size: cell and distance in one number sort at once.
+    distance = np.hypot(flat, z).astype(np.float32).view(np.uint32)
+    ordered = np.sort((10_000 * column + row) << 32 | distance)
+    cell, distance = ordered >> 32, ordered.astype(np.uint32).view(np.float32)
+    return float(((np.diff(cell) == 0) & (np.diff(distance) > 0.1 * distance[1:])).mean())
 
 
-def _with_feet(
+def members_with_feet(
     points: NDArray, parts: list[NDArray[np.int64]], low: NDArray[np.int64]
 ) -> list[NDArray[np.int64]]:
-    """Give each part the low points inside its footprint rectangle; of two that overlap, the smaller has them."""
-    corners = [(points[part, :2].min(axis=0), points[part, :2].max(axis=0)) for part in parts]
-    owner = np.full(len(low), -1)
-    for number in sorted(range(len(parts)), key=lambda i: -float(np.prod(corners[i][1] - corners[i][0]))):
-        least, most = corners[number]
-        owner[((points[low, :2] >= least) & (points[low, :2] <= most)).all(axis=1)] = number
-    return [np.sort(np.concatenate([part, low[owner == number]])) for number, part in enumerate(parts)]
+    """Give each part the low points inside its footprint rectangle; of two that overlap, the smaller has them.
+
+    Args:
+        points: (N, 3).
+        parts: ascending indices into them, each at least one; they share none.
+        low: indices of the low points, which belong to no part yet.
+
+    Returns:
+        The parts with what they were given, ascending.
+    """
+    if not parts:
+        return []
+    members, sizes = np.concatenate(parts), [len(part) for part in parts]
+    owned, starts = points.take(members, axis=0)[:, :2], np.cumsum([0, *sizes[:-1]])
+    least, most = np.minimum.reduceat(owned, starts), np.maximum.reduceat(owned, starts)
+    # In order of x, a rectangle needs to look at the points of its own stretch only.
+    low = low[np.argsort(points[low, 0])]
+    x, y = np.ascontiguousarray(points[low, :2].T)
+    begins, ends = np.searchsorted(x, least[:, 0]), np.searchsorted(x, most[:, 0], side="right")
+    owner = np.full(len(points), -1)
+    owner[members] = np.repeat(np.arange(len(parts)), sizes)
+    for number in np.argsort(-(most - least).prod(axis=1), kind="stable"):
+        stretch = slice(begins[number], ends[number])
+        inside = (y[stretch] >= least[number, 1]) & (y[stretch] <= most[number, 1])
+        owner[low[stretch][inside]] = number
+    members = np.flatnonzero(owner >= 0)
+    members = members[np.argsort(owner[members], kind="stable")]
+    return np.split(members, np.cumsum(np.bincount(owner[members], minlength=len(parts)))[:-1])
 
 
 def _could_be_object(points: NDArray) -> bool:

@@ -9,7 +9,12 @@ from recognition_stand_ins import (
 )
 
 from clip2.recognition import fit_upright_box, propose_objects
-from clip2.recognition.proposals_lidar import beam_gap, propose_lidar, seen_from
+from clip2.recognition.proposals_lidar import (
+    beam_gap,
+    members_with_feet,
+    propose_lidar,
+    seen_from,
+)
 from data_prep import InputError, open_scan
 
 
@@ -90,6 +95,16 @@ def test_the_gap_between_beams_is_measured(gap_degrees):
     )
 
 
+def test_the_gap_is_the_median_step_within_columns_of_azimuth():
+    scan = open_scan("procedural", "street", frames=1, seed=5)
+    points, place = scan[0].world_points(), scan[0].T_world_points[:3, 3]
+    x, y, z = (points - place).T
+    elevation, column = np.arctan2(z, np.hypot(x, y)), np.arctan2(y, x) // np.deg2rad(0.2)
+    steps = np.concatenate([np.diff(np.sort(elevation[column == c])) for c in np.unique(column)])
+    steps = steps[(steps > np.deg2rad(0.08)) & (steps < np.deg2rad(4))]
+    assert beam_gap(points, place) == pytest.approx(np.median(steps), abs=1e-11)
+
+
 def far_apart_sweeps(count):
     scan = open_scan("procedural", "street", frames=count, seed=5)
     return [(scan[i].world_points(), scan[i].T_world_points[:3, 3]) for i in range(count)]
@@ -112,6 +127,27 @@ def test_without_a_sensor_the_place_of_the_origin_means_nothing():
     there = propose_objects(fused + [500.0, -300.0, 0], "lidar")
     assert len(here) > 5
     assert len(there) == pytest.approx(len(here), rel=0.1)  # voxels may fall a little differently
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_low_points_go_to_the_smallest_footprint_they_are_in(seed):
+    rng = np.random.default_rng(seed)
+    # A coarse grid: many points lie on the rectangles' very borders.
+    points = np.round(rng.uniform(0, 20, (600, 3)))
+    owner = rng.integers(-1, 9, len(points))
+    low = np.flatnonzero(rng.random(len(points)) < 0.5)
+    owner[low] = -1
+    parts = [np.flatnonzero(owner == number) for number in range(9)]
+    ends = [(points[part, :2].min(axis=0), points[part, :2].max(axis=0)) for part in parts]
+    for i in low:
+        inside = [
+            n for n, (a, b) in enumerate(ends) if (a <= points[i, :2]).all() and (points[i, :2] <= b).all()
+        ]
+        areas = [np.prod(ends[n][1] - ends[n][0]) for n in inside]
+        # Of equally small ones the last.
+        owner[i] = max((n for n, area in zip(inside, areas, strict=True) if area == min(areas)), default=-1)
+    got = members_with_feet(points, parts, low)
+    assert [part.tolist() for part in got] == [np.flatnonzero(owner == n).tolist() for n in range(9)]
 
 
 def test_lidar_proposals_share_no_point_where_footprints_overlap():
