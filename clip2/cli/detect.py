@@ -12,6 +12,7 @@ import tyro
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from clip2.progress import FrameBar
     from data_prep.detect.detection_run import DetectionRun
     from data_prep.detect.detector import Detector, Segmenter
     from data_prep.detect.nms import Selection
@@ -79,6 +80,7 @@ class Detect:
 
         from clip2.cli.frame_choice import choose_frames
         from clip2.cli.key_values import reader_options
+        from clip2.progress import FrameBar
         from data_prep.detect.detection_run import detect_scan
         from data_prep.scans import open_scan
 
@@ -87,7 +89,7 @@ class Detect:
         _require_images(scan)
         frames = choose_frames(scan.frame_ids(), self.frames, self.every, self.limit)
         selection = self._selection()  # before the model, which takes its time
-        with _ProgressBar(Console(stderr=True)) as bar:
+        with FrameBar("detecting", Console(stderr=True)) as bar:
             detector, segmenter = self._models()
             run = detect_scan(
                 scan,
@@ -97,7 +99,7 @@ class Detect:
                 segmenter=segmenter,
                 frames=frames,
                 batch_size=self.batch_size,
-                on_batch=bar.show,
+                on_batch=lambda run: _show(bar, run),
             )
         if self.json:
             print(json_format.dumps(_summary(run), ensure_ascii=False))
@@ -193,35 +195,10 @@ def _require_images(scan: Any) -> None:
         )
 
 
-class _ProgressBar:
-    """Frames done, and what was found, on standard error."""
-
-    def __init__(self, console: Console) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("frames · {task.fields[found]}"),
-            TimeRemainingColumn(),
-            console=console,
-        )
-        self._task = self._bar.add_task("detecting", total=None, visible=False, found="")
-
-    def show(self, run: DetectionRun) -> None:
-        found = f"{run.detections:,} boxes"
-        if run.bad_frames:
-            found += f", {len(run.bad_frames):,} bad frames"
-        done = run.reused + run.detected + len(run.bad_frames)
-        self._bar.update(self._task, total=run.frames, completed=done, found=found, visible=True)
-
-    def __enter__(self) -> _ProgressBar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+def _show(bar: FrameBar, run: DetectionRun) -> None:
+    bad = (f"{len(run.bad_frames):,} bad frames",) if run.bad_frames else ()
+    done = run.reused + run.detected + len(run.bad_frames)
+    bar.show(done, run.frames, f"{run.detections:,} boxes", *bad)
 
 
 def _summary(run: DetectionRun) -> dict[str, Any]:

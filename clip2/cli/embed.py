@@ -55,8 +55,9 @@ class Embed:
     def run(self) -> int:
         """Embed what is missing and report."""
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
+        from clip2.progress import ProgressBar
         from clip2.teacher.features import FEATURES, embed_triplets
         from data_prep.files import require_writable
         from data_prep.triplets import open_triplets
@@ -66,7 +67,7 @@ class Embed:
         require_writable(self.triplets / FEATURES)
         columns = (TextColumn("embedding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         teacher, bank = self._teacher(), self._bank()
-        with Progress(*columns, console=Console(stderr=True)) as bar:
+        with ProgressBar(*columns, console=Console(stderr=True)) as bar:
             task = bar.add_task("embedding", total=None)
             report = embed_triplets(
                 self.triplets,

@@ -40,27 +40,18 @@ class Export:
     def run(self) -> int:
         """Export and report."""
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         from clip2.cli.frame_choice import choose_frames
         from clip2.cli.key_values import reader_options
+        from clip2.progress import FrameBar
         from data_prep.scans import open_scan
         from data_prep.scans.save_layout import save_layout
 
         options = reader_options(self.source, self.option)
         scan = open_scan(self.source, self.root, **options)
         frames = choose_frames(scan.frame_ids(), self.frames, self.every, self.limit)
-        bar = Progress(
-            TextColumn("exporting"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("frames"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-        )
-        with bar:
-            task = bar.add_task("exporting", total=len(frames))
-            export = save_layout(scan, self.out, frames, lambda done, _: bar.update(task, completed=done))
+        with FrameBar("exporting", Console(stderr=True)) as bar:
+            export = save_layout(scan, self.out, frames, bar.show)
         if self.json:
             print(json_format.dumps({"out": str(self.out), **asdict(export)}, ensure_ascii=False))
             return 0

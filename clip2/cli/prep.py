@@ -16,12 +16,14 @@ from data_prep.report.counted import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from clip2.progress import FrameBar
     from data_prep.associate import Associator
     from data_prep.detect import CocoDetections
     from data_prep.lift import Lifter
     from data_prep.scans import Scan
     from data_prep.triplets import Manifest
     from data_prep.triplets.captions import Captions
+    from data_prep.triplets.mine import Progress
     from data_prep.triplets.parts import Part
 
 
@@ -98,6 +100,7 @@ class Prep:
 
         from clip2.cli.frame_choice import choose_frames
         from clip2.cli.key_values import reader_options
+        from clip2.progress import FrameBar
         from data_prep.scale import create_engine
         from data_prep.scans import open_scan
         from data_prep.triplets.mine import mine
@@ -115,7 +118,7 @@ class Prep:
         frames = choose_frames(scan.frame_ids(), self.frames, self.every, self.limit)
         associate, words, captions = self._associator(), self._all_words(), self._captions()
         frames, thinned = self._thin(scan, frames, console)
-        with self._detections_file(scan, console) as file, _ProgressBar(console) as bar:
+        with self._detections_file(scan, console) as file, FrameBar("mining", console) as bar:
             manifest = mine(
                 scan,
                 self._detections(Path(file)),
@@ -133,7 +136,7 @@ class Prep:
                 captions=captions,
                 engine=engine,
                 part=part,
-                on_frame=bar.show,
+                on_frame=lambda progress: _show(bar, progress),
             )
         if self.json:
             print(json_format.dumps(_summary(manifest, self.out), ensure_ascii=False))
@@ -273,38 +276,10 @@ class _SimulatedDetections:
         self._folder.cleanup()
 
 
-class _ProgressBar:
-    """Frames done, and what came of them, on standard error."""
-
-    def __init__(self, console: Console) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self.moved = False
-        self._bar = Progress(
-            TextColumn("mining"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("frames · {task.fields[found]}"),
-            TimeRemainingColumn(),
-            console=console,
-        )
-        self._task = self._bar.add_task("mining", total=None, visible=False, found="")
-
-    def show(self, progress: Any) -> None:
-        self.moved = True
-        found = f"{progress.objects:,} objects, {progress.refused:,} refused"
-        if progress.bad_frames:
-            found += f", {progress.bad_frames:,} bad frames"
-        self._bar.update(
-            self._task, total=progress.frames_total, completed=progress.frames, found=found, visible=True
-        )
-
-    def __enter__(self) -> _ProgressBar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+def _show(bar: FrameBar, progress: Progress) -> None:
+    bad = (f"{progress.bad_frames:,} bad frames",) if progress.bad_frames else ()
+    found = (f"{progress.objects:,} objects", f"{progress.refused:,} refused", *bad)
+    bar.show(progress.frames, progress.frames_total, *found)
 
 
 def _summary(manifest: Manifest, out: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 
 import clip2
 from clip2.checkpoint import CONFIG_FILE, read_config
@@ -20,6 +20,7 @@ from clip2.demo.queries import Query, Recognised, ask, recognise
 from clip2.demo.scenes import SettingFiles, load_scene
 from clip2.demo.scoring import SCORE_CARD, Naming, card, score
 from clip2.demo.workers import make_settings
+from clip2.progress import ProgressBar
 from clip2.teacher import Teacher
 from clip2.teacher.features import embed_triplets
 from clip2.training import load_config, train
@@ -135,7 +136,7 @@ def _mine(result: DemoResult, console: Console) -> None:
 def _embed(result: DemoResult, teacher: Teacher, console: Console) -> None:
     folders = [folder for s in SETTINGS for folder in (result.files(s).triplets, result.files(s).unseen)]
     columns = (TextColumn("{task.description:14}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with _stage(result, "embed", console) as stage, Progress(*columns, console=console) as progress:
+    with _stage(result, "embed", console) as stage, ProgressBar(*columns, console=console) as progress:
         for folder in folders:
             task = progress.add_task(folder.name, total=None)
 

@@ -33,9 +33,10 @@ def make_settings(out: Path, settings: Sequence[Setting], plan: Plan, console: C
         InputError: what a process refused.
         RuntimeError: a process died; what it died of is on stderr.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
     from clip2.demo.scenes import frames_to_make
+    from clip2.progress import ProgressBar
 
     # Not forked: a fork of a process with threads may hang.
     context = multiprocessing.get_context("spawn")
@@ -49,7 +50,7 @@ def make_settings(out: Path, settings: Sequence[Setting], plan: Plan, console: C
     )
     processes: dict[Connection, BaseProcess] = {}
     try:
-        with Progress(*columns, console=console) as progress:
+        with ProgressBar(*columns, console=console) as progress:
             tasks = {}
             for setting in settings:
                 receiver, sender = context.Pipe(duplex=False)

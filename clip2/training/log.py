@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TextColumn,
     TimeRemainingColumn,
 )
+
+from clip2.progress import ProgressBar
 
 METRICS_FILE, TENSORBOARD_FOLDER = "metrics.jsonl", "tensorboard"
 
@@ -40,7 +41,7 @@ class RunLog:
         path.write_text("".join(kept), encoding="utf-8")
         self._file = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(run / TENSORBOARD_FOLDER), purge_step=first)
-        self._progress = Progress(
+        self._progress = ProgressBar(
             TextColumn("training"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -62,7 +63,7 @@ class RunLog:
         traceback: TracebackType | None,
     ) -> None:
         if self.console is not None:
-            self._progress.stop()
+            self._progress.__exit__(kind, error, traceback)
             self._file.close()
             self._board.close()
 
