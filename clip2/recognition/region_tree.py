@@ -78,23 +78,14 @@ def _patches(points: NDArray, normals: NDArray, pairs: NDArray[np.int64], side: 
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
-class _Border(NamedTuple):
-    """Sums over the pairs of points that meet along a border; divided by ``length`` they are means."""
-
-    strength: float
-    length: float
-    height: float
-    level: float
-
-    def __add__(self, other: _Border) -> _Border:  # type: ignore[override]
-        return _Border(*(a + b for a, b in zip(self, other, strict=True)))
-
-
 class _Merge(NamedTuple):
+    """Two nodes made one. Of the border they had in common: its mean height, metres, and how level it was, 0 to 1."""
+
     big: int
     small: int
-    height: float
-    border: _Border
+    strength: float
+    border_height: float
+    border_level: float
 
 
 @dataclass
@@ -154,58 +145,84 @@ class _Merging:
         np.minimum.at(self.low, patch, points)
         np.maximum.at(self.high, patch, points)
         self.unit = 0.02 / spacing**2  # points on 200 cm²: what a small object shows
-        self.borders: list[dict[int, _Border]] = [{} for _ in range(self.count)]
+        self.ease = [self._ease(count) for count in self.size]
+        # Of a region the number of the border to each neighbour. Plain numbers: a scan has tens of thousands of borders,
+        # and as many small objects would cost more to make, and to collect, than all that is done with them.
+        self.borders: list[dict[int, int]] = [{} for _ in range(self.count)]
         ends = np.sort(patch[pairs], axis=1)
         across = ends[:, 0] != ends[:, 1]
         ends, pair, length = np.unique(ends[across], axis=0, return_inverse=True, return_counts=True)
         height = np.bincount(pair.reshape(-1), points[pairs[across], 2].mean(axis=1))
         level = np.abs(normal[ends, 2]).max(axis=1) * length
         strength = _border_strength(center, normal, ends) * length
-        sums = np.column_stack([strength, length, height, level])
-        for (a, b), border in zip(ends.tolist(), sums.tolist(), strict=True):
-            self.borders[a][b] = self.borders[b][a] = _Border(*border)
+        # Sums over the pairs of points that meet along a border; divided by its length they are means.
+        self.strength, self.length = strength.tolist(), length.astype(float).tolist()
+        self.height, self.level = height.tolist(), level.tolist()
+        for border, (a, b) in enumerate(ends.tolist()):
+            self.borders[a][b] = self.borders[b][a] = border
         self.node = list(range(self.count))
         self.merges: list[_Merge] = []
 
     def run(self) -> None:
-        heap = [(self._cost(a, b), a, b) for a, border in enumerate(self.borders) for b in border if a < b]
+        heap = [
+            (self._cost(a, b, border), a, b)
+            for a, borders in enumerate(self.borders)
+            for b, border in borders.items()
+            if a < b
+        ]
         heapq.heapify(heap)
-        height = 0.0
+        passed = 0.0
         while heap:
             cost, a, b = heapq.heappop(heap)
-            if b not in self.borders[a] or cost != self._cost(a, b):
+            border = self.borders[a].get(b)
+            if border is None or cost != self._cost(a, b, border):
                 continue
-            height = max(height, cost)
-            self._merge(a, b, height, heap)
+            passed = max(passed, cost)
+            self._merge(a, b, passed, heap)
 
-    def _merge(self, big: int, small: int, height: float, heap: list[tuple[float, int, int]]) -> None:
+    def _merge(self, big: int, small: int, strength: float, heap: list[tuple[float, int, int]]) -> None:
         """The smaller region goes into the bigger one's place: borders that do not change need no new entry."""
         if self.size[big] < self.size[small]:
             big, small = small, big
         before = self.size[big]
         self.size[big] += self.size[small]
-        border = self.borders[big].pop(small)
-        self.merges.append(_Merge(self.node[big], self.node[small], height, border))
-        self.node[big] = self.count + len(self.merges) - 1
+        self.ease[big] = self._ease(self.size[big])
         mine, theirs = self.borders[big], self.borders[small]
+        border = mine.pop(small)
+        length = self.length[border]
+        self.merges.append(
+            _Merge(
+                self.node[big],
+                self.node[small],
+                strength,
+                self.height[border] / length,
+                self.level[border] / length,
+            )
+        )
+        self.node[big] = self.count + len(self.merges) - 1
         del theirs[big]
         for other, added in theirs.items():
             known = mine.get(other)
-            mine[other] = self.borders[other][big] = added if known is None else known + added
+            if known is None:
+                mine[other] = self.borders[other][big] = known = added
+            else:
+                self._lengthen(known, added)
             del self.borders[other][small]
-            heapq.heappush(heap, (self._cost(big, other), big, other))
-        for other in mine:
+            heapq.heappush(heap, (self._cost(big, other, known), big, other))
+        for other, border in mine.items():
             if self.size[other] > before and other not in theirs:
-                heapq.heappush(heap, (self._cost(big, other), big, other))
+                heapq.heappush(heap, (self._cost(big, other, border), big, other))
         self.borders[small] = {}
 
-    def _cost(self, a: int, b: int) -> float:
-        border = self.borders[a][b]
-        return (
-            border.strength
-            / border.length
-            * (min(self.size[a], self.size[b], 50 * self.unit) / self.unit) ** _EASE
-        )
+    def _lengthen(self, border: int, added: int) -> None:
+        for sums in (self.strength, self.length, self.height, self.level):
+            sums[border] += sums[added]
+
+    def _cost(self, a: int, b: int, border: int) -> float:
+        return self.strength[border] / self.length[border] * min(self.ease[a], self.ease[b])
+
+    def _ease(self, size: int) -> float:
+        return (min(size, 50 * self.unit) / self.unit) ** _EASE
 
     def condensed(self, is_object: Callable[[NDArray, NDArray], bool], min_points: int) -> list[_Cluster]:
         """The tree of merges with crumbs taken up by their big neighbour; its roots."""
@@ -218,7 +235,8 @@ class _Merging:
             possible = cluster.size >= min_points and is_object(low[node], high[node])
             cluster.value = cluster.size * (height - cluster.born) if possible else 0.0
 
-        for node, (a, b, height, border) in enumerate(self.merges, start=self.count):
+        for node, merge in enumerate(self.merges, start=self.count):
+            a, b, height = merge[:3]
             low.append(np.minimum(low[a], low[b]))
             high.append(np.maximum(high[a], high[b]))
             size.append(size[a] + size[b])
@@ -229,7 +247,7 @@ class _Merging:
                 continue
             if size[small] < _CRUMB * size[big] and is_object(low[big], high[big]):
                 roots[node] = first
-                if height - second.born > _STANDS and _stands(border, low[small], high[small]):
+                if height - second.born > _STANDS and _stands(merge, low[small], high[small]):
                     end(second, small, height)
                     first.riders.append(second)
                 continue
@@ -252,10 +270,10 @@ class _Merging:
         return found
 
 
-def _stands(border: _Border, low: NDArray, high: NDArray) -> bool:
+def _stands(merge: _Merge, low: NDArray, high: NDArray) -> bool:
     """Whether the border is a level one at the foot of what lies between the corners ``low`` and ``high``."""
     foot = low[2] + 0.4 * (high[2] - low[2])
-    return border.level / border.length > 0.85 and border.height / border.length <= foot
+    return merge.border_level > 0.85 and merge.border_height <= foot
 
 
 def _border_strength(center: NDArray, normal: NDArray, ends: NDArray[np.int64]) -> NDArray:
