@@ -6,15 +6,15 @@
     python -m benchmarks --write docs/performance.md --from figures.json gpu.json
 
 Contenders come from the `bench` and `scatter` extras; one that is not installed is a row that says so. Targets that are missed are
-marked, and do not change the exit code: a busy machine is no failure.
+marked, and do not change the exit code: a busy machine is no failure. A benchmark that fails does (1), after all others have run.
+What was measured is kept after each benchmark, so Ctrl-C loses nothing but the turn it meets.
 """
 
 from __future__ import annotations
 
-import json as json_format
 import sys
+import traceback
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,14 +23,14 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import figures as figures_files
 from benchmarks import report
 from benchmarks.machine import describe, describe_machine
 from benchmarks.record import Row
 from benchmarks.suite import BENCHMARKS, Settings, run
 from data_prep.errors import InputError
-from data_prep.files import write_atomically
 
-FORMAT, FORMAT_VERSION = "clip2-benchmarks", 1
+INTERRUPTED = 130  # as shells call it
 
 
 def main(
@@ -46,8 +46,8 @@ def main(
     """Measure, print, and keep what was found.
 
     Args:
-        names: of benchmarks; none: all but those that judge quality.
-        json: a file for the figures.
+        names: of benchmarks; none: all but those that are run by name only.
+        json: a file for the figures, written after each benchmark.
         quick: small sizes and few turns: to see whether everything runs, not how fast.
         repeats: turns of each contender.
         threads: for torch and what can be told; as many as torch takes by itself if not given.
@@ -56,89 +56,81 @@ def main(
         from_: figures of earlier runs to make the page from, instead of measuring; later files win.
     """
     try:
-        figures = _combine(from_) if from_ else _measure(names, Settings(repeats, quick, data), threads)
+        _check(names, repeats, threads, data, from_)
+        if json is not None:
+            figures_files.prepare(json, "--json")
+        if write is not None:
+            figures_files.prepare(write, "--write")
+            figures_files.prepare(write.parent / report.IMAGES / "any.svg", "--write")
+        if from_:
+            figures, code = figures_files.combine(from_), 0
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if not from_:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        figures, code = _measure(names, Settings(repeats, quick, data), json)
     if json is not None:
-        text = json_format.dumps(figures, indent=1) + "\n"
-        write_atomically(json, lambda path: path.write_text(text, encoding="utf-8"))
+        figures_files.save(json, figures)
     if write is not None:
         report.write(write, figures)
-    if not from_:
+    if not from_ or (json is None and write is None):
         show(figures)
-    return 0
+    return code
 
 
-def _measure(names: Sequence[str], settings: Settings, threads: int | None) -> dict[str, Any]:
+def _check(
+    names: Sequence[str], repeats: int, threads: int | None, data: Path | None, files: Sequence[Path]
+) -> None:
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
         raise InputError(f"there is no benchmark {unknown[0]!r}", fix=f"one of: {', '.join(BENCHMARKS)}")
-    if threads is not None:
-        torch.set_num_threads(threads)
-    machine = describe_machine()
-    chosen = list(names) or [name for name, benchmark in BENCHMARKS.items() if benchmark.default]
-    rows: list[Row] = []
-    curves = []
-    console = Console(stderr=True)
-    for position, name in enumerate(chosen, start=1):
-        with console.status(f"{position} of {len(chosen)}: {name}, {BENCHMARKS[name].about}"):
-            found, drawn = run(name, settings)
-        rows += found
-        curves += drawn
-        console.print(f"{position} of {len(chosen)}: {name} done", highlight=False)
-    now = datetime.now(timezone.utc)
-    return {
-        "format": FORMAT,
-        "version": FORMAT_VERSION,
-        "runs": [
-            {
-                "date": f"{now:%Y-%m-%d}",
-                "names": chosen,
-                "machine": machine,
-                "quick": settings.quick,
-                "repeats": settings.repeats,
-            }
-        ],
-        "about": {name: BENCHMARKS[name].about for name in chosen},
-        "needs_data": [name for name in chosen if BENCHMARKS[name].needs_data or name == "recognition"],
-        "rows": [row.to_json() for row in rows],
-        "curves": [curve.to_json() for curve in curves],
-    }
-
-
-def _combine(files: Sequence[Path]) -> dict[str, Any]:
-    """Figures of several runs as those of one; of a benchmark that ran twice the later file counts."""
-    figures: dict[str, Any] = {}
-    for file in files:
-        found = _load(file)
-        if not figures:
-            figures = found
-            continue
-        again = set(found["runs"][0]["names"])
-        for run_ in figures["runs"]:
-            run_["names"] = [name for name in run_["names"] if name not in again]
-        figures["runs"] = [run_ for run_ in figures["runs"] if run_["names"]] + found["runs"]
-        for kind in ("rows", "curves"):
-            kept = [record for record in figures[kind] if record["benchmark"] not in again]
-            figures[kind] = kept + found[kind]
-        figures["about"] |= found["about"]
-        figures["needs_data"] = sorted({*figures["needs_data"], *found["needs_data"]})
-    return figures
-
-
-def _load(file: Path) -> dict[str, Any]:
-    try:
-        found = json_format.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    if names and files:
         raise InputError(
-            f"cannot be read ({error})", source=file, fix="name a file that --json wrote"
-        ) from None
-    if not isinstance(found, dict) or (found.get("format"), found.get("version")) != (FORMAT, FORMAT_VERSION):
-        raise InputError(
-            "does not hold figures of benchmarks", source=file, fix="name a file that --json wrote"
+            f"--from measures nothing, so {names[0]!r} has no meaning", fix="leave one of them out"
         )
-    return found
+    for field, value in (("--repeats", repeats), ("--threads", threads)):
+        if value is not None and value < 1:
+            raise InputError(f"must be at least 1, not {value}", field=field)
+    if data is not None and not data.is_dir():
+        raise InputError(
+            "is no folder", source=data, field="--data", fix="name the folder that holds the scans"
+        )
+
+
+def _measure(names: Sequence[str], settings: Settings, json: Path | None) -> tuple[dict[str, Any], int]:
+    """Figures, and the exit code; kept in ``json`` after each benchmark."""
+    chosen = list(dict.fromkeys(names)) or [name for name, each in BENCHMARKS.items() if each.default]
+    figures, code = figures_files.begin(chosen, settings, describe_machine()), 0
+    console = Console(stderr=True, highlight=False)
+    for position, name in enumerate(chosen, start=1):
+        said, problem = f"{position} of {len(chosen)}: {name}", None
+        try:
+            with console.status(f"{said}, {BENCHMARKS[name].about}"):
+                for found in run(name, settings):
+                    figures_files.add(figures, found)
+        except KeyboardInterrupt:
+            code, problem = INTERRUPTED, "interrupted"
+        except (InputError, ImportError) as error:
+            problem = " ".join(str(error).split())
+        except Exception as error:  # noqa: BLE001  (whatever one does, the others are measured; it is shown and counted)
+            code, problem = 1, f"failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            traceback.print_exc()
+        figures["runs"][0]["names" if problem is None else "unfinished"].append(name)
+        if problem is not None:
+            rest = (
+                "the rest"
+                if any(row["benchmark"] == name for row in figures["rows"])
+                else BENCHMARKS[name].about
+            )
+            figures_files.add(figures, Row(name, rest, note=f"not measured: {problem}"))
+        if json is not None:
+            figures_files.save(json, figures)
+        console.print(f"{said} {'done' if problem is None else problem}", markup=False)
+        if code == INTERRUPTED:
+            break
+    return figures, code
 
 
 def show(figures: dict[str, Any]) -> None:

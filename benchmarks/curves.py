@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from statistics import median
 
 import torch
 
 from benchmarks import memory, textbook
 from benchmarks.encoder_speed import cube, same_weights
-from benchmarks.record import Curve, Row, take_turns
+from benchmarks.record import Curve, take_turns
 from clip2 import ops
 
 POINTS = (256, 1024, 4096, 8192, 16_384)
@@ -18,15 +20,19 @@ SAMPLED = (1024, 4096, 16_384, 65_536)
 TEXTBOOK_LIMIT = 8192
 
 
-def measure(repeats: int, quick: bool) -> tuple[list[Row], list[Curve]]:
-    """Four pictures and no rows."""
+def measure(repeats: int, quick: bool) -> Iterator[Curve]:
+    """Four pictures."""
     turns = 1 if quick else min(repeats, 2)
-    return [], [
-        _points(turns, POINTS[:2] if quick else POINTS),
-        _objects(turns, OBJECTS[:2] if quick else OBJECTS),
-        _sampling(turns, SAMPLED[:2] if quick else SAMPLED),
-        *([] if not memory.CLEAR.exists() else [_memory((4,) if quick else (4, 8, 16))]),
-    ]
+    yield _points(turns, POINTS[:2] if quick else POINTS)
+    yield _objects(turns, OBJECTS[:2] if quick else OBJECTS)
+    yield _sampling(turns, SAMPLED[:2] if quick else SAMPLED)
+    if memory.CLEAR.exists():
+        yield _memory((4,) if quick else (1, 4, 16))
+
+
+def _threads() -> list[int]:
+    """One, two where there are two cores, and as many as torch takes by itself."""
+    return sorted({1, min(2, os.cpu_count() or 1), torch.get_num_threads()})
 
 
 def _points(turns: int, sizes: tuple[int, ...]) -> Curve:
@@ -53,7 +59,7 @@ def _objects(turns: int, sizes: tuple[int, ...]) -> Curve:
     series: dict[str, list[tuple[float, float]]] = {}
     before = torch.get_num_threads()
     try:
-        for threads in sorted({1, min(2, before), before}):
+        for threads in _threads():
             torch.set_num_threads(threads)
             said = f"{threads} thread{'s' if threads > 1 else ''}"
             for batch in sizes:
@@ -80,7 +86,7 @@ def _sampling(turns: int, sizes: tuple[int, ...]) -> Curve:
     series: dict[str, list[tuple[float, float]]] = {}
     before = torch.get_num_threads()
     try:
-        for threads in sorted({1, min(2, before), before}):
+        for threads in _threads():
             torch.set_num_threads(threads)
             name = f"clip2, {threads} thread{'s' if threads > 1 else ''}"
             for count in sizes:

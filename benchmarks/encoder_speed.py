@@ -13,7 +13,6 @@ import json as json_format
 import platform
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -25,6 +24,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
+from benchmarks.record import take_turns
 from benchmarks.textbook import TextbookPointNet2
 from clip2.encoders import PointEncoder, create_encoder, load_pointnet2_ssg
 
@@ -98,7 +98,7 @@ def measure(case: Case, repeats: int) -> dict[str, Any]:
     }
     if not case.training:
         contenders["ours_bfloat16"] = _autocast(contenders["ours"])
-    seconds = _interleave(contenders, repeats)
+    seconds = take_turns(contenders, repeats)
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     ratios = [theirs / ours for theirs, ours in zip(seconds["textbook"], seconds["ours"], strict=True)]
     result: dict[str, Any] = {
@@ -112,12 +112,53 @@ def measure(case: Case, repeats: int) -> dict[str, Any]:
     }
     if not case.training:
         result["ratio_bfloat16_to_ours"] = medians["ours"] / medians["ours_bfloat16"]
+        ratios = [full / low for full, low in zip(seconds["ours"], seconds["ours_bfloat16"], strict=True)]
+        result["ratio_range_bfloat16_to_ours"] = [min(ratios), max(ratios)]
         with torch.no_grad():
             expected, found = textbook.eval().embed(points[:4]), encoder.eval()(points[:4])
             result["relative_error"] = float((found - expected).norm() / expected.norm())
             low = _autocast(lambda: encoder(points[:4]))()
             result["cosine_bfloat16"] = float(torch.cosine_similarity(low, found).min())
     return result
+
+
+def gradient_errors() -> dict[str, float]:
+    """Relative differences of the gradients of one training step.
+
+    Returns:
+        ``float64``: ours from the textbook's, where nothing but the mathematics can differ. ``ours in float32`` and
+        ``textbook in float32``: each from the textbook's in float64.
+    """
+    points = cube(2, 1024).double()
+    target = torch.randn(2, 1024, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+    def ours(dtype: torch.dtype) -> Tensor:
+        encoder = same_weights()[1].train().to(dtype)
+        (encoder(points.to(dtype)) * target.to(dtype)).sum().backward()
+        return _flat({name: p.grad for name, p in encoder.named_parameters() if p.grad is not None})
+
+    def theirs(dtype: torch.dtype) -> Tensor:
+        textbook = same_weights()[0].train().to(dtype)
+        (textbook.embed(points.to(dtype)) * target.to(dtype)).sum().backward()
+        # Gradients take the way that weights take into our encoder; what has none is no weight of it.
+        grads = {name: p.grad for name, p in textbook.named_parameters() if p.grad is not None}
+        carrier = create_encoder("pointnet2_ssg", feature_channels=0).to(dtype)
+        load_pointnet2_ssg(carrier, {**textbook.state_dict(), **grads})
+        return _flat(dict(carrier.named_parameters()))
+
+    truth = theirs(torch.float64)
+    return {
+        name: float((found - truth).norm() / truth.norm())
+        for name, found in (
+            ("float64", ours(torch.float64)),
+            ("ours in float32", ours(torch.float32)),
+            ("textbook in float32", theirs(torch.float32)),
+        )
+    }
+
+
+def _flat(tensors: dict[str, Tensor]) -> Tensor:
+    return torch.cat([tensors[name].detach().double().flatten() for name in sorted(tensors)])
 
 
 def training_throughput(name: str, points: int, bfloat16: bool, repeats: int) -> dict[str, Any]:
@@ -132,7 +173,7 @@ def training_throughput(name: str, points: int, bfloat16: bool, repeats: int) ->
             embedding = encoder(clouds, colors)
         embedding.square().sum().backward()
 
-    (times,) = _interleave({"step": step}, max(2, repeats // 2)).values()
+    (times,) = take_turns({"step": step}, max(2, repeats // 2)).values()
     return {
         "encoder": name,
         "points": points,
@@ -182,17 +223,6 @@ def _autocast(work: Callable[[], Any]) -> Callable[[], Any]:
             return work()
 
     return run
-
-
-def _interleave(contenders: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for turn in range(repeats + 1):
-        for name, work in contenders.items():
-            began = time.perf_counter()
-            work()
-            if turn:  # the first warms up
-                seconds[name].append(time.perf_counter() - began)
-    return seconds
 
 
 def _print(figures: dict[str, Any]) -> None:

@@ -9,7 +9,8 @@ embeddings in host memory, with a clock.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
@@ -52,32 +53,39 @@ class Setting:
         return cube(max(2, int(batch * self.share)), max(64, int(count * self.share))).to(self.device)
 
 
-def measure(repeats: int, quick: bool) -> list[Row]:
+def measure(repeats: int, quick: bool) -> Iterator[Row]:
     """All rows; on a machine without CUDA they say why they are empty."""
     if torch.cuda.is_available():
-        return rows(Setting(torch.device("cuda"), 5 if quick else max(20, repeats)))
+        yield from rows(Setting(torch.device("cuda"), 5 if quick else max(20, repeats)))
+    else:
+        yield from (_empty(case, "no CUDA device") for case in _ROWS)
+
+
+def rows(setting: Setting) -> Iterator[Row]:
+    """One row per case, in their order; one that the device cannot do says why, and the others are measured."""
+    for case, make in _ROWS.items():
+        try:
+            yield make(setting)
+        except Exception as error:  # noqa: BLE001  (torch's, Triton's, CUDA's; time on a GPU is rare, and it is shown)
+            traceback.print_exc()
+            yield _empty(case, f"failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}")
+
+
+def _empty(case: str, why: str) -> Row:
     contenders = {
         **dict.fromkeys((ENCODER, GRAPH, SUMS, MAXIMA), ""),
         **dict.fromkeys((TEXTBOOK, BALL, TRAINING, TRAINING_LOW), "textbook"),
         SAMPLING: "eager torch",
         NEAREST: "cdist and topk",
     }
-    return [
-        Row(
-            "gpu",
-            case,
-            contenders[case],
-            "1/s" if case == ENCODER else "ms",
-            note="not measured: no CUDA device",
-            target=TARGETS.get(("gpu", case, contenders[case])),
-        )
-        for case in _ROWS
-    ]
-
-
-def rows(setting: Setting) -> list[Row]:
-    """One row per case, in their order."""
-    return [make(setting) for make in _ROWS.values()]
+    return Row(
+        "gpu",
+        case,
+        contenders[case],
+        "1/s" if case == ENCODER else "ms",
+        note=f"not measured: {why}",
+        target=TARGETS.get(("gpu", case, contenders[case])),
+    )
 
 
 def _throughput(setting: Setting) -> Row:

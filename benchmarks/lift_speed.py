@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import json as json_format
 import sys
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.lift_cases import Case, labelled_cases, made_up_cases
+from benchmarks.record import take_turns
 from data_prep.geometry import Camera
 from data_prep.geometry.cluster import connected_components
 from data_prep.lift import create_lifter
@@ -91,14 +93,14 @@ def time_boxes(repeats: int) -> dict[str, Any]:
         uv, _ = camera.project(points)
         return [inside(uv, box) for box in boxes]
 
-    times, answers = _take_turns(
+    figures, answers = _take_turns(
         {"ours": ours, "project again per box": again, "project once, mask per box": once}, repeats
     )
     same = all(
         all(np.array_equal(np.sort(a), b) for a, b in zip(answers["ours"], answers[name], strict=True))
         for name in answers
     )
-    return {"milliseconds": times, "identical": same}
+    return {**figures, "identical": same}
 
 
 def time_clusters(count: int, repeats: int) -> dict[str, Any]:
@@ -108,7 +110,7 @@ def time_clusters(count: int, repeats: int) -> dict[str, Any]:
     points = np.concatenate([rng.normal(centre, 0.1, (count // 4, 3)) for centre in centres])
     radius = 0.1
     cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
-    times, answers = _take_turns(
+    figures, answers = _take_turns(
         {
             "ours": lambda: connected_components(points, radius),
             "Open3D DBSCAN": lambda: np.asarray(cloud.cluster_dbscan(radius, 1)),
@@ -118,7 +120,7 @@ def time_clusters(count: int, repeats: int) -> dict[str, Any]:
     ours, theirs = answers["ours"], answers["Open3D DBSCAN"]
     pairs = np.unique(np.stack([ours, theirs]), axis=1)
     same = pairs.shape[1] == len(np.unique(ours)) == len(np.unique(theirs))
-    return {"milliseconds": times, "identical": bool(same)}
+    return {**figures, "identical": bool(same)}
 
 
 def _frames(root: Path | None) -> Iterator[tuple[str, Case]]:
@@ -155,23 +157,31 @@ def time_frame(case: Case, repeats: int) -> dict[str, Any]:
             found.append(inside)
         return found
 
-    times, _ = _take_turns(
+    figures, _ = _take_turns(
         {"ours": lambda: lifter.lift(frame, [case.detections]), "loop over boxes + DBSCAN": loop}, repeats
     )
-    return {"milliseconds": times}
+    return figures
 
 
 def _take_turns(
     contenders: dict[str, Callable[[], Any]], repeats: int
-) -> tuple[dict[str, float], dict[str, Any]]:
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    answers = {}
-    for _ in range(repeats):
-        for name, run in contenders.items():
-            start = time.perf_counter()
-            answers[name] = run()
-            times[name].append(time.perf_counter() - start)
-    return {name: 1000 * float(np.median(values)) for name, values in times.items()}, answers
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Medians and ratios of the turns, and what each contender gave."""
+    answers: dict[str, Any] = {}
+
+    def keep(name: str, run: Callable[[], Any]) -> None:
+        answers[name] = run()
+
+    seconds = take_turns({name: partial(keep, name, run) for name, run in contenders.items()}, repeats)
+    ratios = {
+        name: [b / a for a, b in zip(seconds["ours"], times, strict=True)] for name, times in seconds.items()
+    }
+    return {
+        "milliseconds": {name: 1000 * median(times) for name, times in seconds.items()},
+        "ratio_range": {
+            name: [min(values), max(values)] for name, values in ratios.items() if name != "ours"
+        },
+    }, answers
 
 
 if __name__ == "__main__":

@@ -49,18 +49,16 @@ CASES = (Case("mined objects", 800, 100, 4096), Case("dense shapes", 128, 10_000
 SET = 2000
 
 
-def measure(repeats: int, quick: bool) -> list[Row]:
+def measure(repeats: int, quick: bool) -> Iterator[Row]:
     """Samples per second and bytes of both."""
-    rows = []
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         for case in CASES:
             with tempfile.TemporaryDirectory() as folder:
-                rows += _measure(case, case.objects // 4 if quick else case.objects, Path(folder), repeats)
+                yield from _measure(case, case.objects // 4 if quick else case.objects, Path(folder), repeats)
     finally:
         torch.set_num_threads(before)
-    return rows
 
 
 def _measure(case: Case, count: int, folder: Path, repeats: int) -> list[Row]:

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from clip2 import ops
+
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_bf16", "neon", "sve")
 _PACKAGES = ("numpy", "scipy", "open3d", "fpsample", "torch-cluster", "torch-scatter")
 # Of the cores: waiting for this share of them already says that something else ran.
@@ -35,6 +37,8 @@ def describe_machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        # What the compiled point operations use of the processor, or why there are none.
+        "kernels": next(row.reason for row in ops.backends() if row.op == "farthest_point_sample"),
         "versions": {name: _version(name) for name in _PACKAGES},
         "load_average": None if load is None else [round(value, 2) for value in load],
         "shared": load is not None and load[0] > _QUIET * cores,
@@ -57,10 +61,11 @@ def describe(machine: dict[str, Any]) -> str:
     versions = ", ".join(
         f"{name} {found}" if found else f"{name} not installed" for name, found in machine["versions"].items()
     )
+    kernels = f", point operations: {machine['kernels']}" if "kernels" in machine else ""
     return (
         f"{machine['cpu']}{model}, {machine['cores']} cores ({' '.join(machine['flags'])}){memory}{gpus}; "
         f"{machine['system']}, Python {machine['python']}, torch {machine['torch']} with {machine['threads']} "
-        f"threads, {versions}.{busy}"
+        f"threads{kernels}, {versions}.{busy}"
     )
 
 

@@ -12,7 +12,7 @@ import gc
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
@@ -23,14 +23,13 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 SCAN_POINTS = 1_000_000
 
 
-def measure(repeats: int, quick: bool) -> list[Row]:
-    """Every case in ``CASES``, beside its contender."""
+def measure(repeats: int, quick: bool) -> Iterator[Row]:
+    """Every case beside its contender."""
     if not CLEAR.exists():
-        return [
-            Row("memory", case, unit="MB", note="not measured: not Linux") for case in ("encoder", "scan")
-        ]
+        for case in ("encoder", "scan"):
+            yield Row("memory", case, unit="MB", note="not measured: not Linux")
+        return
     times = 1 if quick else min(repeats, 3)
-    rows = []
     for case, contender, ours, theirs in (
         ("encoder 16 x 1024", "textbook", "encoder:ours:16", "encoder:textbook:16"),
         ("encoder 16 x 1024, bf16 products", "textbook", "encoder:bf16:16", "encoder:textbook:16"),
@@ -50,12 +49,13 @@ def measure(repeats: int, quick: bool) -> list[Row]:
     ):
         mine, other = (
             # Slow, and the same every time.
-            median(in_a_process(name) for _ in range(1 if name == "scan:recognizer" else times))
+            [in_a_process(name) for _ in range(1 if ours == "scan:recognizer" else times)]
             for name in (ours, theirs)
         )
+        shares = [a / b for a, b in zip(mine, other, strict=True)]
         target = TARGETS.get(("memory", case, contender))
-        rows.append(Row("memory", case, contender, "MB", mine, other, mine / other, None, target))
-    return rows
+        a, b = median(mine), median(other)
+        yield Row("memory", case, contender, "MB", a, b, a / b, (min(shares), max(shares)), target)
 
 
 def in_a_process(case: str) -> float:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json as json_format
 import platform
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +26,7 @@ from rich.table import Table
 
 from benchmarks import textbook
 from benchmarks.encoder_speed import cube
+from benchmarks.record import take_turns
 from clip2 import ops
 
 Work = Callable[[], object]
@@ -81,18 +81,18 @@ def measure(case: Case, repeats: int) -> dict[str, Any]:
     """Milliseconds of ours and of each rival, and the ratios; a rival that cannot be imported is listed as missing."""
     contenders, targets, missing = {"ours": case.ours}, {}, []
     for name, (target, prepare) in case.rivals.items():
-        try:
-            contenders[name] = prepare()
-        except ImportError as error:
-            missing.append(f"{name}: not installed ({error.name})")
         targets[name] = target
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for turn in range(repeats + 1):
-        for name, work in contenders.items():
-            began = time.perf_counter()
+        try:
+            work = prepare()
             work()
-            if turn:  # the first warms up
-                seconds[name].append(time.perf_counter() - began)
+        except ImportError as error:
+            missing.append(f"{name}: not installed ({_what_to_do(error)})")
+        # What was built for another torch cannot be loaded, or fails when it is called.
+        except (OSError, RuntimeError) as error:
+            missing.append(f"{name}: does not run here ({str(error).splitlines()[0]})")
+        else:
+            contenders[name] = work
+    seconds = take_turns(contenders, repeats)
     ours = seconds.pop("ours")
     against = {}
     for name, theirs in seconds.items():
@@ -111,6 +111,11 @@ def measure(case: Case, repeats: int) -> dict[str, Any]:
         "against": against,
         "missing": missing,
     }
+
+
+def _what_to_do(error: ImportError) -> str:
+    extra = _EXTRAS.get(error.name or "")
+    return f"pip install 'clip2[{extra}]'" if extra else str(error)
 
 
 def show(figures: dict[str, Any]) -> None:
@@ -248,6 +253,7 @@ def segments(name: str, rows: int, channels: int, count: int, target: float) -> 
     return Case(f"segment_{name}", lambda: reduce(values, index, count), rivals)
 
 
+_EXTRAS = {"fpsample": "bench", "torch_cluster": "bench", "torch_scatter": "scatter"}
 _FPS = {"open3d": 8.0, "fpsample kd-line": 2.5, "torch-cluster": 50.0, "textbook torch": 0.0}
 _FPS_LARGE = {"open3d": 12.0, "fpsample kd-line": 1.0}
 _BALL = {"textbook sort": 60.0, "open3d hybrid": 3.0}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -41,35 +42,33 @@ class Benchmark:
 
     Attributes:
         about: what it measures, in a few words.
-        measure: gives rows and curves.
+        measure: gives rows and curves, each as soon as it is there, so that nothing is lost if what follows fails.
         default: runs when no name is given.
         needs_data: real scans; without them its rows say so.
+        takes_data: measures more, or something more real, where there are real scans.
     """
 
     about: str
-    measure: Callable[[Settings], tuple[list[Row], list[Curve]]]
+    measure: Callable[[Settings], Iterable[Row | Curve]]
     default: bool = True
     needs_data: bool = False
+    takes_data: bool = False
 
 
-def run(name: str, settings: Settings) -> tuple[list[Row], list[Curve]]:
+def run(name: str, settings: Settings) -> Iterator[Row | Curve]:
     """Rows and curves of one benchmark; one that needs data that are not there says so."""
     benchmark = BENCHMARKS[name]
     if benchmark.needs_data and settings.data is None:
-        return [Row(name, benchmark.about, note="not measured: no --data FOLDER given")], []
-    return benchmark.measure(settings)
+        yield Row(name, benchmark.about, note="not measured: no --data FOLDER given")
+        return
+    yield from benchmark.measure(settings)
 
 
-def _ops(settings: Settings) -> tuple[list[Row], list[Curve]]:
+def _ops(settings: Settings) -> Iterator[Row]:
     from benchmarks import ops_speed
 
-    rows = []
-    for name, make in ops_speed.CASES.items():
-        if settings.quick and name not in ("fps_4096", "segment_sum"):
-            continue
-        figures = ops_speed.measure(make(), 2 if settings.quick else settings.repeats)
-        rows += ops_rows(figures)
-    return rows, []
+    for make in ops_speed.CASES.values():
+        yield from ops_rows(ops_speed.measure(make(), 1 if settings.quick else settings.repeats))
 
 
 def ops_rows(figures: dict[str, Any]) -> list[Row]:
@@ -84,7 +83,7 @@ def ops_rows(figures: dict[str, Any]) -> list[Row]:
             ours,
             row["ms"],
             row["ratio"],
-            (row["ratio_range"][0], row["ratio_range"][1]),
+            _range(row["ratio_range"]),
             TARGETS.get(("ops", case, rival)),
         )
         for rival, row in figures["against"].items()
@@ -105,59 +104,80 @@ def ops_rows(figures: dict[str, Any]) -> list[Row]:
     return found
 
 
-def _encoder(settings: Settings) -> tuple[list[Row], list[Curve]]:
+def _encoder(settings: Settings) -> Iterator[Row]:
     from benchmarks import encoder_speed
 
-    cases = encoder_speed.CASES[:1] if settings.quick else encoder_speed.CASES
-    found = [encoder_speed.measure(case, 1 if settings.quick else settings.repeats) for case in cases]
-    return encoder_rows(found) + [_gflops(settings)], []
+    found = []
+    for case in encoder_speed.CASES:
+        small = replace(case, batch=2) if settings.quick else case
+        found.append(encoder_speed.measure(small, 1 if settings.quick else settings.repeats))
+        yield from encoder_rows(found[-1])
+    yield from worst_rows(found)
+    yield gradient_row(encoder_speed.gradient_errors())
+    yield _gflops(settings)
 
 
-def encoder_rows(found: list[dict[str, Any]]) -> list[Row]:
-    """Rows of what ``encoder_speed.measure`` says."""
-    rows = []
-    for figures in found:
-        case, ms = figures["name"], figures["ms_per_cloud"]
-        low, high = figures["ratio_range"]
+def encoder_rows(figures: dict[str, Any]) -> list[Row]:
+    """Rows of one case of ``encoder_speed``."""
+    case, ms, rival = figures["name"], figures["ms_per_cloud"], "ours in float32"
+    rows = [
+        Row(
+            "encoder",
+            case,
+            "textbook",
+            "ms/object",
+            ms["ours"],
+            ms["textbook"],
+            figures["ratio"],
+            _range(figures["ratio_range"]),
+            TARGETS.get(("encoder", case, "textbook")),
+        )
+    ]
+    if "ours_bfloat16" in ms:
         rows.append(
             Row(
                 "encoder",
                 case,
-                "textbook",
+                rival,
                 "ms/object",
+                ms["ours_bfloat16"],
                 ms["ours"],
-                ms["textbook"],
-                figures["ratio"],
-                (low, high),
-                TARGETS.get(("encoder", case, "textbook")),
+                figures["ratio_bfloat16_to_ours"],
+                _range(figures["ratio_range_bfloat16_to_ours"]),
+                TARGETS.get(("encoder", case, rival)),
+                "ours with bf16 products",
             )
         )
-        if "ours_bfloat16" in ms:
-            rival = "ours in float32"
-            rows.append(
-                Row(
-                    "encoder",
-                    case,
-                    rival,
-                    "ms/object",
-                    ms["ours_bfloat16"],
-                    ms["ours"],
-                    figures["ratio_bfloat16_to_ours"],
-                    None,
-                    TARGETS.get(("encoder", case, rival)),
-                    "ours with bf16 products",
-                )
-            )
-    for case, key, worst in (
-        ("largest relative error", "relative_error", max),
-        ("smallest cosine of bf16", "cosine_bfloat16", min),
-    ):
-        values = [figures[key] for figures in found if key in figures]
-        if values:
-            rows.append(
-                Row("encoder", case, unit="", ours=worst(values), target=TARGETS["encoder", case, ""])
-            )
     return rows
+
+
+def worst_rows(found: list[dict[str, Any]]) -> list[Row]:
+    """How far outputs are apart at worst, in all cases of ``encoder_speed``."""
+    return [
+        Row(
+            "encoder",
+            case,
+            unit="",
+            ours=worst(figures[key] for figures in found if key in figures),
+            target=TARGETS["encoder", case, ""],
+        )
+        for case, key, worst in (
+            ("largest relative error", "relative_error", max),
+            ("smallest cosine of bf16", "cosine_bfloat16", min),
+        )
+    ]
+
+
+def gradient_row(errors: dict[str, float]) -> Row:
+    """How far the gradients of a training step are apart."""
+    case = "relative error of a training step's gradients"
+    note = (
+        "ours from the textbook's, in float64; in float32, where near ties of a maximum fall either way, ours are "
+        f"{errors['ours in float32']:.1e} from that and the textbook's {errors['textbook in float32']:.1e}"
+    )
+    return Row(
+        "encoder", case, unit="", ours=errors["float64"], target=TARGETS["encoder", case, ""], note=note
+    )
 
 
 def _gflops(settings: Settings) -> Row:
@@ -170,26 +190,29 @@ def _gflops(settings: Settings) -> Row:
     with torch.no_grad():
         work = {"ours": lambda: encoder(points), "product": lambda: square @ square}
         seconds = take_turns(work, 2 if settings.quick else settings.repeats)
-    ours = SSG_GFLOP * len(points) / median(seconds["ours"])
-    plain = 2e-9 * len(square) ** 3 / median(seconds["product"])
+    ours, plain = SSG_GFLOP * len(points), 2e-9 * len(square) ** 3
+    ratios = [ours / a / (plain / b) for a, b in zip(seconds["ours"], seconds["product"], strict=True)]
+    ours, plain = ours / median(seconds["ours"]), plain / median(seconds["product"])
     case, rival = "GFLOP/s", "plain matrix product"
-    target = TARGETS["encoder", case, rival]
-    note = f"16 x 1024 points, {SSG_GFLOP:.2f} GFLOP per object, sampling and neighbours included; 1024² products"
-    return Row("encoder", case, rival, "GFLOP/s", ours, plain, ours / plain, None, target, note)
+    target, spread = TARGETS["encoder", case, rival], (min(ratios), max(ratios))
+    note = (
+        f"16 x 1024 points, sampling and neighbours included; nominal {SSG_GFLOP:.2f} GFLOP per object, as the textbook "
+        "computes them; 1024² products"
+    )
+    return Row("encoder", case, rival, "GFLOP/s", ours, plain, ours / plain, spread, target, note)
 
 
-def _lift(settings: Settings) -> tuple[list[Row], list[Curve]]:
+def _lift(settings: Settings) -> Iterator[Row]:
     from benchmarks import lift_speed
 
-    repeats = 2 if settings.quick else settings.repeats
-    rows = lift_rows("30 boxes in 307k points", lift_speed.time_boxes(repeats))
+    repeats = 1 if settings.quick else settings.repeats
+    yield from lift_rows("30 boxes in 307k points", lift_speed.time_boxes(repeats))
     for count in (10_000,) if settings.quick else (10_000, 50_000):
-        rows += lift_rows(f"{count} points in 4 blobs", lift_speed.time_clusters(count, repeats))
-    return rows, []
+        yield from lift_rows(f"{count} points in 4 blobs", lift_speed.time_clusters(count, repeats))
 
 
 def lift_rows(case: str, figures: dict[str, Any]) -> list[Row]:
-    """Rows of one case of ``lift_speed``, which gives medians alone."""
+    """Rows of one case of ``lift_speed``."""
     ms = figures["milliseconds"]
     note = "identical results" if figures["identical"] else "RESULTS DIFFER"
     return [
@@ -201,7 +224,7 @@ def lift_rows(case: str, figures: dict[str, Any]) -> list[Row]:
             ms["ours"],
             value,
             value / ms["ours"],
-            None,
+            _range(figures["ratio_range"][rival]),
             TARGETS.get(("lift", case, rival)),
             note,
         )
@@ -210,111 +233,33 @@ def lift_rows(case: str, figures: dict[str, Any]) -> list[Row]:
     ]
 
 
-def _of(module: str) -> Callable[[Settings], tuple[list[Row], list[Curve]]]:
+def _of(module: str) -> Callable[[Settings], Iterator[Row | Curve]]:
     """One that gives rows by itself."""
 
-    def measure(settings: Settings) -> tuple[list[Row], list[Curve]]:
-        from importlib import import_module
-
-        return import_module(f"benchmarks.{module}").measure(settings.repeats, settings.quick), []
+    def measure(settings: Settings) -> Iterator[Row | Curve]:
+        yield from import_module(f"benchmarks.{module}").measure(settings.repeats, settings.quick)
 
     return measure
 
 
-def _recognition(settings: Settings) -> tuple[list[Row], list[Curve]]:
+def _recognition(settings: Settings) -> Iterator[Row]:
     from benchmarks import recognition_speed
 
-    return recognition_speed.measure(settings.repeats, settings.quick, settings.data), []
+    yield from recognition_speed.measure(settings.repeats, settings.quick, settings.data)
 
 
-def _curves(settings: Settings) -> tuple[list[Row], list[Curve]]:
-    from benchmarks import curves
+def _judged(name: str) -> Callable[[Settings], Iterator[Row]]:
+    """One of those that are run by name only."""
 
-    return curves.measure(settings.repeats, settings.quick)
+    def measure(settings: Settings) -> Iterator[Row]:
+        yield from getattr(import_module("benchmarks.by_name"), name)(settings.data, settings.quick)
 
-
-def _lift_quality(settings: Settings) -> tuple[list[Row], list[Curve]]:
-    from benchmarks import lift_quality
-
-    assert settings.data is not None
-    rows = []
-    for name, kinds in lift_quality.measure(settings.data).items():
-        for kind in ("boxes", "detector"):
-            figures = kinds.get(kind, {})
-            ours = figures.get("clip2", {}).get("mean_iou")
-            for rival, other in figures.items():
-                if rival == "clip2" or ours is None or other["mean_iou"] is None:
-                    continue
-                case = f"{name}, {'exact boxes' if kind == 'boxes' else 'real boxes'}: mean IoU"
-                theirs = other["mean_iou"]
-                rows.append(Row("lift_quality", case, rival, "", ours, theirs, ours / theirs))
-    return rows, []
+    return measure
 
 
-def _proposals(settings: Settings) -> tuple[list[Row], list[Curve]]:
-    from benchmarks import proposals
-
-    found: dict[str, dict[str, Any]] = proposals.measure(settings.data)
-    rows = [
-        Row(
-            "proposals",
-            f"{group}: recall at IoU 0.5",
-            unit="",
-            ours=figures["recall_50"],
-            note=f"{figures['objects']} objects",
-        )
-        for group, figures in found.items()
-        if "recall_50" in figures
-    ]
-    return rows, []
-
-
-def _unknown(settings: Settings) -> tuple[list[Row], list[Curve]]:
-    from benchmarks import unknown
-
-    assert settings.data is not None
-    rows = []
-    for group, ways in unknown.measure(settings.data).items():
-        off = ways["off"]["nonsense"]
-        for way, figures in ways.items():
-            if way != "off":
-                case = f"{group}: definite names that are wrong"
-                share = figures["nonsense"] / off if off else None
-                rows.append(Row("unknown", case, "without unknown", "", figures["nonsense"], off, share))
-    return rows, []
-
-
-_OURS = "association"  # what it calls itself among its contenders
-
-
-def _association(settings: Settings) -> tuple[list[Row], list[Curve]]:
-    from benchmarks import association
-
-    rows = []
-    for case, found in association.measure(settings.data, 12 if settings.quick else 60).items():
-        ours = found[_OURS]
-        for rival, theirs in found.items():
-            for figure in ("purity", "completeness"):
-                if rival != _OURS:
-                    a, b = ours[figure], theirs[figure]
-                    rows.append(
-                        Row("association", f"{case}: {figure}", rival, "", a, b, a / b if b else None)
-                    )
-    return rows, []
-
-
-def _modelnet10(settings: Settings) -> tuple[list[Row], list[Curve]]:
-    from tempfile import TemporaryDirectory
-
-    from benchmarks import modelnet10
-
-    assert settings.data is not None
-    grids, bank = settings.data / "objects/modelnet10.npz", settings.data / "clip/vit_b32_text_bank.npz"
-    config = Path("configs/train/modelnet10.yaml")
-    with TemporaryDirectory() as folder:
-        found = modelnet10.run(grids, bank, "ViT-B-32/openai", config, 0, Path(folder))
-    note = f"{found['test_shapes']} shapes, {found['train_seconds']:.0f} s of training"
-    return [Row("modelnet10", "ten-way top-1 by text", unit="", ours=found["top1"], note=note)], []
+def _range(low_and_high: Iterable[float]) -> tuple[float, float]:
+    low, high = low_and_high
+    return low, high
 
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -324,18 +269,31 @@ BENCHMARKS: dict[str, Benchmark] = {
     "lift": Benchmark("finding a box's points, and clustering them", _lift),
     "zero_shot": Benchmark("naming over cached words", _of("zero_shot_speed")),
     "loader": Benchmark("reading training objects", _of("loader_speed")),
-    "recognition": Benchmark("a whole sweep, step by step", _recognition),
+    "recognition": Benchmark("a whole sweep, step by step", _recognition, takes_data=True),
     "gpu": Benchmark("encoders, operations and training steps on a CUDA device", _of("gpu")),
-    "curves": Benchmark("time and memory by size and threads, as pictures", _curves),
+    "curves": Benchmark("time and memory by size and threads, as pictures", _of("curves")),
+    "mining": Benchmark(
+        "what mining costs, and whether memory stays flat", _judged("mining"), default=False, takes_data=True
+    ),
+    "word_filter": Benchmark(
+        "wrong words of an erring detector that the teacher finds", _judged("word_filter"), default=False
+    ),
     "lift_quality": Benchmark(
-        "lifted points against labelled boxes", _lift_quality, default=False, needs_data=True
+        "lifted points against labelled boxes", _judged("lift_quality"), default=False, needs_data=True
     ),
-    "proposals": Benchmark("objects that class-agnostic proposals find", _proposals, default=False),
+    "proposals": Benchmark(
+        "objects that class-agnostic proposals find", _judged("proposals"), default=False, takes_data=True
+    ),
     "unknown": Benchmark(
-        "confident nonsense, with and without unknown", _unknown, default=False, needs_data=True
+        "confident nonsense, with and without unknown", _judged("unknown"), default=False, needs_data=True
     ),
-    "association": Benchmark("detections of many frames brought together", _association, default=False),
+    "association": Benchmark(
+        "detections of many frames brought together", _judged("association"), default=False, takes_data=True
+    ),
     "modelnet10": Benchmark(
-        "shapes named by text, after minutes of training", _modelnet10, default=False, needs_data=True
+        "shapes named by text, after minutes of training",
+        _judged("modelnet10"),
+        default=False,
+        needs_data=True,
     ),
 }

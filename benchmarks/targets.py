@@ -44,6 +44,9 @@ TARGETS: dict[tuple[str, str, str], Target] = {
     ("encoder", "batch_10k", "textbook"): _least(7, _ENCODER),
     ("encoder", "one_by_one_1024", "textbook"): _least(2, _ENCODER),
     ("encoder", "training_step_1024", "textbook"): _least(3, "training step: ≥ 3× the textbook's"),
+    ("encoder", "relative error of a training step's gradients", ""): Target(
+        "at most", 1e-4, "training step: same gradients (rel. 1e-4)", "ours"
+    ),
     ("encoder", "batch_1024", "ours in float32"): _least(1.6, "bf16 ≥ 1.6× our float32 at cosine ≥ 0.999"),
     ("encoder", "largest relative error", ""): Target(
         "at most", 1e-5, "relative error ≤ 1e-5 in float32", "ours"

@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from benchmarks import gpu
+from benchmarks.record import Row
 
 
 def test_every_row_can_be_filled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(gpu._ROWS, gpu.TRAINING_LOW)  # the other step with another number format
-    filled = gpu.rows(gpu.Setting(torch.device("cpu"), turns=1, share=0.01))
+    filled = list(gpu.rows(gpu.Setting(torch.device("cpu"), turns=1, share=0.01)))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    empty = gpu.measure(1, quick=True)
+    empty = list(gpu.measure(1, quick=True))
     assert [(row.case, row.contender, row.unit, row.target) for row in filled] == [
         (row.case, row.contender, row.unit, row.target) for row in empty
     ]
@@ -20,6 +21,20 @@ def test_every_row_can_be_filled(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(row.ours is None for row in empty)
     sampling = next(row for row in filled if row.case == gpu.SAMPLING)
     assert sampling.note == "identical samples"
+
+
+def test_a_row_that_fails_says_why_and_the_others_are_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(setting: gpu.Setting) -> Row:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def fills(setting: gpu.Setting) -> Row:
+        return Row("gpu", gpu.SUMS, ours=1.0)
+
+    monkeypatch.setattr(gpu, "_ROWS", {gpu.SAMPLING: fails, gpu.SUMS: fills})
+    failed, filled = gpu.rows(gpu.Setting(torch.device("cpu"), turns=1))
+    assert failed.note == "not measured: failed: OutOfMemoryError: CUDA out of memory"
+    assert failed.target is not None
+    assert filled.ours == 1
 
 
 @pytest.mark.gpu
