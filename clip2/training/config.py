@@ -17,6 +17,11 @@ from clip2.training.dataset import NAMELESS
 from clip2.typed_config import TypedConfig, parse_config
 from data_prep.errors import InputError
 
+# Far beyond any real run: what is above is a slip, and would end hours or all memory later.
+MOST_OBJECTS_PER_STEP = 1 << 16  # their similarities with each other alone are 16 GiB
+MOST_STEPS, MOST_EPOCHS = 1_000_000_000, 1_000_000
+MOST_DEVICES, MOST_THREADS = 1024, 1024
+
 
 class DataConfig(TypedConfig):
     """What is trained on.
@@ -124,9 +129,9 @@ class LoopConfig(TypedConfig):
         log_every: steps between logged figures.
     """
 
-    batch_size: int = Field(default=128, ge=2)
-    epochs: float = Field(default=100, gt=0)
-    steps: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=128, ge=2, le=MOST_OBJECTS_PER_STEP)
+    epochs: float = Field(default=100, gt=0, le=MOST_EPOCHS)
+    steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
     checkpoint_every: int = Field(default=500, ge=1)
     evaluate_every: float = Field(default=1, gt=0)
     log_every: int = Field(default=10, ge=1)
@@ -141,10 +146,10 @@ class DeviceConfig(TypedConfig):
     """
 
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    devices: int = Field(default=1, ge=1)
-    nodes: int = Field(default=1, ge=1)
+    devices: int = Field(default=1, ge=1, le=MOST_DEVICES)
+    nodes: int = Field(default=1, ge=1, le=MOST_DEVICES)
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=MOST_THREADS)
 
 
 class TrainConfig(TypedConfig):
@@ -154,7 +159,7 @@ class TrainConfig(TypedConfig):
         start: checkpoint of the same encoder to begin from, as :func:`clip2.load` takes it; None: random weights.
     """
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=1 << 63)
     start: str | None = None
     data: DataConfig = DataConfig()
     model: NetworkConfig = NetworkConfig()
