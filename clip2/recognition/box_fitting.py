@@ -1,6 +1,8 @@
-"""One upright box around the points of an object seen from one side."""
+"""Upright boxes around the points of objects seen from one side."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +10,9 @@ from numpy.typing import NDArray
 from data_prep.geometry import OrientedBox
 
 _MOST_POINTS = 600  # of the outline search; the extents use all points
+_AT_ONCE = 1 << 15  # turned points that are worked on at a time
+_COARSE = np.deg2rad(np.arange(0.0, 90.0, 3.0))
+_FINE = np.deg2rad(np.arange(-3.0, 3.01, 0.5))
 
 
 def fit_upright_box(points: NDArray, trim: float = 0.002) -> OrientedBox:
@@ -24,42 +29,95 @@ def fit_upright_box(points: NDArray, trim: float = 0.002) -> OrientedBox:
     Returns:
         The box; its length is the longer horizontal side, its yaw in [-π/2, π/2).
     """
-    xyz = np.asarray(points, dtype=np.float64)
-    middle = xyz.mean(axis=0)
-    local = xyz - middle
-    yaw = _best_yaw(local[:: max(1, len(local) // _MOST_POINTS), :2])
+    return fit_upright_boxes([points], trim)[0]
+
+
+def fit_upright_boxes(clouds: Sequence[NDArray], trim: float = 0.002) -> list[OrientedBox]:
+    """The box of :func:`fit_upright_box` around each cloud; of many at once far faster than one by one.
+
+    Args:
+        clouds: G arrays (n, 3), n >= 1.
+        trim: share of a cloud's points that each face may leave outside.
+    """
+    if not clouds:
+        return []
+    # All clouds in one table, a row per axis: numpy then works along thousands of numbers, not hundreds.
+    columns = np.ascontiguousarray(np.concatenate(clouds).T, dtype=np.float64)
+    sizes = np.array([len(cloud) for cloud in clouds])
+    starts = np.cumsum(sizes) - sizes
+    # About a point of their own first: sums of survey coordinates would lose digits.
+    middle = columns[:, starts]
+    local = columns - np.repeat(middle, sizes, axis=1)
+    mean = np.add.reduceat(local, starts, axis=1) / sizes
+    local -= np.repeat(mean, sizes, axis=1)
+    middle += mean
+
+    step = np.maximum(1, sizes // _MOST_POINTS)
+    thin = (np.arange(local.shape[1]) - np.repeat(starts, sizes)) % np.repeat(step, sizes) == 0
+    yaw = _best_yaws(local[:2, thin], -(-sizes // step))
     c, s = np.cos(yaw), np.sin(yaw)
-    along = local @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-    low, high = np.quantile(along, [trim, 1 - trim], axis=0)
-    size, center = high - low, (low + high) / 2
-    center = np.array([c * center[0] - s * center[1], s * center[0] + c * center[1], center[2]])
-    if size[1] > size[0]:
-        size, yaw = size[[1, 0, 2]], yaw + np.pi / 2
-    yaw = (yaw + np.pi / 2) % np.pi - np.pi / 2
-    return OrientedBox.from_yaw(middle + center, size, yaw)
+    local[:2] = _turned(local[:2], yaw, sizes)
+    low, high = _quantiles(local, starts, sizes, (trim, 1 - trim))
+    size, (x, y, z) = high - low, (low + high) / 2
+    center = middle + [c * x - s * y, s * x + c * y, z]
+    across = size[1] > size[0]
+    size[:2, across] = size[1::-1, across]
+    yaw = (yaw + across * np.pi / 2 + np.pi / 2) % np.pi - np.pi / 2
+    return [OrientedBox.from_yaw(*box) for box in zip(center.T, size.T, yaw, strict=True)]
 
 
-def _best_yaw(xy: NDArray) -> float:
-    coarse = np.deg2rad(np.arange(0.0, 90.0, 3.0))
-    best = coarse[np.argmax(_merit(xy, coarse))]
-    fine = best + np.deg2rad(np.arange(-3.0, 3.01, 0.5))
-    return float(fine[np.argmax(_merit(xy, fine))])
+def _best_yaws(xy: NDArray, sizes: NDArray[np.int64]) -> NDArray:
+    """(G,) radians, of clouds of these sizes that lie one after the other in (2, P)."""
+    starts = np.cumsum(sizes) - sizes
+    extent = np.maximum.reduceat(xy, starts, axis=1) - np.minimum.reduceat(xy, starts, axis=1)
+    scale = np.maximum(0.03, 0.02 * extent.max(axis=0))
+    xy = xy - np.repeat(np.add.reduceat(xy, starts, axis=1) / sizes, sizes, axis=1)
+    best = _COARSE[np.argmax(_merits(xy, sizes, scale, _COARSE), axis=0)]
+    fine: NDArray = _FINE[np.argmax(_merits(_turned(xy, best, sizes), sizes, scale, _FINE), axis=0)]
+    return best + fine
 
 
-def _merit(xy: NDArray, yaws: NDArray) -> NDArray:
-    """(Y,) how well rectangles at these yaws explain the (n, 2) points."""
-    directions = np.stack([np.cos(yaws), np.sin(yaws)])
-    a = xy @ directions
-    b = xy @ np.stack([-directions[1], directions[0]])
-    sides = []
-    for coordinate in (a, b):
-        low, high = coordinate.min(axis=0), coordinate.max(axis=0)
-        to_low, to_high = coordinate - low, high - coordinate
-        # Of the two parallel sides the one nearer to the points is the one seen.
-        seen = np.where(to_low.sum(axis=0) < to_high.sum(axis=0), to_low, to_high)
-        sides.append((seen, high - low))
-    (near_a, length_a), (near_b, length_b) = sides
-    scale = max(0.03, 0.02 * float(np.ptp(xy, axis=0).max()))
-    closeness = (1 / np.maximum(np.minimum(near_a, near_b), scale)).mean(axis=0) * scale
-    area = (length_a + scale) * (length_b + scale)
-    return np.log(closeness) - np.log(area)
+def _merits(xy: NDArray, sizes: NDArray[np.int64], scale: NDArray, yaws: NDArray) -> NDArray:
+    """(Y, G) how well rectangles at these yaws explain each of the clouds in (2, P), whose means are 0."""
+    starts = np.cumsum(sizes) - sizes
+    near_enough = np.repeat(scale, sizes)
+    merits = []
+    # As many yaws at a time as keep the numbers in cache.
+    for some in np.array_split(yaws, min(len(yaws), -(-len(yaws) * xy.shape[1] // _AT_ONCE))):
+        along = np.concatenate([_directions(some), _directions(some + np.pi / 2)]) @ xy
+        low, high = np.minimum.reduceat(along, starts, axis=1), np.maximum.reduceat(along, starts, axis=1)
+        # Of two parallel sides the one nearer to the points, that is to their mean, is the one seen.
+        along -= np.repeat(np.where(low + high > 0, low, high), sizes, axis=1)
+        np.abs(along, out=along)
+        first, second = np.split(along, 2)
+        distance = np.maximum(np.minimum(first, second, out=first), near_enough, out=first)
+        closeness = np.add.reduceat(np.reciprocal(distance, out=first), starts, axis=1) / sizes
+        length, width = np.split(high - low + scale, 2)
+        merits.append(np.log(closeness) - np.log(length * width))
+    return np.concatenate(merits)
+
+
+def _directions(yaws: NDArray) -> NDArray:
+    return np.column_stack([np.cos(yaws), np.sin(yaws)])
+
+
+def _turned(xy: NDArray, yaws: NDArray, sizes: NDArray[np.int64]) -> NDArray:
+    """(2, P) coordinates of clouds along axes at a yaw for each of them."""
+    c, s = np.repeat(np.cos(yaws), sizes), np.repeat(np.sin(yaws), sizes)
+    return np.stack([c * xy[0] + s * xy[1], c * xy[1] - s * xy[0]])
+
+
+def _quantiles(
+    columns: NDArray, starts: NDArray[np.int64], sizes: NDArray[np.int64], shares: Sequence[float]
+) -> list[NDArray]:
+    """For each share the quantile of each cloud's part of each row, interpolated as numpy does; the parts get sorted."""
+    for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
+        columns[:, start : start + size].sort(axis=1)
+    found = []
+    for share in shares:
+        place = share * (sizes - 1)
+        below = place.astype(np.int64)
+        lower = columns[:, starts + below]
+        upper = columns[:, starts + np.minimum(below + 1, sizes - 1)]
+        found.append(lower + (upper - lower) * (place - below))
+    return found
