@@ -17,7 +17,7 @@ from clip2.classification import Classification
 from clip2.cuda_graphs import GraphedInference
 from clip2.encoders import create_encoder
 from clip2.evaluation import zero_shot_classify
-from clip2.preprocessing import PreparedClouds, Preprocessing
+from clip2.preprocessing import MOST_POINTS, PreparedClouds, Preprocessing
 from clip2.teacher.model_names import canonical_model
 from clip2.teacher.text_source import words_asked
 from clip2.teacher.text_with_tower import BankWithTower, is_taught_by_mini
@@ -42,6 +42,15 @@ class EncoderConfig(TypedConfig):
 
     name: str = "pointnet2_ssg"
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("options")
+    @classmethod
+    def _of_sane_size(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for key, value in options.items():
+            for number in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(number, int) and number > MOST_POINTS:
+                    raise ValueError(f"{key} holds {number}; an encoder counts nothing beyond {MOST_POINTS}")
+        return options
 
 
 class TeacherSpec(TypedConfig):

@@ -14,6 +14,8 @@ from clip2.sampling_order import sampling_order
 from clip2.typed_config import TypedConfig
 from data_prep.errors import InputError
 
+MOST_POINTS = 65_536  # of one object
+
 
 class PreparedClouds(NamedTuple):
     """A dense batch, ready for the encoder.
@@ -67,7 +69,7 @@ class Preprocessing(TypedConfig):
         up_axis: the axis of ``points`` that points up; data_prep delivers z-up worlds.
     """
 
-    num_points: int = Field(default=1024, ge=8, le=65536)
+    num_points: int = Field(default=1024, ge=8, le=MOST_POINTS)
     sampling: Literal["random", "fps"] = "random"
     center: Literal["centroid", "box"] = "centroid"
     scale: Literal["unit_sphere", "metric"] = "unit_sphere"

@@ -62,6 +62,11 @@ def test_numbers_are_numbers_however_they_are_written(text: str) -> None:
         ("device.threads=999999999999", "device.threads", "less than or equal to 1024"),
         ("seed=99999999999999999999", "seed", "less than 9223372036854775808"),
         ("model.preprocessing.num_points=999999999999", "model.preprocessing.num_points", "equal to 65536"),
+        (
+            "model.encoder.options.num_centers=[999999999999, 128]",
+            "model.encoder.options",
+            "num_centers holds 999999999999; an encoder counts nothing beyond 65536",
+        ),
         ("augmentation.rotate_z=1", "augmentation.rotate_z", "1 is not possible"),
         ("augmentation.scale=[2, 1]", "augmentation.scale", "smallest"),
         ("augmentation.point_dropout=1", "augmentation.point_dropout", "less than 1"),
