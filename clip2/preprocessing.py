@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -10,11 +11,13 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from clip2.sampling_order import sampling_order
+from clip2.sampling_order import sampling_orders
 from clip2.typed_config import TypedConfig
 from data_prep.errors import InputError
 
 MOST_POINTS = 65_536  # of one object
+
+_POINTS_AT_ONCE = 1 << 17  # bounds the memory of raw clouds on their way
 
 
 class PreparedClouds(NamedTuple):
@@ -97,19 +100,25 @@ class Preprocessing(TypedConfig):
             raise InputError("no clouds given", field="clouds")
         if colors is not None and len(colors) != len(clouds):
             raise InputError(f"{len(colors)} for {len(clouds)} clouds", field="colors")
+        tints: Sequence[NDArray[np.uint8] | None] = [None] * len(clouds) if colors is None else colors
         points = np.empty((len(clouds), self.num_points, 3), dtype=np.float32)
         features = np.zeros_like(points)
         present = np.zeros(len(clouds), dtype=bool)
-        counts = torch.empty(len(clouds), dtype=torch.int64)
-        for i, cloud in enumerate(clouds):
-            color = None if colors is None else colors[i]
-            local = local_coordinates(cloud, color, name=f"cloud {first + i}")
-            index = self._pick(local, color)
-            points[i] = local[index]
-            counts[i] = min(len(local), self.num_points)
-            if color is not None:
-                features[i] = color[index] / np.float32(255)
-                present[i] = True
+        clouds = [np.asarray(cloud) for cloud in clouds]
+        names = [f"cloud {first + i}" for i in range(len(clouds))]
+        for cloud, tint, name in zip(clouds, tints, names, strict=True):
+            _require_cloud(cloud, tint, name)
+        sizes = [len(cloud) for cloud in clouds]
+        for start, stop in _runs(sizes):
+            local = _local_of_all(clouds[start:stop], names[start:stop])
+            picks = self._picks(local, sizes[start:stop], tints[start:stop])
+            before = np.cumsum([0, *sizes[start : stop - 1]])
+            points[start:stop] = local.take(picks + before[:, None], axis=0)
+            for i, (color, index) in enumerate(zip(tints[start:stop], picks, strict=True), start):
+                if color is not None:
+                    features[i] = color[index] / np.float32(255)
+                    present[i] = True
+        counts = torch.tensor(sizes).clamp(max=self.num_points)
         normalized, radii = self.normalize(torch.from_numpy(points), counts)
         known = radii if self.size else None
         if not self.color:
@@ -139,15 +148,26 @@ class Preprocessing(TypedConfig):
             points = points / radii.clamp_min(1e-12)[:, None, None]
         return points, radii
 
-    def _pick(self, local: NDArray[np.float32], colors: NDArray[np.uint8] | None) -> NDArray[np.int64]:
-        if self.sampling == "random" or len(local) <= self.num_points:
-            order = sampling_order(local, colors, self.num_points)
-            return order[np.arange(self.num_points) % len(order)]
+    def _picks(
+        self, local: NDArray[np.float32], sizes: Sequence[int], colors: Sequence[NDArray[np.uint8] | None]
+    ) -> NDArray[np.int64]:
+        """(G, num_points) which of its points each cloud shows; a smaller cloud repeats."""
+        orders = sampling_orders(local, sizes, colors, self.num_points * (8 if self.sampling == "fps" else 1))
+        for i, end in enumerate(np.cumsum(sizes)):
+            if len(orders[i]) > self.num_points:
+                orders[i] = orders[i][self._spread(local[end - sizes[i] : end][orders[i]])]
+        kept = np.array([len(order) for order in orders])
+        cyclic = np.arange(self.num_points) % kept[:, None]
+        picks: NDArray[np.int64] = np.concatenate(orders)[(np.cumsum(kept) - kept)[:, None] + cyclic]
+        return picks
+
+    def _spread(self, points: NDArray[np.float32]) -> NDArray[np.int64]:
         from clip2.ops import farthest_point_sample
 
-        order = sampling_order(local, colors, 8 * self.num_points)
-        spread = farthest_point_sample(torch.from_numpy(local[order])[None], self.num_points)[0]
-        return order[spread.numpy()]
+        spread: NDArray[np.int64] = farthest_point_sample(
+            torch.from_numpy(points)[None], self.num_points
+        ).numpy()[0]
+        return spread
 
 
 class NotAnObject(InputError):
@@ -171,7 +191,36 @@ def local_coordinates(
         NotAnObject: points that cannot be an object: wrong shape or type, not finite, or one single place; or colours
             that do not fit them.
     """
-    points = np.asarray(points)
+    _require_cloud(np.asarray(points), colors, name)
+    return _local_of_all([points], [name])
+
+
+def _local_of_all(clouds: Sequence[NDArray[np.floating]], names: Sequence[str]) -> NDArray[np.float32]:
+    """(P, 3) :func:`local_coordinates` of checked clouds, one after the other."""
+    sizes = [len(cloud) for cloud in clouds]
+    starts = np.cumsum(sizes) - sizes
+    points = np.concatenate(clouds, dtype=np.float64)
+    points -= np.repeat(np.minimum.reduceat(points, starts), sizes, axis=0)
+    local = points.astype(np.float32)
+    farthest = np.maximum.reduceat(local, starts).max(axis=1)
+    if not farthest.all():
+        i = int(np.argmin(farthest))
+        raise NotAnObject(
+            f"all {sizes[i]} are the same place",
+            reason="all points are the same place",
+            source=names[i],
+            field="points",
+        )
+    return local
+
+
+def _runs(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Clouds (from, to) that are worked on at once: many small ones, as each call costs, but never many large ones."""
+    breaks = np.flatnonzero(np.diff(np.cumsum(sizes) // _POINTS_AT_ONCE)) + 1
+    return list(pairwise([0, *breaks.tolist(), len(sizes)]))
+
+
+def _require_cloud(points: NDArray[np.floating], colors: NDArray[np.uint8] | None, name: str) -> None:
     if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind != "f":
         raise NotAnObject(
             f"is {points.dtype} of shape {points.shape}",
@@ -204,12 +253,3 @@ def local_coordinates(
             field="colors",
             fix="give (n, 3) uint8",
         )
-    local = (points.astype(np.float64) - points.min(axis=0).astype(np.float64)).astype(np.float32)
-    if not local.any():
-        raise NotAnObject(
-            f"all {len(points)} are the same place",
-            reason="all points are the same place",
-            source=name,
-            field="points",
-        )
-    return local

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,24 +29,61 @@ def sampling_order(
         local: (n, 3) float32 from :func:`clip2.preprocessing.local_coordinates`: relative to the corner of their box.
         colors: (n, 3) uint8 or None.
     """
-    finer = min(0, math.ceil(math.log2(float(local.max()) / _SIZE_OF_FULL_CELLS)))
-    cells = np.floor(local / (_CELL * 2.0**finer) + _OFF_THE_BORDER).astype(np.int64).astype(np.uint64)
+    return sampling_orders(local, [len(local)], [colors], count)[0]
+
+
+def sampling_orders(
+    local: NDArray[np.float32],
+    sizes: Sequence[int],
+    colors: Sequence[NDArray[np.uint8] | None],
+    count: int,
+) -> list[NDArray[np.int64]]:
+    """The order of :func:`sampling_order` within each of several clouds.
+
+    Args:
+        local: (P, 3) float32, the clouds one after the other, each relative to the corner of its own box.
+        sizes: G numbers of points, none 0.
+        colors: G arrays (n, 3) uint8 or None.
+    """
+    ends = np.cumsum(sizes)
+    starts = ends - sizes
+    largest = np.maximum.reduceat(local, starts).max(axis=1)
+    finer = [min(0, math.ceil(math.log2(float(size) / _SIZE_OF_FULL_CELLS))) for size in largest]
+    # One hash of all points: small clouds cost numpy more in calls than in numbers.
+    side = np.repeat(np.array([_CELL * 2.0**halvings for halvings in finer], dtype=np.float32), sizes)
     key = np.zeros(len(local), dtype=np.uint64)
     for axis in range(3):
-        key = _mix(key + cells[:, axis])
+        key += np.floor(local[:, axis] / side + _OFF_THE_BORDER).astype(np.int64).astype(np.uint64)
+        _mix(key)
+    return [
+        _smallest(key[start:end], local[start:end], color, count)
+        for start, end, color in zip(starts, ends, colors, strict=True)
+    ]
+
+
+def _smallest(
+    key: NDArray[np.uint64], local: NDArray[np.float32], colors: NDArray[np.uint8] | None, count: int
+) -> NDArray[np.int64]:
     chosen = np.arange(len(key))
     if count < len(key):
         # All that share the last hash, so that not their order in the input decides between them.
         chosen = np.flatnonzero(key <= np.partition(key, count - 1)[count - 1])
-    ties = [local[chosen, 2], local[chosen, 1], local[chosen, 0]]
-    if colors is not None:
-        ties = [*(colors[chosen, channel] for channel in (2, 1, 0)), *ties]
-    return chosen[np.lexsort((*ties, key[chosen]))][:count]
+        key = key[chosen]
+    order = np.argsort(key)
+    ordered = key[order]
+    if (ordered[1:] == ordered[:-1]).any():
+        ties = [local[chosen, 2], local[chosen, 1], local[chosen, 0]]
+        if colors is not None:
+            ties = [*(colors[chosen, channel] for channel in (2, 1, 0)), *ties]
+        order = np.lexsort((*ties, key))
+    return chosen[order[:count]]
 
 
-def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """One round of splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014)."""
-    value = value + np.uint64(0x9E3779B97F4A7C15)
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
+def _mix(value: NDArray[np.uint64]) -> None:
+    """One round of splitmix64 in place (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014)."""
+    value += np.uint64(0x9E3779B97F4A7C15)
+    value ^= value >> np.uint64(30)
+    value *= np.uint64(0xBF58476D1CE4E5B9)
+    value ^= value >> np.uint64(27)
+    value *= np.uint64(0x94D049BB133111EB)
+    value ^= value >> np.uint64(31)

@@ -150,3 +150,43 @@ def test_counts_must_agree() -> None:
         Preprocessing()([cloud(5), cloud(5)], [None])
     with pytest.raises(InputError, match="no clouds"):
         Preprocessing()([])
+
+
+@pytest.mark.parametrize("sampling", ["random", "fps"])
+def test_clouds_of_a_batch_do_not_see_each_other(sampling: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clip2.preprocessing._POINTS_AT_ONCE", 500)  # some go together, some alone
+    random = np.random.default_rng(6)
+    clouds = [cloud(n, n) * 10.0 ** random.uniform(-3, 2) for n in random.integers(2, 700, 20)]
+    colors = [random.integers(0, 3, c.shape, dtype=np.uint8) if len(c) % 3 else None for c in clouds]
+    preprocessing = Preprocessing(num_points=32, size=True, sampling=sampling)  # type: ignore[arg-type]
+    together = preprocessing(clouds, colors)
+    for i, alone in enumerate(zip(clouds, colors, strict=True)):
+        for part, own in zip(together, preprocessing(*([value] for value in alone)), strict=True):
+            assert part is not None
+            assert own is not None
+            assert torch.equal(part[i], own[0])
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(2, 500), st.integers(1, 40), st.integers(0, 10_000))
+def test_the_order_is_that_of_the_hash_then_of_the_place_then_of_the_colour(
+    count: int, kept: int, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    points = local_coordinates(random.integers(0, 5, (count, 3)) * np.array([0.1, 0.0003, 0.2]))
+    colors = random.integers(0, 3, (count, 3), dtype=np.uint8)
+    finer = 2.0 ** min(0, np.ceil(np.log2(float(points.max()) / 0.27)))
+    cells = np.floor(points / (0.001 * finer) + (np.sqrt(5) - 1) / 2).astype(int).tolist()
+
+    def mixed(x: int) -> int:  # splitmix64 with Python's integers
+        x = (x + 0x9E3779B97F4A7C15) % 2**64
+        x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        x = (x ^ x >> 27) * 0x94D049BB133111EB % 2**64
+        return x ^ x >> 31
+
+    def rank(i: int) -> tuple[int, ...]:
+        x, y, z = cells[i]
+        return mixed((mixed((mixed(x) + y) % 2**64) + z) % 2**64), *points[i].tolist(), *colors[i].tolist()
+
+    order = sampling_order(points, colors, kept)
+    assert [rank(i) for i in order] == sorted(map(rank, range(count)))[:kept]
