@@ -35,7 +35,12 @@ def transform_points(T_a_b: NDArray[np.float64], points_b: NDArray) -> NDArray:
     float32 keeps better than 0.1 mm, and it is twice as fast.
     """
     dtype = points_b.dtype if points_b.dtype.kind == "f" else np.float64
-    return points_b @ T_a_b[:3, :3].T.astype(dtype) + T_a_b[:3, 3].astype(dtype)
+    rotation, translation = T_a_b[:3, :3].astype(dtype), T_a_b[:3, 3].astype(dtype)
+    # A LiDAR's own axes are often the world's already.
+    points_a = points_b.astype(dtype) if (rotation == np.eye(3)).all() else points_b @ rotation.T
+    if translation.any():
+        points_a += translation
+    return points_a
 
 
 def validate_rigid(

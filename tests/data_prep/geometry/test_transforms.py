@@ -86,3 +86,12 @@ def test_what_is_not_rigid_is_refused(matrix: np.ndarray, complaint: str) -> Non
 def test_rounded_text_rotations_pass() -> None:
     rounded = np.round(Rotation.from_euler("xyz", [0.3, -1.2, 2.0]).as_matrix(), 4)
     assert validate_rigid(np.c_[rounded, [1, 2, 3]]).shape == (4, 4)
+
+
+@pytest.mark.parametrize("shift", [[0.0, 0, 0], [1.0, -2, 0.5]])
+def test_without_a_turn_nothing_is_rounded_and_nothing_is_shared(shift: list[float]) -> None:
+    points = np.random.default_rng(0).normal(size=(7, 3))
+    moved = transform_points(rigid(translation=shift), points)
+    assert (moved == points + shift).all()
+    assert not np.shares_memory(moved, points)
+    assert transform_points(rigid(translation=shift), np.array([[1, 2, 3]])).dtype == np.float64
