@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clip2.familiarity import UNKNOWN
-from clip2.recognition.box_fitting import fit_upright_box
+from clip2.recognition.box_fitting import fit_upright_boxes
 from clip2.recognition.instances import Instances3D
 from clip2.recognition.proposals import Kind, propose_objects
 from clip2.recognition.proposals_lidar import seen_from
@@ -55,6 +55,7 @@ class Recognizer:
     def __init__(self, model: Clip2Model, text: TextSource | None = None) -> None:
         self._model, self._text = model, model.text_source(text)
         self._frame: Frame | None = None
+        self._unasked_world: NDArray[np.float64] | None = None
         self.seconds: dict[str, float] = {}
 
     def set_scan(
@@ -80,20 +81,22 @@ class Recognizer:
             objects = propose_objects(world, proposals, _viewpoint(frame, world))
         else:
             objects = _lift(frame, detections)
+        clouds = [world.take(index, axis=0) for index in objects]
         # One single place is no shape: nothing could be said of it.
-        objects = [index for index in objects if np.ptp(world[index], axis=0).any()]
+        shaped = [i for i, cloud in enumerate(clouds) if (cloud != cloud[0]).any()]
+        objects, clouds = [objects[i] for i in shaped], [clouds[i] for i in shaped]
         proposed = time.perf_counter()
-        boxes = [fit_upright_box(world[index]) for index in objects]
+        boxes = fit_upright_boxes(clouds)
         fitted = time.perf_counter()
         embeddings = np.zeros((0, self._model.teacher.width), dtype=np.float32)
         familiar = np.zeros(0, dtype=bool)
         if objects:
             colors = None if frame.colors is None else [frame.colors[index] for index in objects]
-            embeddings, features = self._model.describe([world[index] for index in objects], colors)
+            embeddings, features = self._model.describe(clouds, colors)
             familiar = self._model.are_familiar(features)
         # All at once, so that a scan that fails leaves the one before it whole.
         self._frame, self._objects, self._boxes = frame, objects, boxes
-        self._shared_world = weakref.ref(world)
+        self._unasked_world, self._shared_world = world, weakref.ref(world)
         self._embeddings, self._familiar = embeddings, familiar
         self.seconds = {
             "propose": proposed - started,
@@ -180,12 +183,15 @@ class Recognizer:
     def _world(self, frame: Frame) -> NDArray[np.float64]:
         """The scan in the world, one array for all results that live at a time.
 
-        Held by them alone: in float64 it is larger than all the rest of the scan.
+        Held by them alone, as in float64 it is larger than all the rest of the scan; but from ``set_scan`` to the first
+        result by the recognizer.
         """
-        world = self._shared_world()
+        world, self._unasked_world = self._unasked_world, None
+        if world is None:
+            world = self._shared_world()
         if world is None:
             world = frame.world_points()
-            self._shared_world = weakref.ref(world)
+        self._shared_world = weakref.ref(world)
         return world
 
     @property
