@@ -39,7 +39,6 @@ def build_room(
     rng: np.random.Generator,
     frames: int,
     first_instance: int = 0,
-    origin: tuple[float, float, float] = (0, 0, 0),
     assemblies: Sequence[np.random.Generator] = (),
 ) -> Room:
     """Furnish one room.
@@ -48,11 +47,10 @@ def build_room(
         rng: source of everything random.
         frames: number of camera poses along the walk.
         first_instance: id of the first object.
-        origin: world position of the middle of its floor, metres.
         assemblies: one source of randomness for each nameless thing; they come last and move nothing else.
     """
     length, width, height = rng.uniform(4.4, 6.6), rng.uniform(3.8, 5.4), rng.uniform(2.4, 2.8)
-    builder = WorldBuilder(first_instance, origin)
+    builder = WorldBuilder(first_instance)
     _walls(builder, rng, length, width, height)
     floor = Footprints()
 
@@ -80,18 +78,18 @@ def build_room(
                 supports.append(placed)
                 break
     tables = [
-        (support, _clutter(builder, rng, support, origin))
+        (support, _clutter(builder, rng, support))
         for support in supports
         if support is not None and support.object.top is not None
     ]
     for generator in assemblies:
-        _assembly(builder, generator, put, tables, length, width, origin)
+        _assembly(builder, generator, put, tables, length, width)
     x, y = rng.uniform(-0.15, 0.15, 2) * (length, width)
-    lamp = (origin[0] + float(x), origin[1] + float(y), origin[2] + height - 0.1)
+    lamp = (float(x), float(y), height - 0.1)
     light = Light(lamp=lamp, ambient=float(rng.uniform(0.62, 0.72)), direct=0.45, shadows=True)
     world = builder.build(light, ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)))
-    standing = [(_footprint(placed, origin), _top(placed) - origin[2]) for placed in builder.objects]
-    return Room(world, rigid(translation=origin) @ _walk(rng, frames, length, width, standing))
+    standing = [(_footprint(placed), _top(placed)) for placed in builder.objects]
+    return Room(world, _walk(rng, frames, length, width, standing))
 
 
 def _choose(rng: np.random.Generator, names: list[str]) -> str:
@@ -149,9 +147,7 @@ def _against_wall(rng, put, length: float, width: float) -> PlacedObject | None:
     return None
 
 
-def _clutter(
-    builder: WorldBuilder, rng: np.random.Generator, support: PlacedObject, origin: tuple[float, float, float]
-) -> Footprints:
+def _clutter(builder: WorldBuilder, rng: np.random.Generator, support: PlacedObject) -> Footprints:
     """Things on a table, none over the edge, none in another; what of the table they take."""
     assert support.object.top is not None
     half_x, half_y, _ = support.object.top
@@ -159,7 +155,7 @@ def _clutter(
     wanted = int(np.clip(rng.poisson(14 * half_x * half_y / 0.25), 3, 9))
     for _ in range(wanted):
         obj = make_object(_choose(rng, list_categories("room", "table")), rng)
-        _lay(builder, rng, obj, support, taken, origin)
+        _lay(builder, rng, obj, support, taken)
     return taken
 
 
@@ -169,14 +165,13 @@ def _lay(
     obj: ProceduralObject,
     support: PlacedObject,
     taken: Footprints,
-    origin: tuple[float, float, float],
 ) -> bool:
     """Put one thing somewhere on a table, if there is room."""
     assert support.object.top is not None
     half_x, half_y, z = support.object.top
     yaw = support.box.yaw
     c, s = np.cos(yaw), np.sin(yaw)
-    centre = support.T_world_object[:3, 3] - np.asarray(origin)
+    centre = support.T_world_object[:3, 3]
     reach = float(np.hypot(*obj.extent[:2])) / 2
     turn = float(rng.uniform(-np.pi, np.pi))
     free = np.array([half_x - reach, half_y - reach])
@@ -197,7 +192,6 @@ def _assembly(  # type: ignore[no-untyped-def]
     tables: list[tuple[PlacedObject, Footprints]],
     length: float,
     width: float,
-    origin: tuple[float, float, float],
 ) -> None:
     """One nameless thing, small ones mostly on tables, others on the floor; a smaller one where none fits.
 
@@ -208,7 +202,7 @@ def _assembly(  # type: ignore[no-untyped-def]
         obj = make_assembly(rng, size=size)
         if obj.size_word == "small" and tables and rng.random() < 0.75:
             support, taken = tables[rng.integers(len(tables))]
-            if _lay(builder, rng, obj, support, taken, origin):
+            if _lay(builder, rng, obj, support, taken):
                 return
         for _ in range(150):
             x, y = rng.uniform(-0.5, 0.5, 2) * (length, width)
@@ -297,12 +291,12 @@ def _top(placed: PlacedObject) -> float:
     return float(placed.T_world_object[2, 3] + placed.object.extent[2])
 
 
-def _footprint(placed: PlacedObject, origin: tuple[float, float, float]) -> Footprints:
+def _footprint(placed: PlacedObject) -> Footprints:
     """Of things on tables too, around the middle of the room."""
     T, extent = placed.T_world_object, placed.object.extent
     shape = Footprints()
     yaw = float(np.arctan2(T[1, 0], T[0, 0]))
-    at = (float(T[0, 3] - origin[0]), float(T[1, 3] - origin[1]))
+    at = (float(T[0, 3]), float(T[1, 3]))
     shape.claim(at, (float(extent[0]), float(extent[1])), yaw, 0)
     return shape
 

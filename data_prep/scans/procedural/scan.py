@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,12 @@ from data_prep.scans.procedural.world import PlacedObject
 from data_prep.scans.scan import register_source
 
 SETTINGS = ("room", "street")
+MOST_FRAMES = 1_000_000  # the number in an id has six digits
+MOST_WORLDS = 200_000  # instance ids are 32-bit numbers
+MOST_PER_WORLD = (
+    1_000  # frames: a street of twice as many takes minutes to lay out and runs out of instance ids
+)
+IMAGE_SIDES = (16, 8192)  # pixels
 MOST_ASSEMBLIES = 40  # per world: more than this may not find a place
 PER_WORLD = 10_000  # instance ids of one world
 APART = 1_000.0  # metres between the worlds of one scan
@@ -87,12 +93,17 @@ class ProceduralScan:
             raise InputError(
                 f"{str(root)!r} is unknown", field="root", fix=f"end it in one of {', '.join(SETTINGS)}"
             )
-        if frames < 1 or not 1 <= worlds <= frames:
+        _require_within("frames", frames, 1, MOST_FRAMES)
+        _require_within("worlds", worlds, 1, min(frames, MOST_WORLDS))
+        if frames > worlds * MOST_PER_WORLD:
             raise InputError(
-                f"frames={frames}, worlds={worlds}", field="frames", fix="give 1 <= worlds <= frames"
+                f"is {frames}, for {worlds} worlds of at most {MOST_PER_WORLD} each",
+                field="frames",
+                fix=f"give worlds={-(-frames // MOST_PER_WORLD)} or more",
             )
-        if not 0 <= assemblies <= MOST_ASSEMBLIES:
-            raise InputError(f"is {assemblies}", field="assemblies", fix=f"give 0 to {MOST_ASSEMBLIES}")
+        _require_within("assemblies", assemblies, 0, MOST_ASSEMBLIES)
+        for side in image_size or ():
+            _require_within("image_size", side, *IMAGE_SIDES)
         if seed < 0:
             raise InputError(f"is {seed}", field="seed", fix="give 0 or more")
         if not cameras or not set(cameras) <= set(HEADINGS):
@@ -120,16 +131,16 @@ class ProceduralScan:
 
     def frame_ids(self) -> list[str]:
         """Ids of all frames: setting, seed and number."""
-        return [f"{self.setting}-{self.seed:04d}-{index:06d}" for index in range(len(self))]
+        return [self._frame_id(index) for index in range(len(self))]
 
     @property
     def objects(self) -> tuple[PlacedObject, ...]:
         """Every object of every world; builds them all."""
-        return tuple(o for k in range(self.worlds) for o in self._place(k).world.objects)
+        return tuple(o for k in range(self.worlds) for o in self._objects_of(k))
 
     def world_objects(self, index: int) -> tuple[PlacedObject, ...]:
         """Every object of the world that a frame shows a part of."""
-        return self._place(self._world_of(index)).world.objects
+        return self._objects_of(self._world_of(index))
 
     def image_names(self) -> list[str]:
         """Names of all views, without rendering them."""
@@ -184,7 +195,6 @@ class ProceduralScan:
         :meth:`ground_truth`.
         """
         observed = self._observe(index)
-        place = self._place(self._world_of(index))
         T_points_world = invert(observed.frame.T_world_points)
         ids, counts = np.unique(observed.truth.instances, return_counts=True)
         points_of = {int(i): int(n) for i, n in zip(ids, counts, strict=True) if i >= 0}
@@ -196,7 +206,7 @@ class ProceduralScan:
             for track, pixels, occluded, truncated in zip(*columns, strict=True):
                 if pixels > best.get(int(track), (0, 1.0, 0.0))[0]:
                     best[int(track)] = (int(pixels), float(occluded), float(truncated))
-        seen = [o for o in place.world.objects if o.instance in points_of]
+        seen = [o for o in self.world_objects(index) if o.instance in points_of]
         hidden = [best.get(o.instance, (0, 1.0, 0.0)) for o in seen]
         boxes: tuple[OrientedBox, ...] = tuple(o.box.transformed(T_points_world) for o in seen)
         return Annotations3D(
@@ -214,13 +224,17 @@ class ProceduralScan:
         """Name of the room or street a frame is in."""
         return f"{self.setting} {self._world_of(index)}"
 
+    def _frame_id(self, index: int) -> str:
+        return f"{self.setting}-{self.seed:04d}-{index:06d}"
+
     def _world_of(self, index: int) -> int:
         if not -len(self) <= index < len(self):
             raise IndexError(f"frame {index} of {len(self)}")
         return (index % len(self)) * self.worlds // len(self)
 
-    def _frames_of(self, world: int) -> list[int]:
-        return [i for i in range(len(self)) if self._world_of(i) == world]
+    def _frames_of(self, world: int) -> range:
+        first, end = (-(-k * len(self) // self.worlds) for k in (world, world + 1))
+        return range(first, end)
 
     def _place(self, world: int) -> Room | Street:
         if world not in self._places:
@@ -232,9 +246,11 @@ class ProceduralScan:
                 np.random.default_rng([self.seed, SETTINGS.index(self.setting), world, _ASSEMBLY_STREAM, k])
                 for k in range(self.assemblies)
             ]
-            origin = (0.0, world * APART, 0.0)
-            self._places = {world: build(rng, count, world * PER_WORLD, origin, nameless)}
+            self._places = {world: build(rng, count, world * PER_WORLD, nameless)}
         return self._places[world]
+
+    def _objects_of(self, world: int) -> tuple[PlacedObject, ...]:
+        return tuple(o.moved(_T_world_place(world)) for o in self._place(world).world.objects)
 
     def _observe(self, index: int) -> _Observation:
         world = self._world_of(index)
@@ -243,7 +259,10 @@ class ProceduralScan:
             place, number = self._place(world), index - self._frames_of(world)[0]
             rng = self._random(index, 1)
             observe = self._observe_room if isinstance(place, Room) else self._observe_street
-            self._latest = (index, observe(place, number, index, rng))  # type: ignore[arg-type]
+            # Rays are cast about the place's own origin: far from it, 32 bits would not tell a mug from its table.
+            observed = observe(place, number, index, rng)  # type: ignore[arg-type]
+            T = _T_world_place(world) @ observed.frame.T_world_points
+            self._latest = (index, replace(observed, frame=replace(observed.frame, T_world_points=T)))
         return self._latest[1]
 
     def _random(self, index: int, purpose: int) -> np.random.Generator:
@@ -261,7 +280,7 @@ class ProceduralScan:
         photo = take_photo(room.world, camera, T_world_points)
         depth = DepthNoise().apply(photo.depth, photo.cosine, rng) if self.noise else photo.depth
         points, pixels = camera.unproject(depth)
-        frame_id, image = self.frame_ids()[index], self._expose(photo, rng)
+        frame_id, image = self._frame_id(index), self._expose(photo, rng)
         frame = Frame(
             id=frame_id,
             points=points,
@@ -282,7 +301,7 @@ class ProceduralScan:
     ) -> _Observation:
         T_world_points = street.T_world_vehicles[number] @ rigid(translation=(0, 0, SENSOR_HEIGHT))
         points, intensity, instances = self.lidar.sweep(street.world, T_world_points, rng, self.noise)
-        frame_id, views, detections = self.frame_ids()[index], [], []
+        frame_id, views, detections = self._frame_id(index), [], []
         for name in self.cameras:
             heading = np.deg2rad(HEADINGS[name])
             c, s = np.cos(heading), np.sin(heading)
@@ -310,3 +329,12 @@ class ProceduralScan:
 
     def __getstate__(self) -> dict[str, object]:
         return {**vars(self), "_places": {}, "_latest": None}
+
+
+def _T_world_place(world: int) -> NDArray[np.float64]:
+    return rigid(translation=(0.0, world * APART, 0.0))
+
+
+def _require_within(field: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise InputError(f"is {value}", field=field, fix=f"give {least} to {most}")

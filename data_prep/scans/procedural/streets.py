@@ -51,7 +51,6 @@ def build_street(
     rng: np.random.Generator,
     frames: int,
     first_instance: int = 0,
-    origin: tuple[float, float, float] = (0, 0, 0),
     assemblies: Sequence[np.random.Generator] = (),
 ) -> Street:
     """Lay out one street along world x, the vehicle in its right lane.
@@ -60,10 +59,9 @@ def build_street(
         rng: source of everything random.
         frames: number of vehicle poses, ``STEP`` metres apart.
         first_instance: id of the first object.
-        origin: world position of the first pose's road centre, metres.
         assemblies: one source of randomness for each nameless thing; they come last and move nothing else.
     """
-    builder = WorldBuilder(first_instance, origin)
+    builder = WorldBuilder(first_instance)
     start, end = -MARGIN, MARGIN + STEP * frames
     parking = float(rng.choice([2.3, 2.6]))
     kerb_y = LANE + parking
@@ -131,7 +129,7 @@ def build_street(
         poses.append(
             rigid([[c, -s, 0], [s, c, 0], [0, 0, 1]], (STEP * k, -LANE / 2 + 0.15 * np.sin(0.3 * k), 0))
         )
-    return Street(world, rigid(translation=origin) @ np.stack(poses))
+    return Street(world, np.stack(poses))
 
 
 def _spaced(rng: np.random.Generator, start: float, end: float, low: float, high: float) -> Iterator[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -31,6 +31,10 @@ class PlacedObject:
     object: ProceduralObject = field(repr=False)
     T_world_object: NDArray[np.float64] = field(repr=False)
     box: OrientedBox
+
+    def moved(self, T: NDArray[np.float64]) -> PlacedObject:
+        """The same in a world that a rigid (4, 4) transform leads to."""
+        return replace(self, T_world_object=T @ self.T_world_object, box=self.box.transformed(T))
 
     @property
     def label(self) -> str:
@@ -89,23 +93,21 @@ class WorldBuilder:
 
     Args:
         first_instance: id of the first object.
-        origin: (3,) metres, where the place lies in the world.
     """
 
-    def __init__(self, first_instance: int = 0, origin: Sequence[float] = (0, 0, 0)) -> None:
+    def __init__(self, first_instance: int = 0) -> None:
         self.objects: list[PlacedObject] = []
         self._surfaces: list[Surface] = []
         self._first = first_instance
-        self._origin = rigid(translation=origin)
 
     def scenery(self, parts: Parts, paints: dict[str, Paint]) -> None:
         """Add nameless parts: walls, ground, buildings."""
-        self._surfaces.append(Surface.paint(parts.solids, paints).moved(self._origin, BACKGROUND))
+        self._surfaces.append(Surface.paint(parts.solids, paints))
 
     def place(self, obj: ProceduralObject, at: Sequence[float], yaw: float) -> PlacedObject:
         """Stand an object on the point ``at``, its front turned ``yaw`` radians counter-clockwise from +x."""
         c, s = np.cos(yaw), np.sin(yaw)
-        T = self._origin @ rigid([[c, -s, 0], [s, c, 0], [0, 0, 1]], at)
+        T = rigid([[c, -s, 0], [s, c, 0], [0, 0, 1]], at)
         corners = obj.surface.corners.reshape(-1, 3).astype(np.float64)
         low, high = corners.min(axis=0), corners.max(axis=0)
         box = OrientedBox((low + high) / 2, high - low).transformed(T)

@@ -150,7 +150,12 @@ def test_saved_detections_come_back_for_every_image(tmp_path, exact: ProceduralS
     [
         ("kitchen", {}, "root"),
         ("room", {"frames": 0}, "frames"),
-        ("room", {"frames": 2, "worlds": 3}, "frames"),
+        ("room", {"frames": 999_999_999_999}, "frames"),
+        ("street", {"frames": 1001}, "frames"),
+        ("room", {"frames": 2, "worlds": 3}, "worlds"),
+        ("room", {"frames": 1_000_000, "worlds": 999_999}, "worlds"),
+        ("room", {"image_size": (999_999, 999_999)}, "image_size"),
+        ("room", {"image_size": (0, 16)}, "image_size"),
         ("room", {"seed": -1}, "seed"),
         ("room", {"assemblies": -1}, "assemblies"),
         ("street", {"assemblies": 41}, "assemblies"),
@@ -162,3 +167,26 @@ def test_impossible_worlds_are_refused(root: str, options: dict, field: str) -> 
     with pytest.raises(InputError) as caught:
         open_scan("procedural", root, **options)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(("frames", "worlds"), [(7, 3), (10, 10), (8, 1), (11, 4)])
+def test_frames_are_spread_evenly_over_the_worlds(frames: int, worlds: int) -> None:
+    scan = _scan("room", frames=frames, worlds=worlds)
+    names = [scan.world_of(index) for index in range(frames)]
+    assert sorted(names) == names
+    counts = [names.count(f"room {k}") for k in range(worlds)]
+    assert max(counts) - min(counts) <= 1
+    assert sum(counts) == frames
+    # As many camera poses are laid out in each as it has frames.
+    assert [len(scan._frames_of(k)) for k in range(worlds)] == counts
+
+
+def test_the_last_of_a_million_frames_is_as_exact_as_the_first() -> None:
+    """Its world lies 200,000 km away, where 32-bit coordinates are 16 m apart."""
+    scan = _scan("room", frames=1_000_000, worlds=200_000, noise=False)
+    frame, truth = scan[999_999], scan.ground_truth(999_999)
+    assert frame.id == "room-0005-999999"
+    found = scan.annotations(999_999)
+    assert len(found)
+    for box, instance in zip(found.boxes, found.attributes["track_id"], strict=True):
+        assert box.contains(frame.points[truth.instances == instance], margin=1e-4).all()
