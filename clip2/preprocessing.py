@@ -197,7 +197,7 @@ def local_coordinates(
 
 def _local_of_all(clouds: Sequence[NDArray[np.floating]], names: Sequence[str]) -> NDArray[np.float32]:
     """(P, 3) :func:`local_coordinates` of checked clouds, one after the other."""
-    sizes = [len(cloud) for cloud in clouds]
+    sizes = np.array([len(cloud) for cloud in clouds])
     starts = np.cumsum(sizes) - sizes
     points = np.concatenate(clouds, dtype=np.float64)
     points -= np.repeat(np.minimum.reduceat(points, starts), sizes, axis=0)

@@ -46,7 +46,7 @@ def sampling_orders(
         colors: G arrays (n, 3) uint8 or None.
     """
     ends = np.cumsum(sizes)
-    starts = ends - sizes
+    starts = ends - np.asarray(sizes)
     largest = np.maximum.reduceat(local, starts).max(axis=1)
     finer = [min(0, math.ceil(math.log2(float(size) / _SIZE_OF_FULL_CELLS))) for size in largest]
     # One hash of all points: small clouds cost numpy more in calls than in numbers.

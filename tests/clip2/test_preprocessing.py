@@ -160,8 +160,8 @@ def test_clouds_of_a_batch_do_not_see_each_other(sampling: str, monkeypatch: pyt
     colors = [random.integers(0, 3, c.shape, dtype=np.uint8) if len(c) % 3 else None for c in clouds]
     preprocessing = Preprocessing(num_points=32, size=True, sampling=sampling)  # type: ignore[arg-type]
     together = preprocessing(clouds, colors)
-    for i, alone in enumerate(zip(clouds, colors, strict=True)):
-        for part, own in zip(together, preprocessing(*([value] for value in alone)), strict=True):
+    for i in range(len(clouds)):
+        for part, own in zip(together, preprocessing(clouds[i : i + 1], colors[i : i + 1]), strict=True):
             assert part is not None
             assert own is not None
             assert torch.equal(part[i], own[0])
