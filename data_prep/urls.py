@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 from data_prep.errors import InputError
 
+_log = logging.getLogger(__name__)
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://?(?=[^/])(.*)", re.DOTALL)
 
 
@@ -92,11 +95,13 @@ def cache_folder(url: str, kind: str) -> Path:
 def fetch(url: str) -> Path:
     """Bring a file, or a folder with all in it, to this machine; what is here already at its size is kept.
 
+    How much there is to copy is said in a line first.
+
     Returns:
         Where it is, under :func:`cache_folder`.
 
     Raises:
-        InputError: there is nothing, or it cannot be read.
+        InputError: there is nothing, it cannot be read, or there is no room for it.
     """
     system, base = open_url(url)
     target = cache_folder(url, "files")
@@ -107,13 +112,23 @@ def fetch(url: str) -> Path:
             raise InputError("does not exist", source=url, fix="check the address")
         if list(found) == [base] or system.isfile(base):
             target = target / base.rpartition("/")[2]
-            _fetch_file(system, base, found[base]["size"], target)
+            files = {base: (found[base]["size"], target)}
         else:
+            files = {}
             for name, entry in found.items():
                 relative = name[len(base) :].lstrip("/")
                 if ".." in relative.split("/"):
                     raise InputError(f"holds {relative!r}", source=url, fix="rename it")
-                _fetch_file(system, name, entry["size"], target / relative)
+                files[name] = (entry["size"], target / relative)
+        missing = {
+            name: (size, here)
+            for name, (size, here) in files.items()
+            if not (here.is_file() and here.stat().st_size == size)
+        }
+        if missing:
+            _announce(url, target, missing, kept=len(files) - len(missing))
+        for name, (_, here) in missing.items():
+            _fetch_file(system, name, here)
     except url_errors() as error:
         raise InputError(
             f"cannot be read ({error})", source=url, fix="check address and credentials"
@@ -121,9 +136,23 @@ def fetch(url: str) -> Path:
     return target
 
 
-def _fetch_file(system: Any, name: str, size: int, target: Path) -> None:
-    if target.is_file() and target.stat().st_size == size:
-        return
+def _announce(url: str, target: Path, missing: dict[str, tuple[int, Path]], kept: int) -> None:
+    """Say how much will be copied; refuse what the disk cannot hold, before hours of copying end in a full one."""
+    size = sum(size for size, _ in missing.values())
+    nearest = next(path for path in (target, *target.parents) if path.is_dir())
+    free = shutil.disk_usage(nearest).free
+    if size > free:
+        raise InputError(
+            f"{size / 1e9:,.1f} GB would be copied to {nearest}, which has {free / 1e9:,.1f} GB free",
+            source=url,
+            fix="let CLIP2_CACHE name a folder with more room, or give the URL of a smaller folder, like one sequence",
+        )
+    files = f"{len(missing):,} file{'' if len(missing) == 1 else 's'}"
+    already = f" ({kept:,} more are there)" if kept else ""
+    _log.warning("clip2: %s: copying %s, %s MB, to %s%s", url, files, f"{size / 1e6:,.1f}", target, already)
+
+
+def _fetch_file(system: Any, name: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     system.get_file(name, str(part))

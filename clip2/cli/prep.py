@@ -38,7 +38,7 @@ class Prep:
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """Reader of the scan: kitti, kitti-tracking, sunrgbd, rgbd, procedural, …"""
     root: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ROOT")]
-    """Folder of the scan; a URL like s3://bucket/scan is copied to this machine first."""
+    """Folder of the scan; what a URL like s3://bucket/scan holds is first copied to this machine, all of it."""
     out: str
     """Folder or URL for the triplets, new or begun by the same command."""
     detections: str | None = None

@@ -115,8 +115,8 @@ def open_scan(source: str, root: str | Path, **options: object) -> Scan:
 
     Args:
         source: one of :func:`list_sources`.
-        root: the dataset's folder, or the file for single-file sources; or the URL of one, which is copied to this
-            machine first (:func:`data_prep.urls.fetch`).
+        root: the dataset's folder, or the file for single-file sources; or the URL of one, all of which is copied to
+            this machine first (:func:`data_prep.urls.fetch`).
         **options: what the source documents.
 
     Raises:

@@ -255,6 +255,35 @@ def test_a_scan_at_a_url_is_brought_here_once(url: str, tmp_path: Path) -> None:
     )
 
 
+def test_what_will_be_copied_is_said_first(
+    memory: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    system, base = fsspec.core.url_to_fs(memory)
+    system.pipe({f"{base}/scan/a": b"x" * 1_500_000, f"{base}/scan/b": b"x" * 1_000_000})
+    here = fetch(f"{memory}/scan")
+    assert caplog.messages == [f"clip2: {memory}/scan: copying 2 files, 2.5 MB, to {here}"]
+    (here / "b").write_bytes(b"cut short")
+    fetch(f"{memory}/scan")
+    assert caplog.messages[1:] == [
+        f"clip2: {memory}/scan: copying 1 file, 1.0 MB, to {here} (1 more are there)"
+    ]
+    fetch(f"{memory}/scan")
+    assert len(caplog.messages) == 2
+
+
+def test_more_than_the_disk_holds_is_refused_before_it_is_copied(
+    memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system, base = fsspec.core.url_to_fs(memory)
+    system.pipe(f"{base}/scan/a", b"x")
+    info = {"name": f"{base}/scan/a", "size": 10**18, "type": "file"}
+    monkeypatch.setattr(type(system), "find", lambda *_, **__: {info["name"]: info})
+    with pytest.raises(
+        InputError, match=r"1,000,000,000\.0 GB would be copied to .*Fix: let CLIP2_CACHE name"
+    ):
+        fetch(f"{memory}/scan")
+
+
 def test_a_scan_that_is_not_there_is_one_line(url: str) -> None:
     with pytest.raises(InputError, match=f"^{url}/nothing: does not exist"):
         open_scan("kitti", f"{url}/nothing")
