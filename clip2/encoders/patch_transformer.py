@@ -72,7 +72,7 @@ def uni3d_small(
     depth: int = 12,
     init_from_timm: str | None = None,
 ) -> PointEncoder:
-    """Uni3D-S: as :func:`uni3d_tiny` with 384 channels; fits ``vit_small_patch16_224``.
+    """Uni3D-S (arXiv 2310.06773): as :func:`uni3d_tiny` with 384 channels; fits ``vit_small_patch16_224``.
 
     22.1 M parameters (22.5 M with the projection to 1024 channels, published as 22.6 M). 55.0 GFLOP as computed here
     for 1024 points or more.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -137,3 +139,19 @@ def test_documented_parameters_and_operations(name: str) -> None:
         encoder(cube(1024))
     # How full the balls are depends a little on the cloud.
     assert abs(counter.get_total_flops() / 1e9 - operations) <= rounding + 0.02 * operations
+
+
+@pytest.mark.parametrize("name", list_encoders())
+def test_the_table_of_the_docs_says_what_the_code_says(name: str) -> None:
+    page = (Path(__file__).parents[3] / "docs/encoders.md").read_text(encoding="utf-8")
+    found = re.search(rf"^\| `{name}` \| ([\d.]+) M \|.*?\| ([\d.]+) \|.*$", page, re.MULTILINE)
+    assert found, f"docs/encoders.md has no row for {name}"
+    for written, unit in ((found[1], "M parameters"), (found[2], "GFLOP as computed here")):
+        value, rounding = stated(name, unit)
+        assert abs(float(written) - value) <= max(rounding, 0.05 if unit.startswith("GFLOP") else 0)
+    if name not in OWN:
+        paper = re.search(r"arxiv\.org/abs/(\d{4}\.\d{5})", found[0])
+        assert paper, f"docs/encoders.md names no paper for {name}"
+        factory = registry._FACTORIES[name]
+        said = (factory.__doc__ or "") + (sys.modules[factory.__module__].__doc__ or "")
+        assert f"arXiv {paper[1]}" in said
