@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import torch
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchmarks import figures as figures_files
@@ -138,7 +139,7 @@ def show(figures: dict[str, Any]) -> None:
     # Piped into a file there is no width to keep to.
     console = Console(width=None if sys.stdout.isatty() else 170)
     for run_ in figures["runs"]:
-        console.print(describe(run_["machine"]).replace("**", ""), highlight=False)
+        console.print(describe(run_["machine"]).replace("**", ""), highlight=False, markup=False)
     for name in figures["about"]:
         rows = [Row.from_json(record) for record in figures["rows"] if record["benchmark"] == name]
         if not rows:
@@ -147,7 +148,7 @@ def show(figures: dict[str, Any]) -> None:
         for column in ("case", "ours", "contender", "its", "times ours", "spread", "target", ""):
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*report.cells(row), style="red" if row.met is False else None)
+            table.add_row(*map(escape, report.cells(row)), style="red" if row.met is False else None)
         console.print(table)
 
 

@@ -145,7 +145,7 @@ def show(figures: dict[str, Any]) -> None:
     console.print(table)
     for case in figures["cases"]:
         for line in case["missing"]:
-            console.print(f"{case['name']}: {line}")
+            console.print(f"{case['name']}: {line}", markup=False)
 
 
 def farthest_points(count: int, k: int, targets: dict[str, float], height: int) -> Case:

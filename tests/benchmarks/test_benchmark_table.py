@@ -31,6 +31,7 @@ from benchmarks.targets import TARGETS
 
 FAST = Target("at least", 4, "≥ 4× the textbook")
 SMALL = Target("at most", 0.65, "≤ 0.65× textbook")
+GONE = "not measured: not installed (pip install 'clip2[bench]')"
 
 
 def test_contenders_take_turns_and_the_first_turn_is_a_warm_up() -> None:
@@ -167,7 +168,7 @@ def test_without_a_gpu_every_gpu_row_says_why(monkeypatch: pytest.MonkeyPatch) -
 
 def fake(settings: Settings) -> Iterator[Row | Curve]:
     yield Row("fake", "a case", "other", "ms", 1.0, 3.0, 3.0, (2.5, 3.5), FAST, f"{settings.repeats} turns")
-    yield Row("fake", "a case", "gone", note="not measured: not installed (gone)", target=SMALL)
+    yield Row("fake", "a case", "gone", note=GONE, target=SMALL)
     yield Row("fake", "small | case", "other", "MB", 2.0, 4.0, 0.5, None, SMALL)
     yield Curve("fake", "A <curve>", "points", "ms", {"clip2": [(1, 1), (4, 2)], "other": [(1, 50)]}, "fake")
 
@@ -199,6 +200,7 @@ def test_the_whole_way_to_the_page(tmp_path: Path, capsys: pytest.CaptureFixture
     shown = capsys.readouterr().out
     assert "missed" in shown
     assert "7 turns" in shown
+    assert "pip install 'clip2[bench]'" in " ".join(shown.replace("│", " ").split())
     figures = json.loads((tmp_path / "out.json").read_text())
     assert [row["met"] for row in figures["rows"]] == [False, None, True]
     assert figures["runs"][0]["machine"]["cores"] >= 1
@@ -206,7 +208,7 @@ def test_the_whole_way_to_the_page(tmp_path: Path, capsys: pytest.CaptureFixture
     page = (tmp_path / "docs" / "page.md").read_text()
     assert "**1 of 2 measured targets are met.**" in page
     assert "- fake, a case, beside other: **3.00×**, promised was: ≥ 4× the textbook" in page
-    assert "- fake, a case, beside gone: not measured: not installed (gone)" in page
+    assert f"- fake, a case, beside gone: {GONE}" in page
     assert "`python -m benchmarks fake`" in page
     assert "small \\| case" in page
     assert "images/performance_fake.svg" in page
