@@ -127,8 +127,11 @@ def members_with_feet(
 
 
 def _could_be_object(points: NDArray) -> bool:
-    if np.ptp(points[:, 2]) < _SMALLEST_HEIGHT or np.ptp(points[:, 2]) > _LARGEST[2]:
+    x, y, z = points.T
+    if not _SMALLEST_HEIGHT <= np.ptp(z) <= _LARGEST[2]:
         return False
+    if np.hypot(np.ptp(x), np.ptp(y)) <= _LARGEST[:2].min():  # in whatever direction: most objects are small
+        return True
     xy = points[:, :2] - points[:, :2].mean(axis=0)
     _, axes = np.linalg.eigh(xy.T @ xy)
     width, length = np.ptp(xy @ axes, axis=0)
