@@ -153,4 +153,5 @@ def show(figures: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(tyro.cli(main))
+    known = "\n".join(f"  {name}: {each.about}" for name, each in BENCHMARKS.items())
+    sys.exit(tyro.cli(main, prog="python -m benchmarks", description=f"{__doc__}\nNames:\n\n{known}"))

@@ -69,7 +69,7 @@ def measure(repeats: int, quick: bool, data: Path | None) -> list[Row]:
 
 
 def _share(part: list[float], whole: list[float]) -> str:
-    return f"{sum(part) / sum(whole):.0%} of the time"
+    return f"{median(a / b for a, b in zip(part, whole, strict=True)):.0%} of the time"
 
 
 def _frames(data: Path | None) -> tuple[str, Iterator[Frame]]:
