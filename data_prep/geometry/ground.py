@@ -94,11 +94,11 @@ class GroundMap:
         plane = _fit_plane(samples, tolerance)
         centres = (np.indices(shape).reshape(2, -1).T + 0.5) * cell + origin
         start = cls((centres @ plane[:2] + plane[2]).reshape(shape), origin, cell)
-        ground, explained = start._fitted(samples, cells, centres, tolerance, _SPREADS)
+        ground, explained = start._fitted(samples, cells, tolerance, _SPREADS)
         if explained < _CONTENT:
             # Hills that no plane lies under: begin from the lowest returns, without what is narrower than a house.
             start = cls(_opened(samples[:, 2], cells, shape), origin, cell)
-            hills, more = start._fitted(samples, cells, centres, tolerance, _SPREADS[1:])
+            hills, more = start._fitted(samples, cells, tolerance, _SPREADS[1:])
             if more > explained:
                 return hills
         return ground
@@ -107,7 +107,6 @@ class GroundMap:
         self,
         samples: NDArray[np.float64],
         cells: NDArray[np.int64],
-        centres: NDArray[np.float64],
         tolerance: float,
         spreads: tuple[float, ...],
     ) -> tuple[GroundMap, float]:
@@ -115,12 +114,13 @@ class GroundMap:
         ground, shape = self, (self.surface.shape[0], self.surface.shape[1])
         places = self._places(samples[:, :2])
         above = samples[:, 2] - ground._at(places)
+        # In cells, from the middle of the map.
+        x, y = np.ascontiguousarray((samples[:, :2] - self.origin).T) / self.cell - np.array([shape]).T / 2
+        terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y])
         for spread in spreads:
             for _ in range(_REWEIGHTINGS):
                 weight = _trust(above, tolerance * spread / _SPREADS[-1])
-                correction = _fit_locally(
-                    samples[:, :2], above, weight, cells, centres, shape, spread, self.cell
-                )
+                correction = _fit_locally(terms, above, weight, cells, shape, spread)
                 ground = GroundMap(ground.surface + correction, self.origin, self.cell)
                 above = samples[:, 2] - ground._at(places)
         return ground, float(np.mean(np.abs(above) < tolerance))
@@ -195,35 +195,31 @@ def _fit_plane(samples: NDArray[np.float64], tolerance: float) -> NDArray[np.flo
 
 
 def _fit_locally(
-    xy: NDArray[np.float64],
+    terms: NDArray[np.float64],
     z: NDArray[np.float64],
     weight: NDArray[np.float64],
     cells: NDArray[np.int64],
-    centres: NDArray[np.float64],
     shape: tuple[int, int],
     spread: float,
-    cell: float,
 ) -> NDArray[np.float64]:
-    """Weighted least-squares plane through z around every cell, evaluated at its centre; 0 where nothing is near."""
-    middle = centres.mean(axis=0)
-    x, y = ((xy - middle) / cell).T
+    """Weighted least-squares plane through z around every cell, evaluated at its centre; 0 where nothing is near.
 
+    Args:
+        terms: (6, M) 1, x, y, x², xy, y² of the samples, in cells from the middle of the map.
+        z, weight, cells: (M,) of the samples.
+        shape, spread: in cells.
+    """
     images = np.zeros((9, shape[0] * shape[1]))
-    one = np.ones(len(xy))
-    for image, values in zip(images, (one, x, y, x * x, x * y, y * y, z, x * z, y * z), strict=True):
-        image[cells] = weight * values
-    blurred = ndimage.gaussian_filter(
+    for image, values in zip(images, [*(weight * terms), *(weight * z * terms[:3])], strict=True):
+        image[cells] = values
+    s, sx, sy, sxx, sxy, syy, sz, sxz, syz = ndimage.gaussian_filter(
         images.reshape(9, *shape), spread, truncate=2.5, mode="constant", axes=(1, 2)
     )
-    s, sx, sy, sxx, sxy, syy, sz, sxz, syz = blurred.reshape(9, -1)
-    cx, cy = ((centres - middle) / cell).T
     # Moments about each cell's own centre.
+    cx, cy = (np.arange(count) + 0.5 - count / 2 for count in shape)
+    cx = cx[:, None]
     mx, my = sx - cx * s, sy - cy * s
-    mxx, mxy, myy = (
-        sxx - 2 * cx * sx + cx * cx * s,
-        sxy - cx * sy - cy * sx + cx * cy * s,
-        syy - 2 * cy * sy + cy * cy * s,
-    )
+    mxx, mxy, myy = sxx - cx * (sx + mx), sxy - cx * sy - cy * mx, syy - cy * (sy + my)
     mxz, myz = sxz - cx * sz, syz - cy * sz
     # A prior of one cell's weight in a hundred pulls the correction and its slope to nothing.
     prior = 0.01
@@ -234,4 +230,4 @@ def _fit_locally(
     along_y = (zy - cross * zx / mxx) / (myy - cross * cross / mxx)
     along_x = (zx - cross * along_y) / mxx
     correction: NDArray[np.float64] = (sz - mx * along_x - my * along_y) / s
-    return correction.reshape(shape)
+    return correction
