@@ -68,7 +68,11 @@ class RayCluster:
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
             raise cause if isinstance(cause, Exception) else error from None
-        except ray.exceptions.WorkerCrashedError as error:
+        except (
+            ray.exceptions.WorkerCrashedError,
+            ray.exceptions.OutOfMemoryError,  # Ray's own watch ends workers before the system does
+            ray.exceptions.NodeDiedError,
+        ) as error:
             raise item_keeps_dying(item, type(error).__name__) from error
 
 
