@@ -26,8 +26,8 @@ def propose_lidar(points: NDArray, viewpoint: NDArray | None) -> list[NDArray[np
     above = np.flatnonzero(height > _GROUND)
     if len(above) == 0:
         return []
-    first, voxel = voxel_index(points[above], _VOXEL)
-    sample = points[above[first]].astype(np.float64)
+    first, voxel = voxel_index(points.take(above, axis=0), _VOXEL)
+    sample = points.take(above[first], axis=0).astype(np.float64)
     finest: NDArray | float = _EVEN_RADIUS
     if viewpoint is not None:
         reach = np.linalg.norm(sample - viewpoint, axis=1) * beam_gap(points, viewpoint)
