@@ -38,7 +38,8 @@ def segment_mean(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
 def segment_max(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
     """Largest value of each segment per channel; an empty segment gives 0. Arguments as in `segment_sum`.
 
-    Rows that tie for the maximum share its gradient (torch) or the first takes it (torch_scatter).
+    Rows that tie for the maximum share its gradient, and NaN is the largest (torch, native); or the first takes it, and
+    NaN is passed over (torch_scatter).
     """
     _check(values, index)
     return registry.kernel("segment_max", values.device)(values, index, num_segments)
@@ -83,6 +84,7 @@ def _torch_scatter_problem() -> str | None:
 def _scatter_sum(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
     from torch_scatter import scatter_sum
 
+    _check_range(index, num_segments)
     return scatter_sum(values, index, dim=0, dim_size=num_segments)
 
 
@@ -90,7 +92,18 @@ def _scatter_sum(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
 def _scatter_max(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
     from torch_scatter import scatter_max
 
+    _check_range(index, num_segments)
     return scatter_max(values, index, dim=0, dim_size=num_segments)[0]
+
+
+def _check_range(index: Tensor, num_segments: int) -> None:
+    """torch_scatter writes wherever an index points; on a GPU the check would stall the queue at every call."""
+    if (
+        index.device.type == "cpu"
+        and len(index)
+        and not 0 <= int(index.min()) <= int(index.max()) < num_segments
+    ):
+        raise IndexError("index reaches outside 0..num_segments-1")
 
 
 # On CPU torch's own reductions along dimension 0 are 2-8 times faster than torch_scatter 2.1.2 (measured).
