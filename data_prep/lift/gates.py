@@ -36,7 +36,8 @@ class Gates:
     """Thresholds that every lifter applies; what fails one is refused under that name.
 
     Attributes:
-        min_points: fewest points of an object (``too-few-points``).
+        min_points: fewest points of an object (``too-few-points``). What few points are depends on the sensor: a
+            pedestrian 60 m away is a dozen of a LiDAR's; for depth images see ``share`` of the rgbd lifter.
         min_side: shortest side of a box inside the image, pixels (``tiny-region``).
         max_truncated: largest share of a box's border on the image's border, 0..1 (``truncated``).
         max_occluded: largest share of a region's points that nearer objects hold, 0..1 (``occluded``).

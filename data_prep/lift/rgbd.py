@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from data_prep.geometry import box_iou_2d
 from data_prep.geometry.cluster import connected_components
-from data_prep.lift.gates import OCCLUDED, ONLY_BACKGROUND, require
+from data_prep.lift.gates import OCCLUDED, ONLY_BACKGROUND, TOO_FEW_POINTS, require
 from data_prep.lift.lifter import Choice, Lifter, Region, register_lifter
 from data_prep.lift.recut import recut
 from data_prep.lift.regions import ProjectedPoints
@@ -39,6 +39,9 @@ class RgbdConfig:
         box's sides.
     extent: how far an object reaches behind its nearest point, in lengths of its box's longer side.
     recut: move the outline of what a box holds to where colour and depth change.
+    share: least share an object must be of its region's measured pixels that nothing nearer hides, 0..1
+        (``too-few-points``). Depth is dense, so that a number of points says nothing by itself: of 3,000 pixels in a
+        box 8 are not what the box is around. A line from corner to corner, its width a fiftieth of its length, is 0.04.
     """
 
     held: float = 0.5
@@ -46,9 +49,11 @@ class RgbdConfig:
     focus: float = 0.25
     extent: float = 3.0
     recut: bool = True
+    share: float = 0.03
 
     def __post_init__(self) -> None:
-        require(0 <= self.held <= 1, "held", self.held, "0..1")
+        for name in ("held", "share"):
+            require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "0..1")
         for name in ("gap", "focus", "extent"):
             value = getattr(self, name)
             require(bool(np.isfinite(value)) and value > 0, name, value, "a finite number above 0")
@@ -75,13 +80,20 @@ class RgbdLifter(Lifter):
             for region, cluster in zip(regions, clusters, strict=True)
         ]
         owner = _smallest_first(clusters, len(seen))
+        chosen = [np.flatnonzero(owner == i) for i in range(len(regions))]
+        # By owner, and last for the pixels of nobody.
+        depths = np.array(
+            [*(np.median(scene.depth[where]) if len(where) else np.inf for where in chosen), np.inf]
+        )
         choices = []
-        for i, found in enumerate(candidates):
-            chosen = np.flatnonzero(owner == i)
-            if len(chosen):
-                choices.append(Choice(chosen, depth=float(np.median(scene.depth[chosen]))))
+        for i, (found, region, where) in enumerate(zip(candidates, regions, chosen, strict=True)):
+            hidden = depths[owner[region.where]] < depths[i]
+            if len(where) == 0:
+                choices.append(Choice(where, reason=OCCLUDED if len(found.where) else ONLY_BACKGROUND))
+            elif len(where) < self.config.share * (~hidden).sum():
+                choices.append(Choice(where[:0], reason=TOO_FEW_POINTS))
             else:
-                choices.append(Choice(chosen, reason=OCCLUDED if len(found.where) else ONLY_BACKGROUND))
+                choices.append(Choice(where, depth=float(depths[i])))
         return choices
 
 

@@ -129,6 +129,20 @@ def test_a_piece_of_the_wall_is_only_background() -> None:
     assert create_lifter("rgbd").lift(frame, [detections]).reasons() == {"only-background": 1}
 
 
+@pytest.mark.parametrize(("margin", "lifted"), [(1, True), (6, True), (40, False)])
+def test_a_few_pixels_are_an_object_only_where_the_box_is_around_them(margin: int, lifted: bool) -> None:
+    frame, hit = render(((0.0, 2.2, 0.02), (0.04, 0.04, 0.04)))
+    tight = replace(boxes_of(hit, 0), masks=None)
+    assert 20 < (hit == 0).sum() < 60
+    box = Detections2D(tight.boxes + margin * np.array([-1, -1, 1, 1]), np.ones(1), ("thing",))
+    anything = create_lifter("rgbd", share=0.0).lift(frame, [box])
+    assert len(anything.objects) == 1
+    result = create_lifter("rgbd").lift(frame, [box])
+    assert len(result.objects) == lifted
+    if not lifted:
+        assert [refusal.reason for refusal in result.refusals] == ["too-few-points"]
+
+
 def test_auto_takes_rgbd_where_there_is_depth_and_lidar_where_there_is_none() -> None:
     frame, hit = render(CHAIR)
     detections = replace(boxes_of(hit, 0), masks=None)
@@ -160,7 +174,7 @@ def test_every_measured_pixel_has_a_piece_and_no_other_has() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("held", 1.5), ("gap", 0.0), ("focus", -1.0), ("extent", np.nan)]
+    ("setting", "value"), [("held", 1.5), ("share", -0.1), ("gap", 0.0), ("focus", -1.0), ("extent", np.nan)]
 )
 def test_settings_out_of_range_are_named(setting: str, value: float) -> None:
     with pytest.raises(InputError, match=f"lifter: {setting}: is"):
