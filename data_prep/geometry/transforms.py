@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from data_prep.errors import InputError
 
@@ -28,16 +28,21 @@ def invert(T_a_b: NDArray[np.float64]) -> NDArray[np.float64]:
     return rigid(rotation, -rotation @ T_a_b[:3, 3])
 
 
-def transform_points(T_a_b: NDArray[np.float64], points_b: NDArray) -> NDArray:
-    """Take (N, 3) points from frame b to frame a, in the points' own floating dtype.
+def transform_points(
+    T_a_b: NDArray[np.float64], points_b: NDArray, dtype: DTypeLike | None = None
+) -> NDArray:
+    """Take (N, 3) points from frame b to frame a: a new array, in the points' own floating dtype or the one given.
 
-    The matrix is applied in float64 only when the points are float64: at sensor ranges (< 1 km)
+    The matrix is applied in float64 only when that is float64: at sensor ranges (< 1 km)
     float32 keeps better than 0.1 mm, and it is twice as fast.
     """
-    dtype = points_b.dtype if points_b.dtype.kind == "f" else np.float64
+    if dtype is None:
+        dtype = points_b.dtype if points_b.dtype.kind == "f" else np.float64
     rotation, translation = T_a_b[:3, :3].astype(dtype), T_a_b[:3, 3].astype(dtype)
-    # A LiDAR's own axes are often the world's already.
-    points_a = points_b.astype(dtype) if (rotation == np.eye(3)).all() else points_b @ rotation.T
+    if (rotation == np.eye(3)).all():  # a LiDAR's own axes are often the world's already
+        points_a = points_b.astype(dtype)
+    else:
+        points_a = points_b.astype(dtype, copy=False) @ rotation.T
     if translation.any():
         points_a += translation
     return points_a

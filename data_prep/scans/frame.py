@@ -118,4 +118,4 @@ class Frame:
 
     def world_points(self) -> NDArray[np.float64]:
         """(N, 3) float64 points in the z-up world."""
-        return transform_points(self.T_world_points, self.points.astype(np.float64))
+        return transform_points(self.T_world_points, self.points, np.float64)

@@ -95,3 +95,13 @@ def test_without_a_turn_nothing_is_rounded_and_nothing_is_shared(shift: list[flo
     assert (moved == points + shift).all()
     assert not np.shares_memory(moved, points)
     assert transform_points(rigid(translation=shift), np.array([[1, 2, 3]])).dtype == np.float64
+
+
+def test_single_precision_points_can_be_moved_in_double() -> None:
+    T = rigid(Rotation.from_euler("z", 0.3).as_matrix(), [4e5, 5e6, 100])
+    points = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
+    for matrix in (T, rigid(translation=T[:3, 3])):
+        moved = transform_points(matrix, points, np.float64)
+        np.testing.assert_array_equal(moved, transform_points(matrix, points.astype(np.float64)))
+        assert moved.dtype == np.float64
+    assert transform_points(T, points).dtype == np.float32
