@@ -173,7 +173,9 @@ def test_the_order_is_that_of_the_hash_then_of_the_place_then_of_the_colour(
     count: int, kept: int, seed: int
 ) -> None:
     random = np.random.default_rng(seed)
-    points = local_coordinates(random.integers(0, 5, (count, 3)) * np.array([0.1, 0.0003, 0.2]))
+    points = random.integers(0, 5, (count, 3)) * np.array([0.1, 0.0003, 0.2])
+    points[0] += 0.01  # never all the same place
+    points = local_coordinates(points)
     colors = random.integers(0, 3, (count, 3), dtype=np.uint8)
     finer = 2.0 ** min(0, np.ceil(np.log2(float(points.max()) / 0.27)))
     cells = np.floor(points / (0.001 * finer) + (np.sqrt(5) - 1) / 2).astype(int).tolist()
