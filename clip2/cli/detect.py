@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json as json_format
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
+
+from clip2.cli.frame_choice import FrameOptions, require_images
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,12 +67,7 @@ class Detect:
     """fp32, fp16, bf16; auto: bf16 (else fp16) on a GPU, fp32 on a CPU."""
     option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Option of the reader as key=value, for example sequences=0001,0004; may be repeated."""
-    frames: Annotated[str | None, tyro.conf.arg(metavar="A:B|ID,ID..ID")] = None
-    """Frames to take: positions A:B as in Python, or ids and ranges of ids (both ends) parted by commas."""
-    every: int = 1
-    """Of these, one frame in this many."""
-    limit: int | None = None
-    """Of these, at most this many frames."""
+    frame: FrameOptions = field(default_factory=FrameOptions)
     json: bool = False
     """Print one JSON object instead of a table."""
 
@@ -78,7 +75,6 @@ class Detect:
         """Detect and report."""
         from rich.console import Console
 
-        from clip2.cli.frame_choice import choose_frames
         from clip2.cli.key_values import reader_options
         from clip2.progress import FrameBar
         from data_prep.detect.detection_run import detect_scan
@@ -86,8 +82,8 @@ class Detect:
 
         options = reader_options(self.source, self.option)
         scan = open_scan(self.source, self.root, **options)
-        _require_images(scan)
-        frames = choose_frames(scan.frame_ids(), self.frames, self.every, self.limit)
+        require_images(scan, " to look at")
+        frames = self.frame.choose(scan)
         selection = self._selection()  # before the model, which takes its time
         with FrameBar("detecting", Console(stderr=True)) as bar:
             detector, segmenter = self._models()
@@ -180,19 +176,6 @@ def _scores_of_file(path: Path) -> dict[str | None, float]:
                 f"is {score!r}", source=path, field=str(word), fix="write WORD: NUMBER, like car: 0.5"
             )
     return {None if word == "default" else word: float(score) for word, score in content.items()}
-
-
-def _require_images(scan: Any) -> None:
-    from data_prep.errors import InputError
-
-    list_names = getattr(scan, "image_names", None)
-    if list_names is not None and not list_names():
-        raise InputError(
-            "holds no images to look at",
-            source=scan.root,
-            field=f"source {scan.source}",
-            fix="give a scan with images (kitti, sunrgbd, rgbd …)",
-        )
 
 
 def _show(bar: FrameBar, run: DetectionRun) -> None:

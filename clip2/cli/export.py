@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json as json_format
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from clip2.cli.frame_choice import FrameOptions
 from data_prep.report.counted import counted
 
 
@@ -28,12 +29,7 @@ class Export:
     """Folder to write, new or begun by the same command."""
     option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Option of the reader as key=value, for example points=/velodyne_points; may be repeated."""
-    frames: Annotated[str | None, tyro.conf.arg(metavar="A:B|ID,ID..ID")] = None
-    """Frames to take: positions A:B as in Python, or ids and ranges of ids (both ends) parted by commas."""
-    every: int = 1
-    """Of these, one frame in this many."""
-    limit: int | None = None
-    """Of these, at most this many frames."""
+    frame: FrameOptions = field(default_factory=FrameOptions)
     json: bool = False
     """Print one JSON object instead of text."""
 
@@ -41,7 +37,6 @@ class Export:
         """Export and report."""
         from rich.console import Console
 
-        from clip2.cli.frame_choice import choose_frames
         from clip2.cli.key_values import reader_options
         from clip2.progress import FrameBar
         from data_prep.scans import open_scan
@@ -49,7 +44,7 @@ class Export:
 
         options = reader_options(self.source, self.option)
         scan = open_scan(self.source, self.root, **options)
-        frames = choose_frames(scan.frame_ids(), self.frames, self.every, self.limit)
+        frames = self.frame.choose(scan)
         with FrameBar("exporting", Console(stderr=True)) as bar:
             export = save_layout(scan, self.out, frames, bar.show)
         if self.json:

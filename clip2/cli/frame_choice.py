@@ -1,13 +1,54 @@
-"""``--frames``: which frames of a scan to take."""
+"""``--frames``, ``--every``, ``--limit``: which frames of a scan to take."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
 
 from data_prep.errors import InputError
 
+if TYPE_CHECKING:
+    from data_prep.scans import Scan
+
 _SLICE = re.compile(r"(-?\d+)?:(-?\d+)?(?::(\d+))?")
+
+
+@dataclass
+class FrameOptions:
+    """Which frames of the scan to take."""
+
+    frames: Annotated[str | None, tyro.conf.arg(metavar="A:B|ID,ID..ID")] = None
+    """Positions A:B as in Python, or ids and ranges of ids (both ends) parted by commas."""
+    every: int = 1
+    """Of these, one frame in this many: neighbours in a video say the same."""
+    limit: int | None = None
+    """Of these, at most this many frames."""
+
+    def choose(self, scan: Scan) -> list[int]:
+        """Positions in the scan; see :func:`choose_frames`."""
+        return choose_frames(scan.frame_ids(), self.frames, self.every, self.limit)
+
+
+def require_images(scan: Any, what_for: str, otherwise: str = "") -> None:
+    """Refuse a scan that says it has no images.
+
+    Args:
+        scan: the scan.
+        what_for: ends the sentence "holds no images …".
+        otherwise: a further way out.
+    """
+    list_names = getattr(scan, "image_names", None)
+    if list_names is not None and not list_names():
+        raise InputError(
+            f"holds no images{what_for}",
+            source=scan.root,
+            field=f"source {scan.source}",
+            fix=f"give a scan with images (kitti, sunrgbd, rgbd …){otherwise}",
+        )
 
 
 def choose_frames(

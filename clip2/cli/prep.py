@@ -5,12 +5,13 @@ from __future__ import annotations
 import json as json_format
 import tempfile
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from clip2.cli.frame_choice import FrameOptions, require_images
 from data_prep.report.counted import counted
 
 if TYPE_CHECKING:
@@ -53,12 +54,7 @@ class Prep:
     """Setting of the lifter as key=value, for example min_points=20; may be repeated."""
     option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Option of the reader as key=value, for example sequences=0001,0004; may be repeated."""
-    frames: Annotated[str | None, tyro.conf.arg(metavar="A:B|ID,ID..ID")] = None
-    """Frames to take: positions A:B as in Python, or ids and ranges of ids (both ends) parted by commas."""
-    every: int = 1
-    """Of these, one frame in this many: neighbours in a video say the same."""
-    limit: int | None = None
-    """Of these, at most this many frames."""
+    frame: FrameOptions = field(default_factory=FrameOptions)
     word: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Other words for a label of the detector, like pedestrian=person or cyclist=bicycle,rider; misc= leaves its objects
     out. May be repeated."""
@@ -98,7 +94,6 @@ class Prep:
         from pydantic_core import to_jsonable_python
         from rich.console import Console
 
-        from clip2.cli.frame_choice import choose_frames
         from clip2.cli.key_values import reader_options
         from clip2.progress import FrameBar
         from data_prep.scale import create_engine
@@ -113,9 +108,11 @@ class Prep:
         engine = create_engine(self.engine, self.workers)
         with console.status("looking for the scan"):
             scan = open_scan(self.source, self.root, **options)
-        _require_images(scan)
+        require_images(
+            scan, ", and triplets are cut out by 2D boxes", "; objects of a bare cloud: clip2 recognize"
+        )
         lifter = self._lifter()
-        frames = choose_frames(scan.frame_ids(), self.frames, self.every, self.limit)
+        frames = self.frame.choose(scan)
         associate, words, captions = self._associator(), self._all_words(), self._captions()
         frames, thinned = self._thin(scan, frames, console)
         with self._detections_file(scan, console) as file, FrameBar("mining", console) as bar:
@@ -230,19 +227,6 @@ class Prep:
             self.lifter_option, wanted, option="--lifter-option", owner=f"lifter {self.lifter}"
         )
         return create_lifter(self.lifter, **settings)
-
-
-def _require_images(scan: Scan) -> None:
-    from data_prep.errors import InputError
-
-    list_names = getattr(scan, "image_names", None)
-    if list_names is not None and not list_names():
-        raise InputError(
-            "holds no images, and triplets are cut out by 2D boxes",
-            source=scan.root,
-            field=f"source {scan.source}",
-            fix="give a scan with images (kitti, sunrgbd, rgbd …); objects of a bare cloud: clip2 recognize",
-        )
 
 
 def _words(given: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
