@@ -22,7 +22,7 @@ from clip2.ops.ball_search import ball_query as _plain_ball_query
 from clip2.ops.nearest_search import knn as _plain_knn
 from clip2.ops.numpy_sampling import farthest_point_sample as _plain_farthest_point_sample
 
-_ABI = 2  # of native.cpp; a library left over from another version must not be called
+_ABI = 3  # of native.cpp; a library left over from another version must not be called
 _SIGNATURES = {
     "clip2_farthest_point_sample": (
         c_void_p,
@@ -85,7 +85,18 @@ def _library() -> ctypes.CDLL:
         getattr(library, name).argtypes = arguments
         getattr(library, name).restype = c_int
     library.clip2_instruction_set.restype = ctypes.c_char_p
+    library.clip2_share_threads.argtypes, library.clip2_share_threads.restype = (c_void_p,), None
+    library.clip2_share_threads(_torch_team())
     return library
+
+
+def _torch_team() -> c_void_p | None:
+    """What runs a function on the threads that torch keeps; None where torch is not built on an OpenMP that has it."""
+    path = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
+    try:
+        return ctypes.cast(ctypes.CDLL(str(path)).GOMP_parallel, c_void_p)
+    except (OSError, AttributeError):
+        return None
 
 
 def _reason() -> str:

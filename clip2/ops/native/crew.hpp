@@ -8,14 +8,20 @@ struct Crew {
   std::condition_variable finished;
 };
 
-// Calls work(i) for i in 0..items-1 on at most so many threads; true unless memory ran out. Threads live for one call:
-// a pool would not survive the fork of a data loader's workers. Nobody waits for a helper that the system has not
-// started before all is done, so on a busy machine a call takes no longer than it would alone.
+// Runs a function on a team of threads that somebody else keeps: the entry point GOMP_parallel of OpenMP runtimes.
+using Team = void (*)(void (*function)(void*), void* argument, unsigned threads, unsigned flags);
+std::atomic<Team> shared_team{nullptr};
+
+// Calls work(i) for i in 0..items-1 on at most so many threads; true unless memory ran out.
+//
+// Where there is a team, its threads do the work: after the work before ours they stay awake for some milliseconds, and
+// threads of our own would have to fight them for the processors. Elsewhere threads live for one call, and nobody waits
+// for one that the system has not started before all is done.
 template <typename Work>
 bool parallel(int64_t items, int64_t threads, const Work& work) {
   const auto crew = std::make_shared<Crew>(items);
   const Work* shared = &work;  // valid as long as an item is left
-  const auto run = [crew, shared] {
+  auto run = [crew, shared] {
     int64_t mine = 0;
     for (int64_t i; (i = crew->next++) < crew->items; ++mine) try {
         (*shared)(i);
@@ -27,8 +33,14 @@ bool parallel(int64_t items, int64_t threads, const Work& work) {
       crew->finished.notify_all();
     }
   };
+  threads = std::min(threads, items);
+  const Team team = shared_team;
+  if (team && threads > 1) {
+    team([](void* argument) { (*static_cast<decltype(run)*>(argument))(); }, &run, static_cast<unsigned>(threads), 0);
+    return crew->good;
+  }
   try {
-    for (int64_t t = 1; t < std::min(threads, items); ++t) std::thread(run).detach();
+    for (int64_t t = 1; t < threads; ++t) std::thread(run).detach();
   } catch (const std::system_error&) {  // no more threads to be had: those that run do the work
   }
   run();

@@ -19,6 +19,8 @@
 #include <thread>
 #include <vector>
 
+#include <pthread.h>
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -31,7 +33,7 @@
 
 namespace {
 
-constexpr int ABI = 2;  // raised with every change of a C signature; the Python side asks for its own
+constexpr int ABI = 3;  // raised with every change of a C signature; the Python side asks for its own
 
 #include "cloud.hpp"
 #include "forest.hpp"
@@ -223,6 +225,14 @@ EXPORT const char* clip2_instruction_set() { return kernels().name; }
 
 // For tests: use at most this level (0 baseline, 1 AVX2, 2 AVX-512); returns the level in use.
 EXPORT int clip2_limit_instruction_set(int wanted) { return level = std::min(wanted, best_level()); }
+
+// Lets the threads of an OpenMP runtime do the work, given its GOMP_parallel; null: threads of our own. A child process
+// has none of its parent's threads and goes back to its own.
+EXPORT void clip2_share_threads(Team team) {
+  static std::once_flag once;
+  std::call_once(once, [] { pthread_atfork(nullptr, nullptr, [] { shared_team = nullptr; }); });
+  shared_team = team;
+}
 
 // points (batch, count, 3); lengths (batch) or null; first (batch) → chosen (batch, k), k <= count.
 EXPORT int clip2_farthest_point_sample(const float* points, int64_t batch, int64_t count, const int64_t* lengths,

@@ -5,6 +5,7 @@ All of them promise the same rounding, so the answers are compared exactly, not 
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -287,3 +288,40 @@ def test_segments_without_rows_are_zero() -> None:
                 segment_max(torch.rand(0, 4), torch.zeros(0, dtype=torch.int64), 3).tolist()
                 == [[0.0] * 4] * 3
             )
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    if native._problem() is not None:
+        pytest.skip("the native library is not built here")
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_torchs_threads_and_our_own_do_the_same_work(two_threads: None) -> None:
+    points = make_cloud("box", 4, 5000, seed=1)
+    library = native._library()
+    found = []
+    try:
+        for team in (native._torch_team(), None):
+            library.clip2_share_threads(team)
+            found.append((farthest_point_sample(points, 64), *knn(points, points[:, :2000], 5)))
+    finally:
+        library.clip2_share_threads(native._torch_team())
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_a_forked_process_does_not_wait_for_its_parents_threads(two_threads: None) -> None:
+    points = make_cloud("box", 4, 5000, seed=1)
+    expected = farthest_point_sample(points, 64).sum().item()  # the parent's threads are there now
+    fork = multiprocessing.get_context("fork")
+    answer = fork.SimpleQueue()
+    child = fork.Process(target=lambda: answer.put(farthest_point_sample(points, 64).sum().item()))
+    child.start()
+    child.join(60)
+    if child.is_alive():
+        child.kill()
+        pytest.fail("the child hangs")
+    assert answer.get() == expected
