@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,11 +16,13 @@ from clip2.ops import radius_components
 # A part lighter than this share of an object is a crumb of it, not a second object.
 _CRUMB = 0.1
 
+IsObject = Callable[[NDArray, Sequence[float]], bool]
+
 
 def stable_clusters(
     points: NDArray,
     radii: Sequence[NDArray | float],
-    is_object: Callable[[NDArray], bool],
+    is_object: IsObject,
     weights: NDArray[np.int64] | None = None,
     min_weight: int = 10,
 ) -> list[NDArray[np.int64]]:
@@ -33,7 +36,8 @@ def stable_clusters(
     Args:
         points: (N, 3) metres.
         radii: ascending, each one number or (N,) numbers, metres.
-        is_object: given (n, 3) points of a cluster, whether it could be one object by its size.
+        is_object: given a cluster's points (n, 3) and its lengths along x, y and z, whether it could be one object by
+            its size.
         weights: (N,) measured points that each given point stands for; default 1.
         min_weight: lightest cluster.
 
@@ -61,12 +65,13 @@ class _Node:
     start: int
     stop: int
     weight: int
+    lengths: list[float]
     lifetime: int = 1
     children: list[_Node] = field(default_factory=list)
 
     @cached_property
     def possible(self) -> bool:
-        return self.tree.is_object(self.tree.points[self.start : self.stop])
+        return self.tree.is_object(self.tree.points[self.start : self.stop], self.lengths)
 
     def choose(self) -> tuple[int, list[_Node]]:
         """The best value of this branch and the nodes that give it."""
@@ -82,11 +87,7 @@ class _Tree:
     """Points in an order in which the components of every level are stretches: what a level joins, the next keeps."""
 
     def __init__(
-        self,
-        points: NDArray,
-        levels: NDArray[np.int64],
-        is_object: Callable[[NDArray], bool],
-        weights: NDArray[np.int64],
+        self, points: NDArray, levels: NDArray[np.int64], is_object: IsObject, weights: NDArray[np.int64]
     ) -> None:
         _, first = np.unique(levels[0], return_index=True)
         place = np.empty(
@@ -95,20 +96,24 @@ class _Tree:
         place[np.lexsort(levels[:, first])] = np.arange(len(first))
         self.order = np.argsort(place[levels[0]], kind="stable")
         self.points, self.is_object = points[self.order], is_object
-        self._weight_before = np.concatenate([[0], np.cumsum(weights[self.order])])
-        self._starts = [
-            np.concatenate([[0], np.flatnonzero(np.diff(labels[self.order])) + 1, [len(points)]])
-            for labels in levels
-        ]
+        self._levels = []
+        # Of a level's components from those of the finer level: where they start, weigh, reach from and to. Plain lists,
+        # as a walk down the tree looks at a few at a time.
+        starts, weight = np.arange(len(points)), weights[self.order]
+        low = high = self.points
+        for labels in levels:
+            new = np.flatnonzero(np.diff(labels[self.order[starts]], prepend=-1))
+            starts, weight = starts[new], np.add.reduceat(weight, new)
+            low, high = np.minimum.reduceat(low, new), np.maximum.reduceat(high, new)
+            self._levels.append(([*starts.tolist(), len(points)], weight.tolist(), (high - low).tolist()))
 
     def parts(self, start: int, stop: int, level: int, least: float) -> list[_Node]:
         """The components of a level in a stretch that are no lighter than ``least``."""
-        starts = self._starts[level]
-        edges = starts[np.searchsorted(starts, start) : np.searchsorted(starts, stop) + 1]
-        weights = np.diff(self._weight_before[edges])
+        starts, weights, lengths = self._levels[level]
         return [
-            _Node(self, int(edges[i]), int(edges[i + 1]), int(weights[i]))
-            for i in np.flatnonzero(weights >= least)
+            _Node(self, starts[i], starts[i + 1], weights[i], lengths[i])
+            for i in range(bisect_left(starts, start), bisect_left(starts, stop))
+            if weights[i] >= least
         ]
 
     def grow(self, node: _Node, level: int, min_weight: int) -> None:

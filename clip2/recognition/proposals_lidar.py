@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +18,7 @@ _FOOT = 0.08  # m: what is between this and _GROUND under an object is given bac
 _FINEST_RADIUS = (0.25, 0.9)  # m, near and far
 _EVEN_RADIUS = 0.3  # m: the finest where no sensor's place is known and the cloud is taken to be evenly dense
 _MOST_BEHIND = 0.05  # of a sweep's points may be behind another: they graze an edge
-_LARGEST = np.array([20.0, 4.0, 5.0])  # m, an articulated bus: length, width, height
+_LARGEST = (20.0, 4.0, 5.0)  # m, an articulated bus: length, width, height
 _SMALLEST_HEIGHT = 0.25
 _MIN_POINTS = 8
 
@@ -126,11 +129,11 @@ def members_with_feet(
     return np.split(members, np.cumsum(np.bincount(owner[members], minlength=len(parts)))[:-1])
 
 
-def _could_be_object(points: NDArray) -> bool:
-    x, y, z = points.T
-    if not _SMALLEST_HEIGHT <= np.ptp(z) <= _LARGEST[2]:
+def _could_be_object(points: NDArray, lengths: Sequence[float]) -> bool:
+    x, y, z = lengths
+    if not _SMALLEST_HEIGHT <= z <= _LARGEST[2]:
         return False
-    if np.hypot(np.ptp(x), np.ptp(y)) <= _LARGEST[:2].min():  # in whatever direction: most objects are small
+    if math.hypot(x, y) <= _LARGEST[1]:  # in whatever direction: most objects are small
         return True
     xy = points[:, :2] - points[:, :2].mean(axis=0)
     _, axes = np.linalg.eigh(xy.T @ xy)
