@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 import tyro
 from rich.console import Console
@@ -238,6 +239,49 @@ def nearest(count: int, queries: int, k: int, target: float) -> Case:
     return Case(f"knn_{count}_{queries}_k{k}", lambda: ops.knn(points, centers, k), rivals)
 
 
+def components(count: int, radii: tuple[float, ...]) -> Case:
+    """Connected components of one cloud at several radii; the rivals find those of every radius anew."""
+    points = cube(1, count)[0].double()
+    array, levels = points.numpy(), torch.tensor(radii)
+
+    def open3d() -> Work:
+        import open3d as o3d
+
+        cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(array))
+        return lambda: [cloud.cluster_dbscan(radius, min_points=1) for radius in radii]
+
+    def scipy() -> Work:
+        from scipy.sparse import coo_matrix
+        from scipy.sparse.csgraph import connected_components
+        from scipy.spatial import cKDTree
+
+        def search() -> object:
+            tree, found = cKDTree(array), []
+            for radius in radii:
+                pairs = tree.query_pairs(radius, output_type="ndarray")
+                graph = coo_matrix((np.ones(len(pairs), np.int8), tuple(pairs.T)), shape=(count, count))
+                found.append(connected_components(graph, directed=False)[1])
+            return found
+
+        return search
+
+    def grid() -> Work:
+        def run() -> object:
+            with ops.use_backend("numpy"):
+                return ops.radius_components(points, levels)
+
+        return run
+
+    rivals = {
+        "open3d DBSCAN": (0.0, open3d),
+        "scipy cKDTree, graph": (0.0, scipy),
+        "our grid in numpy": (0.0, grid),
+    }
+    return Case(
+        f"components_{count}_at_{len(radii)}_radii", lambda: ops.radius_components(points, levels), rivals
+    )
+
+
 def segments(name: str, rows: int, channels: int, count: int, target: float) -> Case:
     """A reduction of rows in any order; plain torch is what serves where nothing is compiled."""
     draw = torch.Generator().manual_seed(0)
@@ -275,6 +319,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "fps_100k": lambda: farthest_points(100_000, 4096, _FPS_LARGE, height=8),
     "ball_10k": lambda: ball(10_000, 512, 0.1, 32, _BALL),
     "knn_100k": lambda: nearest(100_000, 100_000, 16, target=1.0),
+    "components_50k": lambda: components(50_000, (0.02, 0.03, 0.04)),
     "three_nn_16k": lambda: nearest(1024, 16_384, 3, target=0.0),
     **{
         f"segment_{name}": lambda name=name: segments(name, 100_000, 64, 2000, target=2.0)  # type: ignore[misc]

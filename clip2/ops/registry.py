@@ -124,7 +124,6 @@ _ENVIRONMENT = "CLIP2_OPS_BACKEND"
 _BUILT_ON = {  # operations without a kernel of their own: what does their work
     "three_nn": "knn",
     "segment_mean": "segment_sum",
-    "segment_softmax": "segment_max",
     "three_interpolate": None,
     "group": None,
     "random_sample": None,

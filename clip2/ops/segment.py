@@ -47,10 +47,8 @@ def segment_max(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
 
 def segment_softmax(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
     """Softmax over the rows of each segment, per channel: (R, ...) like ``values``. Arguments as in `segment_sum`."""
-    # The shift only keeps exp in range, so no gradient needs to pass through it.
-    largest = segment_max(values.detach(), index, num_segments)
-    powers = (values - largest.index_select(0, index)).exp()
-    return powers / segment_sum(powers, index, num_segments).index_select(0, index)
+    _check(values, index)
+    return registry.kernel("segment_softmax", values.device)(values, index, num_segments)
 
 
 def _check(values: Tensor, index: Tensor) -> None:
@@ -74,6 +72,15 @@ def _segment_max(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
     largest = lowest.scatter_reduce(0, rows, values, "amax", include_self=False)
     occupied = torch.zeros(num_segments, dtype=torch.bool, device=values.device).index_fill_(0, index, True)
     return torch.where(occupied.view(-1, *[1] * (values.ndim - 1)), largest, 0)
+
+
+@registry.implements("segment_softmax", "torch_scatter")
+@registry.implements("segment_softmax", "torch")
+def _segment_softmax(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
+    # The shift only keeps exp in range, so no gradient needs to pass through it.
+    largest = segment_max(values.detach(), index, num_segments)
+    powers = (values - largest.index_select(0, index)).exp()
+    return powers / segment_sum(powers, index, num_segments).index_select(0, index)
 
 
 def _torch_scatter_problem() -> str | None:

@@ -22,7 +22,7 @@ from clip2.ops.ball_search import ball_query as _plain_ball_query
 from clip2.ops.nearest_search import knn as _plain_knn
 from clip2.ops.numpy_sampling import farthest_point_sample as _plain_farthest_point_sample
 
-_ABI = 3  # of native.cpp; a library left over from another version must not be called
+_ABI = 4  # of native.cpp; a library left over from another version must not be called
 _SIGNATURES = {
     "clip2_farthest_point_sample": (
         c_void_p,
@@ -42,6 +42,7 @@ _SIGNATURES = {
     ),
     "clip2_radius_components": (c_void_p, c_int64, c_void_p, c_int64, c_void_p),
     "clip2_segment_sum": (c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p),
+    "clip2_segment_softmax": (c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p),
     "clip2_segment_max": (c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p),
 }
 
@@ -164,6 +165,13 @@ def _segment_max(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
     return _SegmentMax.apply(values, index, num_segments)
 
 
+@registry.implements("segment_softmax", "native")
+def _segment_softmax(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
+    if values.dtype != torch.float32 or not _takes(values, index):
+        return registry.plain("segment_softmax")(values, index, num_segments)
+    return _SegmentSoftmax.apply(values, index, num_segments)
+
+
 def _takes(*tensors: Tensor) -> bool:
     """Whether the kernels can read these: an address on another device means nothing here, doubles would be rounded."""
     return all(tensor.device.type == "cpu" and tensor.dtype != torch.float64 for tensor in tensors)
@@ -196,9 +204,25 @@ class _SegmentMax(torch.autograd.Function):
         return best * share.index_select(0, index), None, None
 
 
-def _reduce(op: str, values: Tensor, index: Tensor, num_segments: int) -> Tensor:
+class _SegmentSoftmax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, index: Tensor, num_segments: int) -> Tensor:
+        share = _reduce("segment_softmax", values, index, num_segments, rows=len(values))
+        ctx.save_for_backward(share, index)
+        ctx.num_segments = num_segments
+        return share
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        share, index = ctx.saved_tensors
+        weighted = share * grad
+        mean = _reduce("segment_sum", weighted, index, ctx.num_segments)
+        return weighted - share * mean.index_select(0, index), None, None
+
+
+def _reduce(op: str, values: Tensor, index: Tensor, num_segments: int, rows: int | None = None) -> Tensor:
     values, index = values.detach().contiguous(), index.contiguous()
-    out = torch.empty(num_segments, *values.shape[1:])
+    out = torch.empty(num_segments if rows is None else rows, *values.shape[1:])
     channels = values.shape[1:].numel()
     _call(op, values, index, len(values), channels, num_segments, torch.get_num_threads(), out)
     return out

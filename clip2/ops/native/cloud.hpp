@@ -63,6 +63,13 @@ struct Queries {
   int64_t row(int64_t i) const { return order == nullptr ? i : static_cast<int64_t>(static_cast<uint32_t>(order[i])); }
 };
 
+// Rows of values, each of a segment.
+struct Segments {
+  const float* values;   // (rows, channels)
+  const int64_t* index;  // (rows)
+  int64_t rows, channels;
+};
+
 void plain_cloud(Cloud& cloud, const float* points, int64_t count) {
   cloud.count = count;
   cloud.padded = round_up(count, 4 * LEAF);

@@ -12,6 +12,11 @@ struct Crew {
 using Team = void (*)(void (*function)(void*), void* argument, unsigned threads, unsigned flags);
 std::atomic<Team> shared_team{nullptr};
 
+// How many threads pay for so much work, where threads of our own pay from `least` on: a team is there sooner.
+int64_t worthwhile(int64_t threads, int64_t work, int64_t least) {
+  return work < (shared_team.load() ? least / 32 : least) ? 1 : threads;
+}
+
 // Calls work(i) for i in 0..items-1 on at most so many threads; true unless memory ran out.
 //
 // Where there is a team, its threads do the work: after the work before ours they stay awake for some milliseconds, and

@@ -1,6 +1,6 @@
 // All kernels, included by native.cpp once per instruction set with LANES floats per vector. No include guards, and
-// nothing from the standard library in these files: an inline function of it compiled for a newer processor could be the
-// copy that the linker keeps for all.
+// nothing from the standard library in these files: an inline function of it compiled for a newer processor could be
+// the copy that the linker keeps for all.
 
 #include "kernels/lanes.hpp"
 #include "kernels/tree.hpp"
@@ -10,4 +10,4 @@
 #include "kernels/components.hpp"
 #include "kernels/segments.hpp"
 
-const Kernels table = {NAME, curve, enclose, farthest, ball, knn, components, sum, max};
+const Kernels table = {NAME, curve, enclose, farthest, ball, knn, components, sum, max, softmax};

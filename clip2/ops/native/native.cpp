@@ -1,8 +1,8 @@
 // Point operations on a CPU: the C functions that clip2/ops/native/__init__.py calls through ctypes.
 //
 // Nothing here knows Python or torch, so one build serves every version of both. The kernels (kernels/*.hpp) are
-// compiled once per instruction set, and the best one that the processor at hand has is chosen when the library is loaded.
-// Floating point is kept strict (-ffp-contract=off): distances round exactly as in the pure torch version.
+// compiled once per instruction set, and the best one that the processor at hand has is chosen when the library is
+// loaded. Floating point is kept strict (-ffp-contract=off): distances round exactly as in the pure torch version.
 
 #include <algorithm>
 #include <atomic>
@@ -33,7 +33,7 @@
 
 namespace {
 
-constexpr int ABI = 3;  // raised with every change of a C signature; the Python side asks for its own
+constexpr int ABI = 4;  // raised with every change of a C signature; the Python side asks for its own
 
 #include "cloud.hpp"
 #include "forest.hpp"
@@ -48,10 +48,9 @@ struct Kernels {
                int64_t* index, Scratch& scratch);
   void (*knn)(const Cloud& tree, const Queries& queries, int64_t k, int64_t* index, float* squared, Scratch& scratch);
   void (*components)(Forest& forest);
-  void (*sum)(const float* values, const int64_t* index, int64_t rows, int64_t channels, int64_t from, int64_t to,
-              float* out);
-  void (*max)(const float* values, const int64_t* index, int64_t rows, int64_t channels, int64_t from, int64_t to,
-              float* out, uint8_t* seen);
+  void (*sum)(const Segments& given, int64_t from, int64_t to, float* out);
+  void (*max)(const Segments& given, int64_t from, int64_t to, float* out, uint8_t* seen);
+  void (*softmax)(const Segments& given, int64_t from, int64_t to, const float* largest, float* total, float* out);
 };
 
 // ---- the kernels, once per instruction set --------------------------------------------------------------------------
@@ -237,7 +236,7 @@ EXPORT void clip2_share_threads(Team team) {
 // points (batch, count, 3); lengths (batch) or null; first (batch) → chosen (batch, k), k <= count.
 EXPORT int clip2_farthest_point_sample(const float* points, int64_t batch, int64_t count, const int64_t* lengths,
                                        const int64_t* first, int64_t k, int64_t threads, int64_t* chosen) {
-  const bool good = parallel(batch, batch * count * k < 1 << 18 ? 1 : threads, [&](int64_t b) {
+  const bool good = parallel(batch, worthwhile(threads, batch * count * k, 1 << 18), [&](int64_t b) {
     const float* cloud_points = points + 3 * b * count;
     const int64_t real = real_points(lengths, b, count);
     Cloud cloud;
@@ -262,7 +261,7 @@ EXPORT int clip2_ball_query(const float* points, int64_t batch, int64_t count, c
     Buffer<uint64_t> order;
     bool grown = false;
   };
-  if (batch * count * queries < 1 << 23) threads = 1;  // less than a millisecond: not worth a helper
+  threads = worthwhile(threads, batch * count * queries, 1 << 23);  // below, less than a millisecond
   const float squared = static_cast<float>(radius * radius);
   auto build = [&](Index& built, int64_t b) {
     const float* cloud = points + 3 * b * count;
@@ -297,7 +296,7 @@ EXPORT int clip2_knn(const float* points, int64_t batch, int64_t count, const in
     Cloud tree;
     Buffer<uint64_t> order;
   };
-  if (batch * queries * std::min<int64_t>(count, 256) < 1 << 18) threads = 1;
+  threads = worthwhile(threads, batch * queries * std::min<int64_t>(count, 256), 1 << 18);
   const bool in_order = queries > 512 && count > 4096;
   auto build = [&](Index& built, int64_t b) {
     const int64_t real = real_points(lengths, b, count);
@@ -353,34 +352,69 @@ bool in_range(const int64_t* index, int64_t rows, int64_t segments) {
   return good;
 }
 
-// Threads share out channels: every sum is then made in the order of the rows, whatever the number of threads.
+constexpr int64_t STRETCHES = 4;
+
 template <typename Reduce>
-bool over_channels(int64_t rows, int64_t channels, int64_t threads, Reduce reduce) {
-  const int64_t parts = rows * channels < 1 << 17 ? 1 : std::min(threads, std::max<int64_t>(1, channels / 16));
-  const int64_t width = round_up(round_up(channels, parts) / parts, 16);
-  return parallel(round_up(channels, width) / width, parts,
-                  [&](int64_t p) { reduce(p * width, std::min(channels, (p + 1) * width)); });
+bool over_segments(const Segments& given, int64_t segments, int64_t threads, Reduce reduce) {
+  const int64_t parts = std::min(worthwhile(threads, given.rows * given.channels, 1 << 17), segments);
+  return parallel(parts, parts, [&](int64_t p) { reduce(given, segments * p / parts, segments * (p + 1) / parts); });
 }
 
 }  // namespace
 
 // values (rows, channels), index (rows) in 0..segments-1 → out (segments, channels).
 EXPORT int clip2_segment_sum(const float* values, const int64_t* index, int64_t rows, int64_t channels,
-                             int64_t segments, int64_t threads, float* out) {
+                             int64_t segments, int64_t threads, float* out) try {
   if (!in_range(index, rows, segments)) return 2;
-  std::memset(out, 0, segments * channels * sizeof(float));
-  return over_channels(rows, channels, threads, [&](int64_t from, int64_t to) {
-    kernels().sum(values, index, rows, channels, from, to, out);
-  }) ? 0 : 1;
+  const int64_t size = segments * channels;
+  std::memset(out, 0, size * sizeof(float));
+  if (rows * channels < 1 << 17 || rows < 2 * STRETCHES * segments) {
+    const auto reduce = [&](const Segments& given, int64_t from, int64_t to) { kernels().sum(given, from, to, out); };
+    return over_segments({values, index, rows, channels}, segments, threads, reduce) ? 0 : 1;
+  }
+  // Few segments: stretches of the rows, each with sums of its own, so that memory is read from front to back. As many
+  // stretches with one thread as with more, for the same rounding.
+  Buffer<float> sums((STRETCHES - 1) * size);
+  const auto sums_of = [&](int64_t s) { return s == 0 ? out : sums.get() + (s - 1) * size; };
+  const bool good = parallel(STRETCHES, threads, [&](int64_t s) {
+    const int64_t from = rows * s / STRETCHES, to = rows * (s + 1) / STRETCHES;
+    if (s) std::memset(sums_of(s), 0, size * sizeof(float));
+    kernels().sum({values + from * channels, index + from, to - from, channels}, 0, segments, sums_of(s));
+  });
+  for (int64_t s = 1; s < STRETCHES; ++s)
+    for (int64_t i = 0; i < size; ++i) out[i] += sums_of(s)[i];
+  return good ? 0 : 1;
+} catch (const std::bad_alloc&) {
+  return 1;
 }
 
 EXPORT int clip2_segment_max(const float* values, const int64_t* index, int64_t rows, int64_t channels,
-                             int64_t segments, int64_t threads, float* out) {
+                             int64_t segments, int64_t threads, float* out) try {
   if (!in_range(index, rows, segments)) return 2;
+  Buffer<uint8_t> seen(segments);
+  std::memset(seen, 0, segments);
   std::memset(out, 0, segments * channels * sizeof(float));
-  return over_channels(rows, channels, threads, [&](int64_t from, int64_t to) {
-    Buffer<uint8_t> seen(segments);
-    std::memset(seen, 0, segments);
-    kernels().max(values, index, rows, channels, from, to, out, seen);
-  }) ? 0 : 1;
+  const auto reduce = [&](const Segments& given, int64_t from, int64_t to) {
+    kernels().max(given, from, to, out, seen);
+  };
+  return over_segments({values, index, rows, channels}, segments, threads, reduce) ? 0 : 1;
+} catch (const std::bad_alloc&) {
+  return 1;
+}
+
+// → out (rows, channels).
+EXPORT int clip2_segment_softmax(const float* values, const int64_t* index, int64_t rows, int64_t channels,
+                                 int64_t segments, int64_t threads, float* out) try {
+  if (!in_range(index, rows, segments)) return 2;
+  Buffer<uint8_t> seen(segments);
+  Buffer<float> largest(segments * channels), total(segments * channels);
+  std::memset(seen, 0, segments);
+  std::memset(total, 0, segments * channels * sizeof(float));
+  const auto reduce = [&](const Segments& given, int64_t from, int64_t to) {
+    kernels().max(given, from, to, largest, seen);
+    kernels().softmax(given, from, to, largest, total, out);
+  };
+  return over_segments({values, index, rows, channels}, segments, threads, reduce) ? 0 : 1;
+} catch (const std::bad_alloc&) {
+  return 1;
 }

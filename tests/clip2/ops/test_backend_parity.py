@@ -222,30 +222,47 @@ def test_backends_reduce_segments_alike(
         torch.testing.assert_close(grad, results["torch"][1], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_sums_do_not_depend_on_the_number_of_threads(threads: int) -> None:
+@pytest.mark.parametrize("segments", [30, 3000], ids=["few", "many"])
+def test_reductions_do_not_depend_on_the_number_of_threads(segments: int, instruction_set: int) -> None:
     draw = torch.Generator().manual_seed(0)
-    values, index = torch.randn(5000, 70, generator=draw), torch.randint(30, (5000,), generator=draw)
-    with use_backend("torch"):
-        expected_sum, expected_max = segment_sum(values, index, 31), segment_max(values, index, 31)
+    values = torch.randn(5000, 70, generator=draw)
+    index = torch.randint(segments, (5000,), generator=draw)
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        torch.testing.assert_close(segment_sum(values, index, 31), expected_sum, rtol=1e-5, atol=1e-4)
-        assert torch.equal(segment_max(values, index, 31), expected_max)
-    finally:
-        torch.set_num_threads(before)
+    for reduce in (segment_sum, segment_max, segment_softmax):
+        with use_backend("torch"):
+            expected = reduce(values, index, segments + 1)
+        found = []
+        try:
+            for threads in (1, 2, 3):
+                torch.set_num_threads(threads)
+                found.append(reduce(values, index, segments + 1))
+        finally:
+            torch.set_num_threads(before)
+        torch.testing.assert_close(found[0], expected, rtol=1e-5, atol=1e-4)
+        assert torch.equal(found[0], found[1])
+        assert torch.equal(found[0], found[2])
+
+
+def test_softmax_holds_far_below_the_largest(instruction_set: int) -> None:
+    """Down to where e^x is no float any more, within 2 units in the last place of the torch one."""
+    values = torch.cat([torch.zeros(1), -torch.linspace(0, 120, 5000)])[:, None].expand(-1, 17).contiguous()
+    index = torch.zeros(len(values), dtype=torch.int64)
+    with use_backend("torch"):
+        expected = segment_softmax(values, index, 1)
+    for backend in backends_beside_torch():
+        with use_backend(backend):
+            torch.testing.assert_close(segment_softmax(values, index, 1), expected, rtol=2e-6, atol=1e-44)
 
 
 def test_not_a_number_and_infinities_reduce_as_in_torch() -> None:
     nan, inf = torch.nan, torch.inf
     values = torch.tensor([[1.0, nan, -inf], [2.0, 1.0, -inf], [nan, 5.0, 3.0], [4.0, nan, inf]])
     index = torch.tensor([0, 0, 1, 1])
-    for reduce in (segment_sum, segment_max):
+    for reduce in (segment_sum, segment_max, segment_softmax):
         with use_backend("torch"):
             expected = reduce(values, index, 3)
         for backend in backends_beside_torch():
-            if backend == "torch_scatter" and reduce is segment_max:
+            if backend == "torch_scatter" and reduce is not segment_sum:
                 continue  # passes over what is not a number
             with use_backend(backend):
                 torch.testing.assert_close(reduce(values, index, 3), expected, equal_nan=True)
@@ -253,7 +270,7 @@ def test_not_a_number_and_infinities_reduce_as_in_torch() -> None:
 
 def test_a_segment_out_of_range_is_refused_by_every_backend() -> None:
     for backend in ["torch", *backends_beside_torch()]:
-        for reduce in (segment_sum, segment_max):
+        for reduce in (segment_sum, segment_max, segment_softmax):
             with use_backend(backend), pytest.raises((IndexError, RuntimeError), match="index"):
                 reduce(torch.ones(2, 3), torch.tensor([0, 5]), 2)
 
