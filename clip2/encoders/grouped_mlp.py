@@ -68,29 +68,34 @@ class GroupedMLP(nn.Module):
         norms = [cast("nn.BatchNorm1d", norm) for norm in self.norms]
         full, device = weights[0].dtype, points.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else full
+        narrow, wide = points.to(full), None
+        if features is not None and features.shape[1] <= _NARROW:
+            narrow = torch.cat([narrow, features.to(full)], 1)
+        elif features is not None:
+            wide = features.to(dtype)
         with torch.autocast(device, enabled=False):
-            table = None
-            direct = points.to(full).index_select(0, hoods.rows)
+            direct = narrow.index_select(0, hoods.rows)
             if centers is not None:
-                direct = direct - hoods.spread(centers.to(full).index_select(0, hoods.groups))
-            if features is not None and features.shape[1] <= _NARROW:
-                direct = torch.cat([direct, features.to(full).index_select(0, hoods.rows)], 1)
-            elif features is not None:
-                table = F.linear(features.to(dtype), weights[0][:, 3:].to(dtype)).to(full)
-            direct_weight = weights[0][:, : direct.shape[1]]
+                hoods.subtract_(direct, centers.to(full).index_select(0, hoods.groups))
+            direct_weight, wide_weight = weights[0][:, : direct.shape[1]], weights[0][:, direct.shape[1] :]
             if self.training:
+                table = None if wide is None else F.linear(wide, wide_weight.to(dtype)).to(full)
                 pooled = shared_mlp_max(
                     direct, direct_weight, table, hoods, norms, weights[1:], dtype, self.last_activation
                 )
-            else:
-                # Folded anew at each call: it costs about a hundredth of one cloud, and no cache can go stale.
-                scales, biases = zip(*map(fold_norm, norms), strict=True)
-                inner = [weight * scale for weight, scale in zip(weights[1:], scales[1:], strict=True)]
-                table = None if table is None else table * scales[0].t()
-                pooled = _infer(direct, direct_weight * scales[0], table, hoods, inner, biases, dtype)
-                if self.last_activation:
-                    pooled.relu_()
-            return pooled.new_zeros(num_groups, pooled.shape[1]).index_copy(0, hoods.groups, pooled)
+                return pooled.new_zeros(num_groups, pooled.shape[1]).index_copy(0, hoods.groups, pooled)
+            # Folded anew at each call: it costs about a hundredth of one cloud, and no cache can go stale.
+            folded = [fold_norm(norm) for norm in norms]
+            scale, bias = folded[0]
+            # The first bias is added once per point, where there is a table of points.
+            table = (
+                None if wide is None else F.linear(wide, (wide_weight * scale).to(dtype)).to(full).add_(bias)
+            )
+            inner = [
+                (weight * scale, bias) for weight, (scale, bias) in zip(weights[1:], folded[1:], strict=True)
+            ]
+            first = (direct_weight * scale, bias)
+            return _infer(direct, first, table, hoods, inner, dtype, num_groups, self.last_activation)
 
 
 def fold_norm(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
@@ -102,25 +107,59 @@ def fold_norm(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
 
 def _infer(
     direct: Tensor,
-    direct_weight: Tensor,
+    first: tuple[Tensor, Tensor],
     table: Tensor | None,
     hoods: Neighbourhoods,
-    weights: Sequence[Tensor],
-    biases: Sequence[Tensor],
+    inner: Sequence[tuple[Tensor, Tensor]],
     dtype: torch.dtype,
+    num_groups: int,
+    last_activation: bool,
 ) -> Tensor:
-    """Everything between gather and maximum in chunks that stay in cache; no neighbourhood is materialised whole."""
-    inner = [(weight.to(dtype), bias.to(dtype)) for weight, bias in zip(weights, biases[1:], strict=True)]
-    parts = []
-    for chunk in hoods.chunks(_CHUNK, max(len(bias) for bias in biases)):
-        x = F.linear(direct[chunk.row_slice], direct_weight)
-        if table is not None:
-            x += table.index_select(0, hoods.rows[chunk.row_slice])
-        if inner:
-            x = x.add_(biases[0]).relu_().to(dtype)
-            for weight, bias in inner[:-1]:
-                x = F.linear(x, weight, bias).relu_()
-            x = F.linear(x, inner[-1][0])
-        # The last bias and ReLU are monotone: they wait until one row per neighbourhood is left.
-        parts.append(x.view(chunk.groups, chunk.size, -1).amax(1))
-    return torch.cat(parts).to(direct.dtype) + biases[-1]
+    """Everything behind the gather in chunks that stay in cache: neither a neighbourhood nor a layer is held whole.
+
+    Args:
+        direct: (R, D) narrow inputs of every neighbour.
+        first: weight (C1, D) for them, and bias (C1,), which a ``table`` holds already.
+        table: (P, C1) first layer of the wide features of every point, or None.
+        hoods: the neighbourhoods.
+        inner: weights and biases of the other layers.
+        dtype: of the operands of their products.
+        num_groups, last_activation: as in `GroupedMLP`.
+    """
+    weight, bias = first
+    layers = [(weight.to(dtype), bias.to(dtype)) for weight, bias in inner]
+    width = max(len(bias) for _, bias in (first, *inner))
+    last_bias = inner[-1][1] if inner else None
+    # Half a float with its sign in front, read as an integer, is below 0 where it is negative and in order where it is not:
+    # that is all that ReLU and the maximum after it need, and integers have instructions for it.
+    halves = bool(layers) and dtype.itemsize == 2 and not torch.is_grad_enabled()
+    make = direct.new_empty if len(hoods.groups) == num_groups else direct.new_zeros
+    pooled = make(num_groups, len(bias if last_bias is None else last_bias))
+    for chunk in hoods.chunks(_CHUNK, width):
+        if table is None:
+            x = F.linear(direct[chunk.row_slice], weight, bias)
+        else:
+            x = table.index_select(0, hoods.rows[chunk.row_slice])
+            x.addmm_(direct[chunk.row_slice], weight.t())
+        if layers:
+            x = _relu_(x.to(dtype), halves)
+            for inner_weight, inner_bias in layers[:-1]:
+                x = _relu_(F.linear(x, inner_weight, inner_bias), halves)
+        if halves and last_activation:
+            x = F.linear(x, *layers[-1]).view(torch.int16)
+            best = x.view(chunk.groups, chunk.size, -1).amax(1).clamp_min_(0).view(dtype)
+        else:
+            # The last bias and ReLU are monotone: they wait until one row per neighbourhood is left.
+            x = F.linear(x, layers[-1][0]) if layers else x
+            best = x.view(chunk.groups, chunk.size, -1).amax(1).to(pooled.dtype)
+            best = best if last_bias is None else best + last_bias
+            best = best.relu() if last_activation else best
+        pooled.index_copy_(0, hoods.groups[chunk.group_slice], best.to(pooled.dtype))
+    return pooled
+
+
+def _relu_(x: Tensor, halves: bool) -> Tensor:
+    if halves:
+        x.view(torch.int16).clamp_min_(0)
+        return x
+    return x.relu_()

@@ -64,13 +64,13 @@ class Neighbourhoods:
         """Sum of the weights; where there are some, a GPU is waited for."""
         return len(self.rows) if self.weight is None else int(self.weight.sum(dtype=torch.float64))
 
-    def spread(self, values: Tensor) -> Tensor:
-        """Repeat (G, C) values of the neighbourhoods for each of their rows: (R, C)."""
-        parts, start = [], 0
+    def subtract_(self, members: Tensor, centers: Tensor) -> None:
+        """Take (G, D) centres from the first D columns of all their members, (R, C) with C >= D, in place."""
+        row = group = 0
         for count, size in self.blocks:
-            parts.append(values[start : start + count, None].expand(-1, size, -1).flatten(0, 1))
-            start += count
-        return torch.cat(parts)
+            block = members[row : row + count * size].view(count, size, -1)
+            block[..., : centers.shape[1]] -= centers[group : group + count, None]
+            row, group = row + count * size, group + count
 
     def chunks(self, elements: int, width: int) -> Iterator[Chunk]:
         """Cut the blocks so that the rows of a chunk times ``width`` channels are about ``elements``.
