@@ -59,7 +59,6 @@ class Recognizer:
     def __init__(self, model: Clip2Model, text: TextSource | None = None) -> None:
         self._model, self._text = model, model.text_source(text)
         self._frame: Frame | None = None
-        self._unasked_world: NDArray[np.float64] | None = None
         self.seconds: dict[str, float] = {}
 
     def set_scan(
@@ -100,7 +99,7 @@ class Recognizer:
             familiar = self._model.are_familiar(features)
         # All at once, so that a scan that fails leaves the one before it whole.
         self._frame, self._objects, self._boxes = frame, objects, boxes
-        self._unasked_world, self._shared_world = world, weakref.ref(world)
+        self._shared_world = weakref.ref(world)
         self._embeddings, self._familiar = embeddings, familiar
         self.seconds = {
             "propose": proposed - started,
@@ -187,15 +186,12 @@ class Recognizer:
     def _world(self, frame: Frame) -> NDArray[np.float64]:
         """The scan in the world, one array for all results that live at a time.
 
-        Held by them alone, as in float64 it is larger than all the rest of the scan; but from ``set_scan`` to the first
-        result by the recognizer.
+        Held by them alone: in float64 it is larger than all the rest of the scan, and quickly made again.
         """
-        world, self._unasked_world = self._unasked_world, None
-        if world is None:
-            world = self._shared_world()
+        world = self._shared_world()
         if world is None:
             world = frame.world_points()
-        self._shared_world = weakref.ref(world)
+            self._shared_world = weakref.ref(world)
         return world
 
     @property

@@ -63,6 +63,8 @@ struct Queries {
   int64_t row(int64_t i) const { return order == nullptr ? i : static_cast<int64_t>(static_cast<uint32_t>(order[i])); }
 };
 
+constexpr int64_t ALL = std::numeric_limits<int64_t>::max();  // one past the last of all segments
+
 // Rows of values, each of a segment.
 struct Segments {
   const float* values;   // (rows, channels)

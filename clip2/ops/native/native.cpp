@@ -352,7 +352,7 @@ bool in_range(const int64_t* index, int64_t rows, int64_t segments) {
   return good;
 }
 
-constexpr int64_t STRETCHES = 4;
+constexpr int64_t STRETCHES = 2;  // more would have more sums to clear and to add up than they save
 
 template <typename Reduce>
 bool over_segments(const Segments& given, int64_t segments, int64_t threads, Reduce reduce) {
@@ -365,10 +365,10 @@ bool over_segments(const Segments& given, int64_t segments, int64_t threads, Red
 // values (rows, channels), index (rows) in 0..segments-1 → out (segments, channels).
 EXPORT int clip2_segment_sum(const float* values, const int64_t* index, int64_t rows, int64_t channels,
                              int64_t segments, int64_t threads, float* out) try {
-  if (!in_range(index, rows, segments)) return 2;
   const int64_t size = segments * channels;
   std::memset(out, 0, size * sizeof(float));
   if (rows * channels < 1 << 17 || rows < 2 * STRETCHES * segments) {
+    if (!in_range(index, rows, segments)) return 2;
     const auto reduce = [&](const Segments& given, int64_t from, int64_t to) { kernels().sum(given, from, to, out); };
     return over_segments({values, index, rows, channels}, segments, threads, reduce) ? 0 : 1;
   }
@@ -376,14 +376,24 @@ EXPORT int clip2_segment_sum(const float* values, const int64_t* index, int64_t 
   // stretches with one thread as with more, for the same rounding.
   Buffer<float> sums((STRETCHES - 1) * size);
   const auto sums_of = [&](int64_t s) { return s == 0 ? out : sums.get() + (s - 1) * size; };
+  std::atomic<bool> inside{true};
   const bool good = parallel(STRETCHES, threads, [&](int64_t s) {
     const int64_t from = rows * s / STRETCHES, to = rows * (s + 1) / STRETCHES;
+    if (!in_range(index + from, to - from, segments)) {
+      inside = false;
+      return;
+    }
     if (s) std::memset(sums_of(s), 0, size * sizeof(float));
-    kernels().sum({values + from * channels, index + from, to - from, channels}, 0, segments, sums_of(s));
+    kernels().sum({values + from * channels, index + from, to - from, channels}, 0, ALL, sums_of(s));
   });
-  for (int64_t s = 1; s < STRETCHES; ++s)
-    for (int64_t i = 0; i < size; ++i) out[i] += sums_of(s)[i];
-  return good ? 0 : 1;
+  if (!inside) return 2;
+  const int64_t part = round_up(size, 16 * STRETCHES) / STRETCHES;
+  return good && parallel(STRETCHES, threads, [&](int64_t p) {
+           for (int64_t s = 1; s < STRETCHES; ++s) {
+             const float* more = sums_of(s);
+             for (int64_t i = p * part; i < std::min(size, (p + 1) * part); ++i) out[i] += more[i];
+           }
+         }) ? 0 : 1;
 } catch (const std::bad_alloc&) {
   return 1;
 }

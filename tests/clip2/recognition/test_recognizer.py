@@ -179,14 +179,6 @@ def test_the_world_coordinates_live_as_long_as_a_result_does(points):
     assert np.array_equal(recognizer.query("chair").points, kept)
 
 
-def test_the_world_is_computed_once_for_a_scan_that_is_asked(points, monkeypatch):
-    computed = []
-    compute = Frame.world_points
-    monkeypatch.setattr(Frame, "world_points", lambda frame: computed.append(frame) or compute(frame))
-    Recognizer(tiny_model(tiny_bank())).set_scan((points, None)).query("chair")
-    assert len(computed) == 1
-
-
 def test_boxes_are_in_the_world_not_the_sensor(points):
     # The same scene seen by a sensor whose x axis points down.
     T_world_points = np.array([[0, 0, 1, 7], [0, 1, 0, 0], [-1, 0, 0, 2], [0, 0, 0, 1]], dtype=float)

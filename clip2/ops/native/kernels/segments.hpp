@@ -5,6 +5,17 @@
 template <typename Work>
 static inline void each_row(const Segments& given, int64_t from, int64_t to, const Work& work) {
   constexpr int64_t BLOCK = 512, AHEAD = 8;
+  const auto fetch = [&](int64_t row) {
+    const float* soon = given.values + row * given.channels;
+    for (int64_t c = 0; c < given.channels && c < 128; c += 16) __builtin_prefetch(soon + c);
+  };
+  if (to == ALL) {
+    for (int64_t r = 0; r < given.rows; ++r) {
+      fetch(r + AHEAD);
+      work(r);
+    }
+    return;
+  }
   const uint64_t wanted = static_cast<uint64_t>(to - from);
   uint32_t picked[BLOCK + AHEAD];
   for (int64_t start = 0; start < given.rows; start += BLOCK) {
@@ -16,8 +27,7 @@ static inline void each_row(const Segments& given, int64_t from, int64_t to, con
     }
     for (int64_t i = 0; i < AHEAD; ++i) picked[count + i] = 0;
     for (int64_t i = 0; i < count; ++i) {
-      const float* soon = given.values + (start + picked[i + AHEAD]) * given.channels;
-      for (int64_t c = 0; c < given.channels && c < 128; c += 16) __builtin_prefetch(soon + c);
+      fetch(start + picked[i + AHEAD]);
       work(start + picked[i]);
     }
   }
