@@ -77,7 +77,7 @@ def test_unusable_words_are_one_line(text: str, message: str) -> None:
 
 def test_a_word_that_looks_like_a_list_is_meant_where_a_comma_says_so() -> None:
     assert Vocabulary.load("cocoa,").labels == ("cocoa",)
-    with pytest.raises(InputError, match="did you mean coco.*: cocoa,$"):
+    with pytest.raises(InputError, match=r"did you mean coco.*: cocoa,$"):
         Vocabulary.load("cocoa")
 
 
