@@ -26,7 +26,11 @@ def test_a_short_gap_is_bridged_when_the_whole_lasts_longer():
 
 def test_what_cannot_be_one_object_is_split():
     points = np.concatenate([blob((0, 0, 0)), blob((0.95, 0, 0), seed=1)])
-    found = stable_clusters(points, [0.25, 0.5, 0.75, 1.1, 1.6], lambda cluster, lengths: np.ptp(cluster[:, 0]) == lengths[0] < 1.0)
+    found = stable_clusters(
+        points,
+        [0.25, 0.5, 0.75, 1.1, 1.6],
+        lambda cluster, lengths: np.ptp(cluster[:, 0]) == lengths[0] < 1.0,
+    )
     assert len(found) == 2
 
 
