@@ -68,11 +68,14 @@ class Camera:
         if self.distortion.model == "none":
             # One (3, 3) product instead of two: K R p + K t.
             P = (self.K @ T[:3]).astype(dtype)
-            homogeneous = points @ P[:, :3].T + P[:, 3]
-            depth = homogeneous[:, 2] / dtype.type(self.K[2, 2])
+            # Axis by axis: each in one stretch of memory, for what follows here and at the caller's.
+            homogeneous = P[:, :3] @ points.T
+            homogeneous += P[:, 3:]
+            depth = homogeneous[2] / dtype.type(self.K[2, 2])
             front = depth > NEAR
-            scale = np.where(front, homogeneous[:, 2], np.nan).astype(dtype)
-            return homogeneous[:, :2] / scale[:, None], depth
+            if not front.all():
+                homogeneous[2, ~front] = np.nan
+            return (homogeneous[:2] / homogeneous[2]).T, depth
         camera_points = points @ T[:3, :3].T.astype(dtype) + T[:3, 3].astype(dtype)
         depth = camera_points[:, 2]
         scale = np.where(depth > NEAR, depth, np.nan).astype(dtype)
