@@ -123,7 +123,6 @@ class _Backend:
 _ENVIRONMENT = "CLIP2_OPS_BACKEND"
 _BUILT_ON = {  # operations without a kernel of their own: what does their work
     "three_nn": "knn",
-    "segment_mean": "segment_sum",
     "three_interpolate": None,
     "group": None,
     "random_sample": None,

@@ -30,9 +30,8 @@ def segment_sum(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
 
 def segment_mean(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
     """Mean of the rows of each segment; an empty segment gives 0. Arguments as in `segment_sum`."""
-    total = segment_sum(values, index, num_segments)
-    size = torch.bincount(index, minlength=num_segments).clamp_(min=1)
-    return total / size.to(total.dtype).view(-1, *[1] * (values.ndim - 1))
+    _check(values, index)
+    return registry.kernel("segment_mean", values.device)(values, index, num_segments)
 
 
 def segment_max(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
@@ -72,6 +71,14 @@ def _segment_max(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
     largest = lowest.scatter_reduce(0, rows, values, "amax", include_self=False)
     occupied = torch.zeros(num_segments, dtype=torch.bool, device=values.device).index_fill_(0, index, True)
     return torch.where(occupied.view(-1, *[1] * (values.ndim - 1)), largest, 0)
+
+
+@registry.implements("segment_mean", "torch_scatter")
+@registry.implements("segment_mean", "torch")
+def _segment_mean(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
+    total = segment_sum(values, index, num_segments)
+    size = torch.bincount(index, minlength=num_segments).clamp_(min=1)
+    return total / size.to(total.dtype).view(-1, *[1] * (values.ndim - 1))
 
 
 @registry.implements("segment_softmax", "torch_scatter")

@@ -22,7 +22,7 @@ from clip2.ops.ball_search import ball_query as _plain_ball_query
 from clip2.ops.nearest_search import knn as _plain_knn
 from clip2.ops.numpy_sampling import farthest_point_sample as _plain_farthest_point_sample
 
-_ABI = 4  # of native.cpp; a library left over from another version must not be called
+_ABI = 5  # of native.cpp; a library left over from another version must not be called
 _SIGNATURES = {
     "clip2_farthest_point_sample": (
         c_void_p,
@@ -42,6 +42,7 @@ _SIGNATURES = {
     ),
     "clip2_radius_components": (c_void_p, c_int64, c_void_p, c_int64, c_void_p),
     "clip2_segment_sum": (c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p),
+    "clip2_segment_mean": (c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p),
     "clip2_segment_softmax": (c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p),
     "clip2_segment_max": (c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p),
 }
@@ -158,6 +159,13 @@ def _segment_sum(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
     return _SegmentSum.apply(values, index, num_segments)
 
 
+@registry.implements("segment_mean", "native")
+def _segment_mean(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
+    if values.dtype != torch.float32 or not _takes(values, index):
+        return registry.plain("segment_mean")(values, index, num_segments)
+    return _SegmentMean.apply(values, index, num_segments)
+
+
 @registry.implements("segment_max", "native")
 def _segment_max(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
     if values.dtype != torch.float32 or not _takes(values, index):
@@ -187,6 +195,19 @@ class _SegmentSum(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (index,) = ctx.saved_tensors
         return grad.index_select(0, index), None, None
+
+
+class _SegmentMean(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, index: Tensor, num_segments: int) -> Tensor:
+        ctx.save_for_backward(index)
+        return _reduce("segment_mean", values, index, num_segments)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (index,) = ctx.saved_tensors
+        size = torch.bincount(index, minlength=len(grad)).clamp_(min=1)
+        return (grad / size.view(-1, *[1] * (grad.ndim - 1))).index_select(0, index), None, None
 
 
 class _SegmentMax(torch.autograd.Function):

@@ -33,7 +33,7 @@
 
 namespace {
 
-constexpr int ABI = 4;  // raised with every change of a C signature; the Python side asks for its own
+constexpr int ABI = 5;  // raised with every change of a C signature; the Python side asks for its own
 
 #include "cloud.hpp"
 #include "forest.hpp"
@@ -360,40 +360,67 @@ bool over_segments(const Segments& given, int64_t segments, int64_t threads, Red
   return parallel(parts, parts, [&](int64_t p) { reduce(given, segments * p / parts, segments * (p + 1) / parts); });
 }
 
-}  // namespace
-
-// values (rows, channels), index (rows) in 0..segments-1 → out (segments, channels).
-EXPORT int clip2_segment_sum(const float* values, const int64_t* index, int64_t rows, int64_t channels,
-                             int64_t segments, int64_t threads, float* out) try {
-  const int64_t size = segments * channels;
+// Sums into out (segments, channels), and the number of rows of each segment into counts unless it is null.
+int sum_segments(const Segments& all, int64_t segments, int64_t threads, float* out, uint32_t* counts) try {
+  const int64_t size = segments * all.channels;
   std::memset(out, 0, size * sizeof(float));
-  if (rows * channels < 1 << 17 || rows < 2 * STRETCHES * segments) {
-    if (!in_range(index, rows, segments)) return 2;
+  if (counts) std::memset(counts, 0, segments * sizeof(uint32_t));
+  if (all.rows * all.channels < 1 << 17 || all.rows < 2 * STRETCHES * segments) {
+    if (!in_range(all.index, all.rows, segments)) return 2;
+    for (int64_t r = 0; counts && r < all.rows; ++r) ++counts[all.index[r]];
     const auto reduce = [&](const Segments& given, int64_t from, int64_t to) { kernels().sum(given, from, to, out); };
-    return over_segments({values, index, rows, channels}, segments, threads, reduce) ? 0 : 1;
+    return over_segments(all, segments, threads, reduce) ? 0 : 1;
   }
   // Few segments: stretches of the rows, each with sums of its own, so that memory is read from front to back. As many
   // stretches with one thread as with more, for the same rounding.
   Buffer<float> sums((STRETCHES - 1) * size);
+  Buffer<uint32_t> numbers((STRETCHES - 1) * segments);
   const auto sums_of = [&](int64_t s) { return s == 0 ? out : sums.get() + (s - 1) * size; };
+  const auto counts_of = [&](int64_t s) { return s == 0 ? counts : numbers.get() + (s - 1) * segments; };
   std::atomic<bool> inside{true};
   const bool good = parallel(STRETCHES, threads, [&](int64_t s) {
-    const int64_t from = rows * s / STRETCHES, to = rows * (s + 1) / STRETCHES;
-    if (!in_range(index + from, to - from, segments)) {
+    const int64_t from = all.rows * s / STRETCHES, to = all.rows * (s + 1) / STRETCHES;
+    if (!in_range(all.index + from, to - from, segments)) {
       inside = false;
       return;
     }
     if (s) std::memset(sums_of(s), 0, size * sizeof(float));
-    kernels().sum({values + from * channels, index + from, to - from, channels}, 0, ALL, sums_of(s));
+    if (s) std::memset(counts_of(s), 0, segments * sizeof(uint32_t));
+    for (int64_t r = from; counts && r < to; ++r) ++counts_of(s)[all.index[r]];
+    kernels().sum({all.values + from * all.channels, all.index + from, to - from, all.channels}, 0, ALL, sums_of(s));
   });
   if (!inside) return 2;
+  for (int64_t s = 1; s < STRETCHES; ++s)
+    for (int64_t i = 0; counts && i < segments; ++i) counts[i] += counts_of(s)[i];
   const int64_t part = round_up(size, 16 * STRETCHES) / STRETCHES;
-  return good && parallel(STRETCHES, threads, [&](int64_t p) {
-           for (int64_t s = 1; s < STRETCHES; ++s) {
-             const float* more = sums_of(s);
-             for (int64_t i = p * part; i < std::min(size, (p + 1) * part); ++i) out[i] += more[i];
-           }
-         }) ? 0 : 1;
+  const auto add_up = [&](int64_t p) {
+    for (int64_t s = 1; s < STRETCHES; ++s) {
+      const float* more = sums_of(s);
+      for (int64_t i = p * part; i < std::min(size, (p + 1) * part); ++i) out[i] += more[i];
+    }
+  };
+  return good && parallel(STRETCHES, threads, add_up) ? 0 : 1;
+} catch (const std::bad_alloc&) {
+  return 1;
+}
+
+}  // namespace
+
+// values (rows, channels), index (rows) in 0..segments-1 → out (segments, channels).
+EXPORT int clip2_segment_sum(const float* values, const int64_t* index, int64_t rows, int64_t channels,
+                             int64_t segments, int64_t threads, float* out) {
+  return sum_segments({values, index, rows, channels}, segments, threads, out, nullptr);
+}
+
+EXPORT int clip2_segment_mean(const float* values, const int64_t* index, int64_t rows, int64_t channels,
+                              int64_t segments, int64_t threads, float* out) try {
+  Buffer<uint32_t> counts(segments);
+  const int status = sum_segments({values, index, rows, channels}, segments, threads, out, counts);
+  for (int64_t s = 0; s < segments && status == 0; ++s) {
+    const float count = static_cast<float>(std::max<uint32_t>(1, counts[s]));
+    for (int64_t c = s * channels; c < (s + 1) * channels; ++c) out[c] /= count;
+  }
+  return status;
 } catch (const std::bad_alloc&) {
   return 1;
 }

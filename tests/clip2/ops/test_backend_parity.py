@@ -228,7 +228,7 @@ def test_reductions_do_not_depend_on_the_number_of_threads(segments: int, instru
     values = torch.randn(5000, 70, generator=draw)
     index = torch.randint(segments, (5000,), generator=draw)
     before = torch.get_num_threads()
-    for reduce in (segment_sum, segment_max, segment_softmax):
+    for reduce in (segment_sum, segment_mean, segment_max, segment_softmax):
         with use_backend("torch"):
             expected = reduce(values, index, segments + 1)
         found = []
@@ -270,7 +270,7 @@ def test_not_a_number_and_infinities_reduce_as_in_torch() -> None:
 
 def test_a_segment_out_of_range_is_refused_by_every_backend() -> None:
     for backend in ["torch", *backends_beside_torch()]:
-        for reduce in (segment_sum, segment_max, segment_softmax):
+        for reduce in (segment_sum, segment_mean, segment_max, segment_softmax):
             with use_backend(backend), pytest.raises((IndexError, RuntimeError), match="index"):
                 reduce(torch.ones(2, 3), torch.tensor([0, 5]), 2)
 
