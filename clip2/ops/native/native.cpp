@@ -363,10 +363,10 @@ bool over_segments(const Segments& given, int64_t segments, int64_t threads, Red
 // Sums into out (segments, channels), and the number of rows of each segment into counts unless it is null.
 int sum_segments(const Segments& all, int64_t segments, int64_t threads, float* out, uint32_t* counts) try {
   const int64_t size = segments * all.channels;
-  std::memset(out, 0, size * sizeof(float));
-  if (counts) std::memset(counts, 0, segments * sizeof(uint32_t));
   if (all.rows * all.channels < 1 << 17 || all.rows < 2 * STRETCHES * segments) {
     if (!in_range(all.index, all.rows, segments)) return 2;
+    std::memset(out, 0, size * sizeof(float));
+    if (counts) std::memset(counts, 0, segments * sizeof(uint32_t));
     for (int64_t r = 0; counts && r < all.rows; ++r) ++counts[all.index[r]];
     const auto reduce = [&](const Segments& given, int64_t from, int64_t to) { kernels().sum(given, from, to, out); };
     return over_segments(all, segments, threads, reduce) ? 0 : 1;
@@ -384,8 +384,8 @@ int sum_segments(const Segments& all, int64_t segments, int64_t threads, float* 
       inside = false;
       return;
     }
-    if (s) std::memset(sums_of(s), 0, size * sizeof(float));
-    if (s) std::memset(counts_of(s), 0, segments * sizeof(uint32_t));
+    std::memset(sums_of(s), 0, size * sizeof(float));
+    if (counts) std::memset(counts_of(s), 0, segments * sizeof(uint32_t));
     for (int64_t r = from; counts && r < to; ++r) ++counts_of(s)[all.index[r]];
     kernels().sum({all.values + from * all.channels, all.index + from, to - from, all.channels}, 0, ALL, sums_of(s));
   });
