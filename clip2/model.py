@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 # CLIP (Radford et al. 2021): temperature 0.07 at the start, logits never scaled by more than 100.
 INITIAL_LOGIT_SCALE, LARGEST_LOGIT_SCALE = 1 / 0.07, 100.0
+# A batch costs a CPU some milliseconds of its own, so that a sweep's objects, a hundred or two, had better be one; that
+# many points need some hundred MB in the largest encoder.
+_POINTS_OF_A_BATCH = 1 << 17
 
 ColorsSeen = Literal["absent", "present", "both"]
 
@@ -255,7 +258,7 @@ class Clip2Model(nn.Module):
         self,
         clouds: Sequence[NDArray[np.floating]],
         colors: Sequence[NDArray[np.uint8] | None] | None = None,
-        batch_size: int = 64,
+        batch_size: int | None = None,
     ) -> torch.Tensor:
         """Embeddings of objects, in the teacher's space.
 
@@ -263,7 +266,7 @@ class Clip2Model(nn.Module):
             clouds: B arrays (n, 3) float, metres, z-up, one object each; a plain (B, n, 3) array works too.
             colors: B arrays (n, 3) uint8 RGB or None where a cloud has none; None: no cloud has colour. Ignored by a
                 model that saw no colour in training (``config.colors_seen``).
-            batch_size: clouds per forward pass.
+            batch_size: clouds per forward pass; None: 64 on a GPU, on a CPU as many as hold 131,072 points.
 
         Returns:
             (B, D) float32 unit rows, on the CPU.
@@ -274,12 +277,17 @@ class Clip2Model(nn.Module):
         """
         return torch.from_numpy(self.describe(clouds, colors, batch_size).embeddings)
 
+    def _batch_size(self) -> int:
+        if self.device.type != "cpu":
+            return 64  # a GPU works on one batch while the next is prepared
+        return max(1, _POINTS_OF_A_BATCH // self.preprocessing.num_points)
+
     @torch.no_grad()
     def describe(
         self,
         clouds: Sequence[NDArray[np.floating]],
         colors: Sequence[NDArray[np.uint8] | None] | None = None,
-        batch_size: int = 64,
+        batch_size: int | None = None,
     ) -> Description:
         """Embeddings of objects and what they were made from; arguments and errors as of :meth:`encode`.
 
@@ -293,8 +301,9 @@ class Clip2Model(nn.Module):
         try:
             found: list[tuple[torch.Tensor, ...]] = []
             under_way: tuple[torch.Tensor, ...] = ()
-            for start in range(0, len(clouds), batch_size):
-                stop = start + batch_size
+            step = self._batch_size() if batch_size is None else batch_size
+            for start in range(0, len(clouds), step):
+                stop = start + step
                 batch = self.preprocessing(
                     clouds[start:stop], None if colors is None else colors[start:stop], first=start
                 )
@@ -314,7 +323,7 @@ class Clip2Model(nn.Module):
         labels: str | Iterable[str] | None = None,
         text: TextSource | None = None,
         colors: Sequence[NDArray[np.uint8] | None] | None = None,
-        batch_size: int = 64,
+        batch_size: int | None = None,
     ) -> Classification:
         """Name objects from any list of words.
 

@@ -33,10 +33,6 @@ _SAME_OBJECT = 0.5
 # Two boxes of one image that overlap more (IoU) are one object seen double, whatever they are called.
 _SAME_BOX = 0.8
 
-# A batch costs a CPU some milliseconds of its own, so that a sweep's objects, a hundred or two, had better be one; that
-# many points need some hundred MB in the largest encoder.
-_POINTS_OF_A_BATCH = 1 << 17
-
 
 class Recognizer:
     """Objects with names, in three lines::
@@ -95,7 +91,7 @@ class Recognizer:
         familiar = np.zeros(0, dtype=bool)
         if objects:
             colors = None if frame.colors is None else [frame.colors[index] for index in objects]
-            embeddings, features = self._model.describe(clouds, colors, _batch_size(self._model))
+            embeddings, features = self._model.describe(clouds, colors)
             familiar = self._model.are_familiar(features)
         # All at once, so that a scan that fails leaves the one before it whole.
         self._frame, self._objects, self._boxes = frame, objects, boxes
@@ -216,12 +212,6 @@ def _as_frame(scan: Scannable) -> Frame:
     T_world_points = np.eye(4)
     T_world_points[:3, 3] = offset
     return Frame.build("scan", points - offset, colors=colors, T_world_points=T_world_points)
-
-
-def _batch_size(model: Clip2Model) -> int:
-    if model.device.type != "cpu":
-        return 64  # a GPU works on one batch while the next is prepared
-    return max(1, _POINTS_OF_A_BATCH // model.preprocessing.num_points)
 
 
 def _viewpoint(frame: Frame, world: NDArray) -> NDArray | None:
