@@ -71,7 +71,3 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _load(target: str) -> type[Command]:
     module, name = target.split(":")
     return getattr(import_module(module), name)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
