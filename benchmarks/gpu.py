@@ -62,13 +62,21 @@ def measure(repeats: int, quick: bool) -> Iterator[Row]:
 
 
 def rows(setting: Setting) -> Iterator[Row]:
-    """One row per case, in their order; one that the device cannot do says why, and the others are measured."""
+    """One row per case, in their order; one that the device cannot do says why, and the others are measured.
+
+    Raises:
+        RuntimeError: after all of them, that some failed.
+    """
+    failed = 0
     for case, make in _ROWS.items():
         try:
             yield make(setting)
         except Exception as error:  # noqa: BLE001  (torch's, Triton's, CUDA's; time on a GPU is rare, and it is shown)
+            failed += 1
             traceback.print_exc()
             yield _empty(case, f"failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}")
+    if failed:
+        raise RuntimeError(f"{failed} of {len(_ROWS)} rows failed")
 
 
 def _empty(case: str, why: str) -> Row:

@@ -31,7 +31,10 @@ def test_a_row_that_fails_says_why_and_the_others_are_filled(monkeypatch: pytest
         return Row("gpu", gpu.SUMS, ours=1.0)
 
     monkeypatch.setattr(gpu, "_ROWS", {gpu.SAMPLING: fails, gpu.SUMS: fills})
-    failed, filled = gpu.rows(gpu.Setting(torch.device("cpu"), turns=1))
+    rows = gpu.rows(gpu.Setting(torch.device("cpu"), turns=1))
+    failed, filled = next(rows), next(rows)
+    with pytest.raises(RuntimeError, match="1 of 2 rows failed"):
+        next(rows)
     assert failed.note == "not measured: failed: OutOfMemoryError: CUDA out of memory"
     assert failed.target is not None
     assert filled.ours == 1
