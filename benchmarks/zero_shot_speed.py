@@ -23,7 +23,8 @@ from benchmarks.record import Row, compare, take_turns
 from benchmarks.targets import TARGETS
 from clip2.checkpoint import save
 from clip2.evaluation import zero_shot_classify
-from clip2.model import Clip2Model, ModelConfig
+from clip2.model import Clip2Model
+from clip2.model_config import ModelConfig
 from clip2.teacher import Teacher, TextBank
 from data_prep.detect.vocabulary import Vocabulary
 

@@ -19,7 +19,8 @@ from safetensors import SafetensorError
 import clip2
 from clip2.encoders import weights_follow
 from clip2.familiarity import Familiarity
-from clip2.model import Clip2Model, ModelConfig
+from clip2.model import Clip2Model
+from clip2.model_config import ModelConfig
 from clip2.typed_config import TypedConfig, parse_config
 from data_prep.errors import InputError
 from data_prep.files import file_sha256, write_atomically

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
 from torch import nn
 from torch.nn import functional
 
@@ -17,11 +16,10 @@ from clip2.classification import Classification
 from clip2.cuda_graphs import GraphedInference
 from clip2.encoders import create_encoder
 from clip2.evaluation import zero_shot_classify
-from clip2.preprocessing import MOST_POINTS, PreparedClouds, Preprocessing
-from clip2.teacher.model_names import canonical_model
+from clip2.model_config import ModelConfig, TeacherSpec
+from clip2.preprocessing import PreparedClouds, Preprocessing
 from clip2.teacher.text_source import words_asked
 from clip2.teacher.text_with_tower import BankWithTower, is_taught_by_mini
-from clip2.typed_config import TypedConfig
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,82 +27,11 @@ if TYPE_CHECKING:
     from clip2.teacher.text_bank import TextBank
     from clip2.teacher.text_source import TextSource
 
-    Source = TypeVar("Source", bound=TextSource)
-
 # CLIP (Radford et al. 2021): temperature 0.07 at the start, logits never scaled by more than 100.
 INITIAL_LOGIT_SCALE, LARGEST_LOGIT_SCALE = 1 / 0.07, 100.0
 # A batch costs a CPU some milliseconds of its own, so that a sweep's objects, a hundred or two, had better be one; that
 # many points need some hundred MB in the largest encoder.
 _POINTS_OF_A_BATCH = 1 << 17
-
-ColorsSeen = Literal["absent", "present", "both"]
-
-
-class EncoderConfig(TypedConfig):
-    """Which point encoder: a name of ``clip2.encoders.list_encoders()`` and its options."""
-
-    name: str = "pointnet2_ssg"
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    @field_validator("options")
-    @classmethod
-    def _of_sane_size(cls, options: dict[str, Any]) -> dict[str, Any]:
-        for key, value in options.items():
-            for number in value if isinstance(value, list | tuple) else (value,):
-                if isinstance(number, int) and number > MOST_POINTS:
-                    raise ValueError(f"{key} holds {number}; an encoder counts nothing beyond {MOST_POINTS}")
-        return options
-
-
-class TeacherSpec(TypedConfig):
-    """The CLIP model whose space the embeddings live in.
-
-    Attributes:
-        name: its canonical name.
-        width: D, numbers per vector.
-        templates: prompt set of the words it was trained against; None: from a text bank that does not say.
-    """
-
-    name: str = Field(min_length=1)
-    width: int = Field(ge=1)
-    templates: str | None = None
-
-    @field_validator("name")
-    @classmethod
-    def _canonical(cls, name: str) -> str:
-        return canonical_model(name)
-
-    def require(self, text: Source) -> Source:
-        """Refuse vectors of another CLIP model or of other prompts.
-
-        Returns:
-            ``text``, speaking in the prompts that were trained against: a Teacher is told to, whatever its own are.
-
-        Raises:
-            InputError: naming both models and widths, or both prompt sets.
-        """
-        if canonical_model(text.model) != self.name or text.width != self.width:
-            raise InputError(
-                f"the words come from {text.model} ({text.width} wide), "
-                f"the model was trained against {self.name} ({self.width} wide)",
-                field="text",
-                fix=f"use a text bank or teacher of {self.name}",
-            )
-        return text if self.templates is None else text.with_templates(self.templates)
-
-
-class ModelConfig(TypedConfig):
-    """Everything needed to build the network and to feed it.
-
-    Attributes:
-        colors_seen: the states of colour it was trained on. Weights for a state never seen are as they were drawn, so
-            :meth:`Clip2Model.encode` ignores colours after ``absent`` and refuses clouds without after ``present``.
-    """
-
-    encoder: EncoderConfig = EncoderConfig()
-    preprocessing: Preprocessing = Preprocessing()
-    teacher: TeacherSpec
-    colors_seen: ColorsSeen = "both"
 
 
 class Embeddings(NamedTuple):

@@ -11,7 +11,8 @@ from tiny_clip import make_tiny_clip
 
 from clip2.checkpoint import add_familiarity, load, save
 from clip2.familiarity import Familiarity
-from clip2.model import Clip2Model, ModelConfig
+from clip2.model import Clip2Model
+from clip2.model_config import ModelConfig
 from clip2.teacher import Teacher, TextBank, mini
 from clip2.teacher.mini.network import seal
 

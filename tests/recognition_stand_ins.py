@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from clip2.model import Clip2Model, ModelConfig
+from clip2.model import Clip2Model
+from clip2.model_config import ModelConfig
 from clip2.teacher import TextBank
 
 WORDS = ("chair", "table", "box", "floor", "traffic light")

@@ -91,7 +91,8 @@ def foreign_model(path: str | Path, layout: str) -> Clip2Model:
     Raises:
         InputError: as of :func:`load_foreign`, or the layout's CLIP model is not among open_clip's.
     """
-    from clip2.model import Clip2Model, EncoderConfig, ModelConfig, TeacherSpec
+    from clip2.model import Clip2Model
+    from clip2.model_config import EncoderConfig, ModelConfig, TeacherSpec
 
     kind = _layout(layout)
     if kind.teacher is None:

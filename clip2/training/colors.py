@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.model import ColorsSeen
+from clip2.model_config import ColorsSeen
 from clip2.training.config import TrainConfig
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.model import TeacherSpec
+from clip2.model_config import TeacherSpec
 from clip2.preprocessing import NotAnObject, local_coordinates
 from clip2.sampling_order import sampling_order
 from clip2.teacher.labels import normalise_label

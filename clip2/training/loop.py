@@ -16,7 +16,8 @@ from rich.console import Console
 
 from clip2.checkpoint import read_config, save
 from clip2.encoders import weights_follow
-from clip2.model import Clip2Model, ModelConfig
+from clip2.model import Clip2Model
+from clip2.model_config import ModelConfig
 from clip2.objectives import ContrastiveObjective, Losses
 from clip2.teacher.text_bank import TextBank
 from clip2.training.batches import BatchMaker

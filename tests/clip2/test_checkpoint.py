@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 
 import clip2
 from clip2.checkpoint import save
-from clip2.model import Clip2Model, EncoderConfig, ModelConfig, TeacherSpec
+from clip2.model import Clip2Model
+from clip2.model_config import EncoderConfig, ModelConfig, TeacherSpec
 from clip2.preprocessing import Preprocessing
 from clip2.teacher.text_bank import TextBank
 from data_prep.errors import InputError

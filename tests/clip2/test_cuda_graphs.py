@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clip2.cuda_graphs import LARGEST_BATCH, GraphedInference, why_no_graphs
-from clip2.model import Clip2Model, EncoderConfig, ModelConfig, TeacherSpec
+from clip2.model import Clip2Model
+from clip2.model_config import EncoderConfig, ModelConfig, TeacherSpec
 from clip2.preprocessing import Preprocessing
 
 Outputs = tuple[Tensor, ...]

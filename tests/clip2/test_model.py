@@ -7,7 +7,8 @@ import pytest
 import torch
 from tiny_clip import make_tiny_clip
 
-from clip2.model import Clip2Model, EncoderConfig, ModelConfig, SizeMixer, TeacherSpec
+from clip2.model import Clip2Model, SizeMixer
+from clip2.model_config import EncoderConfig, ModelConfig, TeacherSpec
 from clip2.preprocessing import Preprocessing
 from clip2.teacher import Teacher
 from clip2.teacher.text_bank import TextBank

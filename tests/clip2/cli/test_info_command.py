@@ -12,7 +12,8 @@ from mini_stand_ins import WORDS, put_tiny_mini_points
 import clip2
 from clip2 import checkpoint
 from clip2.cli.main import main
-from clip2.model import Clip2Model, EncoderConfig, ModelConfig, TeacherSpec
+from clip2.model import Clip2Model
+from clip2.model_config import EncoderConfig, ModelConfig, TeacherSpec
 from clip2.teacher import TextBank
 
 

@@ -13,7 +13,8 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 import clip2
 from clip2.checkpoint import save
 from clip2.encoders import create_encoder, weights_follow
-from clip2.model import Clip2Model, EncoderConfig, ModelConfig, TeacherSpec
+from clip2.model import Clip2Model
+from clip2.model_config import EncoderConfig, ModelConfig, TeacherSpec
 from data_prep.errors import InputError
 
 CREATE = timm.create_model

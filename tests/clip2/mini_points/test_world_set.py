@@ -13,7 +13,7 @@ from clip2.mini_points.data import WorldSet, draw_unseen, is_kept_out, kept_out_
 from clip2.mini_points.score_card import measure
 from clip2.mini_points.training import rows_to_learn
 from clip2.mini_points.world import mine_world, world_scan
-from clip2.model import TeacherSpec
+from clip2.model_config import TeacherSpec
 from clip2.teacher import Teacher
 from clip2.teacher.features import embed_triplets
 from clip2.teacher.mini.pictures import is_held_out

@@ -11,7 +11,7 @@ import torch
 from training_shapes import unit_rows
 
 import clip2
-from clip2.model import TeacherSpec
+from clip2.model_config import TeacherSpec
 from clip2.training import TrainConfig, TrainingSet, train
 from data_prep.errors import InputError
 

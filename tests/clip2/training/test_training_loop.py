@@ -230,7 +230,9 @@ def test_one_object_is_not_enough(tiny: Tiny, tmp_path: Path) -> None:
 
 def test_only_matrices_decay(shapes: TrainingSet, tiny: Tiny) -> None:
     config = tiny()
-    network = clip2.Clip2Model(clip2.model.ModelConfig(**config.model.model_dump(), teacher=shapes.teacher))
+    network = clip2.Clip2Model(
+        clip2.model_config.ModelConfig(**config.model.model_dump(), teacher=shapes.teacher)
+    )
     decayed, spared = create_optimizer(network, config.optimizer).param_groups
     assert {parameter.ndim for parameter in decayed["params"]} == {2}
     assert {parameter.ndim for parameter in spared["params"]} == {0, 1}
