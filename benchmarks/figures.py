@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.record import Curve, Row
 from benchmarks.suite import BENCHMARKS, Settings
 from data_prep.errors import InputError
-from data_prep.files import require_writable, write_atomically
+from data_prep.storage.files import require_writable, write_atomically
 
 FORMAT, FORMAT_VERSION = "clip2-benchmarks", 1
 

@@ -16,7 +16,7 @@ from data_prep.detect.coco import CocoDetections
 from data_prep.geometry import box_iou_2d, box_to_image
 from data_prep.lift.regions import ProjectedPoints
 from data_prep.scans import Annotations3D, Frame, Scan, open_scan
-from data_prep.scans.procedural import ProceduralScan
+from data_prep.world import ProceduralScan
 
 # Set → folders under the root with their source and the stem of their detection files.
 SETS: dict[str, tuple[tuple[str, str, str], ...]] = {

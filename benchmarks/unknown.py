@@ -30,16 +30,16 @@ from rich.table import Table
 
 import clip2
 from clip2.evaluation import zero_shot_classify
-from clip2.familiarity import Familiarity, Kind
+from clip2.labels import normalise_label
 from clip2.model import Clip2Model
+from clip2.ood.detector import Familiarity, Kind
 from clip2.recognition import propose_objects
-from clip2.teacher.labels import normalise_label
 from data_prep.errors import InputError
 from data_prep.geometry import Camera, OrientedBox
 from data_prep.lift import create_lifter
 from data_prep.scans import open_scan
-from data_prep.scans.procedural import ProceduralScan, get_category, list_categories
 from data_prep.scans.up_axis import T_zup_from
+from data_prep.world import ProceduralScan, get_category, list_categories
 
 # KITTI's labels that are no words of their own, and what may be said of them.
 _KITTI = {

@@ -18,12 +18,12 @@ from safetensors import SafetensorError
 
 import clip2
 from clip2.encoders import weights_follow
-from clip2.familiarity import Familiarity
 from clip2.model import Clip2Model
 from clip2.model_config import ModelConfig
-from clip2.typed_config import TypedConfig, parse_config
+from clip2.ood.detector import Familiarity
+from data_prep.config import TypedConfig, parse_config
 from data_prep.errors import InputError
-from data_prep.files import file_sha256, write_atomically
+from data_prep.storage.files import file_sha256, write_atomically
 
 if TYPE_CHECKING:
     from clip2.teacher.text_bank import TextBank
@@ -32,7 +32,7 @@ CONFIG_FILE, WEIGHTS_FILE, BANK_FILE = "config.json", "model.safetensors", "text
 FAMILIARITY_FILE = "familiarity.safetensors"
 # The model that ships with the package; `clip2 recognize` and `clip2 classify` use it where none is named.
 MINI_POINTS = "mini-points"
-MINI_POINTS_FOLDER = Path(__file__).parent / "mini_points" / "weights"
+MINI_POINTS_FOLDER = Path(__file__).parent / "weights" / "mini-points"
 FORMAT = "clip2-checkpoint"
 FORMAT_VERSION = 1
 
@@ -156,7 +156,7 @@ def add_familiarity(folder: str | Path, familiarity: Familiarity) -> None:
 
     Args:
         folder: of :func:`save`.
-        familiarity: from :func:`clip2.familiarity.fit_familiarity`.
+        familiarity: from :func:`clip2.ood.detector.fit_familiarity`.
 
     Raises:
         InputError: not a checkpoint, or statistics of another encoder.

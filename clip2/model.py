@@ -18,12 +18,12 @@ from clip2.encoders import create_encoder
 from clip2.evaluation import zero_shot_classify
 from clip2.model_config import ModelConfig, TeacherSpec
 from clip2.preprocessing import PreparedClouds, Preprocessing
+from clip2.teacher.bank_with_tower import BankWithTower, is_taught_by_mini
 from clip2.teacher.text_source import words_asked
-from clip2.teacher.text_with_tower import BankWithTower, is_taught_by_mini
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
-    from clip2.familiarity import Familiarity
+    from clip2.ood.detector import Familiarity
     from clip2.teacher.text_bank import TextBank
     from clip2.teacher.text_source import TextSource
 
@@ -47,7 +47,7 @@ class Description(NamedTuple):
 
     Attributes:
         embeddings: (B, D) float32 unit rows, in the teacher's space.
-        features: (B, W) float32, what the encoder saw, sizes mixed in; for :class:`~clip2.familiarity.Familiarity`.
+        features: (B, W) float32, what the encoder saw, sizes mixed in; for :class:`~clip2.ood.detector.Familiarity`.
     """
 
     embeddings: NDArray[np.float32]

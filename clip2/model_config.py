@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from clip2.preprocessing import MOST_POINTS, Preprocessing
 from clip2.teacher.model_names import canonical_model
-from clip2.typed_config import TypedConfig
+from data_prep.config import TypedConfig
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from clip2.model import Embeddings
-from clip2.typed_config import TypedConfig
+from data_prep.config import TypedConfig
 
 
 class ObjectiveConfig(TypedConfig):

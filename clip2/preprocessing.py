@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from clip2.sampling_order import sampling_orders
-from clip2.typed_config import TypedConfig
+from data_prep.config import TypedConfig
 from data_prep.errors import InputError
 
 MOST_POINTS = 65_536  # of one object

@@ -31,8 +31,8 @@ class Demo:
         from rich.console import Console
         from rich.table import Table
 
-        from clip2.demo.plan import Plan
-        from clip2.teacher.labels import parse_labels
+        from clip2.labels import parse_labels
+        from clip2.world.demo.plan import Plan
         from data_prep.errors import InputError
 
         if self.seed < 0:
@@ -40,7 +40,7 @@ class Demo:
         words = parse_labels(self.words, source="--words") if self.words else ()
         plan = Plan.quick(self.seed) if self.quick else Plan(seed=self.seed)
 
-        from clip2.demo.stages import run_demo
+        from clip2.world.demo.stages import run_demo
 
         result = run_demo(self.out, plan, words, Console(stderr=True))
         if self.json:

@@ -59,7 +59,7 @@ class Embed:
 
         from clip2.progress import ProgressBar
         from clip2.teacher.features import FEATURES, embed_triplets
-        from data_prep.files import require_writable
+        from data_prep.storage.files import require_writable
         from data_prep.triplets import open_triplets
 
         self._check_options()

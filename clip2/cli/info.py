@@ -107,11 +107,11 @@ def _shipped_model() -> dict[str, Any]:
 
 def _shipped_teacher() -> dict[str, Any]:
     """The embedded teacher."""
-    from clip2.teacher import mini
+    from clip2.teacher import bundled
     from data_prep.errors import InputError
 
     try:
-        folder = mini.shipped_folder()
+        folder = bundled.shipped_folder()
     except InputError as error:
         return {"state": str(error)}
     return {**_files(folder), **_score_card(folder)}

@@ -14,8 +14,8 @@ from data_prep.report.counted import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from data_prep.report.plots import TripletFigures
     from data_prep.triplets import TripletSet
-    from data_prep.triplets.figures import TripletFigures
 
 PAGE = "inspect.html"
 
@@ -44,9 +44,9 @@ class Inspect:
         from rich.console import Console
 
         from clip2.cli.outputs import require_outputs, writing
+        from data_prep.report.gallery import write_gallery
+        from data_prep.report.plots import measure_triplets
         from data_prep.triplets import open_triplets
-        from data_prep.triplets.figures import measure_triplets
-        from data_prep.triplets.gallery import write_gallery
         from data_prep.triplets.manifest import MANIFEST
 
         triplets = open_triplets(self.triplets)
@@ -81,7 +81,7 @@ def _report(console: Console, triplets: TripletSet, figures: TripletFigures) -> 
     from rich.table import Table
     from rich.text import Text
 
-    from data_prep.triplets.gallery import range_name
+    from data_prep.report.gallery import range_name
 
     manifest = triplets.manifest
     totals = manifest.totals

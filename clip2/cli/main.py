@@ -25,7 +25,7 @@ COMMANDS = {
     "train": "clip2.cli.train:Train",
     "classify": "clip2.cli.classify:Classify",
     "recognize": "clip2.cli.recognize:Recognize",
-    "export": "clip2.cli.export:Export",
+    "export": "clip2.cli.convert:Export",
     "info": "clip2.cli.info:Info",
 }
 # What these have done so far is kept, and the same command goes on from there.

@@ -98,9 +98,9 @@ class Prep:
         from clip2.progress import FrameBar
         from data_prep.scale import create_engine
         from data_prep.scans import open_scan
+        from data_prep.storage.urls import as_url
         from data_prep.triplets.mine import mine
         from data_prep.triplets.parts import WHOLE, Part
-        from data_prep.urls import as_url
 
         console = Console(stderr=True)
         options = reader_options(self.source, self.option)
@@ -145,7 +145,7 @@ class Prep:
 
     def _detections_file(self, scan: Scan, console: Console) -> Any:
         from data_prep.errors import InputError
-        from data_prep.urls import as_here
+        from data_prep.storage.urls import as_here
 
         if self.detections is not None:
             return nullcontext(as_here(self.detections))
@@ -284,8 +284,8 @@ def _summary(manifest: Manifest, out: str) -> dict[str, Any]:
 def _report(console: Console, manifest: Manifest, out: str, nothing_to_do: bool, part: Part) -> None:
     from rich.table import Table
 
+    from data_prep.storage.store import open_store
     from data_prep.triplets.parts import unfinished_parts
-    from data_prep.triplets.store import open_store
 
     totals = manifest.totals
     if nothing_to_do:

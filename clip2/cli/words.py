@@ -92,7 +92,7 @@ class WordOptions:
 
 def limits_of(model: Clip2Model) -> str:
     """What must be said of a model taught by ``mini`` whenever it names something; empty for others."""
-    from clip2.teacher.text_with_tower import is_taught_by_mini
+    from clip2.teacher.bank_with_tower import is_taught_by_mini
 
     return _MADE_UP_WORLD if is_taught_by_mini(model.teacher.name) else ""
 

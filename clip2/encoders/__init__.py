@@ -2,11 +2,11 @@
 
 from clip2.encoders import patch_transformer, pointmlp, pointnet, pointnet2, pointnext
 from clip2.encoders.encoder import PointEncoder
-from clip2.encoders.foreign_layouts import FOREIGN_LAYOUTS
-from clip2.encoders.foreign_weights import Foreign, foreign_model, load_foreign
-from clip2.encoders.pretrained import weights_follow
 from clip2.encoders.registry import create_encoder, encoder_options, list_encoders, register_encoder
-from clip2.encoders.weights import load_pointnet2_ssg
+from clip2.encoders.timm_init import weights_follow
+from clip2.pretrained.converters import Foreign, foreign_model, load_foreign
+from clip2.pretrained.layouts import FOREIGN_LAYOUTS
+from clip2.pretrained.pointnet2 import load_pointnet2_ssg
 
 __all__ = [
     "FOREIGN_LAYOUTS",

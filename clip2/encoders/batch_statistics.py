@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from clip2.encoders.neighbourhoods import Chunk
+from clip2.encoders.neighborhoods import Chunk
 
 
 class RowSums:

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clip2.encoders.batch_statistics import BatchAffine, RowSums
-from clip2.encoders.neighbourhoods import Chunk, Neighbourhoods
+from clip2.encoders.neighborhoods import Chunk, Neighbourhoods
 from clip2.encoders.scratch import ScratchPool
 
 # Elements of the widest layer worked on at a time: 2 MB of float32, a core's second-level cache. Measured best.

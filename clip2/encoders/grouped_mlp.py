@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from clip2.encoders.batch_statistics import running_statistics
 from clip2.encoders.fused_training import shared_mlp_max
-from clip2.encoders.neighbourhoods import Neighbourhoods
+from clip2.encoders.neighborhoods import Neighbourhoods
 
 # Point features with at most so many channels are gathered before the first layer.
 _NARROW = 16

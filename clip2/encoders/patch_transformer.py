@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from clip2.encoders.encoder import PointEncoder
 from clip2.encoders.patches import BallPatches, NearestPatches, Patches
-from clip2.encoders.pretrained import start_from_timm
 from clip2.encoders.registry import register_encoder
+from clip2.encoders.timm_init import start_from_timm
 
 
 @register_encoder

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clip2.encoders.grouped_mlp import GroupedMLP, fold_norm
-from clip2.encoders.neighbourhoods import Neighbourhoods
+from clip2.encoders.neighborhoods import Neighbourhoods
 from clip2.encoders.padding import leaves_out_padding
 from clip2.encoders.pointwise_mlp import RealRows
 from clip2.ops import ball_query, farthest_point_sample, group, knn

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from clip2.encoders.encoder import PointEncoder
 from clip2.encoders.grouped_mlp import GroupedMLP
-from clip2.encoders.neighbourhoods import Neighbourhoods
+from clip2.encoders.neighborhoods import Neighbourhoods
 from clip2.encoders.registry import register_encoder
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from clip2.encoders.encoder import PointEncoder
 from clip2.encoders.grouped_mlp import GroupedMLP
-from clip2.encoders.neighbourhoods import Neighbourhoods
+from clip2.encoders.neighborhoods import Neighbourhoods
 from clip2.encoders.padding import leaves_out_padding
 from clip2.encoders.pointwise_mlp import PointwiseMLP, RealRows
 from clip2.encoders.registry import register_encoder

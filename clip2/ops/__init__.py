@@ -9,7 +9,7 @@ from clip2.ops import gpu as _gpu  # noqa: F401  registers its kernels
 from clip2.ops import native as _native  # noqa: F401  registers its kernels
 from clip2.ops.components import radius_components
 from clip2.ops.grouping import group
-from clip2.ops.neighbours import ball_query, knn, three_interpolate, three_nn
+from clip2.ops.neighbors import ball_query, knn, three_interpolate, three_nn
 from clip2.ops.ragged import pad_ragged, unpad
 from clip2.ops.registry import backends, use_backend
 from clip2.ops.sampling import farthest_point_sample, grid_sample, random_sample

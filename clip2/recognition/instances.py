@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from clip2.familiarity import UNKNOWN
+from clip2.ood.detector import UNKNOWN
 from data_prep.errors import InputError
-from data_prep.files import write_atomically
 from data_prep.geometry import OrientedBox
+from data_prep.storage.files import write_atomically
 
 FORMAT, FORMAT_VERSION = "clip2-instances", 1
 # Greys of a PLY.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.familiarity import UNKNOWN
+from clip2.ood.detector import UNKNOWN
 from data_prep.report import Card, Page
 
 if TYPE_CHECKING:

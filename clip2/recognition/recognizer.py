@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.familiarity import UNKNOWN
-from clip2.recognition.box_fitting import fit_upright_boxes
+from clip2.ood.detector import UNKNOWN
+from clip2.recognition.boxes import fit_upright_boxes
 from clip2.recognition.instances import Instances3D
-from clip2.recognition.proposals import Kind, propose_objects
-from clip2.recognition.proposals_lidar import seen_from
+from clip2.recognition.proposals.lidar import seen_from
+from clip2.recognition.proposals.propose import Kind, propose_objects
 from clip2.teacher.text_source import words_asked
 from data_prep.detect import Detections2D
 from data_prep.errors import InputError

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.teacher.labels import normalise_label
+from clip2.labels import normalise_label
 from data_prep.errors import InputError
-from data_prep.files import write_atomically
+from data_prep.storage.files import write_atomically
 
 AGREEMENT = "agreement.json"
 UNJUDGED = ("object",)  # class-agnostic detectors call everything so, and no crop can deny it

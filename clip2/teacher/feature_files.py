@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from data_prep.errors import InputError
-from data_prep.files import write_atomically
+from data_prep.storage.files import write_atomically
 
 FEATURES, INDEX = "features", "index.json"
 FORMAT, FORMAT_VERSION = "clip2-features", 1

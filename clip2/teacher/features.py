@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from clip2.labels import normalise_label
 from clip2.teacher.agreement import AGREEMENT, Agreement, find_disagreeing, shards_digest
 from clip2.teacher.feature_files import FEATURES, INDEX, REPEAT, FeatureIndex, ShardFeatures, made_from
-from clip2.teacher.labels import normalise_label
 from clip2.teacher.model_names import canonical_model
 from clip2.teacher.shard_embedder import ShardEmbedder
 from clip2.teacher.text_bank import TextBank
 from data_prep.errors import InputError
-from data_prep.files import require_writable
+from data_prep.storage.files import require_writable
+from data_prep.storage.lock import FolderLock
 from data_prep.triplets import Triplet, TripletSet, open_triplets
-from data_prep.triplets.lock import FolderLock
 
 if TYPE_CHECKING:
     from clip2.teacher.teacher import Teacher

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from clip2.teacher import mini
+from clip2.teacher import bundled
 from clip2.teacher.model_names import canonical_model
 from data_prep.errors import InputError
 
@@ -49,8 +49,8 @@ def load_open_clip(name: str, declared: str | None = None) -> LoadedClip:
     Raises:
         InputError: see :meth:`clip2.teacher.Teacher.load`.
     """
-    if name == mini.NAME:
-        return _load_folder(mini.shipped_folder(), None)
+    if name == bundled.NAME:
+        return _load_folder(bundled.shipped_folder(), None)
     if name.startswith("local-dir:"):
         return _load_folder(Path(name.removeprefix("local-dir:")).expanduser(), declared)
     if declared is not None:

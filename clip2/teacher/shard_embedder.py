@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from clip2.labels import normalise_label
 from clip2.teacher.feature_files import FeatureIndex, ShardFeatures, read_texts
-from clip2.teacher.labels import normalise_label
 from clip2.teacher.prompts import require_templates
 from clip2.teacher.text_bank import TextBank
 from data_prep.errors import InputError

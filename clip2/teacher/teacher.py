@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from clip2.labels import parse_labels
 from clip2.teacher.crops import Preprocess
-from clip2.teacher.labels import parse_labels
 from clip2.teacher.open_clip_models import LoadedClip, load_open_clip
 from clip2.teacher.prompts import fill_templates, require_templates
 from data_prep.errors import InputError

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.teacher.labels import normalise_label, parse_labels
+from clip2.labels import normalise_label, parse_labels
 from clip2.teacher.model_names import canonical_model
 from data_prep.errors import InputError
-from data_prep.files import write_atomically
+from data_prep.storage.files import write_atomically
 
 if TYPE_CHECKING:
     from clip2.teacher.teacher import Teacher

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.familiarity import UNKNOWN
-from clip2.teacher.labels import normalise_label, parse_labels
+from clip2.labels import normalise_label, parse_labels
+from clip2.ood.detector import UNKNOWN
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:

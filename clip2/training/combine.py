@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from clip2.labels import normalise_label
 from clip2.model_config import TeacherSpec
-from clip2.teacher.labels import normalise_label
 from clip2.training.clouds import Clouds
 from clip2.training.dataset import TrainingSet
 from data_prep.errors import BadDatasetError

@@ -14,7 +14,7 @@ from clip2.model_config import EncoderConfig
 from clip2.objectives import ObjectiveConfig
 from clip2.preprocessing import Preprocessing
 from clip2.training.dataset import NAMELESS
-from clip2.typed_config import TypedConfig, parse_config
+from data_prep.config import TypedConfig, parse_config
 from data_prep.errors import InputError
 
 # Far beyond any real run: what is above is a slip, and would end hours or all memory later.

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from clip2.labels import normalise_label
 from clip2.model_config import TeacherSpec
 from clip2.preprocessing import NotAnObject, local_coordinates
 from clip2.sampling_order import sampling_order
-from clip2.teacher.labels import normalise_label
 from clip2.training.clouds import Clouds
 from data_prep.errors import BadDatasetError
 

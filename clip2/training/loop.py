@@ -26,19 +26,19 @@ from clip2.training.config import TrainConfig
 from clip2.training.dataset import TrainingSet
 from clip2.training.devices import any_rank, create_fabric, reproducible
 from clip2.training.folders import load_training_set
+from clip2.training.init_from import start_from
 from clip2.training.interrupt import StopRequest
-from clip2.training.introduction import introduction
 from clip2.training.log import RunLog
+from clip2.training.meters import Tally
 from clip2.training.normalization import has_batch_norm, settle_statistics
 from clip2.training.optimizer import WeightAverage, create_optimizer, learning_rate
-from clip2.training.order import ObjectOrder, balancing_weights, step_seed
 from clip2.training.run_folder import CONFIG_FILE, check_run
-from clip2.training.start import start_from
+from clip2.training.sampler import ObjectOrder, balancing_weights, step_seed
 from clip2.training.state import load_state, read_facts, save_state
-from clip2.training.tally import Tally
+from clip2.training.summary import introduction
 from clip2.training.zero_shot import zero_shot
 from data_prep.errors import BadDatasetError, InputError
-from data_prep.files import write_atomically
+from data_prep.storage.files import write_atomically
 
 # Batches that set the normalisation statistics of the averaged weights, and a rank no process has to seed them.
 _SETTLING_BATCHES, _SETTLING_RANK = 16, 1 << 30

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from clip2.training.clouds import Block, Clouds
 from clip2.training.dataset import sample_object
 from data_prep.errors import InputError
-from data_prep.files import require_writable
+from data_prep.storage.files import require_writable
 from data_prep.triplets import TripletSet
 
 CACHE, INDEX, POINTS, COLORS, OBJECTS = "cache", "index.json", "points.f16", "colors.u8", "objects.npz"

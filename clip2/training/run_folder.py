@@ -8,7 +8,7 @@ from typing import Any
 from clip2.training.config import TrainConfig, load_config
 from clip2.training.state import saved_states
 from data_prep.errors import InputError
-from data_prep.files import require_writable
+from data_prep.storage.files import require_writable
 
 CONFIG_FILE = "config.yaml"
 # Keys that do not change what is learned; a resumed run may differ in them.

@@ -1,6 +1,6 @@
 """The state of an unfinished run: one safetensors file per checkpoint, nothing pickled.
 
-What is random in a step is a function of the seed and the step (see :mod:`clip2.training.order`), so model, average,
+What is random in a step is a function of the seed and the step (see :mod:`clip2.training.sampler`), so model, average,
 optimizer and step are the whole state.
 """
 
@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from data_prep.errors import InputError
-from data_prep.files import write_atomically
+from data_prep.storage.files import write_atomically
 
 FOLDER = "state"
 KEPT = 2

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from data_prep.associate.sighting import Sighting
+from data_prep.associate.observation import Sighting
 from data_prep.associate.track import Track
 
 Similarity = Callable[[Sighting, Sighting], float]

@@ -15,7 +15,7 @@ from data_prep.associate.affinity import Similarity, affinity, has_left, shift
 from data_prep.associate.config import AssociationConfig
 from data_prep.associate.drift import common_drift
 from data_prep.associate.merge import merge_track
-from data_prep.associate.sighting import Sighting
+from data_prep.associate.observation import Sighting
 from data_prep.associate.track import Track
 from data_prep.triplets.triplet import Triplet
 

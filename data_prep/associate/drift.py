@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.associate.sighting import Sighting
+from data_prep.associate.observation import Sighting
 from data_prep.associate.track import Track
 
 _MOST = 40  # objects on either side that are tried against each other

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.associate.sighting import Sighting
+from data_prep.associate.observation import Sighting
 from data_prep.associate.track import Track
 from data_prep.triplets.triplet import Look, Triplet
 

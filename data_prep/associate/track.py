@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.associate.sighting import SAMPLE, Sighting
+from data_prep.associate.observation import SAMPLE, Sighting
 
 _FIT = 5  # latest sightings that a velocity is fitted to
 _ENOUGH, _CELLS = 4, 10  # sightings from which two must agree on a place; places along the diagonal

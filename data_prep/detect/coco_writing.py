@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from data_prep.detect.coco_masks import encode_mask
 from data_prep.detect.detections import Detections2D
-from data_prep.files import write_atomically
+from data_prep.storage.files import write_atomically
 
 # What COCO says of an image (file_name, width, height, and anything else), and its rows as of `coco_rows`.
 Entry = tuple[Mapping[str, Any], list[dict[str, Any]]]

@@ -19,9 +19,9 @@ from data_prep.detect.journal import SETTINGS, DetectionJournal, FrameEntries
 from data_prep.detect.nms import Selection
 from data_prep.detect.vocabulary import normalise_word
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
-from data_prep.files import require_writable
 from data_prep.scans.frame import Frame, View
 from data_prep.scans.scan import Scan
+from data_prep.storage.files import require_writable
 
 
 @dataclass

@@ -42,7 +42,7 @@ class DetectionJournal:
     """
 
     def __init__(self, out: Path, settings: Mapping[str, Any]) -> None:
-        from data_prep.triplets.lock import FolderLock  # imports this package
+        from data_prep.storage.lock import FolderLock  # imports this package
 
         self.out = out
         self.folder = out.with_name(f".{out.name}.journal")

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 
 from data_prep.errors import InputError
-from data_prep.files import file_sha256
+from data_prep.storage.files import file_sha256
 
 _PRECISIONS = {"fp32": None, "fp16": torch.float16, "bf16": torch.bfloat16}
 _CARRIES_MEANING = (".json", ".txt", ".model", ".safetensors", ".bin")

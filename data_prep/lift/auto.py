@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from data_prep.lift.gates import Gates
+from data_prep.lift.filters import Gates
 from data_prep.lift.lidar import LidarConfig, LidarLifter
 from data_prep.lift.lifter import Choice, Lifter, Region, register_lifter
 from data_prep.lift.regions import ProjectedPoints

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.lift.gates import NO_CLUSTER, require
+from data_prep.lift.filters import NO_CLUSTER, require
 from data_prep.lift.lifter import Choice, Lifter, Region, register_lifter
 from data_prep.lift.regions import ProjectedPoints
 from data_prep.scans import Frame, View

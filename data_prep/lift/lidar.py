@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from data_prep.lift.assign_points import share_out
 from data_prep.lift.candidates import Candidates
-from data_prep.lift.competition import share_out
-from data_prep.lift.gates import OCCLUDED, ONLY_GROUND, require
+from data_prep.lift.filters import OCCLUDED, ONLY_GROUND, require
 from data_prep.lift.lifter import Choice, Lifter, Region, register_lifter
 from data_prep.lift.regions import ProjectedPoints
 from data_prep.lift.scene import SeenScene

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from data_prep.detect import Detections2D
 from data_prep.errors import InputError
-from data_prep.lift import gates as gate
+from data_prep.lift import filters as gate
 from data_prep.lift.object_cloud import LiftQuality, LiftResult, ObjectCloud, Refusal
 from data_prep.lift.regions import ProjectedPoints
 from data_prep.scans import Frame, View
@@ -193,7 +193,7 @@ def create_lifter(name: str, **config: object) -> Lifter:
 
     Args:
         name: ``auto`` (by what a frame holds), ``lidar``, ``rgbd``, or ``frustum-dbscan``, the recipe of CLIP².
-        **config: fields of :class:`~data_prep.lift.gates.Gates` and of the lifter's own ``Config``.
+        **config: fields of :class:`~data_prep.lift.filters.Gates` and of the lifter's own ``Config``.
 
     Raises:
         InputError: unknown name, unknown setting (it is named), or a value out of range.

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from data_prep.geometry import box_iou_2d
 from data_prep.geometry.cluster import connected_components
-from data_prep.lift.gates import OCCLUDED, ONLY_BACKGROUND, TOO_FEW_POINTS, require
+from data_prep.lift.filters import OCCLUDED, ONLY_BACKGROUND, TOO_FEW_POINTS, require
 from data_prep.lift.lifter import Choice, Lifter, Region, register_lifter
-from data_prep.lift.recut import recut
+from data_prep.lift.refine_mask import recut
 from data_prep.lift.regions import ProjectedPoints
 from data_prep.lift.surfaces import surface_pieces
 from data_prep.scans import Frame, View

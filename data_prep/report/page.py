@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import InputError
-from data_prep.files import write_atomically
 from data_prep.geometry import Camera, OrientedBox
 from data_prep.report.cards import Card, CardSize, card_element
 from data_prep.report.charts import Bar, Spread, bar_chart, spread_chart
@@ -21,6 +20,7 @@ from data_prep.report.explorer import Measure, explorer_element
 from data_prep.report.overlay import OverlayObject
 from data_prep.report.overlay_view import overlay_view
 from data_prep.report.pictures import image_element
+from data_prep.storage.files import write_atomically
 
 MAX_IMAGE_SIDE = 1600
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.geometry import rigid
-from data_prep.scans.cloud_file import CLOUD_SUFFIXES, read_cloud
-from data_prep.scans.files import require_finite
+from data_prep.scans.formats.cloud import CLOUD_SUFFIXES, read_cloud
+from data_prep.scans.formats.images import require_finite
 from data_prep.scans.frame import Frame
 from data_prep.scans.indexed import IndexedScan
 from data_prep.scans.scan import register_source

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.scans.frame import Frame
-from data_prep.urls import as_here
+from data_prep.storage.urls import as_here
 
 
 @runtime_checkable
@@ -50,22 +50,22 @@ _O = TypeVar("_O", bound=Opener)
 _OPENERS: dict[str, Opener] = {}
 # Name → module. A source's module is imported when it is asked for, so a missing extra hurts nobody else.
 _MODULES = {
-    "kitti": "data_prep.scans.kitti",
-    "kitti-tracking": "data_prep.scans.kitti_tracking",
-    "nuscenes": "data_prep.scans.nuscenes",
-    "once": "data_prep.scans.once",
-    "waymo": "data_prep.scans.waymo_kitti",
-    "sunrgbd": "data_prep.scans.sunrgbd",
-    "rgbd": "data_prep.scans.rgbd",
-    "scannet": "data_prep.scans.scannet",
-    "tum": "data_prep.scans.tum",
-    "replica": "data_prep.scans.replica",
-    "record3d": "data_prep.scans.record3d",
-    "polycam": "data_prep.scans.polycam",
+    "kitti": "data_prep.scans.kitti.object",
+    "kitti-tracking": "data_prep.scans.kitti.tracking",
+    "nuscenes": "data_prep.scans.nuscenes.scan",
+    "once": "data_prep.scans.once.scan",
+    "waymo": "data_prep.scans.kitti.waymo",
+    "sunrgbd": "data_prep.scans.rgbd.sunrgbd",
+    "rgbd": "data_prep.scans.rgbd.posed",
+    "scannet": "data_prep.scans.rgbd.scannet",
+    "tum": "data_prep.scans.rgbd.tum",
+    "replica": "data_prep.scans.rgbd.replica",
+    "record3d": "data_prep.scans.phone.record3d",
+    "polycam": "data_prep.scans.phone.polycam",
     "cloud": "data_prep.scans.cloud",
     "rosbag": "data_prep.scans.rosbag",
-    "layout": "data_prep.scans.layout",
-    "procedural": "data_prep.scans.procedural",
+    "layout": "data_prep.scans.layout.scan",
+    "procedural": "data_prep.world",
 }
 
 
@@ -116,7 +116,7 @@ def open_scan(source: str, root: str | Path, **options: object) -> Scan:
     Args:
         source: one of :func:`list_sources`.
         root: the dataset's folder, or the file for single-file sources; or the URL of one, all of which is copied to
-            this machine first (:func:`data_prep.urls.fetch`).
+            this machine first (:func:`data_prep.storage.urls.fetch`).
         **options: what the source documents.
 
     Raises:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from data_prep.errors import BadDatasetError
-from data_prep.triplets.lock import LOCK
+from data_prep.storage.lock import LOCK
+from data_prep.storage.store import Store
 from data_prep.triplets.manifest import MANIFEST, Manifest, differing_options
 from data_prep.triplets.parts import WHOLE, Part
-from data_prep.triplets.store import Store
 
 # A run killed in its first moment leaves no more than these.
 _FIRST_MOMENT = re.compile(

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
 
 from data_prep.errors import BadDatasetError
-from data_prep.triplets.store import Store, open_store
+from data_prep.storage.store import Store, open_store
 
 MANIFEST = "manifest.json"
 FORMAT, FORMAT_VERSION = "clip2-triplets", 1

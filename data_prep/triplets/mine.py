@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from data_prep.errors import BadDatasetError, InputError
-from data_prep.files import file_sha256
 from data_prep.lift import Lifter
 from data_prep.scale import Engine, InProcess
 from data_prep.scans import Scan
+from data_prep.storage.files import file_sha256
+from data_prep.storage.store import open_store
 from data_prep.triplets.captions import Captions
 from data_prep.triplets.cut import normalise_label
 from data_prep.triplets.frame_miner import DetectionSource, FrameMiner, FrameRef, MinedFrame
 from data_prep.triplets.manifest import Manifest
 from data_prep.triplets.packed import PackedTriplet
 from data_prep.triplets.parts import WHOLE, Part, join_parts, unfinished_parts
-from data_prep.triplets.store import open_store
 from data_prep.triplets.triplet import Triplet
 from data_prep.triplets.writer import TripletWriter
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from data_prep.errors import BadDatasetError, InputError
-from data_prep.triplets.lock import LOCK
+from data_prep.storage.lock import LOCK
+from data_prep.storage.store import Store
 from data_prep.triplets.manifest import MANIFEST, Manifest, differing_options
-from data_prep.triplets.store import Store
 
 T = TypeVar("T")
 _MANIFEST_NAME = re.compile(r"part-(\d+)-of-(\d+)-" + re.escape(MANIFEST))

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import BadDatasetError, InputError
+from data_prep.storage.store import Store, open_store
 from data_prep.triplets.manifest import Manifest, Shard
 from data_prep.triplets.members import count_points, decode_triplet, decode_words, is_crop
-from data_prep.triplets.store import Store, open_store
 from data_prep.triplets.triplet import Triplet
 
 _BLOCK = 1 << 20  # bytes read at once

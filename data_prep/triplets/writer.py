@@ -10,14 +10,14 @@ from types import TracebackType
 from typing import Any
 
 from data_prep.errors import BadDatasetError, InputError
+from data_prep.storage.store import Store, open_store, writing
+from data_prep.storage.urls import as_url
 from data_prep.triplets.folder import continue_set, require_triplet_folder
 from data_prep.triplets.manifest import BadFrame, Manifest, Shard, versions_here
 from data_prep.triplets.packed import PackedTriplet, pack_triplet, tar_end
 from data_prep.triplets.parts import WHOLE, Part
 from data_prep.triplets.seen_keys import SeenKeys
-from data_prep.triplets.store import Store, open_store, writing
 from data_prep.triplets.triplet import Triplet
-from data_prep.urls import as_url
 
 
 class TripletWriter:

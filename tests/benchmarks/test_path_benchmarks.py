@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from mini_stand_ins import put_tiny_mini_points
-from scan_twins import write_kitti
+from support.mini_stand_ins import put_tiny_mini_points
+from support.scan_twins import write_kitti
 
 from benchmarks import loader_speed, memory, recognition_speed
 from benchmarks.loader_speed import Case

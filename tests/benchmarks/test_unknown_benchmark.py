@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mini_stand_ins import make_everything_strange, put_tiny_mini_points
-from recognition_stand_ins import box_surface
-from scan_twins import CAR, write_kitti
+from support.mini_stand_ins import make_everything_strange, put_tiny_mini_points
+from support.recognition_stand_ins import box_surface
+from support.scan_twins import CAR, write_kitti
 
 from benchmarks import unknown
 from benchmarks.unknown import Group, main

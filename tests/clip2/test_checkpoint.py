@@ -16,7 +16,7 @@ from clip2.model_config import EncoderConfig, ModelConfig, TeacherSpec
 from clip2.preprocessing import Preprocessing
 from clip2.teacher.text_bank import TextBank
 from data_prep.errors import InputError
-from data_prep.files import file_sha256
+from data_prep.storage.files import file_sha256
 
 WORDS = TextBank(("mug", "chair"), np.eye(2, 16, dtype=np.float32), "ViT-B-32/openai")
 CLOUD = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)

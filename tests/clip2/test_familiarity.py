@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training_shapes import WORDS, surface, unit_rows
+from support.training_shapes import WORDS, surface, unit_rows
 
 import clip2
 from clip2.checkpoint import add_familiarity, read_config, save
-from clip2.familiarity import ALWAYS, KINDS, UNKNOWN, Familiarity, describe, fit_familiarity
 from clip2.model import Clip2Model
 from clip2.model_config import ModelConfig
+from clip2.ood.detector import ALWAYS, KINDS, UNKNOWN, Familiarity, describe, fit_familiarity
 from clip2.teacher import TextBank
 from clip2.training.dataset import TrainingSet, pack
 from data_prep.errors import InputError

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_clip import make_tiny_clip
+from support.tiny_clip import make_tiny_clip
 
 from clip2.model import Clip2Model, SizeMixer
 from clip2.model_config import EncoderConfig, ModelConfig, TeacherSpec

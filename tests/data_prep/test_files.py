@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.errors import InputError
-from data_prep.files import file_sha256, require_writable, write_atomically
+from data_prep.storage.files import file_sha256, require_writable, write_atomically
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

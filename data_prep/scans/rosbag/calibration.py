@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data_prep.errors import BadDatasetError
 from data_prep.geometry import Distortion, validate_rigid
-from data_prep.scans.rgbd_statement import LensStatement
+from data_prep.scans.rgbd.statement import LensStatement
 from data_prep.scans.rosbag.camera_info import Lens
 
 EXAMPLE = (

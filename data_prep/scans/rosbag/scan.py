@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import Camera, invert, rigid
-from data_prep.scans.depth_frame import depth_frame, depth_seen_by
 from data_prep.scans.frame import Frame, View
 from data_prep.scans.indexed import IndexedScan
+from data_prep.scans.rgbd.depth_frame import depth_frame, depth_seen_by
 from data_prep.scans.rosbag.bag import Bag, frame_name
 from data_prep.scans.rosbag.calibration import Calibration
 from data_prep.scans.rosbag.camera_info import Lens, camera_info_topic, is_rectified, lens_from_info

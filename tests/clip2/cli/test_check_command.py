@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from rgbd_twins import write_tum
+from support.rgbd_twins import write_tum
 
 from clip2.cli.main import main
 

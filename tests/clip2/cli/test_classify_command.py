@@ -2,8 +2,8 @@ import json
 
 import numpy as np
 import pytest
-from mini_stand_ins import WORDS, make_everything_strange, put_tiny_mini_points
-from recognition_stand_ins import box_surface, tiny_bank, tiny_model
+from support.mini_stand_ins import WORDS, make_everything_strange, put_tiny_mini_points
+from support.recognition_stand_ins import box_surface, tiny_bank, tiny_model
 
 from clip2.checkpoint import MINI_POINTS, save
 from clip2.cli import main

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny_detectors import make_tiny_owl, make_tiny_sam
+from support.tiny_detectors import make_tiny_owl, make_tiny_sam
 
 from clip2.cli.main import main
 from data_prep.detect import CocoDetections

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bag_scenes import START, write_rgbd, write_vehicle
-from bag_twins import SECOND, BagMaker
-from scan_twins import write_kitti
+from support.bag_scenes import START, write_rgbd, write_vehicle
+from support.bag_twins import SECOND, BagMaker
+from support.scan_twins import write_kitti
 
 from clip2.cli.main import main
 from data_prep.scans import open_scan

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mini_stand_ins import WORDS, put_tiny_mini_points
+from support.mini_stand_ins import WORDS, put_tiny_mini_points
 
 import clip2
 from clip2 import checkpoint

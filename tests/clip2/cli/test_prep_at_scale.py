@@ -12,7 +12,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from scan_twins import write_kitti
+from support.scan_twins import write_kitti
 
 from clip2.cli.main import main
 from data_prep.triplets import open_triplets

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scan_twins import P2, TR, write_kitti
+from support.scan_twins import P2, TR, write_kitti
 
 from clip2.cli.main import main
 from data_prep.triplets import open_triplets

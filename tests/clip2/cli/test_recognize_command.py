@@ -2,9 +2,9 @@ import json
 
 import numpy as np
 import pytest
-from mini_stand_ins import WORDS, make_everything_strange, put_tiny_mini_points
-from recognition_stand_ins import MODEL, three_boxes_on_a_floor, tiny_bank, tiny_model
-from rgbd_twins import write_scannet_export
+from support.mini_stand_ins import WORDS, make_everything_strange, put_tiny_mini_points
+from support.recognition_stand_ins import MODEL, three_boxes_on_a_floor, tiny_bank, tiny_model
+from support.rgbd_twins import write_scannet_export
 
 from clip2.checkpoint import save
 from clip2.cli import main

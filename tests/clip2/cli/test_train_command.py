@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_clip import make_tiny_clip
-from training_shapes import WORDS, surface, unit_rows
+from support.tiny_clip import make_tiny_clip
+from support.training_shapes import WORDS, surface, unit_rows
 
 import clip2
 from clip2.cli.main import main

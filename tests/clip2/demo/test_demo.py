@@ -17,11 +17,11 @@ import pytest
 from PIL import Image
 
 from clip2.cli import main
-from clip2.demo.queries import competitors
 from clip2.recognition import Instances3D
 from clip2.teacher import Teacher
 from clip2.training.interrupt import StopRequest
-from data_prep.scans.procedural import list_categories
+from clip2.world.demo.queries import competitors
+from data_prep.world import list_categories
 
 SETTINGS = ["room", "street"]
 
@@ -32,7 +32,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demo") / "out"
     command = ["demo", "--quick", "--out", str(out)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clip2.demo.stages.train", interrupted)
+        patch.setattr("clip2.world.demo.stages.train", interrupted)
         assert main(command) == 130
     mined = {path: path.stat().st_mtime_ns for path in out.glob("*-*/*.tar")}
     assert len(mined) >= 4
@@ -184,7 +184,7 @@ def test_bad_options_are_refused_before_any_work(
 
 @pytest.mark.parametrize("name", ["train.yaml", "demo.css"])
 def test_its_files_are_found_where_the_package_is_installed(name: str) -> None:
-    assert files("clip2.demo").joinpath(name).is_file()
+    assert files("clip2.world.demo").joinpath(name).is_file()
 
 
 @pytest.mark.slow

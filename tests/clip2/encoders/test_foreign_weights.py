@@ -22,7 +22,7 @@ import clip2
 from benchmarks.textbook import ball, farthest_points, take
 from clip2.checkpoint import save
 from clip2.encoders import FOREIGN_LAYOUTS, PointEncoder, create_encoder, foreign_model, load_foreign
-from clip2.encoders.foreign_layouts import MIRRORED_Z_UP, Y_UP
+from clip2.pretrained.layouts import MIRRORED_Z_UP, Y_UP
 from data_prep.errors import InputError
 
 State = dict[str, Tensor]

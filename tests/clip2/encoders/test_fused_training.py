@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from clip2.encoders import create_encoder, fused_training
 from clip2.encoders.fused_training import shared_mlp_max
-from clip2.encoders.neighbourhoods import Neighbourhoods
+from clip2.encoders.neighborhoods import Neighbourhoods
 
 
 def plain(

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clip2.mini_points.world import WatchedDetector, detections_file, mine_world, world_scan
+from clip2.world.points.world import WatchedDetector, detections_file, mine_world, world_scan
 from data_prep.detect import CocoDetections
 from data_prep.errors import BadDatasetError
 from data_prep.lift import create_lifter
-from data_prep.scans.procedural.registry import Setting
 from data_prep.triplets import mine, open_triplets
+from data_prep.world.registry import Setting
 
 
 @pytest.mark.parametrize("setting", ["room", "street"])

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from recognition_stand_ins import box_surface
+from support.recognition_stand_ins import box_surface
 
 from clip2.recognition import fit_upright_box
-from clip2.recognition.box_fitting import fit_upright_boxes
+from clip2.recognition.boxes import fit_upright_boxes
 
 
 def angle_between(a: float, b: float, period: float = np.pi) -> float:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from clip2.recognition.component_tree import stable_clusters
+from clip2.recognition.proposals.component_tree import stable_clusters
 
 
 def blob(center, count=60, radius=0.3, seed=0):

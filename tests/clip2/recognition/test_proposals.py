@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from recognition_stand_ins import (
+from support.recognition_stand_ins import (
     THREE_BOXES,
     box_surface,
     ground,
@@ -9,7 +9,7 @@ from recognition_stand_ins import (
 )
 
 from clip2.recognition import fit_upright_box, propose_objects
-from clip2.recognition.proposals_lidar import (
+from clip2.recognition.proposals.lidar import (
     beam_gap,
     members_with_feet,
     propose_lidar,

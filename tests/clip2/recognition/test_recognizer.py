@@ -4,7 +4,14 @@ import weakref
 
 import numpy as np
 import pytest
-from recognition_stand_ins import THREE_BOXES, WIDTH, WORDS, three_boxes_on_a_floor, tiny_bank, tiny_model
+from support.recognition_stand_ins import (
+    THREE_BOXES,
+    WIDTH,
+    WORDS,
+    three_boxes_on_a_floor,
+    tiny_bank,
+    tiny_model,
+)
 
 import clip2
 from clip2.recognition import Instances3D, Recognizer

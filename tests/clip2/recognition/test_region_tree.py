@@ -1,4 +1,4 @@
-from clip2.recognition.region_tree import _choose, _Cluster
+from clip2.recognition.proposals.region_tree import _choose, _Cluster
 
 
 def cluster(node, value, children=(), riders=()):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from clip2.recognition.clutter import clutter
-from clip2.recognition.strangers import background_pieces, cut_pieces, of_wrong_size, solids
-from data_prep.scans.procedural import ProceduralScan, list_categories
+from clip2.world.outliers.clutter import clutter
+from clip2.world.outliers.outliers import background_pieces, cut_pieces, of_wrong_size, solids
+from data_prep.world import ProceduralScan, list_categories
 
 
 @pytest.mark.parametrize("setting", ["room", "street"])

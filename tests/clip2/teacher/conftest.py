@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tiny_clip import make_tiny_clip
+from support.tiny_clip import make_tiny_clip
 
 from clip2.teacher import Teacher
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_clip import make_tiny_clip
+from support.tiny_clip import make_tiny_clip
 
 from clip2.cli.main import main
 from clip2.teacher import Teacher, TextBank, embed_triplets, load_features

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from clip2.teacher.mini.augment import augment
-from clip2.teacher.mini.batches import Batches, Mixture
-from clip2.teacher.mini.captions import KINDS, Caption, Captioner, true_of
-from clip2.teacher.mini.pictures import Pictures, Pool, draw_objects, draw_scene, is_held_out
-from data_prep.scans.procedural import get_category, list_categories
-from data_prep.scans.procedural.palette import COLORS
+from clip2.world.teacher.augment import augment
+from clip2.world.teacher.batches import Batches, Mixture
+from clip2.world.teacher.captions import KINDS, Caption, Captioner, true_of
+from clip2.world.teacher.pictures import Pictures, Pool, draw_objects, draw_scene, is_held_out
+from data_prep.world import get_category, list_categories
+from data_prep.world.palette import COLORS
 
 
 @pytest.fixture(scope="module")

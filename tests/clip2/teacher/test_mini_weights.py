@@ -11,15 +11,15 @@ import pytest
 import torch
 from rich.console import Console
 
-from clip2.teacher import Teacher, mini
-from clip2.teacher.mini.batches import Mixture
-from clip2.teacher.mini.calibration import calibrate
-from clip2.teacher.mini.network import CONFIG_FILE, WEIGHTS_FILE, seal
-from clip2.teacher.mini.pictures import Pictures, draw_objects, draw_scene
-from clip2.teacher.mini.score_card import ScoreCard, calibration_error, measure
-from clip2.teacher.mini.training import LOG_FILE, Recipe, train
+from clip2.teacher import Teacher, bundled
+from clip2.world.teacher.batches import Mixture
+from clip2.world.teacher.calibration import calibrate
+from clip2.world.teacher.network import CONFIG_FILE, WEIGHTS_FILE, seal
+from clip2.world.teacher.pictures import Pictures, draw_objects, draw_scene
+from clip2.world.teacher.score_card import ScoreCard, calibration_error, measure
+from clip2.world.teacher.training import LOG_FILE, Recipe, train
 from data_prep.errors import InputError
-from data_prep.scans.procedural import list_categories
+from data_prep.world import list_categories
 
 FRESH_SEED = 20_011  # no training and no shipped figure uses it
 
@@ -35,7 +35,7 @@ def card(teacher: Teacher) -> ScoreCard:
 
 
 def shipped() -> dict[str, float]:
-    figures: dict[str, float] = json.loads((mini.FOLDER / "score_card.json").read_text())
+    figures: dict[str, float] = json.loads((bundled.FOLDER / "score_card.json").read_text())
     return figures
 
 
@@ -62,14 +62,14 @@ def test_it_knows_its_world(card: ScoreCard) -> None:
 
 
 def test_size_on_disk() -> None:
-    assert sum(path.stat().st_size for path in mini.FOLDER.iterdir()) < 15e6
+    assert sum(path.stat().st_size for path in bundled.FOLDER.iterdir()) < 15e6
 
 
 def test_open_clip_itself_loads_it(teacher: Teacher) -> None:
     import open_clip
 
-    network, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{mini.FOLDER}")
-    tokenizer = open_clip.get_tokenizer(f"local-dir:{mini.FOLDER}")
+    network, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{bundled.FOLDER}")
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{bundled.FOLDER}")
     with torch.inference_mode():
         theirs = network.eval().encode_text(tokenizer(["a point cloud of a chair."]), normalize=True)
     assert np.allclose(theirs.numpy(), teacher.encode_texts(["chair"]), atol=1e-5)
@@ -85,8 +85,8 @@ def test_words_that_mean_alike_lie_near_each_other(teacher: Teacher) -> None:
 
 def test_altered_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "weights"
-    shutil.copytree(mini.FOLDER, folder)
-    monkeypatch.setattr(mini, "FOLDER", folder)
+    shutil.copytree(bundled.FOLDER, folder)
+    monkeypatch.setattr(bundled, "FOLDER", folder)
     weights = bytearray((folder / WEIGHTS_FILE).read_bytes())
     weights[-1] ^= 1
     (folder / WEIGHTS_FILE).write_bytes(weights)

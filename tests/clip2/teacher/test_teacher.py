@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from tiny_clip import IMAGE_SIZE, make_tiny_clip
+from support.tiny_clip import IMAGE_SIZE, make_tiny_clip
 
 from clip2.teacher import PROMPTS, Teacher, TextBank, TextSource
 from clip2.teacher.open_clip_models import published_as

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mini_stand_ins import WIDTH, WORDS, put_tiny_mini, put_tiny_mini_points
+from support.mini_stand_ins import WIDTH, WORDS, put_tiny_mini, put_tiny_mini_points
 
 import clip2
 from clip2.teacher import TextBank, TextSource
-from clip2.teacher.text_with_tower import BankWithTower, is_taught_by_mini
+from clip2.teacher.bank_with_tower import BankWithTower, is_taught_by_mini
 from data_prep.errors import InputError
 
 
@@ -46,7 +46,7 @@ def test_the_tower_sleeps_while_the_bank_knows_the_words(tmp_path: Path) -> None
     code = (
         "import sys, numpy as np\n"
         "from clip2.teacher.text_bank import TextBank\n"
-        "from clip2.teacher.text_with_tower import BankWithTower\n"
+        "from clip2.teacher.bank_with_tower import BankWithTower\n"
         "bank = TextBank(('chair', 'table'), np.eye(2, 16, dtype=np.float32), 'mini@0')\n"
         "BankWithTower('mini@0', 16, bank, None).embed_labels(['table'])\n"
         "assert 'torch' not in sys.modules and 'open_clip' not in sys.modules"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from training_shapes import WORDS, surface, unit_rows
+from support.training_shapes import WORDS, surface, unit_rows
 
 from clip2.training import TrainConfig, TrainingSet, load_config, pack
 

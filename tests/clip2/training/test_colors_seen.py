@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from training_shapes import WORDS, surface
+from support.training_shapes import WORDS, surface
 
 import clip2
 from clip2.training import TrainConfig, TrainingSet, train

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from tiny_clip import make_tiny_clip
-from training_shapes import WORDS, surface, unit_rows
+from support.tiny_clip import make_tiny_clip
+from support.training_shapes import WORDS, surface, unit_rows
 
 import clip2
 from clip2.model import Embeddings

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from clip2.training.order import ObjectOrder, balancing_weights, step_seed
+from clip2.training.sampler import ObjectOrder, balancing_weights, step_seed
 
 
 def test_with_equal_weights_a_pass_shows_every_object_once() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training_shapes import surface, unit_rows
+from support.training_shapes import surface, unit_rows
 
 from clip2.preprocessing import Preprocessing
 from clip2.teacher import TextBank, embed_triplets

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_shapes import unit_rows
+from support.training_shapes import unit_rows
 
 import clip2
 from clip2.model_config import TeacherSpec

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from training_shapes import WORDS, surface, unit_rows
+from support.training_shapes import WORDS, surface, unit_rows
 
 import clip2
 from clip2.training import TrainConfig, TrainingSet, pack, train

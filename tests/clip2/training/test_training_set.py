@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_clip import make_tiny_clip
-from training_shapes import surface, unit_rows
+from support.tiny_clip import make_tiny_clip
+from support.training_shapes import surface, unit_rows
 
 from clip2.teacher import Teacher, TextBank, embed_triplets
 from clip2.training import TrainingSet, load_training_set, pack

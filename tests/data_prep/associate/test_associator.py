@@ -7,7 +7,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from association_stand_ins import BLUE, GREEN, RED, follow, members, sighting, surface
+from support.association_stand_ins import BLUE, GREEN, RED, follow, members, sighting, surface
 
 from data_prep.associate import AssociationConfig, Associator
 from data_prep.errors import InputError

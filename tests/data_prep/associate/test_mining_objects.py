@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from triplet_stand_ins import WORDS, mine_stand_ins
+from support.triplet_stand_ins import WORDS, mine_stand_ins
 
 from data_prep.associate import AssociationConfig, Associator
 from data_prep.errors import InputError

@@ -12,9 +12,9 @@ from data_prep.associate import Associator
 from data_prep.detect import CocoDetections
 from data_prep.lift import create_lifter
 from data_prep.scans import open_scan
-from data_prep.scans.procedural import scan as procedural
 from data_prep.triplets import mine, open_triplets
 from data_prep.triplets.triplet import Triplet
+from data_prep.world import scan as procedural
 
 
 def things(triplet: Triplet, name: str) -> Iterator[str]:

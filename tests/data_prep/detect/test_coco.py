@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from coco_twins import annotation, content, mask_of_a_rectangle, write
 from pycocotools.coco import COCO
-from scan_twins import write_kitti, write_kitti_tracking
+from support.coco_twins import annotation, content, mask_of_a_rectangle, write
+from support.scan_twins import write_kitti, write_kitti_tracking
 
 from data_prep import BadDatasetError, BadFrameError, Detections2D, InputError, open_scan
 from data_prep.detect import CocoDetections, save_coco

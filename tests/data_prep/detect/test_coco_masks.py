@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from coco_twins import annotation, content, mask_of_a_rectangle, write
 from pycocotools import mask as rle
+from support.coco_twins import annotation, content, mask_of_a_rectangle, write
 
 from data_prep import BadFrameError
 from data_prep.detect import CocoDetections, save_coco
@@ -17,7 +17,7 @@ from data_prep.geometry import Camera
 from data_prep.lift import create_lifter
 from data_prep.lift.lifter import Choice, Region
 from data_prep.scans import Frame, View
-from data_prep.scans.depth_frame import depth_frame
+from data_prep.scans.rgbd.depth_frame import depth_frame
 
 
 @pytest.fixture

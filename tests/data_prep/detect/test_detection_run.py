@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from detection_stand_ins import HEIGHT, WIDTH, BoxFiller, ColorDetector, PaintedScan, thing
+from support.detection_stand_ins import HEIGHT, WIDTH, BoxFiller, ColorDetector, PaintedScan, thing
 
 from data_prep.detect import CocoDetections
 from data_prep.detect.detection_run import detect_scan

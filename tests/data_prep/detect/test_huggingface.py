@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_detectors import make_tiny_grounding_dino, make_tiny_omdet, make_tiny_owl, make_tiny_sam
+from support.tiny_detectors import make_tiny_grounding_dino, make_tiny_omdet, make_tiny_owl, make_tiny_sam
 
 from data_prep.detect.huggingface import HuggingFaceDetector
 from data_prep.detect.nms import nms

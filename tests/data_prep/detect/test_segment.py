@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_detectors import make_tiny_owl, make_tiny_sam, make_tiny_sam2
+from support.tiny_detectors import make_tiny_owl, make_tiny_sam, make_tiny_sam2
 
 from data_prep.detect.segment import PromptableSegmenter
 from data_prep.errors import InputError

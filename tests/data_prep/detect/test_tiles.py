@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from detection_stand_ins import ColorDetector, paint
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.detection_stand_ins import ColorDetector, paint
 
 from data_prep.detect import Detections2D
 from data_prep.detect.nms import Selection

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.lift.competition import share_out
+from data_prep.lift.assign_points import share_out
 
 
 class Clusters:

@@ -10,7 +10,7 @@ from data_prep.detect import Detections2D
 from data_prep.errors import InputError
 from data_prep.geometry import Camera
 from data_prep.lift import REASONS, create_lifter, list_lifters
-from data_prep.lift.gates import box_truncation
+from data_prep.lift.filters import box_truncation
 from data_prep.scans import Frame, View
 
 CAMERA = Camera(np.array([[200.0, 0, 99.5], [0, 200, 99.5], [0, 0, 1]]), 200, 200)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from data_prep.lift.recut import recut
+from data_prep.lift.refine_mask import recut
 
 RED, WHITE = (200, 40, 40), (230, 230, 230)
 BOX = np.array([30, 20, 79, 69])

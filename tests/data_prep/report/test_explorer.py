@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from in_browser import needs_browser, screenshot, visit
+from support.in_browser import needs_browser, screenshot, visit
 
 from data_prep.errors import InputError
 from data_prep.geometry import Camera

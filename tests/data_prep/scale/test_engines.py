@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from deadly_stand_ins import die_at_three, fail_at_five
+from support.deadly_stand_ins import die_at_three, fail_at_five
 
 from data_prep.errors import InputError
 from data_prep.scale import InProcess, create_engine

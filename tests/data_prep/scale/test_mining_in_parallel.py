@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
-from deadly_stand_ins import DeadlyScan, contents
-from triplet_stand_ins import StandInDetections, StandInLifter, mine_stand_ins
+from support.deadly_stand_ins import DeadlyScan, contents
+from support.triplet_stand_ins import StandInDetections, StandInLifter, mine_stand_ins
 
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.scale import create_engine
+from data_prep.storage.store import open_store
 from data_prep.triplets import Manifest, mine, open_triplets
 from data_prep.triplets.parts import Part, join_parts
-from data_prep.triplets.store import open_store
 
 PROCESSES = multiprocessing.get_context("forkserver")
 

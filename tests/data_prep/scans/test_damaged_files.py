@@ -11,9 +11,9 @@ import open3d as o3d
 import pye57
 import pytest
 import trimesh
-from nuscenes_twin import NuscenesTwin
-from scan_twins import write_image, write_kitti
 from scipy.io import savemat
+from support.nuscenes_twin import NuscenesTwin
+from support.scan_twins import write_image, write_kitti
 
 from data_prep import InputError, open_scan
 

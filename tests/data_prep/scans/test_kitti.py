@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scan_twins import CAR, P2, R0, TR, write_calibration, write_image, write_kitti, write_sweep
+from support.scan_twins import CAR, P2, R0, TR, write_calibration, write_image, write_kitti, write_sweep
 
 from data_prep import BadDatasetError, BadFrameError, InputError, open_scan
 from data_prep.geometry import box_iou_2d, box_to_image
-from data_prep.scans.files import require_centered
+from data_prep.scans.formats.images import require_centered
 
 
 @pytest.fixture

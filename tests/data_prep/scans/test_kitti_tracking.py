@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scan_twins import CAR, write_kitti_tracking
+from support.scan_twins import CAR, write_kitti_tracking
 
 from data_prep import BadDatasetError, BadFrameError, InputError, open_scan
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from PIL import Image
-from scan_twins import LOOKING_DOWN, RGBD_K, floor_depth, write_image, write_kitti
+from support.scan_twins import LOOKING_DOWN, RGBD_K, floor_depth, write_image, write_kitti
 
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.scans import Annotations3D, Frame, Scan, open_scan
-from data_prep.scans.save_layout import save_layout
+from data_prep.scans.layout.save import save_layout
 
 T_POINTS_CAM = [[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, -0.1], [0, 0, 0, 1]]
 CAMERA = {

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nuscenes_twin import CAR_CENTER, CAR_YAW, SENSORS, START, WORLD, K, NuscenesTwin, ego_pose
 from PIL import Image
 from scipy.spatial import ConvexHull, cKDTree
+from support.nuscenes_twin import CAR_CENTER, CAR_YAW, SENSORS, START, WORLD, K, NuscenesTwin, ego_pose
 
 from data_prep import BadDatasetError, BadFrameError, InputError, open_scan
 from data_prep.detect import CocoDetections
 from data_prep.geometry import Camera, OrientedBox, invert
-from data_prep.scans import nuscenes_tables
-from data_prep.scans.nuscenes_tables import Table
+from data_prep.scans.nuscenes import tables as nuscenes_tables
+from data_prep.scans.nuscenes.tables import Table
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scan_twins import write_image
 from scipy.spatial.transform import Rotation
+from support.scan_twins import write_image
 
 from data_prep import BadDatasetError, BadFrameError, InputError, open_scan
 

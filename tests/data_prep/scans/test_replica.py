@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rgbd_twins import pose, write_picture, write_replica
+from support.rgbd_twins import pose, write_picture, write_replica
 
 from data_prep import BadDatasetError, BadFrameError, open_scan
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from scan_twins import LOOKING_DOWN, RGBD_K, floor_depth, write_image
+from support.scan_twins import LOOKING_DOWN, RGBD_K, floor_depth, write_image
 
 from data_prep import BadDatasetError, BadFrameError, Frame, open_scan
 from data_prep.geometry import invert, rigid, rotation_between

@@ -11,10 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
-from rgbd_twins import ALIGNMENT, pose, sens_bytes, write_picture, write_scannet_export, write_scannet_meta
+from support.rgbd_twins import (
+    ALIGNMENT,
+    pose,
+    sens_bytes,
+    write_picture,
+    write_scannet_export,
+    write_scannet_meta,
+)
 
 from data_prep import BadDatasetError, BadFrameError, Frame, InputError, open_scan
-from data_prep.scans.sens_file import SensFile
+from data_prep.scans.formats.sens import SensFile
 
 
 def write_sens(folder: Path, **options: object) -> Path:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from scan_twins import LOOKING_DOWN, RGBD_K, floor_depth, write_image
 from scipy.io import loadmat, savemat
 from scipy.spatial import cKDTree
+from support.scan_twins import LOOKING_DOWN, RGBD_K, floor_depth, write_image
 
 from data_prep import BadDatasetError, BadFrameError, InputError, open_scan
 from data_prep.geometry import box_iou_2d, box_to_image

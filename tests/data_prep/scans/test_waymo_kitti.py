@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scan_twins import write_image
 from scipy.spatial.transform import Rotation
+from support.scan_twins import write_image
 
 from data_prep import BadDatasetError, BadFrameError, InputError, open_scan
 from data_prep.geometry import rigid

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bag_scenes import write_rgbd, write_vehicle
-from nuscenes_twin import NuscenesTwin
-from rgbd_twins import write_polycam, write_replica, write_scannet_export, write_tum
-from scan_twins import write_kitti
+from support.bag_scenes import write_rgbd, write_vehicle
+from support.nuscenes_twin import NuscenesTwin
+from support.rgbd_twins import write_polycam, write_replica, write_scannet_export, write_tum
+from support.scan_twins import write_kitti
 
 from data_prep.scans import Scan, open_scan
-from data_prep.scans.save_layout import save_layout
+from data_prep.scans.layout.save import save_layout
 from data_prep.scans.scan import world_of
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from triplet_stand_ins import mine_stand_ins
+from support.triplet_stand_ins import mine_stand_ins
 
 from data_prep.errors import InputError
 from data_prep.triplets import open_triplets

@@ -12,20 +12,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import triplet_stand_ins
 from PIL import Image
-from triplet_stand_ins import StandInScan, mine_stand_ins
+from support import triplet_stand_ins
+from support.triplet_stand_ins import StandInScan, mine_stand_ins
 
 from data_prep.geometry import Camera
 from data_prep.report.cards import Card, card_element
 from data_prep.report.explorer import EXPLORER_SIZE
+from data_prep.report.gallery import CARDS, OVERLAYS, write_gallery
 from data_prep.report.overlay import OverlayObject
 from data_prep.report.overlay_view import overlay_view
+from data_prep.report.overlays import camera_of, frame_points
+from data_prep.report.plots import RangeFigures, WordFigures, measure_triplets
 from data_prep.scans.scan import register_source
 from data_prep.triplets import Look, Triplet, open_triplets, write_triplets
-from data_prep.triplets.figures import RangeFigures, WordFigures, measure_triplets
-from data_prep.triplets.gallery import CARDS, OVERLAYS, write_gallery
-from data_prep.triplets.overlays import camera_of, frame_points
 
 
 def toy(number: int, points: int, word: str, distance: float | None) -> Triplet:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from triplet_stand_ins import (
+from support.triplet_stand_ins import (
     HEIGHT,
     T_WORLD_POINTS,
     WIDTH,

@@ -12,16 +12,17 @@ from typing import Any
 
 import fsspec
 import pytest
-from scan_twins import write_kitti
-from triplet_stand_ins import mine_stand_ins
+from support.scan_twins import write_kitti
+from support.triplet_stand_ins import mine_stand_ins
 
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.scale import create_engine
 from data_prep.scans import open_scan
-from data_prep.triplets import lease, open_triplets
+from data_prep.storage import lease
+from data_prep.storage.urls import fetch
+from data_prep.triplets import open_triplets
 from data_prep.triplets.parts import Part
 from data_prep.triplets.writer import TripletWriter
-from data_prep.urls import fetch
 
 
 def in_folder(folder: Path) -> dict[str, bytes]:

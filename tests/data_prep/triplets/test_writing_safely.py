@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
-from triplet_stand_ins import mine_stand_ins
+from support.triplet_stand_ins import mine_stand_ins
 
 from data_prep.errors import BadDatasetError, InputError
+from data_prep.storage.lock import FolderLock
 from data_prep.triplets import open_triplets
-from data_prep.triplets.lock import FolderLock
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -9,7 +9,7 @@ from data_prep import open_scan
 from data_prep.detect import Detections2D
 from data_prep.errors import InputError
 from data_prep.geometry.cluster import connected_components
-from data_prep.scans.procedural import (
+from data_prep.world import (
     ASSEMBLY_SIZES,
     NAMELESS,
     ProceduralObject,
@@ -18,7 +18,7 @@ from data_prep.scans.procedural import (
     make_assembly,
     render_object,
 )
-from data_prep.scans.procedural.detector import PROFILES, simulate_detector
+from data_prep.world.detector import PROFILES, simulate_detector
 
 SMALL = {"room": {"image_size": (160, 120)}, "street": {"image_size": (240, 136)}}
 

@@ -9,8 +9,8 @@ from data_prep import open_scan
 from data_prep.detect import Detections2D
 from data_prep.errors import InputError
 from data_prep.geometry import box_iou_2d
-from data_prep.scans.procedural import list_categories
-from data_prep.scans.procedural.detector import PROFILES, get_profile, simulate_detector
+from data_prep.world import list_categories
+from data_prep.world.detector import PROFILES, get_profile, simulate_detector
 
 WORDS = list_categories("room")
 COUNT = 6000

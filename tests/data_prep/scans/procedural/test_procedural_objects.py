@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from data_prep.errors import InputError
-from data_prep.scans.procedural import (
+from data_prep.world import (
     get_category,
     list_categories,
     make_object,
     random_directions,
     render_object,
 )
-from data_prep.scans.procedural.palette import COLORS, SIZES
+from data_prep.world.palette import COLORS, SIZES
 
 NUSCENES = {
     "car", "truck", "bus", "trailer", "construction vehicle", "pedestrian", "motorcycle", "bicycle",

@@ -12,8 +12,8 @@ from data_prep import open_scan
 from data_prep.detect.coco import CocoDetections
 from data_prep.errors import InputError
 from data_prep.geometry import invert, transform_points
-from data_prep.scans.procedural import ProceduralScan
 from data_prep.scans.scan import Scan
+from data_prep.world import ProceduralScan
 
 SMALL = {"room": {"image_size": (160, 120)}, "street": {"image_size": (240, 136)}}
 

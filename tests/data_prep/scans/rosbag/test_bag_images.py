@@ -6,8 +6,8 @@ import io
 
 import numpy as np
 import pytest
-from bag_twins import BagMaker, compressed_depth
 from PIL import Image
+from support.bag_twins import BagMaker, compressed_depth
 
 from data_prep.errors import BadFrameError
 from data_prep.scans.rosbag.images import decode_depth, decode_image, image_kind

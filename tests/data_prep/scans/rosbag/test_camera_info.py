@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bag_twins import BagMaker
+from support.bag_twins import BagMaker
 
 from data_prep.errors import InputError
 from data_prep.geometry import Distortion

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bag_twins import BagMaker
+from support.bag_twins import BagMaker
 
 from data_prep.errors import BadFrameError
 from data_prep.scans.rosbag.pointcloud2 import read_pointcloud2

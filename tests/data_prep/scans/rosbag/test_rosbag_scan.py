@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bag_scenes import (
+from support.bag_scenes import (
     CAMERA_K,
     FORWARD,
     HEIGHT,
@@ -21,8 +21,8 @@ from bag_scenes import (
     write_rgbd,
     write_vehicle,
 )
-from bag_twins import FORMATS, SECOND, BagMaker
-from scan_twins import RGBD_K
+from support.bag_twins import FORMATS, SECOND, BagMaker
+from support.scan_twins import RGBD_K
 
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.scans import Frame, open_scan

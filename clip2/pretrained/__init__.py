@@ -1,0 +1,1 @@
+"""Public point encoders: key layouts and converters."""

@@ -1,0 +1,1 @@
+"""Class-agnostic object proposals."""

@@ -1,0 +1,1 @@
+"""Asset factory of the synthetic world: teacher, point encoder, outliers, demo."""

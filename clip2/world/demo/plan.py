@@ -1,0 +1,132 @@
+"""How much of everything the demo makes, and the folder that belongs to one such plan."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import clip2
+from clip2.teacher.bundled import shipped_folder
+from data_prep.errors import InputError
+from data_prep.storage.files import require_writable, write_atomically
+from data_prep.world import ProceduralScan
+from data_prep.world.registry import Setting
+
+SETTINGS: tuple[Setting, ...] = ("room", "street")
+PLAN_FILE = "plan.json"
+# Seeds of what is shown after training lie apart from those trained on. The room that is recognised is a good one to look at.
+_UNSEEN, _SCENE = 1_000_000, 2_000_006
+
+
+def _per_setting(room: int, street: int) -> dict[Setting, int]:
+    return {"room": room, "street": street}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of everything.
+
+    Attributes:
+        name: ``full`` or ``quick``.
+        seed: of the world and the training.
+        frames: to mine, per setting.
+        unseen_frames: of scenes that are not trained on, whose objects are named for the score, per setting.
+        shown_large: make the pictures of the recognised scene large; they are shown.
+        views: pictures that the recognised scene is put together from, per setting. A street is one sweep.
+        steps, batch_size, num_points: of the training.
+    """
+
+    name: str = "full"
+    seed: int = 0
+    frames: Mapping[Setting, int] = field(default_factory=lambda: _per_setting(room=176, street=96))
+    unseen_frames: Mapping[Setting, int] = field(default_factory=lambda: _per_setting(room=32, street=20))
+    views: Mapping[Setting, int] = field(default_factory=lambda: _per_setting(room=16, street=1))
+    shown_large: bool = True
+    steps: int = 800
+    batch_size: int = 64
+    num_points: int = 256
+
+    @classmethod
+    def quick(cls, seed: int = 0) -> Plan:
+        """A few frames and steps: shows that everything runs, not that it learns."""
+        return cls(
+            name="quick",
+            seed=seed,
+            frames=_per_setting(room=8, street=4),
+            unseen_frames=_per_setting(room=3, street=2),
+            views=_per_setting(room=4, street=1),
+            shown_large=False,
+            steps=40,
+            batch_size=32,
+            num_points=128,
+        )
+
+    def training_scan(self, setting: Setting) -> ProceduralScan:
+        """Rooms, each seen once, or streets, each seen from two places; boxes are those of a detector with flaws."""
+        from clip2.world.points.world import world_scan
+
+        each = 1 if setting == "room" else 2
+        return world_scan(setting, self.frames[setting], self.seed, frames_per_world=each, detector="good")
+
+    def unseen_scan(self, setting: Setting) -> ProceduralScan:
+        """Other rooms or streets with exact boxes: what is scored is the encoder, not a detector."""
+        from clip2.world.points.world import world_scan
+
+        frames = self.unseen_frames[setting]
+        return world_scan(setting, frames, self.seed + _UNSEEN, frames_per_world=1, detector="perfect")
+
+    def scene_scan(self, setting: Setting) -> ProceduralScan:
+        """One more room, looked at from all sides, or one more street, with cameras all around."""
+        large = (480, 360) if setting == "room" else (960, 540)
+        return ProceduralScan(
+            setting,
+            frames=self.views[setting],
+            seed=self.seed + _SCENE,
+            image_size=large if self.shown_large else None,
+            cameras=("front", "left", "back", "right") if setting == "street" else ("front",),
+        )
+
+
+def claim_folder(out: Path, plan: Plan) -> None:
+    """Make ``out`` the folder of this plan, or find that it already is.
+
+    Args:
+        out: the demo's folder.
+        plan: what will be made in it.
+
+    Raises:
+        InputError: it holds other things, or a demo of another plan, or it cannot be written.
+    """
+    require_writable(out, "--out")
+    path = out / PLAN_FILE
+    record = {**asdict(plan), "clip2": clip2.__version__, "teacher": _teacher()}
+    if not path.is_file():
+        if out.is_dir() and any(not entry.name.endswith(".part") for entry in out.iterdir()):
+            raise InputError("holds other things", source=out, field="--out", fix="name a new folder")
+        out.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(record, indent=2) + "\n"
+        write_atomically(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot be read ({error})", source=path, fix="name a new folder with --out"
+        ) from error
+    for key, value in record.items():
+        was = before.get(key) if isinstance(before, dict) else None
+        if was != value:
+            raise InputError(
+                f"holds a demo with {key} {was}, this one has {value}",
+                source=out,
+                field="--out",
+                fix="name a new folder, or delete this one",
+            )
+
+
+def _teacher() -> str:
+    """Which weights of the embedded teacher these are."""
+    config = shipped_folder() / "open_clip_config.json"
+    return str(json.loads(config.read_text(encoding="utf-8"))["weights"]["sha256"])[:12]

@@ -1,0 +1,251 @@
+"""Asking recognised scenes: words from the command line, and free questions whose answers are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clip2.labels import normalise_label
+from clip2.model import Clip2Model
+from clip2.recognition import Instances3D, Recognizer
+from clip2.teacher import Teacher
+from clip2.world.demo.scenes import NOTHING, Scene
+from clip2.world.teacher.captions import KINDS
+from data_prep.world import list_categories
+from data_prep.world.palette import COLORS
+from data_prep.world.registry import Setting
+
+HITS, QUERIES = 4, 10
+_DESCRIBES = 0.85  # a name this similar to a word, as a share of the most similar name, is described by it
+# Of each row the first question is asked that something found would answer; {} is a colour.
+_QUESTIONS = (
+    ("something {} to sit on", "something to sit on"),
+    ("a vehicle",),
+    ("something to drink from",),
+    ("a {} bottle", "a {} vase", "a {} box"),
+    ("something to cook with", "a household appliance"),
+    ("something that gives light",),
+    ("something to read", "something to play with"),
+    ("a {} piece of furniture", "a {} container"),
+    ("a musical instrument", "something to climb", "a toy"),
+    ("something to ride",),
+    ("a plant",),
+    ("something to carry things in", "something to pour from"),
+)
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A scene, what was found in it, and what that really is.
+
+    Attributes:
+        scene: with its truth.
+        found: all objects, each called by the name of what the setting holds that fits best.
+        named: the objects that the words asked for fit best; the same as ``found`` where nothing was asked for.
+        truth: per object of ``found`` the instance most of its points lie on, NOTHING where that is wall or ground.
+        named_truth: the same for ``named``.
+    """
+
+    scene: Scene
+    found: Instances3D
+    named: Instances3D
+    truth: tuple[int, ...]
+    named_truth: tuple[int, ...]
+
+    def true_name(self, number: int) -> str:
+        """What object ``number`` is, with its colour; empty for wall and ground."""
+        instance = self.truth[number]
+        return "" if instance == NOTHING else f"{self.scene.colors[instance]} {self.scene.names[instance]}"
+
+    def figures(self) -> dict[str, int]:
+        """For JSON: objects found, those that are things and not wall or ground, and those named exactly right."""
+        things = [self.thing(number) for number in range(len(self.found))]
+        right = sum(t is not None and t[0] == word for t, word in zip(things, self.found.labels, strict=True))
+        return {"found": len(things), "things": sum(t is not None for t in things), "named_right": right}
+
+    def thing(self, number: int) -> tuple[str, str] | None:
+        """Word and colour word of object ``number``; no colour where the scan has none, None for wall and ground."""
+        instance = self.truth[number]
+        if instance == NOTHING:
+            return None
+        return self.scene.names[instance], "" if self.found.colors is None else self.scene.colors[instance]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """An answer to a query.
+
+    Attributes:
+        setting: which scene it is in.
+        number: which of the objects found there.
+        similarity: cosine between its vector and the query's.
+        true_name: what it is; empty for wall and ground.
+        right: whether that answers the query.
+    """
+
+    setting: Setting
+    number: int
+    similarity: float
+    true_name: str
+    right: bool
+
+
+@dataclass(frozen=True)
+class Query:
+    """A question in plain words.
+
+    Attributes:
+        text: as it is asked.
+        names: categories that answer it; empty: any.
+        color: colour an answer has; empty: any.
+        hits: the most similar objects, best first.
+        answers: how many of the things found would be right.
+    """
+
+    text: str
+    names: tuple[str, ...] = ()
+    color: str = ""
+    hits: tuple[Hit, ...] = ()
+    answers: int = 0
+
+    def figures(self) -> dict[str, Any]:
+        """For JSON."""
+        hits = [
+            {
+                "setting": hit.setting,
+                "similarity": round(hit.similarity, 4),
+                "is": hit.true_name or "nothing",
+                "right": hit.right,
+            }
+            for hit in self.hits
+        ]
+        return {"query": self.text, "answers": self.answers, "hits": hits}
+
+    def answered_by(self, name: str, color: str) -> bool:
+        """Whether a thing of this word and colour is what was asked for."""
+        return (not self.names or name in self.names) and self.color in ("", color)
+
+
+def recognise(
+    model: Clip2Model, teacher: Teacher, setting: Setting, scene: Scene, words: Sequence[str] = ()
+) -> Recognised:
+    """Find the objects of a scene in its geometry alone, and name them.
+
+    Args:
+        model: of this run.
+        teacher: turns words into vectors.
+        setting: what the scene is.
+        scene: where to look.
+        words: what to look for; none: everything the setting may hold.
+    """
+    every = list_categories(setting)
+    recognizer = Recognizer(model, teacher).set_scan(scene.frame)
+    found = recognizer.query(every)
+    named = recognizer.query(words, background=competitors(words, every, teacher)) if words else found
+    truth, named_truth = (
+        tuple(_owner(scene.instances[index]) for index in some.indices) for some in (found, named)
+    )
+    return Recognised(scene, found, named, truth, named_truth)
+
+
+def competitors(words: Sequence[str], every: Sequence[str], teacher: Teacher) -> list[str]:
+    """Names that compete with the words asked for, so that not everything must be one of them.
+
+    A name that one of the words describes does not compete with it: for "something to sit on", a chair is no other
+    thing. What has a colour competes with itself in the other colours.
+
+    Args:
+        words: asked for.
+        every: names of the setting.
+        teacher: says what describes what.
+    """
+    world, described, others = list_categories(), set(), []
+    colors = [next((color for color in COLORS if f" {color} " in f" {word} "), "") for word in words]
+    plain = [" ".join(w.replace(c, "", 1).split()) or w for w, c in zip(words, colors, strict=True)]
+    alike = teacher.embed_labels(list(dict.fromkeys(plain))) @ teacher.embed_labels(world).T
+    for word, row in zip(dict.fromkeys(plain), alike, strict=True):
+        known = normalise_label(word)
+        described |= (
+            {known}
+            if known in world
+            else {n for n, a in zip(world, row, strict=True) if a > _DESCRIBES * row.max()}
+        )
+    for word, color in zip(words, colors, strict=True):
+        others += [word.replace(color, other, 1) for other in COLORS if color and other != color]
+    taken = {normalise_label(word) for word in words}
+    return [each for each in dict.fromkeys([*every, *others]) if each not in described and each not in taken]
+
+
+def ask(recognised: dict[Setting, Recognised], teacher: Teacher) -> list[Query]:
+    """Ask for what is there, in words that were never a label.
+
+    Questions are chosen so that at least one object found answers them; which one comes first is up to the model.
+    """
+    there = {
+        (setting, one.truth[number]): one.thing(number)
+        for setting, one in recognised.items()
+        for number in range(len(one.found))
+    }
+    things = [thing for thing in there.values() if thing is not None]
+    asked = []
+    for row in _QUESTIONS:
+        fitting = (q for text in row for q in _fill(text) if any(q.answered_by(*t) for t in things))
+        asked.extend(list(fitting)[:1])
+    asked = asked[:QUERIES]
+    if not asked:
+        return []
+    vectors = teacher.embed_labels([query.text for query in asked])
+    return [
+        replace(
+            query,
+            hits=_hits(query, vector, recognised),
+            answers=sum(query.answered_by(*thing) for thing in things),
+        )
+        for query, vector in zip(asked, vectors, strict=True)
+    ]
+
+
+def _fill(text: str) -> list[Query]:
+    """A question, or one for each colour, with what answers it.
+
+    >>> _fill("a {} bottle")[0]
+    Query(text='a red bottle', names=('bottle',), color='red', hits=(), answers=0)
+    """
+    plain = " ".join(text.replace("{}", "").split())
+    names = KINDS.get(plain, (plain.removeprefix("a "),))
+    if "{}" not in text:
+        return [Query(text, names)]
+    return [Query(_articles(text.format(color)), names, color) for color in COLORS]
+
+
+def _articles(text: str) -> str:
+    """
+    >>> _articles("a orange bottle")
+    'an orange bottle'
+    """
+    return f"an {text[2:]}" if text[:2] == "a " and text[2] in "aeiou" else text
+
+
+def _hits(
+    query: Query, vector: NDArray[np.float32], recognised: dict[Setting, Recognised]
+) -> tuple[Hit, ...]:
+    hits: dict[tuple[str, int], Hit] = {}
+    for setting, one in recognised.items():
+        for number, similarity in enumerate(one.found.embeddings @ vector):
+            thing = one.thing(number)
+            right = thing is not None and query.answered_by(*thing)
+            hit = Hit(setting, number, float(similarity), one.true_name(number), right)
+            # A thing found in several pieces is shown once; pieces of wall stay what they are.
+            key = (setting, one.truth[number] if thing is not None else NOTHING - 1 - number)
+            if key not in hits or hits[key].similarity < hit.similarity:
+                hits[key] = hit
+    return tuple(sorted(hits.values(), key=lambda hit: -hit.similarity)[:HITS])
+
+
+def _owner(instances: NDArray[np.int64]) -> int:
+    ids, counts = np.unique(instances, return_counts=True)
+    return int(ids[counts.argmax()]) if counts.max() * 2 > len(instances) else NOTHING

@@ -1,0 +1,1 @@
+"""Clouds that no label fits, for outlier exposure."""

@@ -1,0 +1,142 @@
+"""``python -m clip2.world.points``: makes the shipped point encoder, and measures how its recipe generalises."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from rich.console import Console
+from rich.progress import track
+
+# Folder below the world's → setting, frames, seed, detector, nameless things per place.
+FOLDERS: dict[str, tuple[str, int, int, str, int]] = {
+    "room": ("room", 1800, 11, "good", 8),
+    "street": ("street", 360, 11, "good", 0),
+    "eval-room": ("room", 200, 77, "perfect", 0),
+    "eval-street": ("street", 70, 77, "perfect", 0),
+    "fresh-room": ("room", 60, 78, "good", 0),
+    "fresh-street": ("street", 30, 78, "good", 0),
+    "noisy": ("room", 500, 12, "good", 0),
+    "perfect": ("room", 500, 12, "perfect", 0),
+}
+
+
+@dataclass
+class Mine:
+    """Mine and embed the world's folders; continues where it was interrupted."""
+
+    world: tyro.conf.Positional[Path]
+    """Receives one triplet folder each."""
+    only: tuple[str, ...] = tuple(FOLDERS)
+    """Which folders."""
+    frames: int | None = None
+    """Frames of each, instead of the shipped numbers."""
+
+    def run(self) -> int:
+        """One after the other."""
+        from clip2.teacher import Teacher
+        from clip2.teacher.features import embed_triplets
+        from clip2.world.points.world import mine_world, world_scan
+
+        teacher, console = Teacher.load("mini"), Console(stderr=True)
+        for name in track(self.only, "mining", console=console):
+            setting, frames, seed, detector, assemblies = FOLDERS[name]
+            scan = world_scan(
+                setting,  # type: ignore[arg-type]
+                self.frames or frames,
+                seed,
+                detector=detector,
+                assemblies=assemblies,
+            )
+            mine_world(scan, self.world / name)
+            embed_triplets(self.world / name, teacher)
+        return 0
+
+
+@dataclass
+class Train:
+    """Train the shipped encoder: all categories, but not the kept-out pairs; score it; lay it down for shipping."""
+
+    world: tyro.conf.Positional[Path]
+    """Made by ``mine``."""
+    out: tyro.conf.Positional[Path]
+    """Run folder."""
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """KEY=VALUE of the training configuration."""
+
+    def run(self) -> int:
+        """Train, fit what is familiar, score."""
+        from clip2.world.points.data import load_world
+        from clip2.world.points.ship import ship
+        from clip2.world.points.training import train_student
+
+        console = Console(stderr=True)
+        learn = load_world([self.world / "room", self.world / "street"])
+        train_student(learn, self.out, overrides=self.set, console=console)
+        card = ship(self.world, self.out, learn)
+        print(json.dumps(card, indent=2))
+        return 0
+
+
+@dataclass
+class Study:
+    """Draws of unseen categories, seeds and ablations; continues where it was interrupted."""
+
+    world: tyro.conf.Positional[Path]
+    """Made by ``mine``."""
+    out: tyro.conf.Positional[Path]
+    """One run folder each."""
+    draws: tuple[int, ...] = (0, 1, 2)
+    """Which draws of four unseen categories."""
+    variants: tuple[str, ...] = ()
+    """Names of variants; none: all."""
+    part: tuple[int, int] = (0, 1)
+    """K N: this process does every N-th run, beginning with K."""
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """KEY=VALUE for every run."""
+
+    def run(self) -> int:
+        """Run what is missing, print the table of what is there."""
+        from clip2.world.points.study import VARIANTS, markdown, run_study, summary
+
+        chosen = [v for v in VARIANTS if not self.variants or v.name in self.variants]
+        run_study(
+            self.world,
+            self.out,
+            variants=chosen,
+            draws=self.draws,
+            part=self.part,
+            overrides=self.set,
+            console=Console(stderr=True, width=160),
+        )
+        print(markdown(summary(self.out)))
+        return 0
+
+
+@dataclass
+class Install:
+    """Put a trained run in the place of the shipped weights."""
+
+    run_folder: tyro.conf.Positional[Path]
+    """Made by ``train``."""
+
+    def run(self) -> int:
+        """Copy what ships."""
+        from clip2.world.points.ship import FILES, SHIPPED
+
+        SHIPPED.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            if (self.run_folder / name).exists():
+                shutil.copyfile(self.run_folder / name, SHIPPED / name)
+        return 0
+
+
+if __name__ == "__main__":
+    commands: dict[str, Any] = {"mine": Mine, "train": Train, "study": Study, "install": Install}
+    raise SystemExit(
+        tyro.extras.subcommand_cli_from_dict(commands, prog="python -m clip2.world.points").run()
+    )

@@ -1,0 +1,143 @@
+"""How well the method generalises: unseen categories, unseen colours, and what each part of the recipe is worth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+import clip2
+from clip2.teacher import Teacher
+from clip2.world.points.data import WorldSet, draw_unseen, load_world
+from clip2.world.points.score_card import measure
+from clip2.world.points.training import train_student
+from data_prep.storage.files import write_atomically
+
+DRAWS, SEEDS = (0, 1, 2), (0, 1)
+RESULT_FILE = "score_card.json"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train.
+
+    Attributes:
+        name: of the row in the table.
+        overrides: of the shipped configuration.
+        folders: what to learn from, below the world's folder.
+        seeds: of the training.
+        nameless: whether nameless things take part.
+    """
+
+    name: str
+    overrides: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ("room", "street")
+    seeds: tuple[int, ...] = (0,)
+    nameless: bool = True
+
+
+# The paper's central claim is that both terms together are better than either; the others are our own choices.
+VARIANTS = (
+    Variant("text and image", seeds=SEEDS),
+    Variant("text only", ("objective.image_weight=0",)),
+    Variant("image only", ("objective.text_weight=0",)),
+    Variant("without nameless things", nameless=False),
+    Variant("without the size", ("model.preprocessing.size=false",)),
+    Variant("true colours only", ("augmentation.recolor=0",)),
+    Variant("fewer frames, detector with flaws", folders=("noisy", "street")),
+    Variant("fewer frames, perfect boxes", folders=("perfect", "street")),
+)
+
+
+def run_study(
+    world: Path,
+    out: Path,
+    *,
+    variants: Sequence[Variant] = VARIANTS,
+    draws: Sequence[int] = DRAWS,
+    part: tuple[int, int] = (0, 1),
+    overrides: Sequence[str] = (),
+    console: Console | None = None,
+) -> None:
+    """Train and measure every variant on every draw; what is there is not done again.
+
+    Args:
+        world: folder with the mined and embedded folders of the variants, and ``eval-room``, ``eval-street``.
+        out: receives one run folder each.
+        variants, draws: what to run.
+        part: k of n: this process does every n-th run, for several processes at once.
+        overrides: of the configuration of every run.
+        console: where progress goes.
+    """
+    teacher = Teacher.load("mini")
+    fresh = load_world([world / "eval-room", world / "eval-street"])
+    # All draws with the first seed before any with the second: what is cut short is still a comparison.
+    runs = [(v, draw, seed) for draw in draws for v in variants for seed in v.seeds]
+    runs.sort(key=lambda run: run[2])
+    cache: dict[tuple[str, ...], WorldSet] = {}
+    for variant, draw, seed in runs[part[0] :: part[1]]:
+        folder = out / f"{variant.name.replace(' ', '-').replace(',', '')}-draw{draw}-seed{seed}"
+        if (folder / RESULT_FILE).exists():
+            continue
+        if variant.folders not in cache:
+            cache = {variant.folders: load_world([world / name for name in variant.folders])}
+        learn = cache[variant.folders]
+        if not variant.nameless:
+            learn = learn.select(np.flatnonzero(learn.objects.own_texts[:, 0] >= 0))
+        unseen = draw_unseen(draw)
+        asked = (*overrides, *variant.overrides, f"seed={seed}")
+        train_student(learn, folder, unseen=unseen, overrides=asked, console=console)
+        card = measure(clip2.load(folder), teacher, fresh, unseen)
+        document = {"variant": variant.name, "draw": draw, "seed": seed, "unseen": unseen, **card.figures()}
+        text = json.dumps(document, indent=2) + "\n"
+        write_atomically(folder / RESULT_FILE, lambda path, text=text: path.write_text(text))  # type: ignore[misc]
+        if console is not None:
+            console.print(json.dumps(document), highlight=False)
+
+
+COLUMNS = (
+    "of_teacher",
+    "seen",
+    "unseen_among_unseen",
+    "unseen_among_all",
+    "unseen_pairs",
+    "category_in_unseen_color",
+)
+
+
+def summary(out: Path) -> dict[str, dict[str, tuple[float, float, int]]]:
+    """Mean, standard deviation and number of runs of each figure of each variant, over draws and seeds."""
+    cards = [json.loads(path.read_text()) for path in sorted(out.glob(f"*/{RESULT_FILE}"))]
+    table: dict[str, dict[str, tuple[float, float, int]]] = {}
+    for name in dict.fromkeys([v.name for v in VARIANTS] + [card["variant"] for card in cards]):
+        mine = [card for card in cards if card["variant"] == name]
+        if mine:
+            values = {
+                column: [card[column] for card in mine if card[column] is not None] for column in COLUMNS
+            }
+            table[name] = {
+                column: (float(np.mean(v)), float(np.std(v)), len(v)) for column, v in values.items() if v
+            }
+    return table
+
+
+def markdown(table: dict[str, dict[str, tuple[float, float, int]]]) -> str:
+    """The summary as a table for people."""
+    heads = (
+        "of the teacher's",
+        "seen",
+        "unseen, of four",
+        "unseen, of all",
+        "unseen pairs",
+        "in unseen colour",
+    )
+    lines = [f"| training | runs | {' | '.join(heads)} |", f"|---|---|{'---|' * len(heads)}"]
+    for name, row in table.items():
+        runs = max(count for _, _, count in row.values())
+        cells = [f"{row[c][0]:.1%} ± {row[c][1]:.1%}" if c in row else "" for c in COLUMNS]
+        lines.append(f"| {name} | {runs} | {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""The synthetic world's teacher: pictures, captions, training, score card."""

@@ -1,0 +1,90 @@
+"""``python -m clip2.world.teacher``: makes the embedded teacher, and measures it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+from rich.progress import track
+
+POOL = "pictures"
+
+
+@dataclass
+class Train:
+    """Draw pictures of the embedded world, train on them, calibrate, measure; continues where it was interrupted."""
+
+    out: tyro.conf.Positional[Path]
+    """Folder for pictures (several GB), weights, log and score card."""
+    seed: int = 0
+    """Of the pictures and the training."""
+    steps: int | None = None
+    """Optimizer steps; default: as the shipped weights."""
+    objects: int | None = None
+    """Single objects to draw; default: as the shipped weights."""
+    scenes: int | None = None
+    """Rooms to draw, and a fifth as many streets; default: as the shipped weights."""
+    workers: int = 2
+    """Processes that draw; neither pictures nor batches depend on it."""
+    threads: int | None = None
+    """Threads of the network; default: one per core."""
+    device: str = "cpu"
+    """Where to train: cpu or cuda."""
+
+    def run(self) -> int:
+        """Do it all."""
+        import torch
+
+        from clip2.world.teacher.pictures import Pool
+        from clip2.world.teacher.training import Recipe, train
+
+        console = Console(stderr=True)
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        pool = Pool(self.out / POOL, seed=self.seed)
+        if self.objects is not None:
+            pool = replace(pool, objects=self.objects)
+        if self.scenes is not None:
+            pool = replace(pool, rooms=self.scenes, streets=max(1, self.scenes // 5))
+        missing = sum(not job[0].exists() for job in pool.jobs())
+        for _ in track(pool.draw(self.workers), "drawing", total=missing, console=console):
+            pass
+        recipe = Recipe(seed=self.seed)
+        if self.steps is not None:
+            recipe = replace(recipe, steps=self.steps)
+        train(pool.load(), self.out, recipe, console=console, device=self.device)
+        return Score(self.out, self.seed).run()
+
+
+@dataclass
+class Score:
+    """Set the temperature on fresh objects, then measure on others, and write both beside the weights."""
+
+    folder: tyro.conf.Positional[Path]
+    """Holds config and weights."""
+    seed: int = 0
+    """Of the fresh objects; they differ from those trained on for every seed."""
+
+    def run(self) -> int:
+        """Calibrate, seal, measure, print."""
+        from clip2.teacher.teacher import Teacher
+        from clip2.world.teacher.calibration import calibrate
+        from clip2.world.teacher.network import seal
+        from clip2.world.teacher.score_card import measure
+
+        calibrate(self.folder, self.seed)
+        card = measure(Teacher.load(f"local-dir:{self.folder}", precision="fp32"), self.seed)
+        (self.folder / "score_card.json").write_text(json.dumps(card.figures(), indent=2) + "\n")
+        seal(self.folder)
+        print(json.dumps(card.figures(), indent=2))
+        return 0
+
+
+if __name__ == "__main__":
+    command = tyro.extras.subcommand_cli_from_dict(
+        {"train": Train, "score": Score}, prog="python -m clip2.world.teacher"
+    )
+    raise SystemExit(command.run())

@@ -1,0 +1,234 @@
+"""One page to look at a triplet set: figures, points on images, objects to search in."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.geometry.transforms import transform_points
+from data_prep.report import Bar, Card, Measure, Page, Spread
+from data_prep.report.counted import counted
+from data_prep.report.overlays import add_overlays, camera_of, views_of
+from data_prep.report.plots import RangeFigures, TripletFigures
+from data_prep.triplets.reader import TripletSet
+from data_prep.triplets.triplet import Triplet
+
+# With the bounds of what one card and one overlay may take, any page stays below 20 MB.
+CARDS, OVERLAYS = 360, 10
+_OBJECTS_PER_OVERLAY = 40
+_WORDS_SHOWN = 40
+_BAD_FRAMES_SHOWN = 50
+_LONGEST_LINE = 120
+_MEASURES = (
+    Measure("points", "points", log=True),
+    Measure("score", "score"),
+    Measure("range", "range", "m", log=True),
+    Measure("occluded", "hidden", "%"),
+    Measure("looks", "looks"),
+)
+
+
+def write_gallery(
+    triplets: TripletSet, figures: TripletFigures, path: str | Path, scan_root: str | Path | None = None
+) -> Path:
+    """Write the page.
+
+    Args:
+        triplets: the set.
+        figures: its figures.
+        path: the HTML file.
+        scan_root: where the scan is now; default: where it was mined. The overlays need its images; without
+            them they are drawn on the crops, and the page says so.
+
+    Raises:
+        InputError: a shard cannot be read.
+    """
+    page = Page(f"Triplets of {triplets.manifest.source}", intro=_intro(triplets, figures))
+    _add_figures(page, figures)
+    by_word: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    by_view: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for entry in triplets.iter_entries():
+        by_word[entry.texts[0]].append((entry.num_points, entry.key))
+        for view in dict.fromkeys(views_of(entry.provenance)):
+            by_view[view].append(entry.key)
+    card_keys = _take_turns(
+        {word: [key for _, key in sorted(objects, reverse=True)] for word, objects in by_word.items()}, CARDS
+    )
+    names = sorted(by_view)
+    overlay_keys = {
+        names[i]: [by_view[names[i]][j] for j in _evenly(len(by_view[names[i]]), _OBJECTS_PER_OVERLAY)]
+        for i in _evenly(len(names), OVERLAYS)
+    }
+    chosen = triplets.select({*card_keys, *(key for keys in overlay_keys.values() for key in keys)})
+    page.heading("Objects")
+    page.paragraph(_how_chosen(len(card_keys), figures))
+    page.explorer([_card(chosen[key]) for key in card_keys], _MEASURES)
+    page.heading("Points on images")
+    page.paragraph(f"{len(overlay_keys)} of {len(by_view):,} images with objects, spread over the set.")
+    add_overlays(page, triplets, overlay_keys, chosen, scan_root)
+    return page.write(path)
+
+
+def range_name(near: float, far: float | None) -> str:
+    """``5–10 m``, or ``80 m and more`` where there is no far end."""
+    return f"{near:.0f} m and more" if far is None else f"{near:.0f}–{far:.0f} m"
+
+
+def _intro(triplets: TripletSet, figures: TripletFigures) -> str:
+    manifest = triplets.manifest
+    totals = manifest.totals
+    text = (
+        f"{counted(figures.objects, 'object')} from {counted(totals['frames'], 'frame')}, "
+        f"{counted(totals['refused'], 'detection')} refused, "
+        f"{counted(totals['bad_frames'], 'bad frame')}; {counted(len(manifest.shards), 'shard')}, "
+        f"{totals['bytes'] / 1e6:.1f} MB. Written by {manifest.software}."
+    )
+    if figures.with_several_looks:
+        text += f" {figures.with_several_looks:,} objects bring several looks together."
+    if not manifest.finished:
+        text += " The set is not finished: run the same command again to continue."
+    if manifest.is_ground_truth:
+        text += " The 2D boxes are labels, not a detector's."
+    return text
+
+
+def _add_figures(page: Page, figures: TripletFigures) -> None:
+    if figures.words:
+        shown = figures.words[:_WORDS_SHOWN]
+        many = (
+            f" The {len(shown)} most frequent of {len(figures.words):,}."
+            if len(figures.words) > len(shown)
+            else ""
+        )
+        page.heading("Words")
+        page.paragraph(
+            f"Objects of each word, and the median of their points; a click shows them below.{many}"
+        )
+        page.bars(
+            [
+                Bar(row.word, row.objects, f"{row.median_points:,.0f} points", {"word": row.word})
+                for row in shown
+            ]
+        )
+    if figures.objects:
+        page.heading("Points per object")
+        page.paragraph(
+            "By distance from the camera: the median, of how many objects. The bar holds the middle half of them, the "
+            "line 80 %."
+        )
+        page.spreads([_all_objects(figures), *map(_spread, figures.by_range)], "points")
+    refused = [Bar(reason, count) for reason, count in figures.refusals.items()]
+    refused += [Bar(f"in the file: {why}", count) for why, count in figures.skipped_detections.items()]
+    if refused:
+        page.heading("Refused detections")
+        page.bars(refused)
+    if figures.bad_frames:
+        page.heading("Bad frames")
+        page.table(
+            ["frame", "why it was skipped"], [list(row) for row in figures.bad_frames[:_BAD_FRAMES_SHOWN]]
+        )
+        if len(figures.bad_frames) > _BAD_FRAMES_SHOWN:
+            page.paragraph(f"The first {_BAD_FRAMES_SHOWN} of {len(figures.bad_frames):,} bad frames.")
+
+
+def _all_objects(figures: TripletFigures) -> Spread:
+    points = figures.points_per_object
+    note = f"of {figures.objects:,}"
+    return Spread("all", points[10], points[25], points[50], points[75], points[90], note)
+
+
+def _spread(row: RangeFigures) -> Spread:
+    p = row.points
+    query = {"measure": "range", "from": row.near or None, "to": row.far}
+    return Spread(
+        range_name(row.near, row.far), p[10], p[25], p[50], p[75], p[90], f"of {row.objects:,}", query
+    )
+
+
+def _how_chosen(cards: int, figures: TripletFigures) -> str:
+    text = f"{cards} of {figures.objects:,} objects"
+    if cards < figures.objects:
+        text += (
+            ", chosen without looking: words take turns, and each word's objects are spread evenly from the most points "
+            "to the fewest"
+        )
+    return (
+        f"{text}. Clouds turn with the mouse; ⤢ or Enter enlarges, / searches, arrows go from card to card."
+    )
+
+
+def _take_turns(keys: Mapping[str, Sequence[str]], count: int) -> list[str]:
+    """``count`` keys: the words take turns in giving one, each spreads its own evenly; grouped, frequent words first."""
+    words = sorted(keys, key=lambda word: -len(keys[word]))
+    turns = sorted((turn, place) for place, word in enumerate(words) for turn in range(len(keys[word])))[
+        :count
+    ]
+    quota = Counter(place for _, place in turns)
+    return [keys[word][i] for place, word in enumerate(words) for i in _evenly(len(keys[word]), quota[place])]
+
+
+def _evenly(count: int, wanted: int) -> list[int]:
+    return sorted({round(x) for x in np.linspace(0, count - 1, min(count, wanted))}) if count else []
+
+
+def _card(triplet: Triplet) -> Card:
+    crops = triplet.crops
+    return Card(
+        title=triplet.texts[0],
+        lines=_facts(triplet),
+        image=crops[0] if crops else None,
+        points=triplet.points,
+        colors=triplet.colors,
+        seen_from=_to_camera(triplet.provenance),
+        more_images=crops[1:],
+        key=triplet.key,
+        words=triplet.texts,
+        measures=_measures(triplet),
+    )
+
+
+def _to_camera(provenance: Mapping[str, Any]) -> NDArray[np.float64] | None:
+    """Direction from a mined object to the camera of its crop, so that cloud and crop are seen from one side."""
+    if "camera" not in provenance:
+        return None
+    T_world_points = np.array(provenance["T_world_points"])
+    camera = transform_points(T_world_points, camera_of(provenance).T_points_cam[None, :3, 3])[0]
+    return camera - np.array(provenance["center"])
+
+
+def _measures(triplet: Triplet) -> dict[str, float]:
+    record = triplet.provenance
+    quality = record.get("quality") or {}
+    occluded = quality.get("occluded")
+    values = {
+        "points": quality.get("num_points") or len(triplet.points),
+        "score": record.get("score"),
+        "range": quality.get("median_range"),
+        "occluded": None if occluded is None else 100 * occluded,
+        "looks": len(triplet.looks) + 1,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _facts(triplet: Triplet) -> list[str]:
+    values = _measures(triplet)
+    points = f"{len(triplet.points):,} points"
+    if values["points"] > len(triplet.points):
+        points += f" of {values['points']:,}"
+    if "range" in values:
+        points += f" at {values['range']:.1f} m"
+    facts = [points]
+    if "score" in values:
+        facts.append(f"score {values['score']:.2f}")
+    if triplet.looks:
+        facts.append(f"{len(triplet.looks) + 1} looks")
+    if len(triplet.texts) > 1:
+        also = ", ".join(triplet.texts[1:])
+        facts.append("also " + (also if len(also) <= _LONGEST_LINE else also[:_LONGEST_LINE] + " …"))
+    facts.append(triplet.key)
+    return facts

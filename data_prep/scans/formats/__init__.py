@@ -1,0 +1,1 @@
+"""Readers of single files: images, clouds, meshes, recordings."""

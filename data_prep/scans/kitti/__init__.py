@@ -1,0 +1,1 @@
+"""KITTI object and tracking, and Waymo exported to its layout."""

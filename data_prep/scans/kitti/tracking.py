@@ -1,0 +1,107 @@
+"""KITTI tracking: sequences of velodyne sweeps with the left colour image and track ids.
+
+Official layout (http://www.cvlibs.net/datasets/kitti/eval_tracking.php)::
+
+    training/velodyne/0001/000000.bin  image_02/0001/000000.png  calib/0001.txt  label_02/0001.txt
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from data_prep.errors import BadDatasetError, InputError
+from data_prep.scans.annotations import Annotations3D
+from data_prep.scans.formats.images import read_lines
+from data_prep.scans.frame import Frame
+from data_prep.scans.indexed import IndexedScan
+from data_prep.scans.kitti.files import Calibration, parse_labels
+from data_prep.scans.kitti.object import kitti_frame, split_folder
+from data_prep.scans.scan import register_source
+
+
+@register_source("kitti-tracking")
+class KittiTrackingScan(IndexedScan[Path]):
+    """KITTI tracking frames, all sequences one after another; frames are the sweeps that are there.
+
+    Points are in the velodyne's axes (x forward, y left, z up). Ego poses (OXTS) are not read:
+    ``T_world_points`` is the identity for every frame, so the world moves with the car. Sweeps and images are
+    taken at 10 Hz; ``timestamp`` is the frame number over ten, counted within the sequence.
+
+    Args:
+        root: the dataset folder, or its ``training`` or ``testing`` folder itself.
+        split: folder below ``root``; ``testing`` has no labels.
+        sequences: names like ``0001``; None = all.
+
+    Raises:
+        BadDatasetError: no sweeps, an unknown sequence, or a sequence whose calibration is unusable.
+    """
+
+    source = "kitti-tracking"
+
+    def __init__(self, root: Path, split: str = "training", sequences: Sequence[str] | None = None) -> None:
+        root = Path(root)
+        self._folder = split_folder(root, split)
+        present = sorted(path.name for path in (self._folder / "velodyne").iterdir() if path.is_dir())
+        wanted = present if sequences is None else [sequences] if isinstance(sequences, str) else sequences
+        if unknown := sorted(set(wanted) - set(present)):
+            raise BadDatasetError(
+                f"{unknown[0]!r} is not there",
+                source=self._folder / "velodyne",
+                field="sequences",
+                fix=f"choose from {', '.join(present)}",
+            )
+        sweeps = {
+            f"{sequence}_{path.stem}": path
+            for sequence in wanted
+            for path in sorted((self._folder / "velodyne" / sequence).glob("*.bin"))
+            if path.stem.isdecimal()  # a copy or a "._000000.bin" is no frame of the sequence
+        }
+        super().__init__(root, sweeps, f"{split}/velodyne/SEQUENCE/*.bin")
+        self._calibrations = {name: self._calibration(name) for name in wanted}
+        self._label_rows: dict[Path, dict[int, list[list[str]]]] = {}
+
+    def read(self, id: str, entry: Path) -> Frame:
+        calibration = self._calibrations[entry.parent.name]
+        return kitti_frame(id, entry, calibration, self._image(entry), self.root, int(entry.stem) / 10)
+
+    def image_name(self, id: str, entry: Path) -> str:
+        return self._image(entry).relative_to(self.root).as_posix()
+
+    def annotations(self, index: int) -> Annotations3D | None:
+        """Labelled boxes of one frame with ``track_id``; None where the split has no labels."""
+        if not (self._folder / "label_02").is_dir():
+            return None
+        sweep = self._entries[index]
+        path = self._folder / "label_02" / f"{sweep.parent.name}.txt"
+        if path not in self._label_rows:
+            self._label_rows[path] = self._read_label_rows(path)
+        rows = self._label_rows[path].get(int(sweep.stem), [])
+        return parse_labels(rows, self._calibrations[sweep.parent.name], path, tracked=True)
+
+    def _image(self, sweep: Path) -> Path:
+        return self._folder / "image_02" / sweep.parent.name / f"{sweep.stem}.png"
+
+    def _calibration(self, sequence: str) -> Calibration:
+        try:
+            return Calibration(self._folder / "calib" / f"{sequence}.txt")
+        except InputError as error:  # shared by the whole sequence: better to stop now than at every frame
+            raise BadDatasetError(
+                error.problem, source=error.source, field=error.field, fix=error.fix
+            ) from error
+
+    @staticmethod
+    def _read_label_rows(path: Path) -> dict[int, list[list[str]]]:
+        """Rows of one sequence by frame number."""
+        rows: dict[int, list[list[str]]] = {}
+        for number, line in enumerate(read_lines(path, "labels"), start=1):
+            fields = line.split()
+            if not fields[0].isdecimal() or len(fields) < 17:
+                raise InputError(
+                    f"{line.strip()!r} is not a label",
+                    source=path,
+                    field=f"line {number}",
+                    fix="write frame, track id, then the official label fields",
+                )
+            rows.setdefault(int(fields[0]), []).append(fields)
+        return rows

@@ -1,0 +1,1 @@
+"""The `layout` folder format: reader, records, writer."""

@@ -1,0 +1,253 @@
+"""Our own layout: a folder that any tool can write and that leaves nothing to guess. See ``docs/layout.md``.
+
+::
+
+    scan.json              units, which way is up, cameras that frames share, order of the frames
+    frames/ID.json         pose, timestamp, files and cameras of one frame, labels if there are any
+    points/ID.npz          points (N, 3) float32, colors (N, 3) uint8, intensity (N,) float32
+    depth/ID.png           instead of points or beside them
+    images/CAMERA/ID.jpg   wherever the frame says
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.errors import BadDatasetError, BadFrameError, InputError
+from data_prep.geometry import Camera
+from data_prep.scans.annotations import Annotations3D
+from data_prep.scans.formats.cloud import read_cloud
+from data_prep.scans.formats.images import read_depth, read_image, unreadable
+from data_prep.scans.formats.records import RawCloud
+from data_prep.scans.frame import Frame, View
+from data_prep.scans.indexed import IndexedScan
+from data_prep.scans.layout.records import CameraRecord, DepthRecord, FrameRecord, PointsRecord, ScanRecord
+from data_prep.scans.rgbd.depth_frame import depth_frame
+from data_prep.scans.scan import register_source
+from data_prep.scans.up_axis import T_zup_from
+
+_FAR = 4096.0  # metres; beyond this, float32 is coarser than a quarter of a millimetre
+_ARRAYS = {"points", "colors", "intensity"}
+_SUFFIXES = (".npz", ".npy", ".ply", ".pcd", ".bin")
+
+
+@register_source("layout")
+class LayoutScan(IndexedScan[Path]):
+    """A folder in our own layout, LiDAR with cameras or RGB-D.
+
+    Points are in the axes that their files have; ``T_world_points`` is as stated, followed by the rotation that puts
+    ``up`` along z. A frame without a points file gets them from its depth: the camera's axes, row by row, coloured.
+
+    Args:
+        root: the folder.
+
+    Raises:
+        BadDatasetError: no scan.json, or one that cannot be.
+    """
+
+    source = "layout"
+
+    def __init__(self, root: Path) -> None:
+        root = Path(root)
+        path = root / "scan.json"
+        if not path.is_file():
+            raise BadDatasetError(
+                "is missing",
+                source=path,
+                fix="write it as docs/layout.md says; after an export that was interrupted, run the same command again",
+            )
+        try:
+            self._scan = ScanRecord.load(path)
+            self._cameras = {
+                name: camera.camera(f"{path}: cameras.{name}") for name, camera in self._scan.cameras.items()
+            }
+        except InputError as error:
+            raise BadDatasetError(
+                error.problem, source=error.source or path, field=error.field, fix=error.fix
+            ) from error
+        self._T_zup = T_zup_from(self._scan.up)
+        ids = self._scan.frames
+        if ids is None:
+            ids = sorted((path.stem for path in (root / "frames").glob("*.json")), key=_natural)
+        super().__init__(root, {id: root / "frames" / f"{id}.json" for id in ids}, "frames/ID.json")
+
+    def read(self, id: str, entry: Path) -> Frame:
+        record = FrameRecord.load(entry)
+        views = tuple(
+            View(view.image, self._camera(view.camera, entry), read_image(self._inside(view.image, entry)))
+            for view in record.views
+        )
+        T_world_points = self._T_zup @ record.pose(str(entry))
+        depth = None if record.depth is None else self._depth(record.depth, entry)
+        if record.points is None:
+            assert depth is not None, "a record without points states depth"
+            camera = views[0].camera
+            if not np.allclose(camera.T_points_cam, np.eye(4)):
+                raise BadFrameError(
+                    "is not the identity, but the points are those of its depth, in its axes",
+                    source=entry,
+                    field="views.0.camera.T_points_cam",
+                    fix="write the identity, and the camera's pose as T_world_points",
+                )
+            frame = depth_frame(id, camera, views[0].image, depth, T_world_points, views[0].name)
+            return Frame(
+                id, frame.points, T_world_points, views, frame.colors, None, frame.depth, record.timestamp
+            )
+        cloud = self._cloud(record.points, entry)
+        return Frame.build(
+            id,
+            cloud.points,
+            colors=cloud.colors,
+            intensity=cloud.intensity,
+            views=views,
+            depth=depth,
+            T_world_points=T_world_points,
+            timestamp=record.timestamp,
+        )
+
+    def view_names(self, id: str, entry: Path) -> list[str]:
+        """Names of the frame's images; one whose JSON cannot be read has none."""
+        record = _readable(entry)
+        return [] if record is None else [view.image for view in record.views]
+
+    def world(self, id: str, entry: Path) -> str | None:
+        """What the frame says; if it says nothing, the folder, provided that the sensor was not always at one place."""
+        record = _readable(entry)
+        if record is None:
+            return None
+        return record.world or (self.root.name if self._travels else None)
+
+    def annotations(self, index: int) -> Annotations3D | None:
+        """Labelled boxes of one frame in the axes of its points; None where it has no labels."""
+        entry = self._entries[index]
+        return FrameRecord.load(entry).labels(str(entry))
+
+    @cached_property
+    def _travels(self) -> bool:
+        """Whether two frames have different places."""
+        first: NDArray[np.float64] | None = None
+        for entry in self._entries:
+            try:
+                place = FrameRecord.load(entry).pose(str(entry))[:3, 3]
+            except InputError:  # reading the frame says what is wrong with it
+                continue
+            first = place if first is None else first
+            if not np.allclose(place, first, atol=1e-6):
+                return True
+        return False
+
+    def _camera(self, camera: str | CameraRecord, entry: Path) -> Camera:
+        if isinstance(camera, CameraRecord):
+            return camera.camera(str(entry))
+        if camera not in self._cameras:
+            raise BadFrameError(
+                f"{camera!r} is not in scan.json",
+                source=entry,
+                field="views.camera",
+                fix=f"use {', '.join(self._cameras) or 'a camera of its own'}",
+            )
+        return self._cameras[camera]
+
+    def _depth(self, record: DepthRecord, entry: Path) -> NDArray[np.float32]:
+        path = self._inside(record.file, entry)
+        if record.units_per_metre is not None:
+            return (read_depth(path) / np.float32(record.units_per_metre)).astype(np.float32)
+        try:
+            depth = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise unreadable(path, "depth", error) from error
+        if not isinstance(depth, np.ndarray) or depth.dtype != np.float32 or depth.ndim != 2:
+            raise BadFrameError(
+                "is not (H, W) float32", source=path, field="depth", fix="save float32 metres"
+            )
+        return depth
+
+    def _cloud(self, points: str | PointsRecord, entry: Path) -> RawCloud:
+        record = PointsRecord(file=points) if isinstance(points, str) else points
+        path = self._inside(record.file, entry)
+        if path.suffix not in _SUFFIXES:
+            raise BadFrameError(
+                f"ends in {path.suffix!r}", source=path, field="points", fix=f"use {', '.join(_SUFFIXES)}"
+            )
+        if path.suffix == ".bin" and record.columns is None:
+            raise BadFrameError(
+                "does not say how many values a point has", source=entry, field="points",
+                fix=f'write {{"file": "{record.file}", "columns": 4}} with its number',
+            )  # fmt: skip
+        cloud = _read_npz(path) if path.suffix == ".npz" else read_cloud(path, record.columns)
+        if len(cloud.points) and np.nanmax(np.abs(cloud.points)) > _FAR:
+            raise BadFrameError(
+                f"reaches {np.nanmax(np.abs(cloud.points)):.0f} m, where float32 is too coarse",
+                source=path,
+                field="points",
+                fix="take an offset off the points and put it into T_world_points",
+            )
+        return cloud
+
+    def _inside(self, name: str, entry: Path) -> Path:
+        parts = PurePosixPath(name)
+        if parts.is_absolute() or ".." in parts.parts or "\\" in name or not name:
+            raise BadFrameError(
+                f"{name!r} leaves the folder", source=entry, fix="write paths relative to it, with /"
+            )
+        return self.root / parts
+
+
+def _readable(entry: Path) -> FrameRecord | None:
+    try:
+        return FrameRecord.load(entry)
+    except InputError:  # reading the frame says what is wrong with it
+        return None
+
+
+def _read_npz(path: Path) -> RawCloud:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise unreadable(path, "points", error) from error
+    except AttributeError as error:  # numpy: a single array instead of an archive
+        raise unreadable(path, "points", error) from error
+    if unknown := set(arrays) - _ARRAYS:
+        raise BadFrameError(
+            "is not an array of it",
+            source=path,
+            field=sorted(unknown)[0],
+            fix="use points, colors, intensity",
+        )
+    points, colors, intensity = (arrays.get(name) for name in ("points", "colors", "intensity"))
+    count = -1 if points is None or points.ndim != 2 else len(points)
+    for name, array, shape, kinds in (
+        ("points", points, (count, 3), ("float32", "float64")),
+        ("colors", colors, (count, 3), ("uint8",)),
+        ("intensity", intensity, (count,), ("float32", "float64")),
+    ):
+        if array is None and name != "points":
+            continue
+        if array is None or array.shape != shape or str(array.dtype) not in kinds:
+            got = "missing" if array is None else f"{array.dtype} {array.shape}"
+            raise BadFrameError(
+                f"is {got}", source=path, field=name,
+                fix="save points (N, 3) float32, colors (N, 3) uint8, intensity (N,) float32 in 0..1",
+            )  # fmt: skip
+    if intensity is not None and len(intensity) and not 0 <= intensity.min() <= intensity.max() <= 1:
+        raise BadFrameError(
+            f"runs from {intensity.min():.3g} to {intensity.max():.3g}", source=path, field="intensity",
+            fix="divide by the sensor's largest value: it must be in 0..1",
+        )  # fmt: skip
+    assert points is not None
+    return RawCloud(
+        points.astype(np.float64), colors, None if intensity is None else intensity.astype(np.float32)
+    )
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """2 before 10."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.findall(r"\d+|\D+", name)]

@@ -1,0 +1,185 @@
+"""nuScenes: keyframes with a LiDAR sweep and six cameras, as the official tables describe them.
+
+Official layout (https://www.nuscenes.org/nuscenes#data-format)::
+
+    v1.0-mini/*.json  samples/LIDAR_TOP/*.pcd.bin  samples/CAM_*/*.jpg  sweeps/LIDAR_TOP/*.pcd.bin
+
+Other datasets that come in these tables (Lyft Level 5, aiMotive, simulators) are read too; name their LiDAR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.errors import BadDatasetError, BadFrameError, InputError
+from data_prep.geometry import Camera, invert, transform_points
+from data_prep.scans.annotations import Annotations3D
+from data_prep.scans.formats.images import read_image, read_records, require_centered, require_finite
+from data_prep.scans.frame import Frame, View
+from data_prep.scans.indexed import IndexedScan
+from data_prep.scans.nuscenes.index import Keyframe, NuscenesIndex, Recording
+from data_prep.scans.nuscenes.labels import NuscenesLabels
+from data_prep.scans.scan import register_source
+
+_COLUMNS = 5  # x y z intensity ring
+# Returns of the car's own roof: |x| and |y| below this at the sensor (nuscenes-devkit, remove_close).
+_OWN_CAR = 1.0
+
+
+@register_source("nuscenes")
+class NuscenesScan(IndexedScan[Keyframe]):
+    """Keyframes of nuScenes, scene by scene, in time order.
+
+    Points are in the LiDAR's axes (x right, y forward, z up), the origin at the sensor, about 1.84 m above the
+    road. ``T_world_points`` leads to the global frame of the location's map (z up). Every camera has a pose of its
+    own moment: camera and LiDAR meet in the global frame, over two different ego poses. Images are undistorted.
+
+    Args:
+        root: the folder that holds ``samples`` and the version folders.
+        version: folder of the tables; None = the only one there.
+        scenes: names like ``scene-0061``; None = all.
+        sweeps: how many earlier sweeps are added to the keyframe's own, moved by the car's motion. With any,
+            returns of the own car (within 1 m of the sensor in x and y) are left out of all, as the devkit does.
+            At the beginning of a scene there are fewer.
+        cameras: channels; None = all.
+        lidar: channel of the sweeps.
+
+    Raises:
+        InputError: a negative number of sweeps.
+        BadDatasetError: no or several version folders, an unknown scene or sensor, or tables that contradict
+            themselves.
+    """
+
+    source = "nuscenes"
+
+    def __init__(
+        self,
+        root: Path,
+        version: str | None = None,
+        scenes: Sequence[str] | None = None,
+        sweeps: int = 0,
+        cameras: Sequence[str] | None = None,
+        lidar: str = "LIDAR_TOP",
+    ) -> None:
+        root = Path(root)
+        if sweeps < 0:
+            raise InputError(f"is {sweeps}", field="sweeps", fix="give 0 or more")
+        scenes, cameras = ([names] if isinstance(names, str) else names for names in (scenes, cameras))
+        self._folder = _version_folder(root, version)
+        self._index = NuscenesIndex(self._folder, lidar, cameras, sweeps, scenes)
+        self._lidar, self._accumulate = lidar, sweeps > 0
+        self._labels: NuscenesLabels | None = None
+        super().__init__(root, {key.token: key for key in self._index.keyframes}, "samples in sample.json")
+
+    def read(self, id: str, entry: Keyframe) -> Frame:
+        lidar = self._lidar_of(entry)
+        T_global_lidar = self._pose(lidar)
+        records = self._sweep(lidar)
+        if self._accumulate:
+            parts = [_without_own_car(records)]
+            for earlier in entry.sweeps:
+                part = _without_own_car(self._sweep(earlier))
+                T_lidar_earlier = invert(T_global_lidar) @ self._pose(earlier)
+                moved = transform_points(T_lidar_earlier, part[:, :3].astype(np.float64))
+                parts.append(np.c_[moved, part[:, 3:]].astype(np.float32))
+            records = np.concatenate(parts)
+        return Frame.build(
+            id,
+            records[:, :3],
+            intensity=records[:, 3] / np.float32(255),
+            views=tuple(self._view(entry, name, T_global_lidar) for name in self._index.cameras),
+            T_world_points=T_global_lidar,
+            timestamp=lidar.timestamp / 1e6,
+        )
+
+    def view_names(self, id: str, entry: Keyframe) -> list[str]:
+        return [image.filename for image in entry.images.values()]
+
+    def world(self, id: str, entry: Keyframe) -> str:
+        """The scene: others at the same place were seen at other times."""
+        return entry.scene
+
+    def annotations(self, index: int) -> Annotations3D | None:
+        """Labelled boxes in the LiDAR's axes; None where the tables hold none (``v1.0-test``).
+
+        Attributes: ``category`` (official name), ``track_id`` (row of the instance table), ``num_lidar_pts`` (of
+        the keyframe's own sweep; -1 = not stated), ``visibility`` (1 to 4; 0 = not stated).
+        """
+        if not (self._folder / "sample_annotation.json").is_file():
+            return None
+        if self._labels is None:
+            self._labels = NuscenesLabels(self._folder, self._ids)
+        if self._labels.total == 0:
+            return None
+        position = range(len(self))[index]
+        return self._labels.of(position, invert(self._pose(self._lidar_of(self._entries[position]))))
+
+    def _view(self, key: Keyframe, channel: str, T_global_lidar: NDArray[np.float64]) -> View:
+        if channel not in key.images:
+            raise self._absent(key, channel, "cameras=")
+        recording = key.images[channel]
+        path = self.root / recording.filename
+        image = read_image(path)
+        height, width = image.shape[:2]
+        K = self._index.sensors[recording.sensor].K
+        assert K is not None
+        require_centered(K, width, height, path)
+        # The table knows the size; an image of another size is refused by the view.
+        camera = Camera(
+            K,
+            recording.width or width,
+            recording.height or height,
+            invert(T_global_lidar) @ self._pose(recording),
+        )
+        return View(recording.filename, camera, image)
+
+    def _lidar_of(self, key: Keyframe) -> Recording:
+        if key.lidar is None:
+            raise self._absent(key, self._lidar, "lidar=")
+        return key.lidar
+
+    def _absent(self, key: Keyframe, channel: str, option: str) -> BadFrameError:
+        return BadFrameError(
+            f"has no keyframe of {channel} for this sample",
+            source=self._folder / "sample_data.json",
+            field=f"sample {key.token}",
+            fix=f"complete the table or choose with {option}",
+        )
+
+    def _pose(self, recording: Recording) -> NDArray[np.float64]:
+        """(4, 4) T_global_sensor at the moment of the recording."""
+        return self._index.egos[recording.ego] @ self._index.sensors[recording.sensor].T_ego_sensor
+
+    def _sweep(self, recording: Recording) -> NDArray[np.float32]:
+        path = self.root / recording.filename
+        records = read_records(path, _COLUMNS)
+        require_finite(records[:, :3], path)
+        return records
+
+
+def _without_own_car(records: NDArray[np.float32]) -> NDArray[np.float32]:
+    return records[(np.abs(records[:, :2]) >= _OWN_CAR).any(axis=1)]
+
+
+def _version_folder(root: Path, version: str | None) -> Path:
+    """The folder of the tables.
+
+    Raises:
+        BadDatasetError: not there, or several to choose from.
+    """
+    found = sorted(path.parent.name for path in root.glob("*/sample_data.json"))
+    if version is None and len(found) == 1:
+        return root / found[0]
+    if version in found:
+        return root / version
+    if not found:
+        problem = f"holds no folder of tables{f' {version!r}' if version else ''}"
+        fix = "point at the folder that holds v1.0-mini, v1.0-trainval or the like, and samples"
+    else:
+        problem = f"{version!r} is not there" if version else f"holds {len(found)} versions"
+        fix = f"state version={found[0]}" + "".join(f" or {name}" for name in found[1:])
+    raise BadDatasetError(problem, source=root, field="version", fix=fix)

@@ -1,0 +1,143 @@
+"""The JSON tables of nuScenes, read row by row: the whole ``sample_data`` is 2.6 million rows, few are needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.errors import BadDatasetError, InputError
+from data_prep.scans.rgbd.quaternion_pose import quaternion_pose
+
+_CHUNK = 1 << 20
+_LONGEST_ROW = 1 << 24  # characters; what does not end by then is no row
+_DECODER = json.JSONDecoder()
+
+Row = dict[str, Any]
+
+
+class Table:
+    """One table of a version folder, a JSON list of objects with a ``token`` each.
+
+    Args:
+        folder: for example ``v1.0-mini``.
+        name: without ``.json``.
+
+    Attributes:
+        path: the file.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.path = folder / f"{name}.json"
+
+    def __iter__(self) -> Iterator[Row]:
+        """Rows in file order; never more than a few of them are in memory.
+
+        Raises:
+            BadDatasetError: missing, cut short, or not a list of objects.
+        """
+        try:
+            with self.path.open(encoding="utf-8") as stream:
+                buffer = stream.read(_CHUNK).lstrip()
+                if not buffer.startswith("["):
+                    raise self.error("is not a list", "start")
+                position, number = 1, 0
+                while True:
+                    position = _skip(buffer, position)
+                    if buffer.startswith("]", position):
+                        return
+                    try:
+                        row, position = _DECODER.raw_decode(buffer, position)
+                    except json.JSONDecodeError as error:
+                        more = stream.read(_CHUNK) if len(buffer) - position < _LONGEST_ROW else ""
+                        if not more:
+                            raise self.error(
+                                f"is not JSON, or cut short ({error.msg})", f"row {number}"
+                            ) from error
+                        buffer, position = buffer[position:] + more, 0
+                        continue
+                    if not isinstance(row, dict):
+                        raise self.error("is not an object", f"row {number}")
+                    number += 1
+                    yield row
+        except FileNotFoundError as error:
+            raise BadDatasetError(
+                "is missing", source=self.path, fix="unpack the metadata archive again"
+            ) from error
+        except InputError:
+            raise
+        except (OSError, ValueError, RecursionError) as error:  # not UTF-8, a number of 10,000 digits
+            raise self.error(f"cannot be read ({type(error).__name__}: {error})", "table") from error
+
+    def by_token(self) -> dict[str, Row]:
+        """All rows by token: for the small tables."""
+        return {self.value(row, "token"): row for row in self}
+
+    def value(self, row: Row, field: str, kind: type | tuple[type, ...] = str) -> Any:
+        """One field of a row.
+
+        Raises:
+            BadDatasetError: absent or of another type; the line names table, token and field.
+        """
+        found = row.get(field)
+        if not isinstance(found, kind) or (isinstance(found, bool) and kind is not bool):
+            problem = "is missing" if field not in row else f"is {str(found)[:60]!r}"
+            raise self.error(problem, f"{row.get('token', 'a row without token')}.{field}")
+        return found
+
+    def number(self, row: Row, field: str, absent: int) -> int:
+        """A whole number that may be missing or null.
+
+        Raises:
+            BadDatasetError: something else.
+        """
+        found: int = absent if row.get(field) is None else self.value(row, field, int)
+        return found
+
+    def follow(self, row: Row, field: str, table: dict[str, Any], name: str) -> Any:
+        """What the token in ``field`` points to in ``table``, which is called ``name``.
+
+        Raises:
+            BadDatasetError: nothing.
+        """
+        token = self.value(row, field)
+        if token not in table:
+            raise self.dangling(row, field, token, name)
+        return table[token]
+
+    def dangling(self, row: Row, field: str, token: str, name: str) -> BadDatasetError:
+        """The error for a token that ``name`` does not hold."""
+        return self.error(f"{token!r} is not in {name}.json", f"{row.get('token')}.{field}")
+
+    def pose(self, row: Row) -> NDArray[np.float64]:
+        """(4, 4) from ``rotation`` (w x y z) and ``translation``.
+
+        Raises:
+            BadDatasetError: not a rotation.
+        """
+        rotation, translation = (self.value(row, field, list) for field in ("rotation", "translation"))
+        try:
+            return quaternion_pose(
+                rotation, translation, source=self.path, field=f"{row.get('token')}.rotation, translation"
+            )
+        except InputError as error:
+            raise BadDatasetError(
+                error.problem, source=error.source, field=error.field, fix=error.fix
+            ) from error
+
+    def error(self, problem: str, field: str) -> BadDatasetError:
+        """A complaint about this table."""
+        return BadDatasetError(
+            problem, source=self.path, field=field, fix="use the tables of one complete version folder"
+        )
+
+
+def _skip(buffer: str, position: int) -> int:
+    """Past white space and commas."""
+    while position < len(buffer) and buffer[position] in " \t\r\n,":
+        position += 1
+    return position

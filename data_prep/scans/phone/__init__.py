@@ -1,0 +1,1 @@
+"""Phone scans: Record3D, Polycam."""

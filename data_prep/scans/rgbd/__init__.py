@@ -1,0 +1,1 @@
+"""Posed RGB-D: folders of frames, TUM, Replica, ScanNet, SUN RGB-D."""

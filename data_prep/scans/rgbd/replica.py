@@ -1,0 +1,142 @@
+"""Replica as rendered for NICE-SLAM: exact RGB-D video through eight rooms.
+
+Layout (https://github.com/cvg/nice-slam, ``scripts/download_replica.sh``)::
+
+    Replica/cam_params.json
+    Replica/room0/results/frame000000.jpg  results/depth000000.png  traj.txt
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from data_prep.errors import BadDatasetError, BadFrameError, InputError
+from data_prep.geometry import Camera, validate_rigid
+from data_prep.scans.formats.images import read_depth, read_image, read_lines
+from data_prep.scans.formats.json_file import finite_number, read_json
+from data_prep.scans.frame import Frame
+from data_prep.scans.indexed import IndexedScan
+from data_prep.scans.rgbd.depth_frame import depth_frame
+from data_prep.scans.scan import register_source
+from data_prep.scans.up_axis import T_zup_from
+
+_PARAMETERS = "cam_params.json"
+
+
+class ReplicaFrame(NamedTuple):
+    """Where one frame is: its scene's folder and number, and the row of ``traj.txt`` that is its pose."""
+
+    scene: Path
+    number: str
+    row: int
+
+
+@register_source("replica")
+class ReplicaScan(IndexedScan[ReplicaFrame]):
+    """Replica rooms, one or several after another; each is a world of its own.
+
+    Points are the unprojected depth in camera axes (x right, y down, z forward), coloured by their pixel.
+    ``traj.txt`` holds camera-to-world matrices in rows of 16 numbers, one per frame in order of its number, in
+    Replica's z-up world.
+
+    Args:
+        root: a scene (``room0``) with ``cam_params.json`` in it or beside it, or the folder of all scenes.
+        up: the axis of the poses' world that points up; for renderings of other meshes in the same layout.
+
+    Raises:
+        InputError: ``up`` is no axis.
+        BadDatasetError: no ``results/`` there, or camera parameters or a trajectory that cannot be used.
+    """
+
+    source = "replica"
+
+    def __init__(self, root: Path, up: str = "z") -> None:
+        root = Path(root)
+        self.T_world_poses = T_zup_from(up)
+        scenes = [root] if (root / "results").is_dir() else sorted(p.parent for p in root.glob("*/results"))
+        entries: dict[str, ReplicaFrame] = {}
+        self._poses: dict[Path, list[list[float]]] = {}
+        for scene in scenes:
+            depths = sorted((scene / "results").glob("depth*.png"))
+            numbers = [path.stem.removeprefix("depth") for path in depths]
+            prefix = "" if scene == root else f"{scene.name}_"
+            entries.update(
+                {f"{prefix}{number}": ReplicaFrame(scene, number, row) for row, number in enumerate(numbers)}
+            )
+            self._poses[scene] = _trajectory(scene / "traj.txt", len(numbers))
+        super().__init__(root, entries, "SCENE/results/depthNNNNNN.png")
+        beside = (root / _PARAMETERS, root.parent / _PARAMETERS)
+        self._camera, self._scale = _parameters(next(filter(Path.exists, beside), beside[0]))
+
+    def read(self, id: str, entry: ReplicaFrame) -> Frame:
+        pose = np.reshape(self._poses[entry.scene][entry.row], (4, 4))
+        pose = validate_rigid(pose, source=str(entry.scene / "traj.txt"), field=f"line {entry.row + 1}")
+        folder = entry.scene / "results"
+        image = read_image(folder / f"frame{entry.number}.jpg")
+        raw = read_depth(folder / f"depth{entry.number}.png")
+        for field, picture in (("image", image), ("depth", raw)):
+            if picture.shape[:2] != (self._camera.height, self._camera.width):
+                raise BadFrameError(
+                    f"is {picture.shape[1]}x{picture.shape[0]}, {_PARAMETERS} says "
+                    f"{self._camera.width}x{self._camera.height}",
+                    source=folder / f"frame{entry.number}.jpg",
+                    field=f"{field} size",
+                    fix="use the files that were rendered together",
+                )
+        depth = (raw / np.float32(self._scale)).astype(np.float32)
+        name = self.image_name(id, entry)
+        return depth_frame(id, self._camera, image, depth, self.T_world_poses @ pose, name)
+
+    def image_name(self, id: str, entry: ReplicaFrame) -> str:
+        return (entry.scene / "results" / f"frame{entry.number}.jpg").relative_to(self.root).as_posix()
+
+    def world(self, id: str, entry: ReplicaFrame) -> str:
+        """The room."""
+        return entry.scene.name
+
+
+def _parameters(path: Path) -> tuple[Camera, float]:
+    """The camera, and depth units per metre (6553.5)."""
+    try:
+        record = read_json(path).get("camera")
+        if not isinstance(record, dict):
+            raise InputError("is missing", source=path, field="camera", fix="use NICE-SLAM's cam_params.json")
+        fx, fy, cx, cy, w, h, scale = (
+            finite_number(record, key, path) for key in ("fx", "fy", "cx", "cy", "w", "h", "scale")
+        )
+        if scale <= 0:
+            raise InputError(f"is {scale:g}", source=path, field="scale", fix="write 6553.5")
+        return Camera(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]), int(w), int(h)), scale
+    except InputError as error:  # shared by every frame
+        raise BadDatasetError(
+            error.problem, source=error.source or path, field=error.field, fix=error.fix
+        ) from error
+
+
+def _trajectory(path: Path, frames: int) -> list[list[float]]:
+    """Rows of 16 numbers, at least one per frame."""
+    rows: list[list[float]] = []
+    try:
+        lines = read_lines(path, "poses")
+    except BadFrameError as error:
+        raise BadDatasetError(error.problem, source=path, field="poses", fix=error.fix) from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append([float(word) for word in line.split()])
+        except ValueError as error:
+            raise BadDatasetError(f"is not numbers ({error})", source=path, field=f"line {number}") from error
+        if len(rows[-1]) != 16:
+            raise BadDatasetError(
+                f"holds {len(rows[-1])} numbers",
+                source=path,
+                field=f"line {number}",
+                fix="write a 4x4 matrix",
+            )
+    if len(rows) < frames:
+        raise BadDatasetError(
+            f"holds {len(rows)} poses for {frames} frames", source=path, field="poses", fix="copy it again"
+        )
+    return rows

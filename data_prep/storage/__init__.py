@@ -1,0 +1,1 @@
+"""Atomic files, locks, folders at paths and URLs."""
