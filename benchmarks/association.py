@@ -17,7 +17,7 @@ Figures, over detections that have an id and were lifted:
 - words: share of detections whose object carries the right word (procedural worlds; before: the detector's own).
 
 Baselines on the same lifted detections: 2D IoU >= 0.3 from image to image with the best sum (SORT without its filter),
-and the nearest centre in 3D within 2 m, nearest first. Both may bridge the same gap in time.
+and the nearest center in 3D within 2 m, nearest first. Both may bridge the same gap in time.
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ from data_prep.detect import Detections2D
 from data_prep.detect.coco import CocoDetections
 from data_prep.errors import InputError
 from data_prep.geometry import box_iou_2d
+from data_prep.labels import normalize_label
 from data_prep.lift import Lifter, create_lifter
 from data_prep.scans import Scan, open_scan
-from data_prep.triplets.cut import cut_triplet, normalise_label
+from data_prep.triplets.cut import cut_triplet
 from data_prep.triplets.triplet import Triplet
 
 Assign = Callable[[Sequence[list[Triplet]]], dict[str, int]]
@@ -111,7 +112,7 @@ def cases(root: Path | None, frames: int) -> Iterator[Case]:
         scan = open_scan("kitti-tracking", root / "kitti_tracking")
         labels = CocoDetections.load(root / "detections" / "kitti_tracking_gt.json")
         found = CocoDetections.load(root / "detections" / "kitti_tracking_fastestdet.json")
-        yield _kitti("KITTI tracking, labelled boxes", scan, labels, labels)
+        yield _kitti("KITTI tracking, labeled boxes", scan, labels, labels)
         yield _kitti("KITTI tracking, real detector", scan, found, labels)
     for setting in ("room", "street"):
         for detector in ("perfect", "good"):
@@ -146,8 +147,8 @@ def score(case: Case, objects: dict[str, int]) -> dict[str, float]:
     }
     if case.words:
         voted = {number: max(count, key=lambda w: (count[w], w)) for number, count in labels.items()}
-        right = [case.words[true] == normalise_label(voted[number]) for _, number, true in judged]
-        before = [case.words[true] == normalise_label(t.provenance["label"]) for t, _, true in judged]
+        right = [case.words[true] == normalize_label(voted[number]) for _, number, true in judged]
+        before = [case.words[true] == normalize_label(t.provenance["label"]) for t, _, true in judged]
         figures["words"], figures["words_before"] = float(np.mean(right)), float(np.mean(before))
     return figures
 
@@ -174,14 +175,14 @@ def by_image_overlap(frames: Sequence[list[Triplet]]) -> dict[str, int]:
 
 
 def by_nearest_center(frames: Sequence[list[Triplet]]) -> dict[str, int]:
-    """Nearest 3D centre within 2 m."""
+    """Nearest 3D center within 2 m."""
     return _greedy_tracker(frames, _center_gain, one_view=False)
 
 
 CONTENDERS: dict[str, Assign] = {
     "association": ours,
     "2D IoU": by_image_overlap,
-    "nearest centre": by_nearest_center,
+    "nearest center": by_nearest_center,
 }
 
 
@@ -265,7 +266,7 @@ def procedural_case(setting: str, detector: str, count: int, seed: int = 3, worl
     for index in range(count):
         triplets = _lift(lifter, scan.source, scan[index], list(scan.detections(index)))
         ids.update({t.key: int(t.provenance["attributes"]["track_id"]) for t in triplets})
-        words.update({o.instance: normalise_label(o.label) for o in scan.world_objects(index)})
+        words.update({o.instance: normalize_label(o.label) for o in scan.world_objects(index)})
         frames.append(triplets)
     return Case(f"procedural {setting}, {detector} detector", frames, ids, words)
 
@@ -291,7 +292,7 @@ def _lift(lifter: Lifter, source: str, frame: Any, found: Sequence[Detections2D]
             frame,
             cloud,
             found[cloud.view],
-            texts=(normalise_label(found[cloud.view].labels[cloud.detection]),),
+            texts=(normalize_label(found[cloud.view].labels[cloud.detection]),),
             source=source,
             margin=0.1,
             max_points=16384,

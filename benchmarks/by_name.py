@@ -61,7 +61,7 @@ def word_filter(data: Path | None, quick: bool) -> Iterator[Row]:
 
 
 def lift_quality(data: Path, quick: bool) -> Iterator[Row]:
-    """Mean IoU with the labelled points."""
+    """Mean IoU with the labeled points."""
     from benchmarks import lift_quality
 
     for name, kinds in lift_quality.measure(data).items():

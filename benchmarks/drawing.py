@@ -1,4 +1,4 @@
-"""A curve as a small SVG: logarithmic axes, one colour per contender, names beside the lines."""
+"""A curve as a small SVG: logarithmic axes, one color per contender, names beside the lines."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 
 Contenders take turns within each repeat, so that whatever else the machine does hits all of them; figures are medians
 and ratios of medians, with the spread of the per-repeat ratios. Clouds are points on the faces of a cube. Training
-throughput is measured with colour, batches of 32, forward and backward.
+throughput is measured with color, batches of 32, forward and backward.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _flat(tensors: dict[str, Tensor]) -> Tensor:
 
 
 def training_throughput(name: str, points: int, bfloat16: bool, repeats: int) -> dict[str, Any]:
-    """Clouds per second of forward and backward passes, batches of 32 with colour."""
+    """Clouds per second of forward and backward passes, batches of 32 with color."""
     torch.manual_seed(0)
     encoder, batch = create_encoder(name).train(), 32
     clouds, colors = cube(batch, points), torch.rand(batch, points, 3)

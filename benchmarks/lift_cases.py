@@ -1,4 +1,4 @@
-"""Frames with 2D boxes and what is truly in them, from every labelled set that lies under a folder, and made up ones."""
+"""Frames with 2D boxes and what is truly in them, from every labeled set that lies under a folder, and made up ones."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ SETS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "nuScenes": (("nuscenes", "nuscenes", "nuscenes"),),
     "SUN RGB-D": (("sunrgbd/sunrgbd_trainval", "sunrgbd", "sunrgbd"),),
 }
-# People draw boxes around what they see in a sweep, a few centimetres in or out; nobody can say to whom the points in
+# People draw boxes around what they see in a sweep, a few centimeters in or out; nobody can say to whom the points in
 # this seam belong.
-SEAM = 0.1  # metres
+SEAM = 0.1  # meters
 _OVERLAP = 0.5  # 2D IoU from which a detection shows a label
 _MADE_UP_SEED = 90_210_000
 
@@ -53,7 +53,7 @@ class Case:
     seams: tuple[NDArray[np.bool_], ...]
 
 
-def labelled_cases(root: Path, name: str, detector: bool) -> list[Case]:
+def labeled_cases(root: Path, name: str, detector: bool) -> list[Case]:
     """All cases of one set.
 
     Args:
@@ -73,7 +73,7 @@ def labelled_cases(root: Path, name: str, detector: bool) -> list[Case]:
             if annotations is not None and len(annotations):
                 frame = scan[index]
                 for view in range(len(frame.views)):
-                    case = _labelled(replace(frame, views=(frame.views[view],)), annotations, found)
+                    case = _labeled(replace(frame, views=(frame.views[view],)), annotations, found)
                     if case is not None:
                         cases.append(case)
     return cases
@@ -117,7 +117,7 @@ def made_up_cases(
     return cases
 
 
-def _labelled(frame: Frame, annotations: Annotations3D, found: CocoDetections | None) -> Case | None:
+def _labeled(frame: Frame, annotations: Annotations3D, found: CocoDetections | None) -> Case | None:
     """None where nothing is in view."""
     view = frame.views[0]
     projected = [box_to_image(box, view.camera) for box in annotations.boxes]
@@ -154,10 +154,10 @@ def _labelled(frame: Frame, annotations: Annotations3D, found: CocoDetections | 
     return Case(frame, detections, labels, tuple(truths), tuple(seams))
 
 
-def _match(boxes: NDArray, labelled: NDArray) -> NDArray[np.int64]:
+def _match(boxes: NDArray, labeled: NDArray) -> NDArray[np.int64]:
     """(M,) row of the label each box shows, -1 for none: one to one, best overlap first."""
     match = np.full(len(boxes), -1)
-    overlap = box_iou_2d(boxes, labelled)
+    overlap = box_iou_2d(boxes, labeled)
     while overlap.size and overlap.max() >= _OVERLAP:
         row, column = np.unravel_index(overlap.argmax(), overlap.shape)
         match[row] = column

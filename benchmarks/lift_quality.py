@@ -1,11 +1,11 @@
-"""How well lifted points agree with labelled 3D boxes, and with exact truth.
+"""How well lifted points agree with labeled 3D boxes, and with exact truth.
 
     python -m benchmarks.lift_quality ROOT [--json] [--vary] [--frames 20]
 
 ROOT holds any of ``kitti_object/``, ``kitti_tracking/``, ``nuscenes/`` and ``sunrgbd/`` in the official layouts. The labels'
 own 2D boxes are the detections; where a set has none, the hulls of the projected 3D boxes. The truth of an object is the
-points inside its labelled 3D box among the points inside its 2D box; objects with fewer than 10 such points are left
-out. All gates are open: what a gate refuses is not a lifting error, and what a lifter does not find counts as IoU 0.
+points inside its labeled 3D box among the points inside its 2D box; objects with fewer than 10 such points are left
+out. All filters are open: what a filters refuses is not a lifting error, and what a lifter does not find counts as IoU 0.
 Where ``detections/*_fastestdet.json`` lie under ROOT, a real detector's boxes are measured too: those that overlap a
 label by 2D IoU >= 0.5, the truth now within the detector's box.
 
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.lift_cases import SETS, Case, labelled_cases, made_up_cases
+from benchmarks.lift_cases import SETS, Case, labeled_cases, made_up_cases
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.lift import Lifter, create_lifter
 from data_prep.lift.lidar import LidarConfig
@@ -39,21 +39,21 @@ from data_prep.lift.scene import SeenScene
 
 MIN_POINTS = 10
 OPEN_GATES: dict[str, float] = {"min_points": 1, "min_side": 0.0, "max_truncated": 1.0, "max_occluded": 1.0}
-BANDS = ((0, 15), (15, 30), (30, 200))  # metres
-_OFF_GROUND = 0.05  # metres
+BANDS = ((0, 15), (15, 30), (30, 200))  # meters
+_OFF_GROUND = 0.05  # meters
 # The recipe's radius for sweeps, 0.6 m, joins everything in a room, and DBSCAN takes minutes per depth image over it.
-_DENSE_RADIUS = 0.05  # metres
+_DENSE_RADIUS = 0.05  # meters
 # Positions in Frame.points of what is lifted for each box of a case.
 Cut = Callable[[Case], dict[int, NDArray[np.int64]]]
 
 
 @dataclass(frozen=True)
 class Score:
-    """One object: its class, its range in metres, and how a lifter's points agree with the truth.
+    """One object: its class, its range in meters, and how a lifter's points agree with the truth.
 
     Attributes:
         label: of the box.
-        range: metres.
+        range: meters.
         precision, recall, iou: 0..1.
         seam_iou: the same, points in the label's seam left out.
     """
@@ -93,12 +93,12 @@ def measure(root: Path, vary: bool = False, frames: int = 0) -> dict[str, Any]:
     """Set, then ``boxes`` or ``detector``, then contender → plain numbers; see the module for what they mean."""
     result: dict[str, Any] = {}
     for name in SETS:
-        cases = labelled_cases(root, name, detector=False)
+        cases = labeled_cases(root, name, detector=False)
         if cases:
-            result[name] = {"boxes": _contenders(cases, labelled=True)}
-            detected = labelled_cases(root, name, detector=True)
+            result[name] = {"boxes": _contenders(cases, labeled=True)}
+            detected = labeled_cases(root, name, detector=True)
             if detected:
-                result[name]["detector"] = _contenders(detected, labelled=True)
+                result[name]["detector"] = _contenders(detected, labeled=True)
             if vary and name == "KITTI":
                 result[name]["varied"] = _varied(cases)
     if not result:
@@ -107,13 +107,13 @@ def measure(root: Path, vary: bool = False, frames: int = 0) -> dict[str, Any]:
         )
     for setting in ("room", "street") if frames else ():
         result[f"made-up {setting}s"] = {
-            "boxes": _contenders(made_up_cases(setting, frames, "perfect"), labelled=False),
-            "detector": _contenders(made_up_cases(setting, frames, "good"), labelled=False),
+            "boxes": _contenders(made_up_cases(setting, frames, "perfect"), labeled=False),
+            "detector": _contenders(made_up_cases(setting, frames, "good"), labeled=False),
         }
     return result
 
 
-def _contenders(cases: list[Case], labelled: bool) -> dict[str, Any]:
+def _contenders(cases: list[Case], labeled: bool) -> dict[str, Any]:
     ours = _score(cases, _lifted(create_lifter("auto", **OPEN_GATES)))
     dense = {"radius": _DENSE_RADIUS} if cases[0].frame.depth is not None else {}
     recipe = create_lifter("frustum-dbscan", **OPEN_GATES, **dense)
@@ -122,7 +122,7 @@ def _contenders(cases: list[Case], labelled: bool) -> dict[str, Any]:
         "frustum-dbscan (CLIP²)": _summary(_score(cases, _lifted(recipe))),
         "bare frustum": _summary(_score(cases, _frustum)),
     }
-    if labelled:
+    if labeled:
         result["label + 10 cm"] = _summary(_score(cases, _along_label))
     result["clip2"]["per_range"] = {
         f"{near}-{far} m": _figures([s for s in ours if near <= s.range < far]) for near, far in BANDS

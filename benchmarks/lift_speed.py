@@ -27,14 +27,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.lift_cases import Case, labelled_cases, made_up_cases
+from benchmarks.lift_cases import Case, labeled_cases, made_up_cases
 from benchmarks.record import take_turns
 from data_prep.geometry import Camera
 from data_prep.geometry.cluster import connected_components
 from data_prep.lift import create_lifter
 from data_prep.lift.regions import ProjectedPoints
 
-# DBSCAN's neighbourhoods, metres: the published recipe's for sweeps; in a room that one joins everything.
+# DBSCAN's neighborhoods, meters: the published recipe's for sweeps; in a room that one joins everything.
 _RADII = {"lidar": 0.6, "rgbd": 0.05}
 
 
@@ -120,8 +120,8 @@ def time_boxes(repeats: int) -> dict[str, Any]:
 def time_clusters(count: int, repeats: int) -> dict[str, Any]:
     """Four dense blobs, 30 cm wide, well apart."""
     rng = np.random.default_rng(0)
-    centres = np.array([[0, 0, 0], [3, 0, 0], [0, 3, 0], [3, 3, 1.0]])
-    points = np.concatenate([rng.normal(centre, 0.1, (count // 4, 3)) for centre in centres])
+    centers = np.array([[0, 0, 0], [3, 0, 0], [0, 3, 0], [3, 3, 1.0]])
+    points = np.concatenate([rng.normal(center, 0.1, (count // 4, 3)) for center in centers])
     radius = 0.1
     cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
     figures, answers = _take_turns(
@@ -144,7 +144,7 @@ def _frames(root: Path | None) -> Iterator[tuple[str, Case]]:
     }
     if root is not None:
         cases["KITTI, one sweep"] = max(
-            labelled_cases(root, "KITTI", detector=False), key=lambda case: len(case.detections)
+            labeled_cases(root, "KITTI", detector=False), key=lambda case: len(case.detections)
         )
     for name, case in cases.items():
         points, boxes = len(case.frame.points), len(case.detections)

@@ -1,13 +1,13 @@
 """Reading training objects: mapped float16 files, beside a pickled ``.npy`` per object.
 
 The contender is the layout that public 3D-text training sets come in: one file per object with a pickled dict of float32
-arrays (points, colours in 0..1, the vector of its picture and of each of its words). Both give (1024, 3) float32 points, their
-colours, and the picture's vector, of the same objects in the same random order; both read from the page cache, on one thread.
+arrays (points, colors in 0..1, the vector of its picture and of each of its words). Both give (1024, 3) float32 points, their
+colors, and the picture's vector, of the same objects in the same random order; both read from the page cache, on one thread.
 
 - *mined objects*: 100 to 4096 points each, every number of points equally likely on a logarithmic scale; one picture and three words.
-- *dense shapes*: 10,000 coloured points each, one picture and three words.
+- *dense shapes*: 10,000 colored points each, one picture and three words.
 
-Bytes are those of the files: points, colours, the picture's vectors and the words' vectors, on our side each word's once for
+Bytes are those of the files: points, colors, the picture's vectors and the words' vectors, on our side each word's once for
 2000 objects.
 """
 

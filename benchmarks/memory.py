@@ -33,13 +33,13 @@ def measure(repeats: int, quick: bool) -> Iterator[Row]:
     for case, contender, ours, theirs in (
         ("encoder 16 x 1024", "textbook", "encoder:ours:16", "encoder:textbook:16"),
         ("encoder 16 x 1024, bf16 products", "textbook", "encoder:bf16:16", "encoder:textbook:16"),
-        ("scan of 1M coloured points", "open3d", "scan:frame", "scan:open3d"),
+        ("scan of 1M colored points", "open3d", "scan:frame", "scan:open3d"),
         *(
             ()
             if quick
             else (
                 (
-                    "scan of 1M coloured points set in a Recognizer",
+                    "scan of 1M colored points set in a Recognizer",
                     "open3d",
                     "scan:recognizer",
                     "scan:open3d",

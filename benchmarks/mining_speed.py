@@ -288,7 +288,7 @@ class SmallDetections:
         return Coverage(len(scan), (), ())
 
     def for_image(self, name: str, width: int, height: int) -> Detections2D:
-        """Around y = -3, -1, 1, 3 at 8 m: 20 pixels to a metre."""
+        """Around y = -3, -1, 1, 3 at 8 m: 20 pixels to a meter."""
         centers = [159.5 - 20 * y for y in (-3, -1, 1, 3)]
         boxes = np.array([[u - 14, 75, u + 14, 116] for u in centers])
         return Detections2D(boxes, np.full(4, 0.9), ("thing",) * 4, np.arange(4))

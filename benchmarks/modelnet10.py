@@ -2,7 +2,7 @@
 
     python -m benchmarks.modelnet10 --bank DATA/clip/vit_b32_text_bank.npz [--data FILE] [--seed 0] [--json]
 
-The shapes are 30^3 occupancy grids, so peers are voxel networks; a nearest neighbour on pooled voxels reaches 85.7 %.
+The shapes are 30^3 occupancy grids, so peers are voxel networks; a nearest neighbor on pooled voxels reaches 85.7 %.
 71 test grids repeat a training grid bit for bit: the score is given with and without them. Everything goes the ordinary
 way: triplets on disk, `embed` with a text bank, `train` from a config, `clip2.load`, similarity to ten words.
 """
@@ -39,7 +39,7 @@ class Shapes:
     """One split.
 
     Attributes:
-        clouds: surface voxel centres of each shape, (n, 3) float32, in voxels, z-up.
+        clouds: surface voxel centers of each shape, (n, 3) float32, in voxels, z-up.
         classes: (M,) int64 into ``CLASSES``.
         grids: (M,) bytes of each packed grid, to find repeats.
     """
@@ -97,7 +97,7 @@ def main(
         data: npz with X_train, y_train, X_test, y_test; default: under the folder that CLIP2_DATA names.
         bank_model: the CLIP model the bank was made with.
         config: training configuration.
-        seed: of initialisation, order and augmentation.
+        seed: of initialization, order and augmentation.
         out: keep the triplets and the run here, and continue what is there; a temporary folder otherwise.
         json_: print one JSON object.
     """

@@ -181,7 +181,7 @@ def farthest_points(count: int, k: int, targets: dict[str, float], height: int) 
 
 
 def ball(count: int, queries: int, radius: float, k: int, targets: dict[str, float]) -> Case:
-    """Ball query in one cloud. Open3D and torch-cluster take other neighbours where a ball holds more than k."""
+    """Ball query in one cloud. Open3D and torch-cluster take other neighbors where a ball holds more than k."""
     points = cube(1, count)
     centers = points[:, :queries].contiguous()
 
@@ -215,7 +215,7 @@ def ball(count: int, queries: int, radius: float, k: int, targets: dict[str, flo
 
 
 def nearest(count: int, queries: int, k: int, target: float) -> Case:
-    """k nearest neighbours in one cloud; scipy builds its tree and asks it with as many workers."""
+    """k nearest neighbors in one cloud; scipy builds its tree and asks it with as many workers."""
     points = cube(1, count)
     centers = cube(1, max(count, queries))[:, :queries].contiguous()
     array, at = points[0].numpy(), centers[0].numpy()

@@ -6,8 +6,8 @@ Every scan is searched by geometry alone (``clip2.recognition.propose_objects``)
 proposal and the object's points share at least half of their union. What the object's points are differs by what is known:
 
 - ``procedural room`` (single frames), ``procedural room fused``, ``procedural street``: exact instances; always there.
-- ``kitti``, ``kitti-tracking``: points inside the labelled 3D box and the camera's view; objects with >= 10 points.
-- ``scannet``, ``sunrgbd``: labels are boxes that also hold floor and neighbours, so the *boxes* are compared, upright and
+- ``kitti``, ``kitti-tracking``: points inside the labeled 3D box and the camera's view; objects with >= 10 points.
+- ``scannet``, ``sunrgbd``: labels are boxes that also hold floor and neighbors, so the *boxes* are compared, upright and
   aligned with the label's axes, at IoU 0.25 and 0.5, as ScanNet's detection benchmark does.
 - ``7-scenes`` (one frame, and the sequence fused): no labels; number of proposals and time only.
 
@@ -68,7 +68,7 @@ def main(
     report = (
         None
         if page is None
-        else Page("Proposals", "Found by geometry alone; one colour each. Labels are not used.")
+        else Page("Proposals", "Found by geometry alone; one color each. Labels are not used.")
     )
     result = measure(root, report)
     if page is not None and report is not None:
@@ -154,11 +154,11 @@ def _real(root: Path) -> Iterator[Case]:
 
 def _sweeps(scan: Scan) -> Iterator[Case]:
     for i in range(len(scan)):
-        frame, labelled = scan[i], scan.annotations(i)  # type: ignore[attr-defined]
+        frame, labeled = scan[i], scan.annotations(i)  # type: ignore[attr-defined]
         camera = frame.views[0].camera
         visible = camera.in_image(camera.project(frame.points)[0])
         case = Case(scan.source, frame.points, np.zeros(3), "auto", visible=visible)
-        for box, label in zip(labelled.boxes, labelled.labels, strict=True):
+        for box, label in zip(labeled.boxes, labeled.labels, strict=True):
             mask = box.contains(frame.points) & visible
             if mask.sum() >= MIN_POINTS:
                 case.labels.append(label)
@@ -175,17 +175,17 @@ def _scannet(root: Path) -> Iterator[Case]:
         case = Case("scannet", frame.world_points() @ T[:3, :3].T + T[:3, 3], None, "auto", frame.colors)
         for item in document["instances"]:
             case.labels.append(item["name"])
-            case.boxes.append(OrientedBox(item["centre"], item["size"]))
+            case.boxes.append(OrientedBox(item["center"], item["size"]))
         yield case
 
 
 def _sunrgbd(scan: Scan) -> Iterator[Case]:
     for i in range(len(scan)):
-        frame, labelled = scan[i], scan.annotations(i)  # type: ignore[attr-defined]
+        frame, labeled = scan[i], scan.annotations(i)  # type: ignore[attr-defined]
         case = Case("sunrgbd", frame.world_points(), frame.T_world_points[:3, 3], "auto", frame.colors)
-        if labelled is not None:
-            case.labels = list(labelled.labels)
-            case.boxes = [box.transformed(frame.T_world_points) for box in labelled.boxes]
+        if labeled is not None:
+            case.labels = list(labeled.labels)
+            case.boxes = [box.transformed(frame.T_world_points) for box in labeled.boxes]
         yield case
 
 
@@ -208,7 +208,7 @@ def _best_ious(case: Case, proposals: list[NDArray[np.int64]]) -> list[float]:
 
 
 def _box_iou(box: OrientedBox, points: NDArray) -> float:
-    """IoU of a labelled box and the tightest box around points along the label's own axes."""
+    """IoU of a labeled box and the tightest box around points along the label's own axes."""
     local = (points - box.center) @ box.rotation
     low, high = local.min(axis=0), local.max(axis=0)
     shared = np.prod(np.clip(np.minimum(high, box.size / 2) - np.maximum(low, -box.size / 2), 0, None))

@@ -1,4 +1,4 @@
-"""A whole sweep recognised: proposals, boxes, encoding, naming, and how long each takes.
+"""A whole sweep recognized: proposals, boxes, encoding, naming, and how long each takes.
 
 Real KITTI sweeps where ``--data`` names a folder that holds ``kitti_object/``, otherwise a made-up street. The model is
 ``mini-points``, which ships with the package; the words are those that travel with it.
@@ -31,7 +31,7 @@ def measure(repeats: int, quick: bool, data: Path | None) -> list[Row]:
     """Milliseconds per sweep, in all and by step.
 
     Args:
-        repeats: times every sweep is recognised after the first.
+        repeats: times every sweep is recognized after the first.
         quick: one sweep.
         data: folder that may hold ``kitti_object/``.
     """

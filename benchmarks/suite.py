@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.record import Curve, Row, take_turns
 from benchmarks.targets import TARGETS
 
-# Multiplications and additions of PointNet++ SSG per object, whatever its points: 512 x 32, 128 x 64 and 128 neighbours
+# Multiplications and additions of PointNet++ SSG per object, whatever its points: 512 x 32, 128 x 64 and 128 neighbors
 # through their three layers each.
 SSG_GFLOP = 2e-9 * (
     512 * 32 * (3 * 64 + 64 * 64 + 64 * 128)
@@ -196,7 +196,7 @@ def _gflops(settings: Settings) -> Row:
     case, rival = "GFLOP/s", "plain matrix product"
     target, spread = TARGETS["encoder", case, rival], (min(ratios), max(ratios))
     note = (
-        f"16 x 1024 points, sampling and neighbours included; nominal {SSG_GFLOP:.2f} GFLOP per object, as the textbook "
+        f"16 x 1024 points, sampling and neighbors included; nominal {SSG_GFLOP:.2f} GFLOP per object, as the textbook "
         "computes them; 1024² products"
     )
     return Row("encoder", case, rival, "GFLOP/s", ours, plain, ours / plain, spread, target, note)
@@ -279,7 +279,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         "wrong words of an erring detector that the teacher finds", _judged("word_filter"), default=False
     ),
     "lift_quality": Benchmark(
-        "lifted points against labelled boxes", _judged("lift_quality"), default=False, needs_data=True
+        "lifted points against labeled boxes", _judged("lift_quality"), default=False, needs_data=True
     ),
     "proposals": Benchmark(
         "objects that class-agnostic proposals find", _judged("proposals"), default=False, takes_data=True

@@ -6,14 +6,14 @@ from benchmarks.record import Target
 
 _OPS_FPS = "exact FPS 4096→1024: ≥ 8× open3d, ≥ 2.5× fpsample's kd-line, ≥ 50× torch-cluster"
 _OPS_FPS_LARGE = "FPS 100k→4096: ≥ 12× open3d, ≥ 1× kd-line"
-_BALL = "ball query, 10k points, 512 centres, r 0.1, k 32: ≥ 60× the textbook sort-based version, ≥ 3× open3d hybrid"
+_BALL = "ball query, 10k points, 512 centers, r 0.1, k 32: ≥ 60× the textbook sort-based version, ≥ 3× open3d hybrid"
 _SEGMENTS = "segment reductions 100k×64→2k: ≥ 2× torch-scatter"
 _ENCODER = (
     "SSG, same weights: ≥ 4× the textbook batched at 1024 points, ≥ 7× at 10k, ≥ 2× one object at a time"
 )
 _MEMORY = "peak memory 16×1024 ≤ 0.65× textbook"
 _LOADER = "triplet loader: ≥ 2.5× samples/s and ≤ 0.35× bytes of per-object pickled npy"
-_SCAN = "scan memory: ≤ 0.35× Open3D's for 1M coloured points"
+_SCAN = "scan memory: ≤ 0.35× Open3D's for 1M colored points"
 
 
 def _least(value: float, source: str) -> Target:
@@ -56,8 +56,8 @@ TARGETS: dict[tuple[str, str, str], Target] = {
         0.6, "GFLOP/s of the encoder ≥ 0.6 of the same machine's plain matrix product"
     ),
     ("memory", "encoder 16 x 1024", "textbook"): _most(0.65, _MEMORY),
-    ("memory", "scan of 1M coloured points", "open3d"): _most(0.35, _SCAN),
-    ("memory", "scan of 1M coloured points set in a Recognizer", "open3d"): _most(0.35, _SCAN),
+    ("memory", "scan of 1M colored points", "open3d"): _most(0.35, _SCAN),
+    ("memory", "scan of 1M colored points set in a Recognizer", "open3d"): _most(0.35, _SCAN),
     ("lift", "30 boxes in 307k points", "project again per box"): _least(
         20, "lift 307k×30, identical sets: ≥ 20× the loop per box"
     ),

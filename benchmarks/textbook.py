@@ -1,6 +1,6 @@
 """PointNet++ SSG the way the paper's text reads: the reference our encoder must equal, and the time to beat.
 
-Written from Qi et al., PointNet++ (NeurIPS 2017): neighbourhoods by sorting, groups materialised, 1x1 convolutions,
+Written from Qi et al., PointNet++ (NeurIPS 2017): neighborhoods by sorting, groups materialized, 1x1 convolutions,
 BatchNorm, `max`. Attribute names follow the layout that public checkpoints of PyTorch ports share
 (``sa1.mlp_convs.0.weight``, ``sa1.mlp_bns.0.weight`` …), so one key mapping serves both.
 """
@@ -63,7 +63,7 @@ class TextbookSetAbstraction(nn.Module):
             in_channels = width
 
     def forward(self, points: Tensor, features: Tensor | None) -> tuple[Tensor, Tensor]:
-        """points (B, N, 3), features (B, N, C) or None → centres (B, S, 3), features (B, S, C')."""
+        """points (B, N, 3), features (B, N, C) or None → centers (B, S, 3), features (B, S, C')."""
         if self.num_centers is None:
             centers, grouped = points.new_zeros(len(points), 1, 3), points[:, None]
             grouped_features = None if features is None else features[:, None]

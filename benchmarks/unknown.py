@@ -8,8 +8,8 @@ word, or another word for the same category of the embedded world. For a cloud t
 
 - ``fresh``: objects of rooms and streets that nothing was trained on, cut out along exact 2D boxes: the model's home.
 - ``named objects``: DATA/objects/named_objects.npz, samples of meshes of three sources, many of things it has no word for,
-  most of them not in metres.
-- ``kitti things``: proposals in DATA/kitti_object that lie mostly in a labelled box.
+  most of them not in meters.
+- ``kitti things``: proposals in DATA/kitti_object that lie mostly in a labeled box.
 - ``kitti background``: those that lie in none, seen by the camera and in no DontCare region. Nobody says what they are,
   so every definite name counts as nonsense, even a pole's that is called a lamppost.
 """
@@ -30,9 +30,9 @@ from rich.table import Table
 
 import clip2
 from clip2.evaluation import zero_shot_classify
-from clip2.labels import normalise_label
+from clip2.labels import normalize_label
 from clip2.model import Clip2Model
-from clip2.ood.detector import Familiarity, Kind
+from clip2.ood.detector import Kind, OODDetector
 from clip2.recognition import propose_objects
 from data_prep.errors import InputError
 from data_prep.geometry import Camera, OrientedBox
@@ -56,7 +56,7 @@ class Group:
     """Clouds of one kind.
 
     Attributes:
-        clouds: (n, 3) metres, z-up.
+        clouds: (n, 3) meters, z-up.
         colors: (n, 3) uint8, or None where a cloud has none.
         truth: what each may be called; nothing where only "unknown" is right.
     """
@@ -110,7 +110,7 @@ def measure(
     if loaded.text_bank is None or loaded.familiarity is None:
         raise InputError("carries no words or no statistics of its training objects", source=model)
     known = loaded.familiarity
-    ways: dict[str, Familiarity | None] = {"off": None}
+    ways: dict[str, OODDetector | None] = {"off": None}
     for name in kind or (known.kind,):
         for share in quantile or (known.quantile,):
             ways[f"{name} {share:g}"] = known.using(name, share)
@@ -119,7 +119,7 @@ def measure(
 
 
 def _measure(
-    model: Clip2Model, groups: dict[str, Group], ways: dict[str, Familiarity | None], threshold: float
+    model: Clip2Model, groups: dict[str, Group], ways: dict[str, OODDetector | None], threshold: float
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Group → way of rejecting → figures; ``everywhere but home`` is all clouds of all groups but the first."""
     assert model.text_bank is not None
@@ -134,7 +134,7 @@ def _measure(
         )
         sure = scores.max(axis=1) >= threshold
         for way, statistics in ways.items():
-            named = sure if statistics is None else sure & statistics.is_familiar(features)
+            named = sure if statistics is None else sure & statistics.is_in_distribution(features)
             for place in (name, *(["everywhere but home"] if name != "fresh" else [])):
                 outcomes.setdefault(place, {}).setdefault(way, []).append(np.stack([named, right]))
     return {
@@ -159,7 +159,7 @@ def _means(word: str, truth: tuple[str, ...]) -> bool:
 
 def _meanings(word: str) -> set[str]:
     """The word itself, and the categories that it names."""
-    word = normalise_label(word)
+    word = normalize_label(word)
     return {word, *(name for name in list_categories() if word in (name, *get_category(name).synonyms))}
 
 
@@ -194,16 +194,16 @@ def _kitti(root: Path) -> dict[str, Group]:
     things, background = Group(), Group()
     scan = open_scan("kitti", root / "kitti_object")
     for i, id in enumerate(scan.frame_ids()):
-        frame, labelled = scan[i], scan.annotations(i)  # type: ignore[attr-defined]
+        frame, labeled = scan[i], scan.annotations(i)  # type: ignore[attr-defined]
         camera = frame.views[0].camera
         regions = list(_dont_care(root, id))
         for index in propose_objects(frame.world_points(), "lidar", frame.T_world_points[:3, 3]):
             points = frame.points[index]
             if not np.ptp(points, axis=0).any():
                 continue
-            inside = [_share_inside(box, points) for box in labelled.boxes]
+            inside = [_share_inside(box, points) for box in labeled.boxes]
             if max(inside, default=0.0) >= _MOSTLY:
-                label = labelled.labels[int(np.argmax(inside))]
+                label = labeled.labels[int(np.argmax(inside))]
                 things.add(points, None, (label, *_KITTI.get(label, ())))
             elif _is_judged(points, camera, regions):
                 background.add(points, None, ())
@@ -215,7 +215,7 @@ def _share_inside(box: OrientedBox, points: NDArray) -> float:
 
 
 def _is_judged(points: NDArray, camera: Camera, regions: list[NDArray]) -> bool:
-    """Whether the people who labelled the picture had to say if this is a thing."""
+    """Whether the people who labeled the picture had to say if this is a thing."""
     pixels, _ = camera.project(points)
     seen = camera.in_image(pixels)
     if seen.mean() < _MOSTLY:
@@ -225,7 +225,7 @@ def _is_judged(points: NDArray, camera: Camera, regions: list[NDArray]) -> bool:
 
 
 def _dont_care(root: Path, id: str) -> Iterator[NDArray]:
-    """Image regions (x0 y0 x1 y1) that hold things nobody labelled."""
+    """Image regions (x0 y0 x1 y1) that hold things nobody labeled."""
     text = (root / "kitti_object" / "training" / "label_2" / f"{id}.txt").read_text(encoding="utf-8")
     for line in text.splitlines():
         if line.startswith("DontCare"):

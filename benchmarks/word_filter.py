@@ -21,7 +21,7 @@ from rich.table import Table
 from benchmarks.association import procedural_case
 from clip2.teacher import Teacher
 from clip2.teacher.agreement import disagrees
-from data_prep.triplets.cut import normalise_label
+from data_prep.labels import normalize_label
 
 
 def main(json: bool = False, frames: int = 24, times_chance: float = 1.0) -> int:
@@ -57,7 +57,7 @@ def measure(
     """Figures of one scan."""
     case = procedural_case(setting, detector, frames, seed=11, worlds=max(1, frames // 4))
     triplets = [triplet for frame in case.frames for triplet in frame]
-    said = [normalise_label(triplet.provenance["label"]) for triplet in triplets]
+    said = [normalize_label(triplet.provenance["label"]) for triplet in triplets]
     right = np.array(
         [word == case.words.get(case.ids[t.key]) for word, t in zip(said, triplets, strict=True)]
     )

@@ -20,7 +20,7 @@ import clip2
 from clip2.encoders import weights_follow
 from clip2.model import Clip2Model
 from clip2.model_config import ModelConfig
-from clip2.ood.detector import Familiarity
+from clip2.ood.detector import OODDetector
 from data_prep.config import TypedConfig, parse_config
 from data_prep.errors import InputError
 from data_prep.storage.files import file_sha256, write_atomically
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from clip2.teacher.text_bank import TextBank
 
 CONFIG_FILE, WEIGHTS_FILE, BANK_FILE = "config.json", "model.safetensors", "text_bank.npz"
-FAMILIARITY_FILE = "familiarity.safetensors"
+OOD_FILE = "familiarity.safetensors"
 # The model that ships with the package; `clip2 recognize` and `clip2 classify` use it where none is named.
 MINI_POINTS = "mini-points"
 MINI_POINTS_FOLDER = Path(__file__).parent / "weights" / "mini-points"
@@ -88,7 +88,7 @@ def load(source: str | Path, device: str | torch.device = "cpu") -> Clip2Model:
         bank = TextBank.load(_verified(folder, config.text_bank))
     familiarity = None
     if config.familiarity is not None:
-        familiarity = Familiarity.load(_verified(folder, config.familiarity))
+        familiarity = OODDetector.load(_verified(folder, config.familiarity))
     try:
         with weights_follow():
             model = Clip2Model(config.model, text_bank=bank, familiarity=familiarity)
@@ -151,12 +151,12 @@ def save(
     _write_config(folder, config)
 
 
-def add_familiarity(folder: str | Path, familiarity: Familiarity) -> None:
+def add_familiarity(folder: str | Path, familiarity: OODDetector) -> None:
     """Give a saved model statistics of its training objects, or other ones; nothing else of it changes.
 
     Args:
         folder: of :func:`save`.
-        familiarity: from :func:`clip2.ood.detector.fit_familiarity`.
+        familiarity: from :func:`clip2.ood.detector.fit_ood_detector`.
 
     Raises:
         InputError: not a checkpoint, or statistics of another encoder.
@@ -169,9 +169,9 @@ def add_familiarity(folder: str | Path, familiarity: Familiarity) -> None:
     _write_config(folder, config.model_copy(update={"familiarity": record}))
 
 
-def _write_familiarity(folder: Path, familiarity: Familiarity) -> FileRecord:
-    familiarity.save(folder / FAMILIARITY_FILE)
-    return FileRecord(file=FAMILIARITY_FILE, sha256=file_sha256(folder / FAMILIARITY_FILE))
+def _write_familiarity(folder: Path, familiarity: OODDetector) -> FileRecord:
+    familiarity.save(folder / OOD_FILE)
+    return FileRecord(file=OOD_FILE, sha256=file_sha256(folder / OOD_FILE))
 
 
 def _write_config(folder: Path, config: CheckpointConfig) -> None:
@@ -283,7 +283,7 @@ def _download(name: str) -> Path:
             snapshot_download(
                 repository,
                 revision=revision or None,
-                allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, BANK_FILE, FAMILIARITY_FILE],
+                allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, BANK_FILE, OOD_FILE],
             )
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:

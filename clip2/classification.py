@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.ood.detector import UNKNOWN
+from clip2.labels import UNKNOWN
 
 
 @dataclass(frozen=True)

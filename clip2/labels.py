@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from data_prep.errors import InputError
-from data_prep.triplets.cut import normalise_label as normalise_label
+from data_prep.labels import normalize_label as normalize_label
+
+UNKNOWN = "unknown"  # the label of objects unlike everything a model was trained on
 
 
 def parse_labels(labels: str | Iterable[str], *, source: str = "labels") -> tuple[str, ...]:
@@ -34,7 +36,7 @@ def parse_labels(labels: str | Iterable[str], *, source: str = "labels") -> tupl
         )
     seen: dict[str, str] = {}
     for word in words:
-        key = normalise_label(word)
+        key = normalize_label(word)
         earlier = seen.get(key)
         seen[key] = word
         if earlier is not None:

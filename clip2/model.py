@@ -23,7 +23,7 @@ from clip2.teacher.text_source import words_asked
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
-    from clip2.ood.detector import Familiarity
+    from clip2.ood.detector import OODDetector
     from clip2.teacher.text_bank import TextBank
     from clip2.teacher.text_source import TextSource
 
@@ -47,7 +47,7 @@ class Description(NamedTuple):
 
     Attributes:
         embeddings: (B, D) float32 unit rows, in the teacher's space.
-        features: (B, W) float32, what the encoder saw, sizes mixed in; for :class:`~clip2.ood.detector.Familiarity`.
+        features: (B, W) float32, what the encoder saw, sizes mixed in; for :class:`~clip2.ood.detector.OODDetector`.
     """
 
     embeddings: NDArray[np.float32]
@@ -66,7 +66,7 @@ class SizeMixer(nn.Module):
         self.layers = nn.Sequential(nn.Linear(width + 1, width), nn.ReLU(), nn.Linear(width, width))
 
     def forward(self, pooled: torch.Tensor, radii: torch.Tensor) -> torch.Tensor:
-        """(B, W) from an embedding (B, W) and radii (B,) in metres; twice as large is as far from once as from four times."""
+        """(B, W) from an embedding (B, W) and radii (B,) in meters; twice as large is as far from once as from four times."""
         size = radii.clamp_min(1e-3).log().to(pooled.dtype)[:, None]
         mixed: torch.Tensor = pooled + self.layers(torch.cat([pooled, size], dim=1))
         return mixed
@@ -94,7 +94,7 @@ class Clip2Model(nn.Module):
         self,
         config: ModelConfig,
         text_bank: TextBank | None = None,
-        familiarity: Familiarity | None = None,
+        familiarity: OODDetector | None = None,
     ) -> None:
         super().__init__()
         if text_bank is not None:
@@ -190,16 +190,16 @@ class Clip2Model(nn.Module):
         """Embeddings of objects, in the teacher's space.
 
         Args:
-            clouds: B arrays (n, 3) float, metres, z-up, one object each; a plain (B, n, 3) array works too.
-            colors: B arrays (n, 3) uint8 RGB or None where a cloud has none; None: no cloud has colour. Ignored by a
-                model that saw no colour in training (``config.colors_seen``).
+            clouds: B arrays (n, 3) float, meters, z-up, one object each; a plain (B, n, 3) array works too.
+            colors: B arrays (n, 3) uint8 RGB or None where a cloud has none; None: no cloud has color. Ignored by a
+                model that saw no color in training (``config.colors_seen``).
             batch_size: clouds per forward pass; None: 64 on a GPU, on a CPU as many as hold 131,072 points.
 
         Returns:
             (B, D) float32 unit rows, on the CPU.
 
         Raises:
-            InputError: naming the cloud that is empty, not finite or of the wrong shape, or that has no colour where
+            InputError: naming the cloud that is empty, not finite or of the wrong shape, or that has no color where
                 the model saw nothing else.
         """
         return torch.from_numpy(self.describe(clouds, colors, batch_size).embeddings)
@@ -275,7 +275,7 @@ class Clip2Model(nn.Module):
         """
         if self.familiarity is None:
             return np.ones(len(features), dtype=bool)
-        return self.familiarity.is_familiar(features)
+        return self.familiarity.is_in_distribution(features)
 
     def text_source(self, text: TextSource | None = None) -> TextSource:
         """``text`` if it fits this model, :attr:`text` where none is given.
@@ -294,17 +294,17 @@ class Clip2Model(nn.Module):
     def _usable_colors(
         self, count: int, colors: Sequence[NDArray[np.uint8] | None] | None
     ) -> Sequence[NDArray[np.uint8] | None] | None:
-        """The colours without those that the network never learned to read."""
+        """The colors without those that the network never learned to read."""
         if self.config.colors_seen == "absent":
             return None
         if self.config.colors_seen == "present":
             bare = [i for i in range(count) if colors is None or (i < len(colors) and colors[i] is None)]
             if bare:
                 raise InputError(
-                    f"{len(bare)} of {count} have no colour, the model was trained on coloured ones only",
+                    f"{len(bare)} of {count} have no color, the model was trained on colored ones only",
                     source=f"cloud {bare[0]}",
                     field="colors",
-                    fix="give their colours, or train with augmentation.color_drop above 0",
+                    fix="give their colors, or train with augmentation.color_drop above 0",
                 )
         return colors
 

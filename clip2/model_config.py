@@ -76,8 +76,8 @@ class ModelConfig(TypedConfig):
     """Everything needed to build the network and to feed it.
 
     Attributes:
-        colors_seen: the states of colour it was trained on. Weights for a state never seen are as they were drawn, so
-            :meth:`Clip2Model.encode` ignores colours after ``absent`` and refuses clouds without after ``present``.
+        colors_seen: the states of color it was trained on. Weights for a state never seen are as they were drawn, so
+            :meth:`Clip2Model.encode` ignores colors after ``absent`` and refuses clouds without after ``present``.
     """
 
     encoder: EncoderConfig = EncoderConfig()

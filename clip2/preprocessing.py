@@ -24,11 +24,11 @@ class PreparedClouds(NamedTuple):
     """A dense batch, ready for the encoder.
 
     Attributes:
-        points: (B, num_points, 3) float32, centred and scaled.
+        points: (B, num_points, 3) float32, centered and scaled.
         lengths: (B,) int64 points that are the cloud's own; after them it repeats cyclically.
-        features: (B, num_points, 3) float32 RGB in 0..1, or None: this model takes no colour.
-        features_present: (B,) bool, False where a cloud has no colour (its features are then never read), or None.
-        radii: (B,) float32 metres from the centre to the farthest point, or None: this model is not told the size.
+        features: (B, num_points, 3) float32 RGB in 0..1, or None: this model takes no color.
+        features_present: (B,) bool, False where a cloud has no color (its features are then never read), or None.
+        radii: (B,) float32 meters from the center to the farthest point, or None: this model is not told the size.
     """
 
     points: torch.Tensor
@@ -51,7 +51,7 @@ class PreparedClouds(NamedTuple):
 class Preprocessing(TypedConfig):
     """How a raw object cloud becomes model input. Training and use share this one definition.
 
-    In use the result is a pure function of the *set* of points: the millimetre cell of each point, counted from the
+    In use the result is a pure function of the *set* of points: the millimeter cell of each point, counted from the
     corner of the object's box, is hashed and the ``num_points`` smallest hashes are kept (bottom-k sampling). So no
     seed exists, the order of the input does not matter, and an object keeps its sample where it stands, except for
     the few points that float32 rounds into the next cell (about 1 % at 100 m). In training the sample is drawn anew
@@ -64,11 +64,11 @@ class Preprocessing(TypedConfig):
         sampling: ``random``: a uniform sample; ``fps``: spread out by farthest point sampling over a uniform sample
             of at most eight times ``num_points`` (in use only; training draws uniformly in both cases).
         center: ``centroid`` of the sampled points, or middle of their axis-aligned ``box``.
-        scale: ``unit_sphere`` divides by the largest distance from the centre; ``metric`` keeps metres, for
+        scale: ``unit_sphere`` divides by the largest distance from the center; ``metric`` keeps meters, for
             encoders whose radii are metric and tasks where size tells classes apart.
         size: whether the model is told, beside the scaled shape, how large it was: a mug and a stool differ by size
-            before all, and an encoder whose radii fit one of them in metres does not fit the other.
-        color: whether the model takes colour. Clouds without it are then marked as such, never filled with zeros.
+            before all, and an encoder whose radii fit one of them in meters does not fit the other.
+        color: whether the model takes color. Clouds without it are then marked as such, never filled with zeros.
         up_axis: the axis of ``points`` that points up; data_prep delivers z-up worlds.
     """
 
@@ -89,8 +89,8 @@ class Preprocessing(TypedConfig):
         """Model input of several objects.
 
         Args:
-            clouds: B arrays (n, 3), float32 or float64, metres, z-up, any offset and any n >= 2.
-            colors: B arrays (n, 3) uint8 RGB, or None where a cloud has no colour; None: no cloud has.
+            clouds: B arrays (n, 3), float32 or float64, meters, z-up, any offset and any n >= 2.
+            colors: B arrays (n, 3) uint8 RGB, or None where a cloud has no color; None: no cloud has.
             first: number of the first cloud in error messages, for a caller that works in batches.
 
         Raises:
@@ -128,13 +128,13 @@ class Preprocessing(TypedConfig):
         )
 
     def normalize(self, points: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Centres and scales a batch of already sampled points.
+        """Centers and scales a batch of already sampled points.
 
         Args:
-            points: (B, N, 3) metres, after ``lengths`` (B,) points repeating the cloud's own.
+            points: (B, N, 3) meters, after ``lengths`` (B,) points repeating the cloud's own.
 
         Returns:
-            (B, N, 3), and the radii they had (B,) in metres.
+            (B, N, 3), and the radii they had (B,) in meters.
         """
         if self.center == "centroid":
             own = torch.arange(points.shape[1], device=points.device) < lengths[:, None]
@@ -188,7 +188,7 @@ def local_coordinates(
     """(n, 3) float32 relative to the corner of the points' box, checked; survey-size offsets lose nothing.
 
     Raises:
-        NotAnObject: points that cannot be an object: wrong shape or type, not finite, or one single place; or colours
+        NotAnObject: points that cannot be an object: wrong shape or type, not finite, or one single place; or colors
             that do not fit them.
     """
     _require_cloud(np.asarray(points), colors, name)
@@ -248,7 +248,7 @@ def _require_cloud(points: NDArray[np.floating], colors: NDArray[np.uint8] | Non
     if colors is not None and (colors.shape != points.shape or colors.dtype != np.uint8):
         raise NotAnObject(
             f"are {colors.dtype} of shape {colors.shape} for {points.shape} points",
-            reason="colours of another shape or type than (n, 3) uint8",
+            reason="colors of another shape or type than (n, 3) uint8",
             source=name,
             field="colors",
             fix="give (n, 3) uint8",

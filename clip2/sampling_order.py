@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-# One millimetre: far above what float32 rounds away at 100 m (8 µm), far below what tells shapes apart. Objects smaller
-# than a quarter of a metre get finer cells, so that no cell ever holds a noticeable share of the points.
+# One millimeter: far above what float32 rounds away at 100 m (8 µm), far below what tells shapes apart. Objects smaller
+# than a quarter of a meter get finer cells, so that no cell ever holds a noticeable share of the points.
 _CELL, _SIZE_OF_FULL_CELLS = 0.001, 0.27
-# Sensors and CAD programs round to tenths of millimetres; this share of a cell keeps such points off the cells' borders,
+# Sensors and CAD programs round to tenths of millimeters; this share of a cell keeps such points off the cells' borders,
 # where a rounding error would move them to another cell.
 _OFF_THE_BORDER = (math.sqrt(5) - 1) / 2
 
@@ -22,7 +22,7 @@ def sampling_order(
     """Indices of the ``count`` points (or all, if fewer) with the smallest hash, in order of their hash.
 
     The hash is of the cell that a point lies in, so the outcome depends neither on the points' order nor, but for the
-    rare point on a border, on how their coordinates were rounded. Within a cell, coordinates and then colour decide.
+    rare point on a border, on how their coordinates were rounded. Within a cell, coordinates and then color decide.
     To the eye the order is random.
 
     Args:

@@ -3,7 +3,7 @@
     python examples/kitti.py DATA --bank vit_b32_text_bank.npz [--out runs/kitti] [--seed 0]
 
 DATA holds ``kitti_object/``, ``kitti_tracking/`` and ``detections/`` (COCO JSON). Frames 0-8 of tracking sequence 0001 and 0-1 of
-the object set are trained on; tracking frames 10-14 and object frame 2 are recognised, with and without 2D boxes.
+the object set are trained on; tracking frames 10-14 and object frame 2 are recognized, with and without 2D boxes.
 A made-up street adds the classes that so few frames lack. The set is tiny: read the table as "the path works", not
 as a benchmark. The boxes are the labels' own unless ``--detector`` names another detection file.
 """
@@ -30,7 +30,7 @@ from data_prep.detect import CocoDetections
 WORDS = ("pedestrian=person", "cyclist=bicycle", "construction vehicle=bulldozer")
 QUERY = "car,van,truck,person,bicycle"
 BACKGROUND = "tree,lamppost,traffic light,trash can,bench,stop sign,bus,motorcycle,fire hydrant,mailbox"
-# Of a labelled object's points in the box, and of an object found, this much must be shared to call it found.
+# Of a labeled object's points in the box, and of an object found, this much must be shared to call it found.
 FOUND = 0.25
 
 
@@ -43,7 +43,7 @@ def main(
     detector: str = "gt",
     config: Path = Path(__file__).parent.parent / "configs/train/kitti_example.yaml",
 ) -> None:
-    """Mine, train, recognise, and print what was named what.
+    """Mine, train, recognize, and print what was named what.
 
     Args:
         data: folder with kitti_object, kitti_tracking and detections.
@@ -91,7 +91,7 @@ def main(
         table = Counter[tuple[str, str]]()
         for source, (root, name, frames) in tests.items():
             for frame in frames:
-                table += recognise(recognizer, source, root, frame, boxes[name] if with_boxes else None)
+                table += recognize(recognizer, source, root, frame, boxes[name] if with_boxes else None)
         show(table, f"{'with' if with_boxes else 'without'} 2D boxes")
         (out / f"confusion_{'with' if with_boxes else 'without'}_boxes.json").write_text(
             json.dumps([[*pair, count] for pair, count in sorted(table.items())], indent=1)
@@ -111,10 +111,10 @@ def clip2_command(*arguments: object) -> None:
         sys.exit(code)
 
 
-def recognise(
+def recognize(
     recognizer: clip2.Recognizer, source: str, root: Path, frame_id: str, detections: Path | None
 ) -> Counter[tuple[str, str]]:
-    """(label, name given or why none) → count, over the labelled objects with at least 10 points in view."""
+    """(label, name given or why none) → count, over the labeled objects with at least 10 points in view."""
     scan = open_scan(source, root)
     index = scan.frame_ids().index(frame_id)
     frame, labels = scan[index], scan.annotations(index)  # type: ignore[attr-defined]
@@ -143,7 +143,7 @@ def recognise(
 def show(table: Counter[tuple[str, str]], title: str) -> None:
     """Print the confusion table."""
     given = sorted({name for _, name in table})
-    grid = Table("label", *given, title=f"labelled objects with at least 10 points, {title}")
+    grid = Table("label", *given, title=f"labeled objects with at least 10 points, {title}")
     for label in sorted({label for label, _ in table}):
         grid.add_row(label, *(str(table[label, name] or "·") for name in given))
     Console().print(grid)

@@ -30,7 +30,7 @@ class Check:
     root: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ROOT")]
     """Folder of the scan."""
     frames: int = 8
-    """How many frames to look at, in pairs of neighbours spread over the scan."""
+    """How many frames to look at, in pairs of neighbors spread over the scan."""
     option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Option of the reader as key=value, for example up=-y; may be repeated."""
     out: Path | None = None

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clip2.cli.words import WordOptions, limits_of, say
-from clip2.ood.detector import UNKNOWN
+from clip2.labels import UNKNOWN
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:

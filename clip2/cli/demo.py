@@ -17,7 +17,7 @@ class Demo:
     out: Path = Path("demo")
     """Folder for everything it makes."""
     words: str = ""
-    """What to look for in the two scenes it recognises, separated by commas: "red chair, something to sit on".
+    """What to look for in the two scenes it recognizes, separated by commas: "red chair, something to sit on".
     Default: everything they may hold."""
     seed: int = 0
     """Of the world and the training."""

@@ -58,7 +58,7 @@ class Detect:
     tiles: int | None = None
     """Also look at overlapping tiles of this side in pixels, for small things in large images."""
     tile_overlap: float = 0.25
-    """Overlap of neighbouring tiles, as a share of their side."""
+    """Overlap of neighboring tiles, as a share of their side."""
     batch_size: int = 8
     """Images shown to the network at once."""
     device: str = "auto"

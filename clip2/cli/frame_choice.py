@@ -24,7 +24,7 @@ class FrameOptions:
     frames: Annotated[str | None, tyro.conf.arg(metavar="A:B|ID,ID..ID")] = None
     """Positions A:B as in Python, or ids and ranges of ids (both ends) parted by commas."""
     every: int = 1
-    """Of these, one frame in this many: neighbours in a video say the same."""
+    """Of these, one frame in this many: neighbors in a video say the same."""
     limit: int | None = None
     """Of these, at most this many frames."""
 

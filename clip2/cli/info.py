@@ -145,7 +145,7 @@ def _checkpoint(name: str) -> dict[str, dict[str, Any]]:
             "written by": f"clip2 {config.clip2_version}",
             "sha256 of weights": config.weights.sha256,
             "parameters": model.parameter_count(),
-            "colours seen in training": config.model.colors_seen,
+            "colors seen in training": config.model.colors_seen,
             "logit scale": round(model.log_text_scale.exp().item(), 3),
         },
         "encoder": {"name": config.model.encoder.name, **config.model.encoder.options},

@@ -22,7 +22,7 @@ PAGE = "inspect.html"
 
 @dataclass
 class Inspect:
-    """Show what a triplet set holds: counts, points, words, refusals; and write a page to look at it.
+    """Show what a triplet set holds: counts, points, words, rejections; and write a page to look at it.
 
     Exit code 0: sound; 2: it cannot be read or, with --verify, is not what was written.
     """
@@ -88,7 +88,7 @@ def _report(console: Console, triplets: TripletSet, figures: TripletFigures) -> 
     console.print(
         f"{counted(figures.objects, 'object')} of {manifest.source}, {counted(totals['frames'], 'frame')}, "
         f"{counted(len(manifest.shards), 'shard')}, {totals['bytes'] / 1e6:.1f} MB; "
-        f"{figures.with_colors:,} with colour, {figures.with_crop:,} with a crop",
+        f"{figures.with_colors:,} with color, {figures.with_crop:,} with a crop",
         soft_wrap=True,
         markup=False,
     )
@@ -124,6 +124,9 @@ def _report(console: Console, triplets: TripletSet, figures: TripletFigures) -> 
         ["word", "objects", "median points"],
         [[w.word, f"{w.objects:,}", f"{w.median_points:,.0f}"] for w in figures.words[:30]],
     )
-    refused = {**figures.refusals, **{f"in the file: {k}": n for k, n in figures.skipped_detections.items()}}
+    refused = {
+        **figures.rejections,
+        **{f"in the file: {k}": n for k, n in figures.skipped_detections.items()},
+    }
     table("refused detections", ["reason", "count"], [[k, f"{n:,}"] for k, n in refused.items()])
     table("bad frames", ["frame", "why"], [list(row) for row in figures.bad_frames[:20]])

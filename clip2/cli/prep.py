@@ -74,7 +74,7 @@ class Prep:
     thin: bool = False
     """Leave out frames that show what the last one showed: by pose, or where there are no poses, by picture."""
     thin_option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Setting of --thin as key=value: move (metres), turn (degrees), change (share of the picture); may be repeated."""
+    """Setting of --thin as key=value: move (meters), turn (degrees), change (share of the picture); may be repeated."""
     associate: bool = False
     """Bring the detections of one object in many frames and cameras together: one triplet with its best crops, its
     clouds united where it stands still, and the word most of them say. Without it every detection is an object."""
@@ -199,13 +199,13 @@ class Prep:
             )
 
     def _all_words(self) -> dict[str, tuple[str, ...]]:
+        from data_prep.labels import normalize_label
         from data_prep.triplets.captions import load_words
-        from data_prep.triplets.cut import normalise_label
 
         filed = {} if self.word_file is None else load_words(self.word_file)
         # By the words' own spelling, so that one given here replaces one of the file.
         return {
-            normalise_label(label): texts for label, texts in [*filed.items(), *_words(self.word).items()]
+            normalize_label(label): texts for label, texts in [*filed.items(), *_words(self.word).items()]
         }
 
     def _captions(self) -> Captions | None:
@@ -222,7 +222,7 @@ class Prep:
         from data_prep.lift import create_lifter
 
         default = create_lifter(self.lifter)
-        wanted = {**get_type_hints(type(default.gates)), **get_type_hints(type(default.config))}
+        wanted = {**get_type_hints(type(default.filters)), **get_type_hints(type(default.config))}
         settings = typed_options(
             self.lifter_option, wanted, option="--lifter-option", owner=f"lifter {self.lifter}"
         )
@@ -273,7 +273,7 @@ def _summary(manifest: Manifest, out: str) -> dict[str, Any]:
         "shards": len(manifest.shards),
         "merged": manifest.merged,
         "thinned_frames": manifest.thinned_frames,
-        "refusals": manifest.refusals,
+        "rejections": manifest.rejections,
         "skipped_detections": manifest.skipped_detections,
         "bad_frame_list": [bad.model_dump() for bad in manifest.bad_frames],
         "is_ground_truth": manifest.is_ground_truth,
@@ -296,7 +296,7 @@ def _report(console: Console, manifest: Manifest, out: str, nothing_to_do: bool,
     table.add_row("mined", f"{totals['objects']:,}", style="bold")
     if manifest.merged:
         table.add_row("further looks at one of these", f"{manifest.merged:,}")
-    for reason, count in sorted(manifest.refusals.items(), key=lambda item: -item[1]):
+    for reason, count in sorted(manifest.rejections.items(), key=lambda item: -item[1]):
         table.add_row(f"refused: {reason}", f"{count:,}")
     for reason, count in manifest.skipped_detections.items():
         table.add_row(f"unusable in the file: {reason}", f"{count:,}", style="yellow")

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clip2.cli.words import WordOptions, limits_of, say
-from clip2.ood.detector import UNKNOWN
+from clip2.labels import UNKNOWN
 from data_prep.errors import BadFrameError, InputError
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ _log = logging.getLogger(__name__)
 class Recognize:
     """Find the objects of a scan and name them from any list of words.
 
-    Writes OUT (JSON: boxes, labels, scores, embeddings), and beside it a PLY coloured by object and an HTML page to
-    look at. Boxes are in the scan's world axes: z up, metres.
+    Writes OUT (JSON: boxes, labels, scores, embeddings), and beside it a PLY colored by object and an HTML page to
+    look at. Boxes are in the scan's world axes: z up, meters.
     """
 
     scan: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SCAN")]
@@ -47,7 +47,7 @@ class Recognize:
     frame: str | None = None
     """Which frame of the dataset, by id or number. Without it all frames are fused, if their poses lead to one world."""
     every: int = 1
-    """Of frames that are fused, one in this many; neighbours in a video see the same."""
+    """Of frames that are fused, one in this many; neighbors in a video see the same."""
     detections: Path | None = None
     """COCO JSON of 2D boxes: objects are lifted from these instead of being searched in the cloud."""
     detection_images: Path | None = None
@@ -63,7 +63,7 @@ class Recognize:
     unknown: Literal["keep", "name", "drop"] = "keep"
     """Objects unlike all that the model was trained on: keep them as "unknown", name them all the same, or drop them."""
     voxel: float = 0.02
-    """Metres: side of the voxels in which a sequence is fused."""
+    """Meters: side of the voxels in which a sequence is fused."""
     up: str | None = None
     """For a cloud file: the axis that points up, x, y, z, -x, -y or -z. Default: z, for .glb y."""
     json: bool = False
@@ -103,7 +103,7 @@ class Recognize:
 
     def _check_options(self) -> None:
         if not (math.isfinite(self.voxel) and self.voxel > 0):
-            raise InputError(f"is {self.voxel}", field="--voxel", fix="give metres above 0")
+            raise InputError(f"is {self.voxel}", field="--voxel", fix="give meters above 0")
         if not 0 <= self.threshold <= 1:
             raise InputError(f"is {self.threshold}", field="--threshold", fix="give a probability, 0 to 1")
         if self.up is not None and self.source != "cloud":
@@ -245,7 +245,7 @@ def _summary(result: Instances3D, seconds: dict[str, float], files: list[Path], 
 
 def _table(result: Instances3D) -> Table:
     table = Table(box=None, header_style="bold")
-    for column in ("label", "score", "points", "size l w h (m)", "centre x y z (m)"):
+    for column in ("label", "score", "points", "size l w h (m)", "center x y z (m)"):
         table.add_column(column, justify="left" if column == "label" else "right")
     shown = 40
     for i in range(min(shown, len(result))):

@@ -4,7 +4,7 @@ from clip2.encoders import patch_transformer, pointmlp, pointnet, pointnet2, poi
 from clip2.encoders.encoder import PointEncoder
 from clip2.encoders.registry import create_encoder, encoder_options, list_encoders, register_encoder
 from clip2.encoders.timm_init import weights_follow
-from clip2.pretrained.converters import Foreign, foreign_model, load_foreign
+from clip2.pretrained.converters import Foreign, convert_checkpoint, fill_encoder
 from clip2.pretrained.layouts import FOREIGN_LAYOUTS
 from clip2.pretrained.pointnet2 import load_pointnet2_ssg
 
@@ -14,9 +14,9 @@ __all__ = [
     "PointEncoder",
     "create_encoder",
     "encoder_options",
-    "foreign_model",
+    "convert_checkpoint",
     "list_encoders",
-    "load_foreign",
+    "fill_encoder",
     "load_pointnet2_ssg",
     "patch_transformer",
     "pointmlp",

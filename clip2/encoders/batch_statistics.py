@@ -32,7 +32,7 @@ class RowSums:
         self.first += repeats @ y
         self.second += repeats @ torch.mul(y, y, out=scratch[: y.numel()].view(y.shape))
 
-    def normalise(self, norm: nn.BatchNorm1d, total: int) -> BatchAffine:
+    def normalize(self, norm: nn.BatchNorm1d, total: int) -> BatchAffine:
         """The map that ``norm`` applies to these rows in training; moves its running statistics."""
         assert self.pivot is not None
         gamma, beta = norm.weight.detach(), norm.bias.detach()
@@ -54,7 +54,7 @@ class BatchAffine:
         mean: of the stored rows.
         inverse: 1 / standard deviation.
         scale: gamma * inverse.
-        offset: so that the normalised row is ``scale * y + offset``.
+        offset: so that the normalized row is ``scale * y + offset``.
         total: sum of the rows' weights.
     """
 
@@ -65,13 +65,13 @@ class BatchAffine:
     offset: Tensor
     total: int
 
-    def normalise(self, y: Tensor, out: Tensor) -> Tensor:
+    def normalize(self, y: Tensor, out: Tensor) -> Tensor:
         """BatchNorm(y) for stored rows y, written to ``out``."""
         return torch.addcmul(self.offset, y, self.scale, out=out)
 
     def activate(self, y: Tensor, out: Tensor) -> Tensor:
         """ReLU(BatchNorm(y)) for stored rows y, written to ``out``."""
-        return self.normalise(y, out).relu_()
+        return self.normalize(y, out).relu_()
 
     def backward(self, sum_g: Tensor, sum_gy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From Σ g and Σ g y over all rows: dγ, and (constant, slope) with dy = scale g + weight (constant + slope y)."""

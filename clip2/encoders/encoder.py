@@ -14,7 +14,7 @@ class PointEncoder(nn.Module):
     Attributes:
         width: channels of the embedding.
         feature_channels: channels per point beside its coordinates (3 for rgb in 0..1), 0 for none.
-        absent_features: (feature_channels,) learned vector that stands for "this cloud has no colour"; None when
+        absent_features: (feature_channels,) learned vector that stands for "this cloud has no color"; None when
             ``feature_channels`` is 0.
     """
 
@@ -24,7 +24,7 @@ class PointEncoder(nn.Module):
             raise ValueError(f"feature_channels must be 0 or more, not {feature_channels}")
         self.width = width
         self.feature_channels = feature_channels
-        # Starts outside the range of any real colour, so that absence is told apart from the first step on.
+        # Starts outside the range of any real color, so that absence is told apart from the first step on.
         self.absent_features = (
             nn.Parameter(torch.full((feature_channels,), -1.0)) if feature_channels else None
         )
@@ -40,7 +40,7 @@ class PointEncoder(nn.Module):
         """Embed a batch of clouds.
 
         Args:
-            points: (B, N, 3) floating, object coordinates, centred and scaled into the unit sphere.
+            points: (B, N, 3) floating, object coordinates, centered and scaled into the unit sphere.
             features: (B, N, feature_channels), rgb in 0..1; None: absent for all clouds.
             features_present: (B,) bool; clouds marked False get the learned absent state whatever ``features``
                 holds for them. None: present wherever ``features`` is given.

@@ -1,13 +1,13 @@
-"""The training step of a shared MLP over neighbourhoods, as one differentiable operation.
+"""The training step of a shared MLP over neighborhoods, as one differentiable operation.
 
 Same function and gradients as gather → [Linear → BatchNorm → ReLU]* → max written with ordinary layers. What differs
-is memory: rows are worked through in chunks that stay in the processor's cache, normalised activations are never
+is memory: rows are worked through in chunks that stay in the processor's cache, normalized activations are never
 stored, and the widest layer is not stored at all. The backward pass of a layer with rows r that count w_r, sum M,
 statistics μ and σ, x̂ = (y - μ) / σ, from the gradient g after the affine part:
 
     dβ = Σ g_r,   dγ = Σ g_r x̂_r,   dy_r = γ/σ · (g_r - w_r / M · (dβ + x̂_r dγ))
 
-Behind the maximum, g has one entry per neighbourhood and channel; dy is that entry plus an affine map of y.
+Behind the maximum, g has one entry per neighborhood and channel; dy is that entry plus an affine map of y.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clip2.encoders.batch_statistics import BatchAffine, RowSums
-from clip2.encoders.neighborhoods import Chunk, Neighbourhoods
+from clip2.encoders.neighborhoods import Chunk, Neighborhoods
 from clip2.encoders.scratch import ScratchPool
 
 # Elements of the widest layer worked on at a time: 2 MB of float32, a core's second-level cache. Measured best.
@@ -33,19 +33,19 @@ def shared_mlp_max(
     direct: Tensor,
     direct_weight: Tensor,
     table: Tensor | None,
-    hoods: Neighbourhoods,
+    hoods: Neighborhoods,
     norms: Sequence[nn.BatchNorm1d],
     weights: Sequence[Tensor],
     dtype: torch.dtype,
     last_activation: bool = True,
 ) -> Tensor:
-    """Maximum over each neighbourhood of the shared MLP, BatchNorm in training mode.
+    """Maximum over each neighborhood of the shared MLP, BatchNorm in training mode.
 
     Args:
-        direct: (R, D) narrow inputs of every neighbour, relative coordinates first.
+        direct: (R, D) narrow inputs of every neighbor, relative coordinates first.
         direct_weight: (C1, D) of the first layer for them.
         table: (P, C1) first layer applied to the wide features of every point, to be added; None when there are none.
-        hoods: G neighbourhoods with R rows in total, over the rows of ``table``.
+        hoods: G neighborhoods with R rows in total, over the rows of ``table``.
         norms: one per layer; their running statistics are updated.
         weights: (C_l, C_{l-1}) of layers 2, 3, …
         dtype: of the operands of inner matrix products; everything else keeps the dtype of ``direct``.
@@ -67,7 +67,7 @@ class _SharedMLPMax(torch.autograd.Function):
         direct: Tensor,
         direct_weight: Tensor,
         table: Tensor | None,
-        hoods: Neighbourhoods,
+        hoods: Neighborhoods,
         norms: Sequence[nn.BatchNorm1d],
         dtype: torch.dtype,
         last_activation: bool,
@@ -100,8 +100,8 @@ class _SharedMLPMax(torch.autograd.Function):
                 sums.add(y, chunk, spare[2])
                 if last:
                     maxima.add(y, chunk)
-            layers.append(sums.normalise(norm, total))
-        out = layers[-1].normalise(maxima.values, out=torch.empty_like(maxima.values))
+            layers.append(sums.normalize(norm, total))
+        out = layers[-1].normalize(maxima.values, out=torch.empty_like(maxima.values))
         if last_activation:
             out.relu_()
         if any(ctx.needs_input_grad):
@@ -193,7 +193,7 @@ class _SharedMLPMax(torch.autograd.Function):
 
 
 class _Maxima:
-    """Largest entry of each neighbourhood and channel after BatchNorm, and where it came from.
+    """Largest entry of each neighborhood and channel after BatchNorm, and where it came from.
 
     BatchNorm is monotone per channel, so the extreme can be taken before its statistics are known: the largest
     entry where gamma is positive, the smallest where it is negative.
@@ -217,14 +217,14 @@ class _Maxima:
 
 
 def _pool(y: Tensor, chunk: Chunk) -> tuple[Tensor, Tensor]:
-    # A channels-last image of height `groups` and width `size`: pooling vectorises where max(dim) does not.
+    # A channels-last image of height `groups` and width `size`: pooling vectorizes where max(dim) does not.
     image = y.view(1, chunk.groups, chunk.size, -1).permute(0, 3, 1, 2)
     values, where = F.max_pool2d(image, (1, chunk.size), return_indices=True)
     return values[0, :, :, 0].t(), where[0, :, :, 0].t()
 
 
 def _first_layer(
-    direct: Tensor, weight: Tensor, table: Tensor | None, hoods: Neighbourhoods, chunk: Chunk, out: Tensor
+    direct: Tensor, weight: Tensor, table: Tensor | None, hoods: Neighborhoods, chunk: Chunk, out: Tensor
 ) -> None:
     """The first linear layer of the chunk's rows into ``out``."""
     torch.mm(direct[chunk.row_slice], weight.t(), out=out)

@@ -1,8 +1,8 @@
-"""Shared MLP over neighbourhoods followed by a maximum: the heart of PointNet++.
+"""Shared MLP over neighborhoods followed by a maximum: the heart of PointNet++.
 
 The first layer is linear, so the part of it that sees wide point features is applied once per point and gathered,
-not applied once per neighbour. Coordinates, and features as narrow as colour, are gathered as they are: that is less
-to move, and subtracting the centre first keeps every digit of small differences.
+not applied once per neighbor. Coordinates, and features as narrow as color, are gathered as they are: that is less
+to move, and subtracting the center first keeps every digit of small differences.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from clip2.encoders.batch_statistics import running_statistics
 from clip2.encoders.fused_training import shared_mlp_max
-from clip2.encoders.neighborhoods import Neighbourhoods
+from clip2.encoders.neighborhoods import Neighborhoods
 
 # Point features with at most so many channels are gathered before the first layer.
 _NARROW = 16
@@ -27,7 +27,7 @@ _CHUNK = 1 << 20
 
 
 class GroupedMLP(nn.Module):
-    """Linear → BatchNorm → ReLU, repeated, then the maximum over each neighbourhood.
+    """Linear → BatchNorm → ReLU, repeated, then the maximum over each neighborhood.
 
     Linear layers have no bias: BatchNorm would cancel it. Under autocast the matrix products run in its type; the
     first layer of coordinates stays in full precision.
@@ -49,17 +49,17 @@ class GroupedMLP(nn.Module):
         points: Tensor,
         features: Tensor | None,
         centers: Tensor | None,
-        hoods: Neighbourhoods,
+        hoods: Neighborhoods,
         num_groups: int,
     ) -> Tensor:
-        """Embed each neighbourhood.
+        """Embed each neighborhood.
 
         Args:
             points: (P, 3), all clouds' points in one table.
             features: (P, C) or None.
             centers: (num_groups, 3) subtracted from the coordinates of the members; None: absolute coordinates.
             hoods: which rows of ``points`` belong to which group.
-            num_groups: rows of the result; a group without a neighbourhood is 0.
+            num_groups: rows of the result; a group without a neighborhood is 0.
 
         Returns:
             (num_groups, widths[-1]).
@@ -109,19 +109,19 @@ def _infer(
     direct: Tensor,
     first: tuple[Tensor, Tensor],
     table: Tensor | None,
-    hoods: Neighbourhoods,
+    hoods: Neighborhoods,
     inner: Sequence[tuple[Tensor, Tensor]],
     dtype: torch.dtype,
     num_groups: int,
     last_activation: bool,
 ) -> Tensor:
-    """Everything behind the gather in chunks that stay in cache: neither a neighbourhood nor a layer is held whole.
+    """Everything behind the gather in chunks that stay in cache: neither a neighborhood nor a layer is held whole.
 
     Args:
-        direct: (R, D) narrow inputs of every neighbour.
+        direct: (R, D) narrow inputs of every neighbor.
         first: weight (C1, D) for them, and bias (C1,), which a ``table`` holds already.
         table: (P, C1) first layer of the wide features of every point, or None.
-        hoods: the neighbourhoods.
+        hoods: the neighborhoods.
         inner: weights and biases of the other layers.
         dtype: of the operands of their products.
         num_groups, last_activation: as in `GroupedMLP`.
@@ -149,7 +149,7 @@ def _infer(
             x = F.linear(x, *layers[-1]).view(torch.int16)
             best = x.view(chunk.groups, chunk.size, -1).amax(1).clamp_min_(0).view(dtype)
         else:
-            # The last bias and ReLU are monotone: they wait until one row per neighbourhood is left.
+            # The last bias and ReLU are monotone: they wait until one row per neighborhood is left.
             x = F.linear(x, layers[-1][0]) if layers else x
             best = x.view(chunk.groups, chunk.size, -1).amax(1).to(pooled.dtype)
             best = best if last_bias is None else best + last_bias

@@ -1,7 +1,7 @@
-"""Neighbourhoods of points laid out so that no work is spent on repeated neighbours.
+"""Neighborhoods of points laid out so that no work is spent on repeated neighbors.
 
 A ball query fills short rows by repeating the first hit. Repeats cannot change a maximum, so they need not be
-computed; for batch statistics they only count as a weight. Neighbourhoods of similar size are laid side by side
+computed; for batch statistics they only count as a weight. Neighborhoods of similar size are laid side by side
 ("blocks"), which keeps every operation on them dense.
 """
 
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Sizes that neighbourhoods are rounded up to: fine enough to waste little, few enough to keep blocks large.
+# Sizes that neighborhoods are rounded up to: fine enough to waste little, few enough to keep blocks large.
 _SIZES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128)
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """``groups`` neighbourhoods of ``size`` members; the first row and the first group of them."""
+    """``groups`` neighborhoods of ``size`` members; the first row and the first group of them."""
 
     row: int
     group: int
@@ -33,23 +33,23 @@ class Chunk:
 
     @property
     def row_slice(self) -> slice:
-        """Into `Neighbourhoods.rows`."""
+        """Into `Neighborhoods.rows`."""
         return slice(self.row, self.row + self.rows)
 
     @property
     def group_slice(self) -> slice:
-        """Into `Neighbourhoods.groups`."""
+        """Into `Neighborhoods.groups`."""
         return slice(self.group, self.group + self.groups)
 
 
 @dataclass(frozen=True)
-class Neighbourhoods:
-    """G neighbourhoods with R rows in total, in blocks of equal size.
+class Neighborhoods:
+    """G neighborhoods with R rows in total, in blocks of equal size.
 
     Attributes:
         rows: (R,) int64, row of the flat (B * N, C) point table for each member.
-        groups: (G,) int64, row of the flat (B * S, C) centre table for each neighbourhood.
-        blocks: (neighbourhoods, members each) per block, in the order of ``rows`` and ``groups``.
+        groups: (G,) int64, row of the flat (B * S, C) center table for each neighborhood.
+        blocks: (neighborhoods, members each) per block, in the order of ``rows`` and ``groups``.
         weight: (R,) float32, how often each row counts in batch statistics: the first hit also for its repeats,
             rows that fill up a block 0. None: every row once.
     """
@@ -65,7 +65,7 @@ class Neighbourhoods:
         return len(self.rows) if self.weight is None else int(self.weight.sum(dtype=torch.float64))
 
     def subtract_(self, members: Tensor, centers: Tensor) -> None:
-        """Take (G, D) centres from the first D columns of all their members, (R, C) with C >= D, in place."""
+        """Take (G, D) centers from the first D columns of all their members, (R, C) with C >= D, in place."""
         row = group = 0
         for count, size in self.blocks:
             block = members[row : row + count * size].view(count, size, -1)
@@ -89,24 +89,24 @@ class Neighbourhoods:
     @staticmethod
     def of_whole_clouds(
         batch: int, num_points: int, lengths: Tensor | None, device: torch.device
-    ) -> Neighbourhoods:
-        """One neighbourhood per cloud: its first ``lengths[b]`` of N points, all N where lengths is None."""
+    ) -> Neighborhoods:
+        """One neighborhood per cloud: its first ``lengths[b]`` of N points, all N where lengths is None."""
         column = torch.arange(num_points, device=device).expand(batch, num_points)
         if lengths is not None:
             column = torch.where(column < lengths[:, None], column, 0)
         # Only padding repeats. Where there is none, nothing needs to be counted, nor a GPU be asked.
-        return Neighbourhoods.of_ball_query(column[:, None], num_points, count_repeats=lengths is None)
+        return Neighborhoods.of_ball_query(column[:, None], num_points, count_repeats=lengths is None)
 
     @staticmethod
     def of_ball_query(
         index: Tensor, num_points: int, real: Tensor | None = None, count_repeats: bool = True
-    ) -> Neighbourhoods:
+    ) -> Neighborhoods:
         """Lay out the result of `ball_query`.
 
         Args:
             index: (B, S, k) int64 into the cloud's points; repeats of the first hit fill a row's end.
             num_points: N, points per cloud.
-            real: (B,) number of true centres per cloud; the others get no neighbourhood, for which a GPU is waited
+            real: (B,) number of true centers per cloud; the others get no neighborhood, for which a GPU is waited
                 for. None: all S.
             count_repeats: let the first hit count in batch statistics for its repeats too, as PointNet++ does.
         """
@@ -123,7 +123,7 @@ class Neighbourhoods:
             once = (
                 None if count_repeats else (torch.arange(k, device=device) < hits[:, None]).float().flatten()
             )
-            return Neighbourhoods(members.flatten(), groups, ((len(members), k),), once)
+            return Neighborhoods(members.flatten(), groups, ((len(members), k),), once)
         sizes = torch.tensor([size for size in _SIZES if size < k] + [k])
         block = torch.bucketize(hits, sizes)
         order = block.argsort(stable=True)
@@ -141,4 +141,4 @@ class Neighbourhoods:
                 weights.append(weight.view(-1))
                 blocks.append((count, size))
                 start += count
-        return Neighbourhoods(torch.cat(rows), groups[order], tuple(blocks), torch.cat(weights))
+        return Neighborhoods(torch.cat(rows), groups[order], tuple(blocks), torch.cat(weights))

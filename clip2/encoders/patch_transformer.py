@@ -136,9 +136,9 @@ class PatchTransformer(PointEncoder):
         feature_channels: channels per point beside xyz.
         patches: makes the tokens.
         trunk: the blocks.
-        positions: where an embedding of the patches' centres is added: before ``every block``, ``once`` or ``none``.
+        positions: where an embedding of the patches' centers is added: before ``every block``, ``once`` or ``none``.
         readout: the ``class`` token, or beside it the maximum over the patches.
-        last_norm: normalise the tokens before they are read.
+        last_norm: normalize the tokens before they are read.
     """
 
     def __init__(
@@ -209,7 +209,7 @@ class Trunk(nn.ModuleList):
 
 
 class _Block(nn.Module):
-    """Attention and MLP, each normalised before and added to what came in (arXiv 2010.11929)."""
+    """Attention and MLP, each normalized before and added to what came in (arXiv 2010.11929)."""
 
     def __init__(self, dim: int, heads: int, hidden: int, qkv_bias: bool) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Patches of a point cloud as tokens: centres spread out, a small PointNet over the neighbourhood of each."""
+"""Patches of a point cloud as tokens: centers spread out, a small PointNet over the neighborhood of each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clip2.encoders.grouped_mlp import GroupedMLP, fold_norm
-from clip2.encoders.neighborhoods import Neighbourhoods
+from clip2.encoders.neighborhoods import Neighborhoods
 from clip2.encoders.padding import leaves_out_padding
 from clip2.encoders.pointwise_mlp import RealRows
 from clip2.ops import ball_query, farthest_point_sample, group, knn
@@ -21,7 +21,7 @@ _ROWS_AT_ONCE_ELSEWHERE = 1 << 20
 
 
 class Patches(NamedTuple):
-    """Tokens (B, S, C), their centres (B, S, 3), and how many are real: (B,) or None for all."""
+    """Tokens (B, S, C), their centers (B, S, 3), and how many are real: (B,) or None for all."""
 
     tokens: Tensor
     centers: Tensor
@@ -29,7 +29,7 @@ class Patches(NamedTuple):
 
 
 class NearestPatches(nn.Module):
-    """The nearest points of each centre through the two-step PointNet of Point-BERT (arXiv 2111.14819).
+    """The nearest points of each center through the two-step PointNet of Point-BERT (arXiv 2111.14819).
 
     Args:
         feature_channels: per point.
@@ -64,10 +64,10 @@ class NearestPatches(nn.Module):
 
 
 class BallPatches(nn.Module):
-    """The points within a ball around each centre through a set abstraction, as OpenShape does (arXiv 2305.10764).
+    """The points within a ball around each center through a set abstraction, as OpenShape does (arXiv 2305.10764).
 
-    Points are described by coordinates relative to the centre, absolute coordinates, and features; tokens also by
-    their centre.
+    Points are described by coordinates relative to the center, absolute coordinates, and features; tokens also by
+    their center.
 
     Args:
         feature_channels: per point.
@@ -92,7 +92,7 @@ class BallPatches(nn.Module):
         centers, lengths_of_centers = _centers(points, self.count, lengths)
         index = ball_query(points, centers, self.radius, self.size, lengths)
         real = lengths_of_centers if leaves_out_padding(points.device, self.training) else None
-        hoods = Neighbourhoods.of_ball_query(index, num_points, real)
+        hoods = Neighborhoods.of_ball_query(index, num_points, real)
         rows = (points if features is None else torch.cat([points, features], -1)).flatten(0, 1)
         pooled = self.mlp(
             points.flatten(0, 1), rows, centers.flatten(0, 1), hoods, batch * centers.shape[1]

@@ -21,9 +21,9 @@ def pointmlp_elite(
     feature_channels: int = 3,
     width: int = 32,
     num_centers: Sequence[int] = (512, 256, 128, 64),
-    num_neighbours: int = 24,
+    num_neighbors: int = 24,
 ) -> PointEncoder:
-    """PointMLP-elite: residual MLPs over affinely normalised neighbourhoods of nearest points.
+    """PointMLP-elite: residual MLPs over affinely normalized neighborhoods of nearest points.
 
     The paper's classification network up to its global feature: 0.44 M parameters (0.72 M with its 40-way
     classifier). 0.75 GFLOP as computed here for 1024 points.
@@ -32,9 +32,9 @@ def pointmlp_elite(
         feature_channels: channels per point beside xyz.
         width: channels of the embedding of single points.
         num_centers: per stage; the paper halves a cloud of 1024 points, here larger ones come to the same.
-        num_neighbours: nearest points of each centre.
+        num_neighbors: nearest points of each center.
     """
-    return PointMLP(feature_channels, width, num_centers, num_neighbours, (2, 2, 2, 1), (1, 1, 2, 1), 0.25)
+    return PointMLP(feature_channels, width, num_centers, num_neighbors, (2, 2, 2, 1), (1, 1, 2, 1), 0.25)
 
 
 @register_encoder
@@ -42,7 +42,7 @@ def pointmlp(
     feature_channels: int = 3,
     width: int = 64,
     num_centers: Sequence[int] = (512, 256, 128, 64),
-    num_neighbours: int = 24,
+    num_neighbors: int = 24,
 ) -> PointEncoder:
     """PointMLP: the paper's full network up to its global feature.
 
@@ -50,9 +50,9 @@ def pointmlp(
     textbook form.
 
     Args:
-        feature_channels, width, num_centers, num_neighbours: as of :func:`pointmlp_elite`.
+        feature_channels, width, num_centers, num_neighbors: as of :func:`pointmlp_elite`.
     """
-    return PointMLP(feature_channels, width, num_centers, num_neighbours, (2, 2, 2, 2), (2, 2, 2, 2), 1.0)
+    return PointMLP(feature_channels, width, num_centers, num_neighbors, (2, 2, 2, 2), (2, 2, 2, 2), 1.0)
 
 
 class PointMLP(PointEncoder):
@@ -62,7 +62,7 @@ class PointMLP(PointEncoder):
         feature_channels: channels per point beside xyz.
         width: channels of the embedding.
         num_centers: of each stage.
-        num_neighbours: nearest points of each centre.
+        num_neighbors: nearest points of each center.
         growth: factor of the channels in each stage.
         blocks: residual blocks before the maximum of each stage, and as many after it.
         bottleneck: inner channels of a residual block, as a share of its outer ones.
@@ -73,7 +73,7 @@ class PointMLP(PointEncoder):
         feature_channels: int,
         width: int,
         num_centers: Sequence[int],
-        num_neighbours: int,
+        num_neighbors: int,
         growth: Sequence[int],
         blocks: Sequence[int],
         bottleneck: float,
@@ -86,7 +86,7 @@ class PointMLP(PointEncoder):
         for factor in growth:
             widths.append(widths[-1] * factor)
         super().__init__(widths[-1], feature_channels)
-        self.num_centers, self.num_neighbours = list(num_centers), num_neighbours
+        self.num_centers, self.num_neighbors = list(num_centers), num_neighbors
         self.embedding = PointwiseMLP((3 + feature_channels, width))
         self.stages = nn.ModuleList(
             _Stage(a, b, count, bottleneck)
@@ -120,7 +120,7 @@ class PointMLP(PointEncoder):
             else:
                 chosen = torch.arange(count, device=points.device).expand(batch, count)
             centers = group(points, chosen)
-            _, index = knn(points.detach(), centers.detach(), self.num_neighbours, lengths)
+            _, index = knn(points.detach(), centers.detach(), self.num_neighbors, lengths)
             lengths = None if lengths is None else lengths.clamp(max=count)
             real = RealRows(batch, count, lengths, self.training)
             x = cast("_Stage", stage)(x, chosen, index, real)
@@ -132,7 +132,7 @@ class PointMLP(PointEncoder):
 
 
 class _Stage(nn.Module):
-    """Geometric affine module, residual blocks over neighbours, maximum, residual blocks over centres."""
+    """Geometric affine module, residual blocks over neighbors, maximum, residual blocks over centers."""
 
     def __init__(self, width: int, out: int, blocks: int, bottleneck: float) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class _Stage(nn.Module):
         self.after = nn.Sequential(*(_Residual(out, bottleneck) for _ in range(blocks)))
 
     def forward(self, x: Tensor, chosen: Tensor, index: Tensor, real: RealRows) -> Tensor:
-        """x (B, N, C), chosen (B, S) centres, index (B, S, k) their neighbours → (B, S, C')."""
+        """x (B, N, C), chosen (B, S) centers, index (B, S, k) their neighbors → (B, S, C')."""
         k = index.shape[2]
         rows = self._first_layer(x, chosen, index, real)
         rows = self.before(rows)
@@ -151,9 +151,9 @@ class _Stage(nn.Module):
         return real.put(self.after(pooled))
 
     def _first_layer(self, x: Tensor, chosen: Tensor, index: Tensor, real: RealRows) -> Tensor:
-        """ReLU(BatchNorm(W [α (x_j - x_i) / σ + β, x_i])) for all neighbours j of the real centres i: (R k, C').
+        """ReLU(BatchNorm(W [α (x_j - x_i) / σ + β, x_i])) for all neighbors j of the real centers i: (R k, C').
 
-        W is linear: its first half is applied once per point and its second once per centre, then gathered.
+        W is linear: its first half is applied once per point and its second once per center, then gathered.
         """
         width = len(self.alpha)
         weight, norm = self.transfer.linear.weight, self.transfer.norm

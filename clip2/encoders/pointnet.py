@@ -8,7 +8,7 @@ from torch import Tensor
 
 from clip2.encoders.encoder import PointEncoder
 from clip2.encoders.grouped_mlp import GroupedMLP
-from clip2.encoders.neighborhoods import Neighbourhoods
+from clip2.encoders.neighborhoods import Neighborhoods
 from clip2.encoders.registry import register_encoder
 
 
@@ -36,6 +36,6 @@ class PointNet(PointEncoder):
     def embed(self, points: Tensor, features: Tensor | None, lengths: Tensor | None) -> Tensor:
         """(B, N, 3), (B, N, C) or None, (B,) or None → (B, width)."""
         batch, num_points, _ = points.shape
-        whole = Neighbourhoods.of_whole_clouds(batch, num_points, lengths, points.device)
+        whole = Neighborhoods.of_whole_clouds(batch, num_points, lengths, points.device)
         rows = None if features is None else features.flatten(0, 1)
         return self.mlp(points.flatten(0, 1), rows, None, whole, batch)

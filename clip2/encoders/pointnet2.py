@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from clip2.encoders.encoder import PointEncoder
 from clip2.encoders.grouped_mlp import GroupedMLP
-from clip2.encoders.neighborhoods import Neighbourhoods
+from clip2.encoders.neighborhoods import Neighborhoods
 from clip2.encoders.padding import leaves_out_padding
 from clip2.encoders.registry import register_encoder
 from clip2.ops import ball_query, farthest_point_sample, group
@@ -21,7 +21,7 @@ def pointnet2_ssg(
     feature_channels: int = 3,
     num_centers: Sequence[int] = (512, 128),
     radii: Sequence[float] = (0.2, 0.4),
-    num_neighbours: Sequence[int] = (32, 64),
+    num_neighbors: Sequence[int] = (32, 64),
     widths: Sequence[Sequence[int]] = ((64, 64, 128), (128, 128, 256), (256, 512, 1024)),
 ) -> PointEncoder:
     """PointNet++ with single-scale grouping: the paper's ModelNet40 architecture up to its global feature.
@@ -31,13 +31,13 @@ def pointnet2_ssg(
 
     Args:
         feature_channels: channels per point beside xyz.
-        num_centers: centres of each local set abstraction level; a cloud with fewer points uses all of them.
+        num_centers: centers of each local set abstraction level; a cloud with fewer points uses all of them.
         radii: of the balls of each level, clouds lying in the unit sphere.
-        num_neighbours: points taken from each ball.
+        num_neighbors: points taken from each ball.
         widths: of the shared MLP of each level, and of the global one.
     """
     scales = [
-        [(radius, k, tuple(mlp))] for radius, k, mlp in zip(radii, num_neighbours, widths[:-1], strict=True)
+        [(radius, k, tuple(mlp))] for radius, k, mlp in zip(radii, num_neighbors, widths[:-1], strict=True)
     ]
     return PointNet2(feature_channels, list(num_centers), scales, widths[-1])
 
@@ -70,11 +70,11 @@ def pointnet2_msg(feature_channels: int = 3) -> PointEncoder:
     return PointNet2(feature_channels, (512, 128), scales, (256, 512, 1024))
 
 
-Scale = tuple[float, int, Sequence[int]]  # radius, neighbours, widths of the shared MLP
+Scale = tuple[float, int, Sequence[int]]  # radius, neighbors, widths of the shared MLP
 
 
 class PointNet2(PointEncoder):
-    """Set abstraction levels, then one shared MLP and a maximum over the centres that are left.
+    """Set abstraction levels, then one shared MLP and a maximum over the centers that are left.
 
     Args:
         feature_channels: channels per point beside xyz.
@@ -116,19 +116,19 @@ class PointNet2(PointEncoder):
             points = centers
             lengths = None if lengths is None else lengths.clamp(max=count)
         batch, count, _ = points.shape
-        whole = Neighbourhoods.of_whole_clouds(batch, count, lengths, points.device)
+        whole = Neighborhoods.of_whole_clouds(batch, count, lengths, points.device)
         rows = None if features is None else features.flatten(0, 1)
         return self.head(points.flatten(0, 1), rows, None, whole, batch)
 
 
 class SetAbstraction(nn.Module):
-    """Describe each centre by the points around it, at one or several radii."""
+    """Describe each center by the points around it, at one or several radii."""
 
     def __init__(self, in_channels: int, num_centers: int, scales: Sequence[Scale]) -> None:
         super().__init__()
         self.num_centers = num_centers
         self.radii = [radius for radius, _, _ in scales]
-        self.num_neighbours = [k for _, k, _ in scales]
+        self.num_neighbors = [k for _, k, _ in scales]
         self.mlps = nn.ModuleList(GroupedMLP(3 + in_channels, widths) for _, _, widths in scales)
 
     def forward(
@@ -142,8 +142,8 @@ class SetAbstraction(nn.Module):
         table = points.flatten(0, 1)
         rows = None if features is None else features.flatten(0, 1)
         outputs = []
-        for radius, k, mlp in zip(self.radii, self.num_neighbours, self.mlps, strict=True):
+        for radius, k, mlp in zip(self.radii, self.num_neighbors, self.mlps, strict=True):
             index = ball_query(points, centers, radius, k, lengths)
-            hoods = Neighbourhoods.of_ball_query(index, num_points, real)
+            hoods = Neighborhoods.of_ball_query(index, num_points, real)
             outputs.append(mlp(table, rows, centers.flatten(0, 1), hoods, batch * centers.shape[1]))
         return torch.cat(outputs, 1).view(batch, centers.shape[1], -1)

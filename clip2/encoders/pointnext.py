@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from clip2.encoders.encoder import PointEncoder
 from clip2.encoders.grouped_mlp import GroupedMLP
-from clip2.encoders.neighborhoods import Neighbourhoods
+from clip2.encoders.neighborhoods import Neighborhoods
 from clip2.encoders.padding import leaves_out_padding
 from clip2.encoders.pointwise_mlp import PointwiseMLP, RealRows
 from clip2.encoders.registry import register_encoder
 from clip2.ops import ball_query, farthest_point_sample, group
 
-_NEIGHBOURS = 32
+_NEIGHBORS = 32
 _GROWTH_OF_RADIUS = 1.5  # per stage, and from a stage's set abstraction to its residual blocks
 _EXPANSION = 4  # of the inverted bottleneck
 
@@ -29,7 +29,7 @@ def pointnext_s(
     num_centers: Sequence[int] = (512, 256, 128, 64),
     radius: float = 0.15,
 ) -> PointEncoder:
-    """PointNeXt-S: PointNet++ with residual set abstraction and radius-normalised coordinates.
+    """PointNeXt-S: PointNet++ with residual set abstraction and radius-normalized coordinates.
 
     The paper's classification network up to its global feature: 0.97 M parameters (1.367 M with the ScanObjectNN
     classifier). 0.58 GFLOP as computed here for 1024 points, 1.64 in the textbook form. What its points carry is their
@@ -71,7 +71,7 @@ class PointNeXt(PointEncoder):
     Args:
         feature_channels: channels per point beside xyz.
         width: channels after the stem.
-        num_centers, blocks: centres and inverted residual blocks of each stage.
+        num_centers, blocks: centers and inverted residual blocks of each stage.
         radius: of the first stage.
         residual: set abstractions have two layers and a shortcut (S), or one layer and none (larger variants).
     """
@@ -112,7 +112,7 @@ class PointNeXt(PointEncoder):
             x = stage(_Cloud(points, lengths), x, _Cloud(centers, _at_most(lengths, count)), anchors)
             points, lengths = centers, _at_most(lengths, count)
         batch, count, _ = points.shape
-        whole = Neighbourhoods.of_whole_clouds(batch, count, lengths, points.device)
+        whole = Neighborhoods.of_whole_clouds(batch, count, lengths, points.device)
         return self.head(points.flatten(0, 1), x.flatten(0, 1), None, whole, batch)
 
 
@@ -121,10 +121,10 @@ class _Cloud:
     points: Tensor  # (B, N, 3)
     lengths: Tensor | None  # (B,)
 
-    def neighbourhoods(self, centers: _Cloud, radius: float, training: bool) -> Neighbourhoods:
-        index = ball_query(self.points, centers.points, radius, _NEIGHBOURS, self.lengths)
+    def neighborhoods(self, centers: _Cloud, radius: float, training: bool) -> Neighborhoods:
+        index = ball_query(self.points, centers.points, radius, _NEIGHBORS, self.lengths)
         real = centers.lengths if leaves_out_padding(index.device, training) else None
-        return Neighbourhoods.of_ball_query(index, self.points.shape[1], real)
+        return Neighborhoods.of_ball_query(index, self.points.shape[1], real)
 
 
 class _Stage(nn.Module):
@@ -136,14 +136,14 @@ class _Stage(nn.Module):
         self.blocks = nn.ModuleList(InvertedResidual(out) for _ in range(blocks))
 
     def forward(self, cloud: _Cloud, x: Tensor, centers: _Cloud, anchors: Tensor) -> Tensor:
-        """x (B, N, C) of the cloud, anchors (B, S, C) of the centres → (B, S, out)."""
-        hoods = cloud.neighbourhoods(centers, self.radius, self.training)
+        """x (B, N, C) of the cloud, anchors (B, S, C) of the centers → (B, S, out)."""
+        hoods = cloud.neighborhoods(centers, self.radius, self.training)
         x = _aggregate(self.down, cloud, x, centers, hoods, self.radius)
         if self.shortcut is not None:
             x = (x + self.shortcut(anchors)).relu_()
         if len(self.blocks):
             radius = self.radius * _GROWTH_OF_RADIUS
-            hoods = centers.neighbourhoods(centers, radius, self.training)
+            hoods = centers.neighborhoods(centers, radius, self.training)
             real = RealRows(x.shape[0], x.shape[1], centers.lengths, self.training)
             for block in self.blocks:
                 x = cast("InvertedResidual", block)(centers, x, hoods, radius, real)
@@ -151,7 +151,7 @@ class _Stage(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """InvResMLP: neighbourhood aggregation, a point-wise inverted bottleneck, and the way around both."""
+    """InvResMLP: neighborhood aggregation, a point-wise inverted bottleneck, and the way around both."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -159,7 +159,7 @@ class InvertedResidual(nn.Module):
         self.pointwise = PointwiseMLP((width, _EXPANSION * width, width), last_activation=False)
 
     def forward(
-        self, cloud: _Cloud, x: Tensor, hoods: Neighbourhoods, radius: float, real: RealRows
+        self, cloud: _Cloud, x: Tensor, hoods: Neighborhoods, radius: float, real: RealRows
     ) -> Tensor:
         """(B, S, C) → (B, S, C)."""
         local = _aggregate(self.local, cloud, x, cloud, hoods, radius)
@@ -167,9 +167,9 @@ class InvertedResidual(nn.Module):
 
 
 def _aggregate(
-    mlp: GroupedMLP, cloud: _Cloud, x: Tensor, centers: _Cloud, hoods: Neighbourhoods, radius: float
+    mlp: GroupedMLP, cloud: _Cloud, x: Tensor, centers: _Cloud, hoods: Neighborhoods, radius: float
 ) -> Tensor:
-    """Coordinates in units of the radius: what the paper calls normalised relative coordinates."""
+    """Coordinates in units of the radius: what the paper calls normalized relative coordinates."""
     batch, count, _ = centers.points.shape
     table, middles = cloud.points.flatten(0, 1) / radius, centers.points.flatten(0, 1) / radius
     pooled = mlp(table, x.flatten(0, 1), middles, hoods, batch * count)

@@ -28,8 +28,8 @@ class LinearNorm(nn.Module):
             scale, bias = fold_norm(self.norm)
             return F.linear(rows, weight * scale, bias).to(weight.dtype)
         # Half precision would spoil sums over so many rows.
-        normalised: Tensor = self.norm(F.linear(rows, weight).to(weight.dtype))
-        return normalised
+        normalized: Tensor = self.norm(F.linear(rows, weight).to(weight.dtype))
+        return normalized
 
 
 class PointwiseMLP(nn.Module):

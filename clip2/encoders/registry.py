@@ -15,7 +15,7 @@ _FACTORIES: dict[str, Callable[..., PointEncoder]] = {}
 
 
 def create_encoder(name: str, **config: Any) -> PointEncoder:
-    """Build an encoder with freshly initialised weights.
+    """Build an encoder with freshly initialized weights.
 
     Args:
         name: one of `list_encoders()`.

@@ -16,7 +16,7 @@ def zero_shot_classify(embeddings: Any, text: Any, logit_scale: float = 100.0) -
     """Probabilities of K words for B objects: softmax of scaled cosines.
 
     Args:
-        embeddings: (B, D) vectors of objects, array or tensor, of any length; rows are normalised here.
+        embeddings: (B, D) vectors of objects, array or tensor, of any length; rows are normalized here.
         text: (K, D) vectors of words.
         logit_scale: what cosines are multiplied with; CLIP's learned value is 100.
 

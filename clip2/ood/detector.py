@@ -13,7 +13,7 @@ import safetensors.numpy
 from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
 
-from clip2.ood.exposure import StrangerNet
+from clip2.ood.exposure import OutlierExposureHead
 from clip2.ood.statistics import directions, floor, table, unit, within
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
@@ -22,19 +22,18 @@ if TYPE_CHECKING:
     from clip2.model import Clip2Model
     from clip2.training import TrainingSet
 
-UNKNOWN = "unknown"
 Kind = Literal["relative", "mahalanobis", "knn", "exposed"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 ALWAYS: tuple[Kind, ...] = ("relative", "mahalanobis", "knn")  # "exposed" needs examples of strangers
 
 FORMAT = "clip2-familiarity"
-_PROTOTYPES, _NEIGHBOUR = 4000, 5
+_PROTOTYPES, _NEIGHBOR = 4000, 5
 _STEPS = 1000
 _ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Familiarity:
+class OODDetector:
     """Statistics of training objects in the encoder's feature space.
 
     All kinds of distance are kept, so that they can be compared on one model; ``kind`` is the one in use:
@@ -69,7 +68,7 @@ class Familiarity:
     distances: Mapping[str, NDArray[np.float32]]
     kind: Kind = "relative"
     quantile: float = 0.95
-    net: StrangerNet | None = None
+    net: OutlierExposureHead | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in self.kinds:
@@ -92,7 +91,7 @@ class Familiarity:
         quantile: float = 0.95,
         kind: Kind | None = None,
         seed: int = 0,
-    ) -> Familiarity:
+    ) -> OODDetector:
         """Measure training objects, and set the limit by fresh ones.
 
         Args:
@@ -122,7 +121,7 @@ class Familiarity:
                     field="strangers",
                     fix="describe them with the same model",
                 )
-        net = StrangerNet.fit(known[member >= 0], others, seed) if others else None
+        net = OutlierExposureHead.fit(known[member >= 0], others, seed) if others else None
         center, basis, spread = directions(known)
         z = (known - center) @ basis
         means, whitening = within(z, member, spread)
@@ -162,7 +161,7 @@ class Familiarity:
         """Objects farther than this are unknown."""
         return float(np.interp(self.quantile, np.linspace(0, 1, _STEPS + 1), self.distances[self.kind]))
 
-    def using(self, kind: Kind | None = None, quantile: float | None = None) -> Familiarity:
+    def using(self, kind: Kind | None = None, quantile: float | None = None) -> OODDetector:
         """The same statistics with another distance or another share of familiar objects.
 
         Raises:
@@ -185,7 +184,7 @@ class Familiarity:
         """
         return self._distance(features, self.kind)
 
-    def is_familiar(self, features: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def is_in_distribution(self, features: NDArray[np.float32]) -> NDArray[np.bool_]:
         """(B,) bool. What is not finite is not familiar."""
         familiar: NDArray[np.bool_] = self.distance(features) <= self.limit
         return familiar
@@ -204,7 +203,7 @@ class Familiarity:
         )
 
     @classmethod
-    def load(cls, path: str | Path) -> Familiarity:
+    def load(cls, path: str | Path) -> OODDetector:
         """Read what :meth:`save` wrote.
 
         Raises:
@@ -222,7 +221,7 @@ class Familiarity:
         if FORMAT not in about or set(tensors) != wanted or (parts and set(parts) != set(_NET_TENSORS)):
             raise InputError(f"is not a {FORMAT} file", source=path, fix="fetch the checkpoint again")
         tables: dict[str, NDArray[np.float32]] = {name: tensors.pop(f"distances.{name}") for name in kinds}
-        net = StrangerNet(**parts) if parts else None
+        net = OutlierExposureHead(**parts) if parts else None
         try:
             settings = json.loads(about[FORMAT])
             kind, quantile = settings["kind"], float(settings["quantile"])
@@ -251,7 +250,7 @@ class Familiarity:
     def _measure(self, z: NDArray, kind: str) -> NDArray:
         if kind == "knn":
             near = unit(z) @ self.prototypes.astype(np.float32).T
-            nth = min(_NEIGHBOUR, near.shape[1])
+            nth = min(_NEIGHBOR, near.shape[1])
             distance: NDArray = 1 - np.partition(near, -nth, axis=1)[:, -nth]
             return distance
         white, centers = z @ self.whitening, self.groups @ self.whitening
@@ -281,15 +280,15 @@ class Familiarity:
                 raise InputError(f"is {given[name].shape}, expected {shape}", source=path, field=name)
 
 
-_NET_TENSORS = tuple(field.name for field in fields(StrangerNet))
+_NET_TENSORS = tuple(field.name for field in fields(OutlierExposureHead))
 _TENSORS = ("center", "basis", "spread", "groups", "whitening", "prototypes")
 
 
 def describe(model: Clip2Model, data: TrainingSet, rows: ArrayLike) -> NDArray[np.float32]:
     """(m, W) features of training objects, preprocessed as in use.
 
-    A model that takes clouds with and without colours sees coloured objects in both states; the second half of the
-    result is then the same ``rows`` without colours.
+    A model that takes clouds with and without colors sees colored objects in both states; the second half of the
+    result is then the same ``rows`` without colors.
 
     Args:
         model: trained.
@@ -304,7 +303,7 @@ def describe(model: Clip2Model, data: TrainingSet, rows: ArrayLike) -> NDArray[n
     return np.concatenate([seen, model.describe(points).features])
 
 
-def fit_familiarity(
+def fit_ood_detector(
     model: Clip2Model,
     data: TrainingSet,
     rows: ArrayLike,
@@ -313,7 +312,7 @@ def fit_familiarity(
     strangers: Sequence[NDArray[np.float32]] = (),
     quantile: float = 0.95,
     kind: Kind | None = None,
-) -> Familiarity:
+) -> OODDetector:
     """Statistics of the objects a model was trained on; objects are grouped by their first word.
 
     Args:
@@ -322,10 +321,10 @@ def fit_familiarity(
         rows, calibration_rows: (m,) objects trained on, and objects held out.
         strangers: (s, W) features each, by ``model.describe``, of sources of clouds that no word fits, like those of
             :mod:`clip2.world.outliers.outliers`.
-        quantile, kind: as of :meth:`Familiarity.fit`.
+        quantile, kind: as of :meth:`OODDetector.fit`.
     """
     features = describe(model, data, rows)
-    return Familiarity.fit(
+    return OODDetector.fit(
         features,
         np.resize(data.own_texts[np.asarray(rows), 0], len(features)),
         describe(model, data, calibration_rows),

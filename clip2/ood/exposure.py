@@ -17,7 +17,7 @@ _THINNEST = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
-class StrangerNet:
+class OutlierExposureHead:
     """Two layers over an encoder's features, trained on examples of both sides: outlier exposure (Hendrycks et al.
     2019, "Deep anomaly detection with outlier exposure").
 
@@ -40,7 +40,7 @@ class StrangerNet:
         features: NDArray[np.floating],
         strangers: Sequence[NDArray[np.floating]],
         seed: int = 0,
-    ) -> StrangerNet:
+    ) -> OutlierExposureHead:
         """Train on one side and the other.
 
         Args:

@@ -1,4 +1,4 @@
-"""Operations on batches of point clouds: sampling, neighbours, grouping, components, segment reductions.
+"""Operations on batches of point clouds: sampling, neighbors, grouping, components, segment reductions.
 
 One public function per operation, served by the best backend at hand (`backends`). Clouds are (B, N, 3); ragged
 batches are padded and say so with ``lengths``, and padding never influences a result (`pad_ragged` makes one of

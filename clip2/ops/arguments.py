@@ -17,7 +17,7 @@ def check_points(points: Tensor, name: str) -> None:
 
 
 def check_query(points: Tensor, centers: Tensor, k: int) -> None:
-    """Raise ValueError unless ``points`` (B, N, 3) can be searched for ``k`` neighbours of ``centers`` (B, S, 3)."""
+    """Raise ValueError unless ``points`` (B, N, 3) can be searched for ``k`` neighbors of ``centers`` (B, S, 3)."""
     check_points(points, "points")
     check_points(centers, "centers")
     if len(points) != len(centers):

@@ -2,7 +2,7 @@
 
 Three ideas. One matrix product gives all squared distances to within rounding, cheap enough to find candidates whose
 distances are then computed exactly. The hits of a mask, listed row by row, are already in index order. And since only
-the first k hits count, centres that have found theirs drop out after a look at part of the cloud.
+the first k hits count, centers that have found theirs drop out after a look at part of the cloud.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from clip2.ops import registry
 
 _BLOCK = 1 << 19  # distances held at a time on a CPU: 2 MB of float32, a core's second-level cache
 _FIRST_LOOK = (
-    2048  # points of a large cloud searched before finished centres drop out; each next look is twice as long
+    2048  # points of a large cloud searched before finished centers drop out; each next look is twice as long
 )
 
 
@@ -66,7 +66,7 @@ class _Search:
         k, device = self.k, centers.device
         index = torch.zeros(clouds * rows * k, dtype=torch.int64, device=device)
         found = torch.zeros(clouds * rows, dtype=torch.int64, device=device)
-        seeking: Tensor | None = None  # rows of this block that still want neighbours; None: all
+        seeking: Tensor | None = None  # rows of this block that still want neighbors; None: all
         for look in looks:
             if look.start:
                 seeking = (found < k).nonzero()[:, 0]
@@ -92,7 +92,7 @@ class _Search:
 
     def _hits(self, centers: Tensor, look: slice, seeking: Tensor | None) -> tuple[Tensor, Tensor]:
         """Flat row of the block and index of the point, for all pairs within the radius, sorted."""
-        # Several clouds at once are small; all of their centres look again.
+        # Several clouds at once are small; all of their centers look again.
         some = seeking if len(centers) == 1 else None
         chosen = centers if some is None else centers[:, some]
         margin = _margin(self.points[:, look], chosen, self.radius)
@@ -109,7 +109,7 @@ class _Search:
         return row if some is None else some.index_select(0, row), column
 
     def _nearest(self, centers: Tensor, lonely: Tensor) -> Tensor:
-        """(m,) nearest real point of each of the m centres marked in ``lonely`` (b, s)."""
+        """(m,) nearest real point of each of the m centers marked in ``lonely`` (b, s)."""
         nearest = []
         for cloud, row in zip(*(part.split(256) for part in lonely.nonzero().unbind(1)), strict=True):
             squared = _exact(self.points[cloud], centers[cloud, row][:, None])
@@ -127,10 +127,10 @@ def _exact(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _margin(points: Tensor, centers: Tensor, radius: float) -> Tensor:
-    """(b, N, 3), (b, s, 3) → (b, s, N): not negative wherever a point may be within the radius of a centre."""
+    """(b, N, 3), (b, s, 3) → (b, s, N): not negative wherever a point may be within the radius of a center."""
     if points.device.type != "cpu" or torch.get_float32_matmul_precision() != "highest":
         return radius**2 - _exact(centers[:, :, None], points[:, None])
-    # r² - |c|² + 2 c·p - |p|² as one product. Around the centres' own middle its terms are as small as they can be.
+    # r² - |c|² + 2 c·p - |p|² as one product. Around the centers' own middle its terms are as small as they can be.
     middle = centers.mean(1, keepdim=True)
     points, centers = points - middle, centers - middle
     size = centers.square().sum(-1, keepdim=True)

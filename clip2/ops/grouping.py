@@ -1,4 +1,4 @@
-"""Collecting the features of neighbours."""
+"""Collecting the features of neighbors."""
 
 from __future__ import annotations
 

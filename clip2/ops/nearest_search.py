@@ -1,4 +1,4 @@
-"""k nearest neighbours in plain torch: all distances, a block at a time, and the smallest of each row."""
+"""k nearest neighbors in plain torch: all distances, a block at a time, and the smallest of each row."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def knn(points: Tensor, centers: Tensor, k: int, lengths: Tensor | None) -> tupl
             nearest = torch.empty(index.shape, dtype=squared.dtype, device=points.device)
         index[clouds, part] = found
         nearest[clouds, part] = squared.gather(-1, found)
-    if nearest is None:  # no centres
+    if nearest is None:  # no centers
         nearest = torch.empty(index.shape, device=points.device)
     return index, nearest
 

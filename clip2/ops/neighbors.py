@@ -1,4 +1,4 @@
-"""Finding points near centres: ball query, k nearest neighbours, three-point interpolation."""
+"""Finding points near centers: ball query, k nearest neighbors, three-point interpolation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clip2.ops.grouping import group
 def ball_query(
     points: Tensor, centers: Tensor, radius: float, k: int, lengths: Tensor | None = None
 ) -> Tensor:
-    """The first ``k`` points, in index order, within ``radius`` of each centre (PointNet++ grouping).
+    """The first ``k`` points, in index order, within ``radius`` of each center (PointNet++ grouping).
 
     A point at exactly ``radius`` is within. A row with fewer hits repeats its first one; a row with none holds
     the nearest point. (Qi et al., PointNet++, NeurIPS 2017, section 3.2.)
@@ -24,7 +24,7 @@ def ball_query(
         points: (B, N, 3) floating; bfloat16 and float16 are compared in float32. No gradient flows.
         centers: (B, S, 3).
         radius: in the unit of the points.
-        k: neighbours per centre, at least 1.
+        k: neighbors per center, at least 1.
         lengths: (B,) int64 number of real points per cloud; None: all N.
 
     Returns:
@@ -41,18 +41,18 @@ def ball_query(
 
 
 def knn(points: Tensor, centers: Tensor, k: int, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """The ``k`` points nearest to each centre, nearest first, equal distances by index.
+    """The ``k`` points nearest to each center, nearest first, equal distances by index.
 
     Asked for more than a cloud has, the row repeats cyclically.
 
     Args:
         points: (B, N, 3) floating. bfloat16 and float16 are compared in float32.
         centers: (B, S, 3).
-        k: neighbours per centre, at least 1.
+        k: neighbors per center, at least 1.
         lengths: (B,) int64 number of real points per cloud; None: all N.
 
     Returns:
-        Euclidean distances (B, S, k), differentiable in points and centres, and int64 indices (B, S, k).
+        Euclidean distances (B, S, k), differentiable in points and centers, and int64 indices (B, S, k).
     """
     check_query(points, centers, k)
     lengths = check_lengths(lengths, points)
@@ -69,12 +69,12 @@ def knn(points: Tensor, centers: Tensor, k: int, lengths: Tensor | None = None) 
 
 
 def three_nn(points: Tensor, centers: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """The three points nearest to each centre: distances (B, S, 3) and indices (B, S, 3); see `knn`."""
+    """The three points nearest to each center: distances (B, S, 3) and indices (B, S, 3); see `knn`."""
     return knn(points, centers, 3, lengths)
 
 
 def three_interpolate(features: Tensor, index: Tensor, distance: Tensor) -> Tensor:
-    """Inverse-distance weighted mean of three neighbours' features (PointNet++, section 3.4, with p = 1).
+    """Inverse-distance weighted mean of three neighbors' features (PointNet++, section 3.4, with p = 1).
 
     Args:
         features: (B, N, C) floating.
@@ -82,11 +82,11 @@ def three_interpolate(features: Tensor, index: Tensor, distance: Tensor) -> Tens
         distance: (B, S, 3) non-negative, from `three_nn`.
 
     Returns:
-        (B, S, C), differentiable in features and distances; a centre on a point takes that point's features.
+        (B, S, C), differentiable in features and distances; a center on a point takes that point's features.
     """
     # Far above the rounding of coordinates, far below any real spacing: coincident points win, nothing divides by 0.
     weight = 1.0 / (distance + 1e-8)
     weight = weight / weight.sum(-1, keepdim=True)
     rows = index.flatten(1)[..., None].expand(-1, -1, features.shape[-1])
-    neighbours = features.gather(1, rows).view(*index.shape, features.shape[-1])
-    return (neighbours * weight[..., None].to(features.dtype)).sum(2)
+    neighbors = features.gather(1, rows).view(*index.shape, features.shape[-1])
+    return (neighbors * weight[..., None].to(features.dtype)).sum(2)

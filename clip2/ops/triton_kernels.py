@@ -1,6 +1,6 @@
 """Point operations on a GPU through Triton: no nvcc, nothing compiled at installation.
 
-The same rounding and the same answers as pure torch. One program serves one cloud (sampling) or one centre (search), so
+The same rounding and the same answers as pure torch. One program serves one cloud (sampling) or one center (search), so
 that no distance matrix is ever written to memory. No call waits for the GPU, so all can be part of a CUDA graph.
 """
 
@@ -15,7 +15,7 @@ from clip2.ops import registry
 
 _BLOCK = 1024  # points looked at together by a search
 _RESIDENT = 16_384  # points of a cloud that sampling keeps in the registers of one program: 16 per thread
-_MOST_NEIGHBOURS = 64  # that a search keeps in registers
+_MOST_NEIGHBORS = 64  # that a search keeps in registers
 # A fused multiply-add rounds once where torch rounds twice; ties would fall differently.
 _STRICT = {"enable_fp_fusion": False}
 
@@ -63,7 +63,7 @@ def ball_query(points: Tensor, centers: Tensor, radius: float, k: int, lengths: 
 
 def knn(points: Tensor, centers: Tensor, k: int, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
     """See `clip2.ops.knn`; indices and squared distances, k <= N, padding infinitely far."""
-    if torch.float64 in (points.dtype, centers.dtype) or k > _MOST_NEIGHBOURS:
+    if torch.float64 in (points.dtype, centers.dtype) or k > _MOST_NEIGHBORS:
         return registry.plain("knn")(points, centers, k, lengths)
     batch, count, _ = points.shape
     rows = centers.shape[1]

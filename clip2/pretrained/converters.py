@@ -39,7 +39,7 @@ class Foreign(NamedTuple):
     bias: Tensor | None
 
 
-def load_foreign(encoder: PointEncoder, path: str | Path, layout: str) -> Foreign:
+def fill_encoder(encoder: PointEncoder, path: str | Path, layout: str) -> Foreign:
     """Fill ``encoder`` from a public checkpoint. Clouds go into it z-up; its own axes are folded into the weights.
 
     Args:
@@ -82,14 +82,14 @@ def load_foreign(encoder: PointEncoder, path: str | Path, layout: str) -> Foreig
     return Foreign(kind.preprocessing, kind.teacher, *_projection(tensors, kind, encoder.width))
 
 
-def foreign_model(path: str | Path, layout: str) -> Clip2Model:
+def convert_checkpoint(path: str | Path, layout: str) -> Clip2Model:
     """A ready model from a public checkpoint whose CLIP model open_clip has; save it with ``clip2.checkpoint.save``.
 
     Args:
-        path, layout: as of :func:`load_foreign`.
+        path, layout: as of :func:`fill_encoder`.
 
     Raises:
-        InputError: as of :func:`load_foreign`, or the layout's CLIP model is not among open_clip's.
+        InputError: as of :func:`fill_encoder`, or the layout's CLIP model is not among open_clip's.
     """
     from clip2.model import Clip2Model
     from clip2.model_config import EncoderConfig, ModelConfig, TeacherSpec
@@ -100,7 +100,7 @@ def foreign_model(path: str | Path, layout: str) -> Clip2Model:
             "was trained against a CLIP model that open_clip does not have",
             source=path,
             field=layout,
-            fix="fill an encoder with load_foreign and train it on",
+            fix="fill an encoder with fill_encoder and train it on",
         )
     widths = [
         len(value) if key == "proj.bias" else value.shape[1]
@@ -116,7 +116,7 @@ def foreign_model(path: str | Path, layout: str) -> Clip2Model:
             teacher=TeacherSpec(name=kind.teacher, width=widths[0], templates="ulip-64"),
         )
     )
-    foreign = load_foreign(model.encoder, path, layout)
+    foreign = fill_encoder(model.encoder, path, layout)
     assert foreign.projection is not None
     assert foreign.bias is not None
     model.projection.load_state_dict({"weight": foreign.projection, "bias": foreign.bias})

@@ -190,7 +190,7 @@ class ForeignLayout:
         projection: key of what leads to the CLIP space, outside the prefix.
         axes: from our z-up axes to its own.
         preprocessing: what its clouds went through.
-        absent_color: what stands for a missing colour; None: it takes none.
+        absent_color: what stands for a missing color; None: it takes none.
         teacher: the CLIP model it was trained against, as open_clip names it; None: one that open_clip does not have.
     """
 

@@ -18,12 +18,12 @@ _FINE = np.deg2rad(np.arange(-3.0, 3.01, 0.5))
 def fit_upright_box(points: NDArray, trim: float = 0.002) -> OrientedBox:
     """Fit a yaw-only box, z up.
 
-    The yaw is that at which the points lie closest to two neighbouring sides of their rectangle (an L: what a
+    The yaw is that at which the points lie closest to two neighboring sides of their rectangle (an L: what a
     sensor sees of a box) while the rectangle is small. After Zhang et al., "Efficient L-shape fitting for
     vehicle detection using laser scanners" (IV 2017), with the area added for shapes that are no L.
 
     Args:
-        points: (n, 3) metres, z-up, n >= 1.
+        points: (n, 3) meters, z-up, n >= 1.
         trim: share of points that each face may leave outside: strays do not stretch the box.
 
     Returns:

@@ -12,23 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from clip2.ood.detector import UNKNOWN
+from clip2.labels import UNKNOWN
 from data_prep.errors import InputError
 from data_prep.geometry import OrientedBox
 from data_prep.storage.files import write_atomically
 
 FORMAT, FORMAT_VERSION = "clip2-instances", 1
-# Greys of a PLY.
+# Grays of a PLY.
 _NO_OBJECT, _UNKNOWN_OBJECT = (110, 110, 110), (185, 185, 185)
 
 
 @dataclass(frozen=True)
 class Instances3D:
-    """N objects of one scan, in the world's axes (z-up, metres). Slices like an array.
+    """N objects of one scan, in the world's axes (z-up, meters). Slices like an array.
 
     Attributes:
         indices: N ascending int64 arrays into the scan's points.
-        boxes: (N, 7) float64: centre x y z, length, width, height, yaw (radians about z).
+        boxes: (N, 7) float64: center x y z, length, width, height, yaw (radians about z).
         rotations: (N, 3, 3) float64, box axes to world axes.
         labels: N words; ``unknown`` for what is unlike anything the model was trained on.
         scores: (N,) float32 in 0..1: probability among the words that were asked for; 0 for ``unknown``.
@@ -105,7 +105,7 @@ class Instances3D:
         document = {
             "format": FORMAT,
             "version": FORMAT_VERSION,
-            "frame": {"id": self.frame_id, "axes": "world, z up, right-handed", "unit": "metre"},
+            "frame": {"id": self.frame_id, "axes": "world, z up, right-handed", "unit": "meter"},
             "timestamp": self.timestamp,
             "model": self.model,
             "vocabulary": list(self.vocabulary),
@@ -198,7 +198,7 @@ class Instances3D:
         return {"header": header, "detections": detections}
 
     def to_ply(self, path: str | Path) -> Path:
-        """Write the scan as a binary PLY, each object in its own colour, unknown ones light grey, the rest dark grey.
+        """Write the scan as a binary PLY, each object in its own color, unknown ones light gray, the rest dark gray.
 
         Besides x y z and red green blue every vertex has ``instance`` (int, -1 for none).
         """
@@ -222,7 +222,7 @@ class Instances3D:
         )
         return _write(Path(path), header.encode() + vertices.tobytes())
 
-    def to_html(self, path: str | Path, title: str = "Recognised objects", notes: str = "") -> Path:
+    def to_html(self, path: str | Path, title: str = "Recognized objects", notes: str = "") -> Path:
         """Write one self-contained page: the scan to turn, boxes with names, a table and a gallery."""
         from clip2.recognition.page import instances_page
 
@@ -248,7 +248,7 @@ class Instances3D:
 
 
 def instance_palette(count: int) -> NDArray[np.uint8]:
-    """(count, 3) uint8 colours that differ between neighbours: hues a golden angle apart."""
+    """(count, 3) uint8 colors that differ between neighbors: hues a golden angle apart."""
     hue = (np.arange(count) * 137.508 + 20) % 360 / 60
     rgb = np.clip(np.abs((hue[:, None] + [0, 4, 2]) % 6 - 3) - 1, 0, 1)
     value = np.array([1.0, 0.8])[np.arange(count) % 2]

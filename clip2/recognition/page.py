@@ -1,4 +1,4 @@
-"""The page that shows what was recognised."""
+"""The page that shows what was recognized."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.ood.detector import UNKNOWN
+from clip2.labels import UNKNOWN
 from data_prep.report import Card, Page
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def instances_page(
         max_points=120_000,
         labels=list(result.labels),
         owners=result.owners(),
-        grey=[UNKNOWN],
+        gray=[UNKNOWN],
         caption="Point at a word to light its objects up, click to hide them",
     )
     if len(result) == 0:

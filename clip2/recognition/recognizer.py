@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.ood.detector import UNKNOWN
+from clip2.labels import UNKNOWN
 from clip2.recognition.boxes import fit_upright_boxes
 from clip2.recognition.instances import Instances3D
 from clip2.recognition.proposals.lidar import seen_from
@@ -66,7 +66,7 @@ class Recognizer:
         """Find the objects of a scan and embed them: the expensive part, done once.
 
         Args:
-            scan: a Frame; a cloud file; or (points (N, 3) metres z-up, colors (N, 3) uint8 or None).
+            scan: a Frame; a cloud file; or (points (N, 3) meters z-up, colors (N, 3) uint8 or None).
             detections: one per view of the frame; objects are then lifted from them, not searched in the cloud.
             proposals: how objects are searched: ``lidar``, ``room``, or ``auto`` by the scan's extent.
 

@@ -15,8 +15,8 @@ def voxel_index(points: NDArray, size: float) -> tuple[NDArray[np.int64], NDArra
     """Voxels of side ``size`` that hold points.
 
     Args:
-        points: (N, 3) metres.
-        size: metres.
+        points: (N, 3) meters.
+        size: meters.
 
     Raises:
         InputError: a size that is not above 0, or so small that the voxels cannot be counted.
@@ -42,14 +42,14 @@ def voxel_index(points: NDArray, size: float) -> tuple[NDArray[np.int64], NDArra
 
 
 def fuse_frames(frames: Iterable[Frame], size: float = 0.02) -> Frame:
-    """One cloud from posed frames: the mean position and colour of what falls into each voxel.
+    """One cloud from posed frames: the mean position and color of what falls into each voxel.
 
     Args:
-        frames: each with its ``T_world_points``; all with colours, or none.
-        size: of a voxel, metres.
+        frames: each with its ``T_world_points``; all with colors, or none.
+        size: of a voxel, meters.
 
     Returns:
-        A frame whose points are in the world, relative to the first frame's first point's metre (large
+        A frame whose points are in the world, relative to the first frame's first point's meter (large
         coordinates survive float32); no views.
 
     Raises:
@@ -58,13 +58,13 @@ def fuse_frames(frames: Iterable[Frame], size: float = 0.02) -> Frame:
     origin: NDArray | None = None
     cells = np.zeros((3, 0), np.int64)
     sums = np.zeros((0, 7))
-    coloured, ids, timestamp = True, [], None
+    colored, ids, timestamp = True, [], None
     for frame in frames:
         world = frame.world_points()
         if origin is None:
             origin, timestamp = np.floor(world[0]), frame.timestamp
         ids.append(frame.id)
-        coloured = coloured and frame.colors is not None
+        colored = colored and frame.colors is not None
         local = world - origin
         values = np.ones((len(local), 7))
         values[:, :3] = local
@@ -80,7 +80,7 @@ def fuse_frames(frames: Iterable[Frame], size: float = 0.02) -> Frame:
     return Frame(
         id=name,
         points=mean[:, :3].astype(np.float32),
-        colors=np.round(mean[:, 3:]).astype(np.uint8) if coloured else None,
+        colors=np.round(mean[:, 3:]).astype(np.uint8) if colored else None,
         T_world_points=T_world_points,
         timestamp=timestamp,
     )
@@ -96,7 +96,7 @@ def _merge(cells: NDArray[np.int64], sums: NDArray) -> tuple[NDArray[np.int64], 
 def _cells(columns: NDArray, size: float) -> NDArray[np.int64]:
     """(3, N) which voxel each point is in, along each axis, of (3, N) coordinates."""
     if not (np.isfinite(size) and size > 0):
-        raise InputError(f"is {size}", field="voxel size", fix="give metres above 0")
+        raise InputError(f"is {size}", field="voxel size", fix="give meters above 0")
     cells = np.floor(columns / size)
     if cells.size and np.abs(cells).max() > 2.0**61:
         raise _too_far(f"{np.abs(columns).max():.3g} m with voxels of {size} m")

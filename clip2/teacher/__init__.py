@@ -15,14 +15,14 @@ _LAZY = {
     "canonical_model": "clip2.teacher.model_names",
     "embed_triplets": "clip2.teacher.features",
     "load_features": "clip2.teacher.features",
-    "normalise_label": "clip2.labels",
+    "normalize_label": "clip2.labels",
     "parse_labels": "clip2.labels",
 }
 
 __all__ = [*_LAZY]
 
 if TYPE_CHECKING:
-    from clip2.labels import normalise_label as normalise_label
+    from clip2.labels import normalize_label as normalize_label
     from clip2.labels import parse_labels as parse_labels
     from clip2.teacher.features import TripletFeatures as TripletFeatures
     from clip2.teacher.features import embed_triplets as embed_triplets

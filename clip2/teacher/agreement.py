@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.labels import normalise_label
+from clip2.labels import normalize_label
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
 
@@ -70,8 +70,8 @@ def find_disagreeing(
 
     The vocabulary is all first words of the set. Arguments as in :class:`~clip2.teacher.features.TripletFeatures`.
     """
-    silent = {normalise_label(word) for word in UNJUDGED}
-    named = np.array([normalise_label(text) not in silent for text in texts], bool)
+    silent = {normalize_label(word) for word in UNJUDGED}
+    named = np.array([normalize_label(text) not in silent for text in texts], bool)
     first = np.array([int(ids[0]) if len(ids) else -1 for ids in text_ids], np.int64)
     judged = np.flatnonzero(present & (first >= 0) & np.append(named, False)[first])
     vocabulary, own = np.unique(first[judged], return_inverse=True)

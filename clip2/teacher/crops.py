@@ -18,7 +18,7 @@ _MAX_ASPECT = 16
 
 
 class Preprocess:
-    """CLIP's image rule: resize the short side (bicubic, antialiased), cut the middle, divide by 255, normalise.
+    """CLIP's image rule: resize the short side (bicubic, antialiased), cut the middle, divide by 255, normalize.
 
     It is open_clip's own transform, bit for bit, except that crops more than 16 times longer than wide first lose
     their ends.
@@ -47,13 +47,13 @@ class Preprocess:
         """Turn one (h, w, 3) uint8 RGB image into a (3, S, S) float32 tensor.
 
         Raises:
-            InputError: another shape or dtype (a grey image must be repeated over three channels), or no pixels.
+            InputError: another shape or dtype (a gray image must be repeated over three channels), or no pixels.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
             raise InputError(
                 f"is {image.dtype} {image.shape}",
                 field="image",
-                fix="give (h, w, 3) uint8 RGB with at least one pixel; repeat a grey image three times",
+                fix="give (h, w, 3) uint8 RGB with at least one pixel; repeat a gray image three times",
             )
         if self._cuts_to_square:
             image = _without_ends(image)

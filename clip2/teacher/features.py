@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.labels import normalise_label
+from clip2.labels import normalize_label
 from clip2.teacher.agreement import AGREEMENT, Agreement, find_disagreeing, shards_digest
 from clip2.teacher.feature_files import FEATURES, INDEX, REPEAT, FeatureIndex, ShardFeatures, made_from
 from clip2.teacher.model_names import canonical_model
@@ -242,7 +242,7 @@ def _read(folder: Path, triplets: TripletSet) -> TripletFeatures:
     text_ids: list[NDArray[np.int64]] = []
     unknown: Counter[str] = Counter()
     for part in parts:
-        words = [normalise_label(text) for text in part.texts]
+        words = [normalize_label(text) for text in part.texts]
         new = [position for position, word in enumerate(words) if word not in rows]
         for position in new:
             rows[words[position]] = len(texts)

@@ -99,7 +99,7 @@ _ULIP_64 = (
     "a painting of a {}.",
 )
 
-# Vectors of one word under several sentences are normalised, averaged and normalised again.
+# Vectors of one word under several sentences are normalized, averaged and normalized again.
 PROMPTS: dict[str, tuple[str, ...]] = {
     "clip2": ("a point cloud of a {}.",),
     "plain": ("a {}",),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.labels import normalise_label
+from clip2.labels import normalize_label
 from clip2.teacher.feature_files import FeatureIndex, ShardFeatures, read_texts
 from clip2.teacher.prompts import require_templates
 from clip2.teacher.text_bank import TextBank
@@ -69,8 +69,8 @@ class ShardEmbedder:
     def embed(self, triplets: Iterator[Triplet], shard_sha256: str) -> ShardFeatures:
         """Vectors of one shard; no more than a batch of crops is held at a time.
 
-        An object with several crops gets the normalised mean of their vectors: what is only in one of them (a
-        neighbour, a blur, an odd side) averages out.
+        An object with several crops gets the normalized mean of their vectors: what is only in one of them (a
+        neighbor, a blur, an odd side) averages out.
         """
         spoken: list[tuple[str, ...]] = []
         counts: list[int] = []
@@ -91,10 +91,10 @@ class ShardEmbedder:
         first_spelling: dict[str, str] = {}
         for texts in spoken:
             for text in texts:
-                first_spelling.setdefault(normalise_label(text), text)
+                first_spelling.setdefault(normalize_label(text), text)
         known = [word for word, text in first_spelling.items() if self._bank is None or text in self._bank]
         rows = {word: row for row, word in enumerate(known)}
-        order = [list(dict.fromkeys(map(normalise_label, texts))) for texts in spoken]
+        order = [list(dict.fromkeys(map(normalize_label, texts))) for texts in spoken]
         return ShardFeatures(
             shard_sha256=shard_sha256,
             image=image,
@@ -115,7 +115,7 @@ class ShardEmbedder:
         """
         if self._teacher is not None:
             texts, vectors = read_texts(feature_file)
-            self._remembered.update(zip(map(normalise_label, texts), vectors, strict=True))
+            self._remembered.update(zip(map(normalize_label, texts), vectors, strict=True))
 
     def _vectors(self, texts: list[str]) -> NDArray[np.float32]:
         if not texts:
@@ -125,11 +125,11 @@ class ShardEmbedder:
             return self._bank.lookup(texts)
         if len(self._remembered) > _REMEMBERED_TEXTS:
             self._remembered.clear()
-        new = {word: text for text in texts if (word := normalise_label(text)) not in self._remembered}
+        new = {word: text for text in texts if (word := normalize_label(text)) not in self._remembered}
         if new:
             vectors = self._teacher.encode_texts(list(new.values()), self._templates)
             self._remembered.update(zip(new, vectors, strict=True))
-        return np.stack([self._remembered[normalise_label(text)] for text in texts])
+        return np.stack([self._remembered[normalize_label(text)] for text in texts])
 
 
 def _mean_directions(vectors: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[np.float16]:

@@ -128,7 +128,7 @@ class Teacher:
     def encode_texts(
         self, labels: str | Sequence[str], templates: str = "clip2", batch_size: int = 256
     ) -> NDArray[np.float32]:
-        """Vectors of words: each is put into every sentence of a prompt set; normalised, averaged, normalised again.
+        """Vectors of words: each is put into every sentence of a prompt set; normalized, averaged, normalized again.
 
         Args:
             labels: K words or phrases; ``_`` is read as a space.

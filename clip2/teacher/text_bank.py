@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.labels import normalise_label, parse_labels
+from clip2.labels import normalize_label, parse_labels
 from clip2.teacher.model_names import canonical_model
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
@@ -36,7 +36,7 @@ class TextBank:
 
     Attributes:
         names: K words.
-        embeddings: (K, D) float32, unit rows; rows within 1 % of unit length are renormalised.
+        embeddings: (K, D) float32, unit rows; rows within 1 % of unit length are renormalized.
         model: canonical name of the CLIP model, for example ``ViT-B-32/openai``.
         templates: name of the prompt set the vectors were made with, or None: not known.
         source: the file it came from, for error messages.
@@ -59,7 +59,7 @@ class TextBank:
             raise InputError("is empty", source=self.source, field="model", fix="name the CLIP model")
         rows: dict[str, int] = {}
         for row, name in enumerate(names):
-            first = rows.setdefault(normalise_label(name), row)
+            first = rows.setdefault(normalize_label(name), row)
             if not name.strip():
                 raise InputError(f"name {row} is empty", source=self.source, field="names")
             if first != row and names[first] == name:
@@ -151,7 +151,7 @@ class TextBank:
 
     def find(self, label: str) -> int | None:
         """Row of a word, or None where the bank does not have it."""
-        return self._rows.get(normalise_label(label))
+        return self._rows.get(normalize_label(label))
 
     def lookup(self, labels: str | Iterable[str]) -> NDArray[np.float32]:
         """Vectors of words, (K, D) float32 unit rows in the given order.
@@ -240,7 +240,7 @@ class TextBank:
     def _say_unknown(self, words: Sequence[str]) -> str:
         said = []
         for word in words[:5]:
-            near = difflib.get_close_matches(normalise_label(word), self._rows, n=3, cutoff=0.6)
+            near = difflib.get_close_matches(normalize_label(word), self._rows, n=3, cutoff=0.6)
             said.append(f"{word!r} (nearest: {', '.join(near)})" if near else f"{word!r} (nothing like it)")
         more = f" and {len(words) - 5} more" if len(words) > 5 else ""
         return f"has no vector for {', '.join(said)}{more}"

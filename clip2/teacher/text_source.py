@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.labels import normalise_label, parse_labels
-from clip2.ood.detector import UNKNOWN
+from clip2.labels import UNKNOWN, normalize_label, parse_labels
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,8 +71,8 @@ def words_asked(
     unwanted = parse_labels(background, source="background") if background else ()
     if labels is None:
         listed: tuple[str, ...] = getattr(text, "names", ())
-        gone = {UNKNOWN, *map(normalise_label, unwanted)}
-        labels = [word for word in listed if normalise_label(word) not in gone]
+        gone = {UNKNOWN, *map(normalize_label, unwanted)}
+        labels = [word for word in listed if normalize_label(word) not in gone]
         if not listed:
             raise InputError(
                 f"are missing, and {text.model} lists no words of its own",
@@ -81,7 +80,7 @@ def words_asked(
                 fix='name the words to choose from, like "chair,table"',
             )
     wanted = parse_labels(labels)
-    if UNKNOWN in map(normalise_label, wanted):
+    if UNKNOWN in map(normalize_label, wanted):
         raise InputError(
             f"{UNKNOWN!r} is not a word to ask for",
             field="labels",

@@ -54,7 +54,7 @@ def rotate(points: torch.Tensor, config: AugmentationConfig, generator: torch.Ge
 
 
 def disturb(points: torch.Tensor, config: AugmentationConfig, generator: torch.Generator) -> torch.Tensor:
-    """Scales, shifts and jitters each normalised cloud of (B, N, 3)."""
+    """Scales, shifts and jitters each normalized cloud of (B, N, 3)."""
     batch, device = len(points), points.device
     low, high = config.scale
     if low != 1 or high != 1:
@@ -75,7 +75,7 @@ def rescale(radii: torch.Tensor, config: AugmentationConfig, generator: torch.Ge
 
 
 def drop_color(present: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:
-    """(B,) bool: which coloured samples stay coloured."""
+    """(B,) bool: which colored samples stay colored."""
     return present & (torch.rand(len(present), generator=generator, device=present.device) >= share)
 
 
@@ -86,7 +86,7 @@ _LUMA = (0.299, 0.587, 0.114)
 def recolor(
     colors: torch.Tensor, share: float, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gives some clouds other colours: half of them one random paint with their shading, half turned hues.
+    """Gives some clouds other colors: half of them one random paint with their shading, half turned hues.
 
     Args:
         colors: (B, N, 3) RGB in 0..1.
@@ -103,7 +103,7 @@ def recolor(
     coat = luma / luma.mean(dim=1, keepdim=True).clamp_min(0.05) * draws[:, None, 2:5]
     chroma = colors - luma
     angle = 2 * math.pi * draws[:, None, 5:]
-    # Rodrigues about the grey axis: hues turn, greys stay.
+    # Rodrigues about the gray axis: hues turn, grays stay.
     cross = (chroma.roll(-1, dims=2) - chroma.roll(1, dims=2)) / math.sqrt(3)
     turned = luma + chroma * angle.cos() + cross * angle.sin()
     turned = turned + chroma.mean(dim=2, keepdim=True) * (1 - angle.cos())

@@ -1,4 +1,4 @@
-"""One training batch: points drawn, augmented and normalised, with the vectors they should land on."""
+"""One training batch: points drawn, augmented and normalized, with the vectors they should land on."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class BatchMaker:
     def _clouds(
         self, chosen: torch.Tensor, random: torch.Generator
     ) -> tuple[PreparedClouds, torch.Tensor | None]:
-        """The clouds, and which of them show other colours than their pictures."""
+        """The clouds, and which of them show other colors than their pictures."""
         config, count = self.augmentation, self.preprocessing.num_points
         place, lengths = draw_points(self.clouds.count[chosen], count, config.point_dropout, random)
         points, colors = self.clouds.draw(chosen, place, self.has_colors)

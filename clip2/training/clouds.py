@@ -16,8 +16,8 @@ class Block:
     """Points of several objects, one after another.
 
     Attributes:
-        points: (P, 3) float32, or float16 where they are mapped from a file; an object's ``scale`` makes them metres.
-        colors: (P, 3) uint8, zeros for objects without colour; None: no object has colour.
+        points: (P, 3) float32, or float16 where they are mapped from a file; an object's ``scale`` makes them meters.
+        colors: (P, 3) uint8, zeros for objects without color; None: no object has color.
         digest: hash of what is in a mapped file; None: arrays in memory.
     """
 
@@ -33,7 +33,7 @@ class Clouds:
     Attributes:
         blocks: at least one.
         block, start, count: (n,) int64.
-        scale: (n,) float32 metres; powers of two, so that multiplying is exact.
+        scale: (n,) float32 meters; powers of two, so that multiplying is exact.
     """
 
     blocks: tuple[Block, ...]
@@ -94,7 +94,7 @@ class Clouds:
         )
 
     def cloud(self, i: int) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
-        """Points (k, 3) float32 metres and colours of one object; zeros or None where it has none."""
+        """Points (k, 3) float32 meters and colors of one object; zeros or None where it has none."""
         block = self.blocks[self.block[i]]
         span = slice(self.start[i], self.start[i] + self.count[i])
         points = np.asarray(block.points[span], dtype=np.float32) * self.scale[i]
@@ -102,12 +102,12 @@ class Clouds:
 
     @property
     def has_colors(self) -> bool:
-        """Any object may have colour."""
+        """Any object may have color."""
         return any(block.colors is not None for block in self.blocks)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all points and colours, in memory or in files."""
+        """Bytes of all points and colors, in memory or in files."""
         return sum(
             block.points.nbytes + (0 if block.colors is None else block.colors.nbytes)
             for block in self.blocks
@@ -172,7 +172,7 @@ class CloudTensors:
             colors: whether they are wanted too.
 
         Returns:
-            (B, N, 3) float32 metres, and (B, N, 3) float32 RGB in 0..1 or None; zeros for objects without colour.
+            (B, N, 3) float32 meters, and (B, N, 3) float32 RGB in 0..1 or None; zeros for objects without color.
         """
         index, scale = place + self._start[chosen][:, None], self._scale[chosen][:, None, None]
         if len(self._blocks) == 1:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.labels import normalise_label
+from clip2.labels import normalize_label
 from clip2.model_config import TeacherSpec
 from clip2.training.clouds import Clouds
 from clip2.training.dataset import TrainingSet
@@ -44,7 +44,7 @@ def combine(packs: Sequence[TrainingSet], names: Sequence[str]) -> TrainingSet:
         rows = np.empty(len(one.texts) + 1, np.int64)
         rows[-1] = -1  # so that the padding, -1, stays -1
         for row, text in enumerate(one.texts):
-            key = normalise_label(text)
+            key = normalize_label(text)
             if key not in row_of:
                 row_of[key] = len(texts)
                 texts.append(text)

@@ -56,19 +56,19 @@ class NetworkConfig(TypedConfig):
 
 
 class AugmentationConfig(TypedConfig):
-    """Random changes of the training clouds. Lengths are in what the encoder sees: of a unit sphere, or metres.
+    """Random changes of the training clouds. Lengths are in what the encoder sees: of a unit sphere, or meters.
 
     Attributes:
         rotate_z: turn by any angle about the vertical.
         tilt_degrees: lean by up to this much about a random horizontal axis.
-        scale: smallest and largest factor, after normalising.
+        scale: smallest and largest factor, after normalizing.
         shift: largest displacement along each axis.
         jitter: standard deviation of the noise on each coordinate, cut at three.
         point_dropout: largest share of the points taken away.
-        color_drop: share of the coloured samples shown without their colour.
-        recolor: share of the samples shown in other colours. They keep their words and lose their picture: it shows
-            the true colour. A category that was never seen in red is else taken for one that cannot be red. Not for
-            words that say a colour.
+        color_drop: share of the colored samples shown without their color.
+        recolor: share of the samples shown in other colors. They keep their words and lose their picture: it shows
+            the true color. A category that was never seen in red is else taken for one that cannot be red. Not for
+            words that say a color.
     """
 
     rotate_z: bool = True

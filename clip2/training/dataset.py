@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.labels import normalise_label
+from clip2.labels import normalize_label
 from clip2.model_config import TeacherSpec
 from clip2.preprocessing import NotAnObject, local_coordinates
 from clip2.sampling_order import sampling_order
@@ -29,7 +29,7 @@ class TrainingSet:
     """n objects with the frozen vectors they should land on.
 
     Attributes:
-        clouds: their points, metres, z-up; within an object in random order.
+        clouds: their points, meters, z-up; within an object in random order.
         has_color: (n,) bool.
         frames: (n,) int64, objects of one frame of one scan share a number.
         texts: U words, at least one unless every object has a picture; none that names nothing.
@@ -56,7 +56,7 @@ class TrainingSet:
         return len(self.has_color)
 
     def cloud(self, i: int) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
-        """Points (n, 3) and colours of one object."""
+        """Points (n, 3) and colors of one object."""
         points, colors = self.clouds.cloud(i)
         return points, colors if self.has_color[i] else None
 
@@ -74,8 +74,8 @@ class TrainingSet:
 
     def without_words(self, words: Sequence[str]) -> TrainingSet:
         """The same objects, none of which may be called one of these words, nor contrasted with them."""
-        gone = {normalise_label(word) for word in words}
-        keep = [row for row, text in enumerate(self.texts) if normalise_label(text) not in gone]
+        gone = {normalize_label(word) for word in words}
+        keep = [row for row, text in enumerate(self.texts) if normalize_label(text) not in gone]
         new_row = np.full(len(self.texts) + 1, -1, np.int64)
         new_row[keep] = np.arange(len(keep))
         own = new_row[self.own_texts]
@@ -133,7 +133,7 @@ def pack(
     """A training set from arrays in memory, without a triplet folder.
 
     Args:
-        objects: n pairs of points (k, 3) float32 metres z-up and colours (k, 3) uint8 or None.
+        objects: n pairs of points (k, 3) float32 meters z-up and colors (k, 3) uint8 or None.
         own_texts: for each object the rows of ``texts`` true of it, best first.
         texts, text_vectors: U words and their (U, D) float32 unit vectors.
         model: the CLIP model of the vectors.
@@ -178,7 +178,7 @@ class Words:
 def sample_object(
     points: NDArray[np.float32], colors: NDArray[np.uint8] | None, max_points: int, name: str
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None, str]:
-    """What training keeps of one object: points and colours in random order, and why it keeps nothing.
+    """What training keeps of one object: points and colors in random order, and why it keeps nothing.
 
     The first m of its points are what it would keep with ``max_points=m``.
     """
@@ -208,8 +208,8 @@ def with_words(
     """
     texts, own_texts = words.texts, words.own
     left_out: Counter[str] = Counter()
-    silent = {normalise_label(word) for word in words.nameless}
-    names = [normalise_label(text) not in silent for text in texts]
+    silent = {normalize_label(word) for word in words.nameless}
+    names = [normalize_label(text) not in silent for text in texts]
     kept = []
     for i, problem in enumerate(problems):
         pictured = image_present is not None and bool(image_present[i])
@@ -226,7 +226,7 @@ def with_words(
         )
     # Two spellings of one word are one word, as everywhere else.
     row_of: dict[str, int] = {}
-    merged = [row_of.setdefault(normalise_label(text), row) for row, text in enumerate(texts)]
+    merged = [row_of.setdefault(normalize_label(text), row) for row, text in enumerate(texts)]
     first_rows = [row for row in sorted(set(row_of.values())) if names[row]]
     new_row = {row: position for position, row in enumerate(first_rows)}
     own = [

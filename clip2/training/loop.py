@@ -40,7 +40,7 @@ from clip2.training.zero_shot import zero_shot
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.storage.files import write_atomically
 
-# Batches that set the normalisation statistics of the averaged weights, and a rank no process has to seed them.
+# Batches that set the normalization statistics of the averaged weights, and a rank no process has to seed them.
 _SETTLING_BATCHES, _SETTLING_RANK = 16, 1 << 30
 
 

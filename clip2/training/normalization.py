@@ -1,4 +1,4 @@
-"""Statistics of batch normalisation that fit averaged weights."""
+"""Statistics of batch normalization that fit averaged weights."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from clip2.training.config import OptimizerConfig
 
 
 def create_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW that decays matrices only: norms, biases, temperatures and the colour-absent state are left alone."""
+    """AdamW that decays matrices only: norms, biases, temperatures and the color-absent state are left alone."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
@@ -40,7 +40,7 @@ def learning_rate(step: int, total: int, config: OptimizerConfig) -> float:
 class WeightAverage:
     """Exponential moving average of the weights.
 
-    Normalisation statistics are not averaged: :mod:`clip2.training.normalization` makes those that belong to the
+    Normalization statistics are not averaged: :mod:`clip2.training.normalization` makes those that belong to the
     averaged weights. The decay grows as (1 + t) / (10 + t) up to its final value, so that short runs are not held back by
     their first steps.
     """

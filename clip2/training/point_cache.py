@@ -1,9 +1,9 @@
-"""The points of a triplet folder as flat files that training maps: float16 coordinates, uint8 colours.
+"""The points of a triplet folder as flat files that training maps: float16 coordinates, uint8 colors.
 
 ``TRIPLETS/cache/points-4096-0123456789abcdef/`` belongs to ``max_points`` and to the shards with the SHA-256 that it was
 named after; shards that were mined again get a new one, and the old one goes. Coordinates are relative to the middle of
 the object's box and divided by a power of two so that none exceeds 1. They are off by at most a 4096th of the object's size:
-half a millimetre for an object of two metres, a quarter of one for an object of one metre.
+half a millimeter for an object of two meters, a quarter of one for an object of one meter.
 """
 
 from __future__ import annotations
@@ -92,10 +92,10 @@ def open_point_cache(
     return found
 
 
-def quantise(points: NDArray[np.float32]) -> tuple[NDArray[np.float16], float]:
+def quantize(points: NDArray[np.float32]) -> tuple[NDArray[np.float16], float]:
     """Coordinates (k, 3) of one object as float16 about the middle of its box, and what to multiply them with.
 
-    >>> quantise(np.array([[10.0, 0, 0], [12, 1, 0]], np.float32))
+    >>> quantize(np.array([[10.0, 0, 0], [12, 1, 0]], np.float32))
     (array([[-1. , -0.5,  0. ],
            [ 1. ,  0.5,  0. ]], dtype=float16), 1.0)
     """
@@ -148,10 +148,10 @@ def _fill(
             if problem:
                 scale = 1.0
             else:
-                small, scale = quantise(points)
+                small, scale = quantize(points)
                 points_file.write(small.tobytes())
             if colors is not None:
-                # Objects without colour are holes in the file: they read as zeros and take no room.
+                # Objects without color are holes in the file: they read as zeros and take no room.
                 colors_file.seek(3 * stored)
                 colors_file.write(colors.tobytes())
             stored += len(points)

@@ -2,7 +2,7 @@
 
 from data_prep.associate.associator import Associator
 from data_prep.associate.config import AssociationConfig
-from data_prep.associate.observation import Sighting
+from data_prep.associate.observation import Observation
 from data_prep.associate.thin import ThinConfig, thin_frames
 
-__all__ = ["AssociationConfig", "Associator", "Sighting", "ThinConfig", "thin_frames"]
+__all__ = ["AssociationConfig", "Associator", "Observation", "ThinConfig", "thin_frames"]

@@ -1,4 +1,4 @@
-"""How likely a sighting shows an object already known: place, colours, word."""
+"""How likely a sighting shows an object already known: place, colors, word."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from data_prep.associate.observation import Sighting
+from data_prep.associate.observation import Observation
 from data_prep.associate.track import Track
 
-Similarity = Callable[[Sighting, Sighting], float]
+Similarity = Callable[[Observation, Observation], float]
 
 _LOOSE = 0.35  # of the diagonal: how far the middle of what is seen wanders as the side that is seen changes
 _UNKNOWN_SPEED, _CHANGE_OF_SPEED = 2.0, 0.5  # diagonals per second
@@ -20,7 +20,7 @@ _NEAR = 0.7  # being where it should be says less than covering the same surface
 
 def affinity(
     track: Track,
-    sighting: Sighting,
+    sighting: Observation,
     dt: float,
     drift: NDArray[np.float64],
     max_gap: float,
@@ -31,17 +31,17 @@ def affinity(
 
     Place: the larger of the overlap where the object was, the overlap where its velocity has carried it, and, for a
     short time, nearness to that place on the scale of the object's size. Overlap counts mostly from the side that is
-    covered better, so a part of a thing matches the whole. Other words and other colours lower it, neither forbids it.
+    covered better, so a part of a thing matches the whole. Other words and other colors lower it, neither forbids it.
 
     Args:
         track: the object.
         sighting: the detection.
         dt: seconds since the object was seen; 0: another camera at the same moment.
-        drift: (3,) metres per second, the common motion of things whose own is unknown.
+        drift: (3,) meters per second, the common motion of things whose own is unknown.
         max_gap: seconds for which a velocity can be trusted.
         posed: the sensor's motion is known; otherwise what should have left its place is not looked for there, as
             the place itself has moved on.
-        similarity: compares two sightings, 0..1, instead of colour histograms; a CLIP's for instance.
+        similarity: compares two sightings, 0..1, instead of color histograms; a CLIP's for instance.
     """
     place = _place(track, sighting, dt, drift, max_gap, posed)
     if place == 0:
@@ -55,7 +55,7 @@ def affinity(
 
 
 def shift(track: Track, dt: float, drift: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(3,) metres that an object has moved since it was seen, as far as is known."""
+    """(3,) meters that an object has moved since it was seen, as far as is known."""
     return (drift if track.velocity is None else track.velocity) * dt
 
 
@@ -65,7 +65,7 @@ def has_left(track: Track, dt: float, drift: NDArray[np.float64]) -> bool:
 
 
 def overlap(a: NDArray[np.float64], b: NDArray[np.float64], reach: float) -> float:
-    """Share of points that have a neighbour in the other cloud, 0..1, mostly by the cloud that is covered better.
+    """Share of points that have a neighbor in the other cloud, 0..1, mostly by the cloud that is covered better.
 
     >>> whole = np.array([[x, 0.0, 0.0] for x in range(10)])
     >>> overlap(whole, whole, 0.1), round(overlap(whole, whole[:5], 0.1), 3), overlap(whole, whole + 20, 0.1)
@@ -77,7 +77,7 @@ def overlap(a: NDArray[np.float64], b: NDArray[np.float64], reach: float) -> flo
 
 
 def _place(
-    track: Track, sighting: Sighting, dt: float, drift: NDArray[np.float64], max_gap: float, posed: bool
+    track: Track, sighting: Observation, dt: float, drift: NDArray[np.float64], max_gap: float, posed: bool
 ) -> float:
     last = track.last
     small, large = sorted((float(np.max(track.sizes[-5:])), sighting.diagonal))
@@ -108,7 +108,7 @@ def _boxes_meet(a: NDArray[np.float64], b: NDArray[np.float64], reach: float) ->
     return bool(((a.min(axis=0) <= b.max(axis=0) + reach) & (b.min(axis=0) <= a.max(axis=0) + reach)).all())
 
 
-def _colors_alike(a: Sighting, b: Sighting) -> float:
+def _colors_alike(a: Observation, b: Observation) -> float:
     if a.colors is None or b.colors is None:
         return 1.0
     return float(a.colors @ b.colors)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_HUES, _GREYS, _PIXELS = 12, 4, 1024
-_GREY_BELOW = 0.2  # saturation
+_HUES, _GRAYS, _PIXELS = 12, 4, 1024
+_GRAY_BELOW = 0.2  # saturation
 
 
 def color_histogram(
     points: NDArray[np.float32], colors: NDArray[np.uint8] | None, crop: NDArray[np.uint8] | None
 ) -> NDArray[np.float32] | None:
-    """Square root of a histogram over hues and greys, so that the product of two is their Bhattacharyya coefficient.
+    """Square root of a histogram over hues and grays, so that the product of two is their Bhattacharyya coefficient.
 
     Args:
         points: (n, 3), only counted.
         colors: (n, 3) uint8 of the points; they show the object and nothing around it.
-        crop: (h, w, 3) uint8; where points have no colour, its middle is taken.
+        crop: (h, w, 3) uint8; where points have no color, its middle is taken.
     """
     if colors is not None:
         pixels = colors
@@ -36,25 +36,25 @@ def color_histogram(
     hue = np.select(
         [high == r, high == g], [((g - b) / safe) % 6, (b - r) / safe + 2], default=(r - g) / safe + 4
     )
-    grey = chroma < _GREY_BELOW * np.maximum(high, 0.25)
+    gray = chroma < _GRAY_BELOW * np.maximum(high, 0.25)
     # Every pixel counts in the two bins it lies between: a hue on an edge is not another hue.
     place = hue * (_HUES / 6)
     below = np.floor(place)
     share = place - below
     first, second = below.astype(np.int64) % _HUES, (below.astype(np.int64) + 1) % _HUES
-    bins = np.zeros(_HUES + _GREYS, np.float64)
-    np.add.at(bins, first[~grey], 1 - share[~grey])
-    np.add.at(bins, second[~grey], share[~grey])
-    level = high * (_GREYS - 1)
-    step = np.clip(np.floor(level), 0, _GREYS - 2)
+    bins = np.zeros(_HUES + _GRAYS, np.float64)
+    np.add.at(bins, first[~gray], 1 - share[~gray])
+    np.add.at(bins, second[~gray], share[~gray])
+    level = high * (_GRAYS - 1)
+    step = np.clip(np.floor(level), 0, _GRAYS - 2)
     part = level - step
-    np.add.at(bins, _HUES + step[grey].astype(np.int64), 1 - part[grey])
-    np.add.at(bins, _HUES + 1 + step[grey].astype(np.int64), part[grey])
+    np.add.at(bins, _HUES + step[gray].astype(np.int64), 1 - part[gray])
+    np.add.at(bins, _HUES + 1 + step[gray].astype(np.int64), part[gray])
     return np.sqrt(bins / len(rgb)).astype(np.float32)
 
 
 def sharpness(crop: NDArray[np.uint8]) -> float:
-    """How much of an image's contrast lies between direct neighbours, 0..1; blur lowers it, contrast does not change it.
+    """How much of an image's contrast lies between direct neighbors, 0..1; blur lowers it, contrast does not change it.
 
     >>> step = np.zeros((8, 8, 3), np.uint8)
     >>> step[:, 4:] = 200
@@ -62,9 +62,9 @@ def sharpness(crop: NDArray[np.uint8]) -> float:
     >>> sharpness(step) > sharpness(ramp)
     True
     """
-    grey = crop.mean(axis=2, dtype=np.float32)
-    if min(grey.shape) < 3:
+    gray = crop.mean(axis=2, dtype=np.float32)
+    if min(gray.shape) < 3:
         return 0.0
-    fine = np.abs(np.diff(grey, n=2, axis=0)).sum() + np.abs(np.diff(grey, n=2, axis=1)).sum()
-    coarse = np.abs(np.diff(grey, axis=0)).sum() + np.abs(np.diff(grey, axis=1)).sum()
+    fine = np.abs(np.diff(gray, n=2, axis=0)).sum() + np.abs(np.diff(gray, n=2, axis=1)).sum()
+    coarse = np.abs(np.diff(gray, axis=0)).sum() + np.abs(np.diff(gray, axis=1)).sum()
     return float(min(1.0, fine / (2 * coarse))) if coarse > 0 else 0.0

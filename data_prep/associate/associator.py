@@ -15,7 +15,7 @@ from data_prep.associate.affinity import Similarity, affinity, has_left, shift
 from data_prep.associate.config import AssociationConfig
 from data_prep.associate.drift import common_drift
 from data_prep.associate.merge import merge_track
-from data_prep.associate.observation import Sighting
+from data_prep.associate.observation import Observation
 from data_prep.associate.track import Track
 from data_prep.triplets.triplet import Triplet
 
@@ -36,7 +36,7 @@ class Associator:
     Args:
         config: settings.
         max_points: a merged cloud keeps at most this many points.
-        similarity: compares two sightings, 0..1, in place of their colours.
+        similarity: compares two sightings, 0..1, in place of their colors.
 
     Attributes:
         left_out: reason → detections that went into no object, since this was last read by :meth:`take_left_out`.
@@ -99,7 +99,7 @@ class Associator:
             )
             self._pose = T
         done += self._finish(track for track in self._tracks if self._is_gone(track))
-        sightings = [Sighting.of(triplet, now) for triplet in triplets]
+        sightings = [Observation.of(triplet, now) for triplet in triplets]
         # Sorted by what is in them: the order a detector happens to list them in must not decide anything.
         sightings.sort(key=lambda s: (s.view, s.triplet.provenance["box"], s.label, s.triplet.key))
         if not self._posed:
@@ -131,7 +131,7 @@ class Associator:
         remembered = self._posed and not track.moves
         return not remembered and self._now - track.last.time > self.config.max_gap + 1e-9
 
-    def _find_drift(self, sightings: list[Sighting]) -> None:
+    def _find_drift(self, sightings: list[Observation]) -> None:
         unknown = [track for track in self._tracks if track.velocity is None]
         known = [track.velocity for track in self._tracks if track.velocity is not None]
         if known:
@@ -141,7 +141,7 @@ class Associator:
         if self._now - latest > 0:
             self._drift = common_drift(recent, sightings, self._now - latest, self._drift)
 
-    def _take_view(self, sightings: list[Sighting]) -> None:
+    def _take_view(self, sightings: list[Observation]) -> None:
         """Assign the detections of one image to objects, each to at most one, with the best sum of log affinities."""
         scores = np.zeros((len(self._tracks), len(sightings)))
         for row, column in self._candidates(sightings):
@@ -167,7 +167,7 @@ class Associator:
                 self._tracks.append(Track.begin(self._begun, sighting, self.config.looks, self._max_points))
                 self._begun += 1
 
-    def _candidates(self, sightings: list[Sighting]) -> Iterator[tuple[int, int]]:
+    def _candidates(self, sightings: list[Observation]) -> Iterator[tuple[int, int]]:
         """Pairs near enough to be looked at; no object twice in one image."""
         if not self._tracks:
             return

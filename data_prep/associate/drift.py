@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.associate.observation import Sighting
+from data_prep.associate.observation import Observation
 from data_prep.associate.track import Track
 
 _MOST = 40  # objects on either side that are tried against each other
@@ -15,11 +15,11 @@ _MOST = 40  # objects on either side that are tried against each other
 
 def common_drift(
     tracks: Sequence[Track],
-    sightings: Sequence[Sighting],
+    sightings: Sequence[Observation],
     dt: float,
     known: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """(3,) metres per second by which most things have moved.
+    """(3,) meters per second by which most things have moved.
 
     Every displacement of one thing onto another of the same word is tried on all. It is believed only if it brings at
     least one thing more into place than standing still and the motion known so far, so that a single thing never

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.associate.observation import Sighting
+from data_prep.associate.observation import Observation
 from data_prep.associate.track import Track
 from data_prep.triplets.triplet import Look, Triplet
 
@@ -78,7 +78,7 @@ def merge_track(track: Track, max_points: int) -> Triplet:
     )
 
 
-def _record(look: Sighting) -> dict[str, Any]:
+def _record(look: Observation) -> dict[str, Any]:
     return {name: look.triplet.provenance[name] for name in _OF_A_LOOK if name in look.triplet.provenance}
 
 

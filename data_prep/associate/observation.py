@@ -15,17 +15,17 @@ SAMPLE = 192  # points by which overlap is judged
 
 
 @dataclass(frozen=True, eq=False)
-class Sighting:
+class Observation:
     """A triplet of a single detection, measured.
 
     Attributes:
         triplet: as it was cut.
         time: seconds.
         view: index of the camera in its frame.
-        center, size: (3,) float64 of the box around all but the outermost points, world axes, metres.
+        center, size: (3,) float64 of the box around all but the outermost points, world axes, meters.
         sample: (m, 3) float64 world points, evenly drawn.
-        spacing: metres between neighbours of ``sample``.
-        colors: (B,) float32 unit vector, the square root of a colour histogram; None: neither colours nor a crop.
+        spacing: meters between neighbors of ``sample``.
+        colors: (B,) float32 unit vector, the square root of a color histogram; None: neither colors nor a crop.
         camera: (3,) float64 world position of the camera.
         whole: the image border cuts nothing off.
         value: by which looks are ranked: large, open, sharp, sure.
@@ -44,7 +44,7 @@ class Sighting:
     value: float
 
     @classmethod
-    def of(cls, triplet: Triplet, time: float) -> Sighting:
+    def of(cls, triplet: Triplet, time: float) -> Observation:
         """Measure a triplet made by :func:`data_prep.triplets.cut.cut_triplet`."""
         record = triplet.provenance
         origin = np.array(record["center"], np.float64)
@@ -85,5 +85,5 @@ class Sighting:
 
     @property
     def diagonal(self) -> float:
-        """Length of the box's diagonal, metres; never zero."""
+        """Length of the box's diagonal, meters; never zero."""
         return max(float(np.linalg.norm(self.size)), 1e-3)

@@ -22,7 +22,7 @@ class ThinConfig:
     """When a frame says nothing new.
 
     Attributes:
-        move: metres; the sensor has moved less since the last frame kept, and
+        move: meters; the sensor has moved less since the last frame kept, and
         turn: degrees; turned less.
         change: without poses: the share of what is seen that has changed is less. Seen are the pixels of the first
             image at the size of a stamp, or where there is none, cells of 1 m that points lie in.
@@ -97,20 +97,20 @@ def _moved(a: NDArray[np.float64], b: NDArray[np.float64], config: ThinConfig) -
 
 
 def _sight(frame: Frame) -> NDArray:
-    """(24, 32) brightness of the first image without its mean, or the (n, 3) cells of a metre that points lie in."""
+    """(24, 32) brightness of the first image without its mean, or the (n, 3) cells of a meter that points lie in."""
     if not frame.views:
         rows = np.linspace(0, len(frame.points) - 1, min(len(frame.points), _POINTS)).astype(np.int64)
         return np.unique(np.floor(frame.points[np.unique(rows)]).astype(np.int64), axis=0)
-    grey = frame.views[0].image.mean(axis=2, dtype=np.float32)
+    gray = frame.views[0].image.mean(axis=2, dtype=np.float32)
     rows, columns = (
         np.linspace(0, size, parts + 1).astype(np.int64)[:-1]
-        for size, parts in ((grey.shape[0], _ROWS), (grey.shape[1], _COLUMNS))
+        for size, parts in ((gray.shape[0], _ROWS), (gray.shape[1], _COLUMNS))
     )
-    if grey.shape[0] >= _ROWS and grey.shape[1] >= _COLUMNS:
-        sums = np.add.reduceat(np.add.reduceat(grey, rows, axis=0), columns, axis=1)
-        counts = np.diff([*rows, grey.shape[0]])[:, None] * np.diff([*columns, grey.shape[1]])[None]
-        grey = sums / counts
-    return np.asarray(grey - grey.mean())  # exposure is no news
+    if gray.shape[0] >= _ROWS and gray.shape[1] >= _COLUMNS:
+        sums = np.add.reduceat(np.add.reduceat(gray, rows, axis=0), columns, axis=1)
+        counts = np.diff([*rows, gray.shape[0]])[:, None] * np.diff([*columns, gray.shape[1]])[None]
+        gray = sums / counts
+    return np.asarray(gray - gray.mean())  # exposure is no news
 
 
 def _differ(a: NDArray, b: NDArray, change: float) -> bool:

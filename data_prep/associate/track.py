@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.associate.observation import SAMPLE, Sighting
+from data_prep.associate.observation import SAMPLE, Observation
 
 _FIT = 5  # latest sightings that a velocity is fitted to
 _ENOUGH, _CELLS = 4, 10  # sightings from which two must agree on a place; places along the diagonal
@@ -33,8 +33,8 @@ class Track:
     """
 
     number: int
-    last: Sighting
-    looks: list[Sighting] = field(default_factory=list)
+    last: Observation
+    looks: list[Observation] = field(default_factory=list)
     votes: Counter[str] = field(default_factory=Counter)
     texts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     times: list[float] = field(default_factory=list)
@@ -53,13 +53,13 @@ class Track:
     _moves: bool = False
 
     @classmethod
-    def begin(cls, number: int, sighting: Sighting, looks: int, max_points: int) -> Track:
+    def begin(cls, number: int, sighting: Observation, looks: int, max_points: int) -> Track:
         """A track of one sighting."""
         track = cls(number, sighting)
         track.add(sighting, looks, max_points)
         return track
 
-    def add(self, sighting: Sighting, looks: int, max_points: int) -> None:
+    def add(self, sighting: Observation, looks: int, max_points: int) -> None:
         """Take one more sighting in.
 
         Args:
@@ -101,7 +101,7 @@ class Track:
 
     @property
     def velocity(self) -> NDArray[np.float64] | None:
-        """(3,) metres per second, or None: seen whole at one moment at most."""
+        """(3,) meters per second, or None: seen whole at one moment at most."""
         return self._velocity
 
     @property
@@ -114,7 +114,7 @@ class Track:
             self._sample = self.union[np.unique(rows)]
         return self._sample
 
-    def best_first(self) -> list[Sighting]:
+    def best_first(self) -> list[Observation]:
         """Its looks, best first."""
         return sorted(self.looks, key=lambda look: (-look.value, look.triplet.key))
 
@@ -137,7 +137,7 @@ class Track:
         low, high = np.percentile(whole, (10, 90), axis=0)
         return bool(np.linalg.norm(high - low) > 0.5 * np.median(self.sizes))
 
-    def _unite(self, sighting: Sighting, at_most: int) -> None:
+    def _unite(self, sighting: Observation, at_most: int) -> None:
         if self._moves:
             self.union, self.union_colors = np.zeros((0, 3)), None
             self._seen.clear()
@@ -150,7 +150,7 @@ class Track:
             self._cell = sighting.diagonal / _CELLS
         else:
             if (self.union_colors is None) != (triplet.colors is None):
-                return  # a cloud is coloured or it is not
+                return  # a cloud is colored or it is not
             self.union = np.concatenate([self.union, points])
             if self.union_colors is not None and triplet.colors is not None:
                 self.union_colors = np.concatenate([self.union_colors, triplet.colors])
@@ -185,7 +185,7 @@ def _fit_velocity(seen: list[tuple[float, NDArray[np.float64]]]) -> NDArray[np.f
     return np.asarray((t[:, None] * centers).sum(axis=0) / spread)
 
 
-def _least_telling(looks: list[Sighting]) -> int:
+def _least_telling(looks: list[Observation]) -> int:
     """The look to give up: of little value, or close to a better one in direction."""
     away = np.array([look.camera - look.center for look in looks])
     away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
@@ -203,6 +203,6 @@ def _least_telling(looks: list[Sighting]) -> int:
 
 
 def _typical_spacing(points: NDArray[np.float32]) -> float:
-    """Metres between neighbours if the points lay evenly on the box's faces; a bound that needs no tree."""
+    """Meters between neighbors if the points lay evenly on the box's faces; a bound that needs no tree."""
     size = np.sort(np.ptp(points, axis=0).astype(np.float64))
     return float(0.5 * np.sqrt(max(size[2] * size[1], 1e-8) / len(points)))

@@ -1,4 +1,4 @@
-"""Is depth in metres?"""
+"""Is depth in meters?"""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def check_depth(sample: Sample) -> list[Finding]:
     values = {"median (m)": median, "beyond 20 m": far, "below 5 cm": near, "measured": measured}
     told = f"median {median:.3g} m, {far:.0%} beyond 20 m, {near:.0%} below 5 cm, {measured:.0%} of pixels measured"
     if median > 5 * _FAR:
-        guess = "millimetres taken for metres" if 200 < median < 20_000 else "units taken for metres"
+        guess = "millimeters taken for meters" if 200 < median < 20_000 else "units taken for meters"
         return [Finding("depth", "error", f"depth is too large: {told}; it looks like {guess}", values,
-                        "give the depth units per metre: depth_scale 1000 for millimetres, 5000 for TUM")]  # fmt: skip
+                        "give the depth units per meter: depth_scale 1000 for millimeters, 5000 for TUM")]  # fmt: skip
     if median < _NEAR:
         return [Finding("depth", "error", f"depth is too small: {told}; its scale is taken for too large", values,
-                        "give the depth units per metre: depth_scale 1 if the file holds metres already")]  # fmt: skip
+                        "give the depth units per meter: depth_scale 1 if the file holds meters already")]  # fmt: skip
     if far > 0.2 or near > 0.05:
         return [Finding("depth", "warning", f"depth reaches where depth cameras do not measure: {told}", values,
                         "check depth_scale; state max_depth if the far values are noise")]  # fmt: skip

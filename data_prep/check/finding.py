@@ -17,7 +17,7 @@ class Finding:
         check: what was checked: ``poses``, ``depth``, ``up`` …
         severity: ``ok``; ``warning``: look at it; ``error``: nothing mined from this will be right.
         message: one sentence with the number in it.
-        values: the numbers by name, metres, seconds or shares.
+        values: the numbers by name, meters, seconds or shares.
         fix: what to do; empty where all is well.
     """
 

@@ -7,7 +7,7 @@ import numpy as np
 from data_prep.check.finding import Finding
 from data_prep.check.sample import Sample
 
-_CONSTANT = 2.0  # grey levels of spread; sensors at night have more
+_CONSTANT = 2.0  # gray levels of spread; sensors at night have more
 
 
 def check_images(sample: Sample) -> list[Finding]:
@@ -25,7 +25,7 @@ def check_images(sample: Sample) -> list[Finding]:
     if not empty:
         return [Finding("images", "ok", f"all {total} images show something", values)]
     name, level = next(iter(empty.items()))
-    kind = "black" if level < 5 else "white" if level > 250 else "of one colour"
+    kind = "black" if level < 5 else "white" if level > 250 else "of one color"
     return [Finding("images", "error" if len(empty) == total else "warning",
                     f"{len(empty)} of {total} images show nothing, like {name} ({kind})", values,
                     "export the images again, or leave these frames out")]  # fmt: skip

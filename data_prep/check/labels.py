@@ -1,4 +1,4 @@
-"""Do labelled boxes hold points?"""
+"""Do labeled boxes hold points?"""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from data_prep.scans import Scan
 
 
 def check_labels(scan: Scan, sample: Sample) -> tuple[int | None, list[Finding]]:
-    """Number of labelled boxes in the sampled frames (None: the source has no labels), and what is wrong with them."""
+    """Number of labeled boxes in the sampled frames (None: the source has no labels), and what is wrong with them."""
     read = getattr(scan, "annotations", None)
     if read is None:
         return None, []
-    boxes, filled, labelled = 0, 0, False
+    boxes, filled, labeled = 0, 0, False
     for index, frame in sample.frames.items():
         try:
             annotations = read(index)
@@ -22,15 +22,15 @@ def check_labels(scan: Scan, sample: Sample) -> tuple[int | None, list[Finding]]
                 Finding("labels", "warning", f"labels cannot be read: {error}", {}, "mend the file")
             ]
         if annotations is not None:
-            labelled = True
+            labeled = True
             boxes += len(annotations)
             filled += sum(bool(box.contains(frame.points).any()) for box in annotations.boxes)
-    if not labelled:
+    if not labeled:
         return None, []
     if not boxes:
         return 0, []
     values = {"boxes": boxes, "with points": filled / boxes}
     if filled == 0:
-        return boxes, [Finding("labels", "error", f"none of {boxes} labelled boxes holds a point", values,
+        return boxes, [Finding("labels", "error", f"none of {boxes} labeled boxes holds a point", values,
                                "labels and points are in different frames: check the calibration")]  # fmt: skip
-    return boxes, [Finding("labels", "ok", f"{filled} of {boxes} labelled boxes hold points", values)]
+    return boxes, [Finding("labels", "ok", f"{filled} of {boxes} labeled boxes hold points", values)]

@@ -1,4 +1,4 @@
-"""Do neighbouring frames fit together with their poses, or better with the inverse, other axes, or none?"""
+"""Do neighboring frames fit together with their poses, or better with the inverse, other axes, or none?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from data_prep.scans.up_axis import AXES, T_zup_from
 
 GIVEN, INVERSE, NONE = "as given", "inverse", "none"
 OPENGL, OPENGL_INVERSE = "OpenGL camera axes", "inverse, OpenGL camera axes"
-# Depth read with another scale than the positions: millimetres for metres, TUM's 5000 or Replica's 6553.5 for 1000.
+# Depth read with another scale than the positions: millimeters for meters, TUM's 5000 or Replica's 6553.5 for 1000.
 _SCALES = (0.001, 0.1, 1 / 6.5535, 0.2, 5.0, 6.5535, 10.0, 1000.0)
 
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
@@ -38,15 +38,15 @@ class Residuals:
 
     Attributes:
         first, second: frame ids.
-        metres: explanation → median distance, metres; inf where the frames do not overlap.
-        depth: median depth (RGB-D) or range (LiDAR) of what was compared, metres.
+        meters: explanation → median distance, meters; inf where the frames do not overlap.
+        depth: median depth (RGB-D) or range (LiDAR) of what was compared, meters.
         scales: factor on the depth → median distance over depth, with the pose as given; empty for LiDAR.
-        too_few: one of two sweeps holds too few points that are not ground to compare them; ``metres`` are inf.
+        too_few: one of two sweeps holds too few points that are not ground to compare them; ``meters`` are inf.
     """
 
     first: str
     second: str
-    metres: dict[str, float]
+    meters: dict[str, float]
     depth: float
     scales: dict[float, float]
     too_few: bool = False
@@ -68,43 +68,43 @@ def judge_motion(residuals: list[Residuals]) -> list[Finding]:
         return []
     residuals = [pair for pair in residuals if not pair.too_few]
     if not residuals:
-        return [Finding("poses", "ok", f"too few points to tell: neighbouring sweeps hold less than {_FEW} that are near "
+        return [Finding("poses", "ok", f"too few points to tell: neighboring sweeps hold less than {_FEW} that are near "
                         "by and not ground")]  # fmt: skip
-    names = list(residuals[0].metres)
-    metres = {name: _middle([pair.metres[name] for pair in residuals]) for name in names}
+    names = list(residuals[0].meters)
+    meters = {name: _middle([pair.meters[name] for pair in residuals]) for name in names}
     depth = _middle([pair.depth for pair in residuals])
-    given = metres[GIVEN]
-    values = {f"{name} (m)": value for name, value in metres.items() if np.isfinite(value)}
+    given = meters[GIVEN]
+    values = {f"{name} (m)": value for name, value in meters.items() if np.isfinite(value)}
     values["median depth (m)"] = depth
-    best = min(names, key=lambda name: metres[name])
+    best = min(names, key=lambda name: meters[name])
     shares = {factor: _middle([p.scales[factor] for p in residuals]) for factor in residuals[0].scales}
     factor = min(shares, key=lambda f: shares[f], default=1.0)
     unexplained = given > _GOOD * depth
-    if unexplained and shares and shares[factor] < min(_FITS, _CLEARLY * given / depth, metres[best] / depth):
+    if unexplained and shares and shares[factor] < min(_FITS, _CLEARLY * given / depth, meters[best] / depth):
         return [_other_scale(factor, shares[factor], values)]
-    if unexplained and best != GIVEN and metres[best] <= min(_CLEARLY * given, _FITS * depth):
-        return [_other_pose(best, metres, values)]
-    told = ", ".join(f"{name} {_length(metres[name])}" for name in names if name in (GIVEN, INVERSE, NONE))
+    if unexplained and best != GIVEN and meters[best] <= min(_CLEARLY * given, _FITS * depth):
+        return [_other_pose(best, meters, values)]
+    told = ", ".join(f"{name} {_length(meters[name])}" for name in names if name in (GIVEN, INVERSE, NONE))
     if not np.isfinite(given):
-        return [Finding("poses", "warning", "neighbouring frames do not overlap under their poses, nor inverted "
+        return [Finding("poses", "warning", "neighboring frames do not overlap under their poses, nor inverted "
                         "nor without", values, "look at the top view; frames may be unrelated or far apart")]  # fmt: skip
     if given > _FITS * depth:
-        return [Finding("poses", "warning", f"neighbouring frames disagree by {_length(given)} at "
+        return [Finding("poses", "warning", f"neighboring frames disagree by {_length(given)} at "
                         f"{depth:.1f} m ({told}): poses or depth are coarse", values,
                         "use refined poses where there are any; check the intrinsics")]  # fmt: skip
     coarse = given > (_GOOD if shares else _LIDAR_GOOD) * depth
-    if metres[NONE] * _CLEARLY < given and coarse:
-        return [Finding("poses", "warning", f"the poses explain little of the motion: neighbouring frames disagree "
+    if meters[NONE] * _CLEARLY < given and coarse:
+        return [Finding("poses", "warning", f"the poses explain little of the motion: neighboring frames disagree "
                         f"by {_length(given)} ({told})", values, "check that poses and images belong together, not "
                         "shifted by some frames; coarse poses and blurred depth look like this too")]  # fmt: skip
-    if metres[NONE] * _CLEARLY < given:
-        return [Finding("poses", "ok", f"neighbouring frames agree to {_length(given)}, but they hardly move: "
+    if meters[NONE] * _CLEARLY < given:
+        return [Finding("poses", "ok", f"neighboring frames agree to {_length(given)}, but they hardly move: "
                         f"the direction of the poses cannot be told ({told})", values)]  # fmt: skip
-    return [Finding("poses", "ok", f"neighbouring frames agree to {_length(given)} ({told})", values)]
+    return [Finding("poses", "ok", f"neighboring frames agree to {_length(given)} ({told})", values)]
 
 
-def _other_pose(best: str, metres: dict[str, float], values: dict[str, float]) -> Finding:
-    told = f"neighbouring frames disagree by {_length(metres[GIVEN])} with the poses and by {_length(metres[best])} "
+def _other_pose(best: str, meters: dict[str, float], values: dict[str, float]) -> Finding:
+    told = f"neighboring frames disagree by {_length(meters[GIVEN])} with the poses and by {_length(meters[best])} "
     if best == INVERSE:
         return Finding("poses", "error", told + "with their inverse: the poses are inverted (world to camera taken "
                        "for camera to world, or the other way round)", values,
@@ -122,13 +122,13 @@ def _other_scale(factor: float, share: float, values: dict[str, float]) -> Findi
     way, scale = ("small", "smaller") if factor > 1 else ("large", "larger")
     return Finding("poses", "error", f"depth times {factor:.4g} fits the camera positions (to {share:.1%}): depth is "
                    f"{value:.4g} times too {way} for them", {**values, "factor": factor},
-                   f"give a depth_scale {value:.4g} times {scale}, or bring the positions to metres")  # fmt: skip
+                   f"give a depth_scale {value:.4g} times {scale}, or bring the positions to meters")  # fmt: skip
 
 
 def _moving_pairs(sample: Sample) -> Iterator[tuple[Frame, Frame]]:
     for i, j in sample.pairs:
         first, second = sample.frames[i], sample.frames[j]
-        # Levelled frames without positions (SUN RGB-D) have no world in common: nothing to compare.
+        # Leveled frames without positions (SUN RGB-D) have no world in common: nothing to compare.
         if not np.allclose(first.T_world_points[:3, 3], second.T_world_points[:3, 3], atol=1e-6):
             yield first, second
 
@@ -140,7 +140,7 @@ def _rgbd(first: Frame, second: Frame, T_world_poses: NDArray | None) -> Residua
     assert second.depth is not None
     depth = float(np.median(second.depth[second.depth > 0]))
     inverses = [_of_inverses(T_a, T_b, Z) for Z in _turns(T_world_poses)]
-    metres = {
+    meters = {
         GIVEN: _depth_difference(points, second, given),
         INVERSE: min(_depth_difference(points, second, T) for T in inverses),
         NONE: _depth_difference(points, second, np.eye(4)),
@@ -148,7 +148,7 @@ def _rgbd(first: Frame, second: Frame, T_world_poses: NDArray | None) -> Residua
         OPENGL_INVERSE: min(_depth_difference(points, second, _FLIP @ T @ _FLIP) for T in inverses),
     }
     scales = {s: _depth_difference(points, second, given, s) / (s * depth) for s in _SCALES}
-    return Residuals(first.id, second.id, metres, depth, scales)
+    return Residuals(first.id, second.id, meters, depth, scales)
 
 
 def _turns(T_world_poses: NDArray | None) -> list[NDArray[np.float64]]:
@@ -188,10 +188,10 @@ def _lidar(first: Frame, second: Frame) -> Residuals:
         INVERSE: second.T_world_points @ invert(first.T_world_points),
         NONE: np.eye(4),
     }
-    metres = {
+    meters = {
         name: float(np.median(tree.query(transform_points(T, moving))[0])) for name, T in candidates.items()
     }
-    return Residuals(first.id, second.id, metres, float(np.median(np.linalg.norm(moving, axis=1))), {})
+    return Residuals(first.id, second.id, meters, float(np.median(np.linalg.norm(moving, axis=1))), {})
 
 
 def _upright(frame: Frame, count: int) -> NDArray[np.float64]:
@@ -211,7 +211,7 @@ def _middle(values: list[float]) -> float:
     return sorted(values)[(len(values) - 1) // 2]
 
 
-def _length(metres: float) -> str:
-    if not np.isfinite(metres):
+def _length(meters: float) -> str:
+    if not np.isfinite(meters):
         return "no overlap"
-    return f"{1000 * metres:.1f} mm" if metres < 0.1 else f"{metres:.2f} m"
+    return f"{1000 * meters:.1f} mm" if meters < 0.1 else f"{meters:.2f} m"

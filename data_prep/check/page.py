@@ -47,17 +47,17 @@ def write_check_page(report: CheckReport, path: str | Path) -> Path:
         ["part", "what is held"], [*report.there.items(), ("missing", ", ".join(report.missing) or "nothing")]
     )
     if report.motion:
-        page.heading("Do neighbouring frames agree?")
+        page.heading("Do neighboring frames agree?")
         page.paragraph(
             "Points of the first frame, moved into the second by the poses as they are given, by their inverse, "
             "without them, and so on: the median distance to what the second frame measured there, in "
-            "millimetres. The right reading of the poses has the smallest."
+            "millimeters. The right reading of the poses has the smallest."
         )
-        names = list(report.motion[0].metres)
+        names = list(report.motion[0].meters)
         page.table(
             ["first", "second", *names],
             [
-                [pair.first, pair.second, *(_millimetres(pair.metres[name]) for name in names)]
+                [pair.first, pair.second, *(_millimeters(pair.meters[name]) for name in names)]
                 for pair in report.motion
             ],
         )
@@ -72,7 +72,7 @@ def _add_pictures(page: Page, report: CheckReport) -> None:
     rows = _rows_of_moved_points(report) or _rows_of_own_points(frames)
     if rows:
         page.heading("Points on the images")
-        page.paragraph("Coloured by distance. Steps in colour should run along the outlines of things.")
+        page.paragraph("Colored by distance. Steps in color should run along the outlines of things.")
     for row, caption in rows:
         single = len(row) == 1 and row[0].shape[1] < _WIDE * row[0].shape[0]
         page.image(row[0] if len(row) == 1 else _side_by_side(*row), caption, width=524 if single else 1060)
@@ -151,5 +151,5 @@ def _side_by_side(left: Picture, right: Picture) -> Picture:
     return np.asarray(sheet)
 
 
-def _millimetres(metres: float) -> str:
-    return f"{1000 * metres:.1f}" if np.isfinite(metres) else "no overlap"
+def _millimeters(meters: float) -> str:
+    return f"{1000 * meters:.1f}" if np.isfinite(meters) else "no overlap"

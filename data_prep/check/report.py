@@ -32,7 +32,7 @@ class CheckReport:
         there: what is there, in words by name.
         missing: what is not there and might be.
         findings: errors first.
-        motion: residuals of each pair of neighbours.
+        motion: residuals of each pair of neighbors.
         sample: the frames that were looked at.
     """
 
@@ -63,7 +63,7 @@ class CheckReport:
             "findings": [finding.to_json() for finding in self.findings],
             "motion": [
                 {"first": pair.first, "second": pair.second, "median_depth": round(pair.depth, 4)}
-                | {"residuals": {k: round(v, 5) if np.isfinite(v) else None for k, v in pair.metres.items()}}
+                | {"residuals": {k: round(v, 5) if np.isfinite(v) else None for k, v in pair.meters.items()}}
                 for pair in self.motion
             ],
         }
@@ -74,7 +74,7 @@ def check_scan(scan: Scan, frames: int = 8) -> CheckReport:
 
     Args:
         scan: of any source.
-        frames: about how many to look at, in pairs of neighbours spread over the scan.
+        frames: about how many to look at, in pairs of neighbors spread over the scan.
 
     Raises:
         InputError: ``frames`` below 1.
@@ -138,16 +138,16 @@ def _contents(sample: Sample, boxes: int | None) -> tuple[dict[str, str], tuple[
         there["lens"] = ", ".join("no distortion" if lens == "none" else lens for lens in lenses)
     for name, held in (
         ("depth", [frame.depth is not None for frame in frames]),
-        ("colour of points", [frame.colors is not None for frame in frames]),
+        ("color of points", [frame.colors is not None for frame in frames]),
         ("intensity", [frame.intensity is not None for frame in frames]),
         ("times", [frame.timestamp is not None for frame in frames]),
     ):
         if any(held):
             there[name] = "every frame" if all(held) else f"{sum(held)} of {len(held)} frames"
     positions = np.array([frame.T_world_points[:3, 3] for frame in frames])
-    travelled = float(np.ptp(positions, axis=0).max()) if len(frames) > 1 else 0.0
-    if travelled > 1e-6:
-        there["poses"] = f"positions spread over {travelled:.2f} m"
+    traveled = float(np.ptp(positions, axis=0).max()) if len(frames) > 1 else 0.0
+    if traveled > 1e-6:
+        there["poses"] = f"positions spread over {traveled:.2f} m"
     elif (
         any(not np.allclose(f.T_world_points[:3, :3], np.eye(3), atol=1e-6) for f in frames)
         and len(frames) > 1
@@ -157,5 +157,5 @@ def _contents(sample: Sample, boxes: int | None) -> tuple[dict[str, str], tuple[
         there["labels"] = f"{boxes:,} {'box' if boxes == 1 else 'boxes'} in the frames looked at"
     # A depth camera has no intensity, and a LiDAR no depth image: nobody misses them.
     other = () if "depth" in there or "intensity" in there else ("depth or intensity",)
-    wanted = ("images", *other, "colour of points", "poses", "times", "labels")
+    wanted = ("images", *other, "color of points", "poses", "times", "labels")
     return there, tuple(name for name in wanted if name not in there)

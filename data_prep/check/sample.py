@@ -1,4 +1,4 @@
-"""Which frames are looked at: pairs of neighbours, spread over the scan, far enough apart to tell poses."""
+"""Which frames are looked at: pairs of neighbors, spread over the scan, far enough apart to tell poses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from data_prep.errors import BadFrameError
 from data_prep.geometry import invert, transform_points
 from data_prep.scans import Frame, Scan
 
-_FARTHEST_NEIGHBOUR = 64  # frames: two seconds of video
+_FARTHEST_NEIGHBOR = 64  # frames: two seconds of video
 _LEAST_MOTION = 0.1  # m that points should move between the frames of a pair
 _LEAST_MOTION_SHARE = 0.03  # of their range
 
@@ -38,7 +38,7 @@ class Sample:
 
     Attributes:
         frames: those looked at closely, by index.
-        pairs: indices of neighbours among them.
+        pairs: indices of neighbors among them.
         notes: of these and of all others that were read on the way, by index.
         bad: frame id and complaint of frames that could not be read.
     """
@@ -50,7 +50,7 @@ class Sample:
 
 
 def take_sample(scan: Scan, count: int) -> Sample:
-    """Read about ``count`` frames in pairs of neighbours, evenly over the scan.
+    """Read about ``count`` frames in pairs of neighbors, evenly over the scan.
 
     Between frames of a video hardly anything moves, and any pose fits. So the second of a pair is the next, or
     the second next, fourth next and so on, until the poses say that the points have moved noticeably.
@@ -63,7 +63,7 @@ def take_sample(scan: Scan, count: int) -> Sample:
     reader = _Reader(scan, sample)
     total, ids = len(scan), scan.frame_ids()
     wanted = min(max(1, count // 2), total) if total > 1 else 1
-    room = max(1, min(_FARTHEST_NEIGHBOUR, (total - 1) // wanted))  # for the last pair to find its second
+    room = max(1, min(_FARTHEST_NEIGHBOR, (total - 1) // wanted))  # for the last pair to find its second
     starts = np.unique(np.linspace(0, max(total - 1 - room, 0), wanted).round().astype(int)).tolist()
     still = False
     for start in starts:
@@ -74,7 +74,7 @@ def take_sample(scan: Scan, count: int) -> Sample:
         if total == 1 or count == 1:
             continue
         step, kept = 1, None
-        while start + step < total and step <= _FARTHEST_NEIGHBOUR:
+        while start + step < total and step <= _FARTHEST_NEIGHBOR:
             second = reader.read(start + step, ids[start + step])
             if second is not None:
                 kept = kept or (start + step, second)

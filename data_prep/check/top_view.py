@@ -16,7 +16,7 @@ _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 def draw_top_view(frames: list[Frame], width: int = 900, max_points: int = 150_000) -> NDArray[np.uint8]:
-    """Points of all frames in the world, x to the right and y up, coloured by height; sensors as dots, in order.
+    """Points of all frames in the world, x to the right and y up, colored by height; sensors as dots, in order.
 
     Args:
         frames: at least one.
@@ -36,19 +36,19 @@ def draw_top_view(frames: list[Frame], width: int = 900, max_points: int = 150_0
     sensors = np.array([frame.T_world_points[:3, 3] for frame in frames])
     low, high = np.percentile(world[:, :2], [1, 99], axis=0)
     low, high = np.minimum(low, sensors[:, :2].min(axis=0)), np.maximum(high, sensors[:, :2].max(axis=0))
-    centre, size = (low + high) / 2, np.maximum(high - low, 1e-3) * 1.08
+    center, size = (low + high) / 2, np.maximum(high - low, 1e-3) * 1.08
     scale = min(width / size[0], width / size[1])
     height = int(np.clip(size[1] * scale, 0.3 * width, width))
     middle = np.array([width / 2, height / 2])
 
     def pixels(points: NDArray) -> NDArray[np.int64]:
-        return np.rint(middle + (points[:, :2] - centre) * scale * [1, -1]).astype(np.int64)
+        return np.rint(middle + (points[:, :2] - center) * scale * [1, -1]).astype(np.int64)
 
     canvas = np.full((height, width, 3), _BACKGROUND, np.uint8)
     step = next((s for s in _STEPS if s * scale >= 60), _STEPS[-1])
     extent = middle / scale
     for axis in (0, 1):
-        first, last = np.ceil((centre[axis] - extent[axis]) / step), (centre[axis] + extent[axis]) / step
+        first, last = np.ceil((center[axis] - extent[axis]) / step), (center[axis] + extent[axis]) / step
         for value in np.arange(first, last) * step:
             at = pixels(np.array([[value, value]]))[0][axis]
             if axis == 0 and 0 <= at < width:

@@ -38,7 +38,7 @@ def decode_mask(segmentation: Any, width: int, height: int) -> NDArray[np.bool_]
     """
     if isinstance(segmentation, dict) and isinstance(segmentation["counts"], str):
         runs = _decompress(segmentation["counts"])
-        # pycocotools leaves what short runs do not reach uninitialised.
+        # pycocotools leaves what short runs do not reach uninitialized.
         if min(runs) < 0 or sum(runs) != width * height:
             raise ValueError(f"its runs make {sum(runs)} pixels, the image has {width * height}")
     return rle.decode(_runs(segmentation, width, height)).astype(bool)

@@ -17,7 +17,7 @@ from data_prep.detect.detections import Detections2D
 from data_prep.detect.detector import Detector, Segmenter
 from data_prep.detect.journal import SETTINGS, DetectionJournal, FrameEntries
 from data_prep.detect.nms import Selection
-from data_prep.detect.vocabulary import normalise_word
+from data_prep.detect.vocabulary import normalize_word
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.scans.frame import Frame, View
 from data_prep.scans.scan import Scan
@@ -194,7 +194,7 @@ def _finish(
 
 
 def _require_known(selection: Selection, detector: Detector) -> None:
-    known = [normalise_word(label) for label in detector.labels]
+    known = [normalize_word(label) for label in detector.labels]
     for word in selection.min_scores:
         if word not in known:
             near = difflib.get_close_matches(word, known, n=1, cutoff=0)

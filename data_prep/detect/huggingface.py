@@ -185,8 +185,8 @@ class _GroundingDino:
             first = next(iter(spans))
             per_phrase = torch.stack([fits[..., a:b].mean(dim=-1) for a, b in spans.values()], dim=-1)
             scores, which = per_phrase.max(dim=-1)
-            centre, size = outputs.pred_boxes.float().split(2, dim=-1)
-            boxes = torch.cat([centre - size / 2, centre + size / 2], dim=-1) * scale[:, None]
+            center, size = outputs.pred_boxes.float().split(2, dim=-1)
+            boxes = torch.cat([center - size / 2, center + size / 2], dim=-1) * scale[:, None]
             for image in range(len(images)):
                 keep = scores[image] >= min_score
                 found[image].append((boxes[image][keep], scores[image][keep], which[image][keep] + first))

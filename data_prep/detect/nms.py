@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.detect.detections import Detections2D
-from data_prep.detect.vocabulary import normalise_word
+from data_prep.detect.vocabulary import normalize_word
 from data_prep.errors import InputError
 
 
@@ -44,7 +44,7 @@ class Selection:
         if self.max_boxes < 1:
             raise InputError(f"is {self.max_boxes}", field="max_boxes", fix="give 1 or more")
         object.__setattr__(
-            self, "min_scores", {normalise_word(word): score for word, score in self.min_scores.items()}
+            self, "min_scores", {normalize_word(word): score for word, score in self.min_scores.items()}
         )
 
     @property
@@ -63,7 +63,7 @@ class Selection:
             return detections
         limits = np.array([width, height, width, height], np.float32)
         boxes = np.clip(detections.boxes, 0, limits)
-        thresholds = [self.min_scores.get(normalise_word(word), self.min_score) for word in detections.labels]
+        thresholds = [self.min_scores.get(normalize_word(word), self.min_score) for word in detections.labels]
         good = (detections.scores >= thresholds) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         kept = np.flatnonzero(good)
         kept = kept[nms(boxes[kept], detections.scores[kept], self.nms, [detections.labels[i] for i in kept])]

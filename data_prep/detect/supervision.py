@@ -1,4 +1,4 @@
-"""Detections of the library ``supervision`` (Roboflow), recognised by their attributes alone."""
+"""Detections of the library ``supervision`` (Roboflow), recognized by their attributes alone."""
 
 from __future__ import annotations
 

@@ -35,13 +35,13 @@ class TiledDetector:
 
     The whole image finds what is larger than a tile; tiles find what would vanish when the image is scaled down to
     what a network takes in. Boxes that reach an inner edge of their tile are parts: they go where the same thing was
-    seen whole, and else grow together with their neighbours across the seam. Doubles are left to the suppression
+    seen whole, and else grow together with their neighbors across the seam. Doubles are left to the suppression
     that follows.
 
     Args:
         detector: is shown the tiles.
         size: side of a tile in pixels; images not larger than that are shown as they are.
-        overlap: of neighbouring tiles, as a share of the side. Things smaller than that are whole in one of them.
+        overlap: of neighboring tiles, as a share of the side. Things smaller than that are whole in one of them.
 
     Raises:
         InputError: size below 32 or overlap outside 0..0.9.

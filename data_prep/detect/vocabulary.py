@@ -37,8 +37,8 @@ class Vocabulary:
             )
         seen: dict[str, str] = {}
         for label, phrases in zip(self.labels, self.phrases, strict=True):
-            key = normalise_word(label)
-            if not key or not phrases or not all(map(normalise_word, phrases)):
+            key = normalize_word(label)
+            if not key or not phrases or not all(map(normalize_word, phrases)):
                 raise InputError(
                     f"has an empty word beside {label!r}",
                     source=self.name,
@@ -138,7 +138,7 @@ def list_vocabularies() -> list[str]:
     return sorted(path.stem for path in _LISTS.glob("*.txt"))
 
 
-def normalise_word(word: str) -> str:
+def normalize_word(word: str) -> str:
     """Lower case, ``_`` and runs of blanks as one blank."""
     return " ".join(word.replace("_", " ").lower().split())
 
@@ -149,4 +149,4 @@ def spoken(word: str) -> str:
     >>> spoken("bat_(animal)"), spoken("cutting/chopping board")
     ('bat animal', 'cutting or chopping board')
     """
-    return normalise_word(word.replace("/", " or ").replace("(", " ").replace(")", " "))
+    return normalize_word(word.replace("/", " or ").replace("(", " ").replace(")", " "))

@@ -1,4 +1,4 @@
-"""Cameras, rigid transforms, boxes. Metres, right-handed, world z-up, OpenCV cameras."""
+"""Cameras, rigid transforms, boxes. Meters, right-handed, world z-up, OpenCV cameras."""
 
 from data_prep.geometry.boxes import OrientedBox, box_iou_2d, box_to_image
 from data_prep.geometry.camera import Camera

@@ -24,8 +24,8 @@ class OrientedBox:
     """A box in 3D.
 
     Attributes:
-        center: (3,) float64, the geometric centre, metres.
-        size: (3,) float64, full lengths along the box's own x, y, z (length, width, height), metres.
+        center: (3,) float64, the geometric center, meters.
+        size: (3,) float64, full lengths along the box's own x, y, z (length, width, height), meters.
         rotation: (3, 3) float64, takes box axes to the surrounding frame.
     """
 
@@ -58,7 +58,7 @@ class OrientedBox:
         return (_CORNER_SIGNS * self.size) @ self.rotation.T + self.center
 
     def contains(self, points: NDArray, margin: float = 0.0) -> NDArray[np.bool_]:
-        """(N,) True for the (N, 3) points inside, faces included, grown by ``margin`` metres on every side."""
+        """(N,) True for the (N, 3) points inside, faces included, grown by ``margin`` meters on every side."""
         local = (points - self.center) @ self.rotation
         inside: NDArray[np.bool_] = np.all(np.abs(local) <= self.size / 2 + margin, axis=1)
         return inside

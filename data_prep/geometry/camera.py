@@ -11,14 +11,14 @@ from data_prep.errors import InputError
 from data_prep.geometry.distortion import Distortion
 from data_prep.geometry.transforms import invert, validate_rigid
 
-NEAR = 1e-3  # metres; points closer to the image plane than this have no pixel
+NEAR = 1e-3  # meters; points closer to the image plane than this have no pixel
 
 
 @dataclass(frozen=True)
 class Camera:
     """A camera and where it sits relative to the frame's points.
 
-    Camera axes are OpenCV's: x right, y down, z forward. Pixel centres lie at integers, so the image
+    Camera axes are OpenCV's: x right, y down, z forward. Pixel centers lie at integers, so the image
     covers [-0.5, width - 0.5] x [-0.5, height - 0.5].
 
     Attributes:
@@ -57,11 +57,11 @@ class Camera:
         """Project points into the image.
 
         Args:
-            points: (N, 3) in the frame of ``Frame.points``, metres.
+            points: (N, 3) in the frame of ``Frame.points``, meters.
 
         Returns:
             uv (N, 2) pixels, NaN where the point is not in front of the camera or beyond what its lens model
-            describes; depth (N,) metres along z. Both in the points' floating dtype. Pixels outside the image are returned as they are.
+            describes; depth (N,) meters along z. Both in the points' floating dtype. Pixels outside the image are returned as they are.
         """
         dtype = points.dtype if points.dtype.kind == "f" else np.dtype(np.float64)
         T = self.T_cam_points
@@ -88,17 +88,17 @@ class Camera:
         return (u >= -0.5) & (u < self.width - 0.5) & (v >= -0.5) & (v < self.height - 0.5)
 
     def unproject_pixels(self, uv: NDArray, depth: NDArray) -> NDArray:
-        """(N, 2) pixels with (N,) depths in metres along z → (N, 3) points in the frame of ``Frame.points``.
+        """(N, 2) pixels with (N,) depths in meters along z → (N, 3) points in the frame of ``Frame.points``.
 
         NaN where the lens model has no direction for the pixel (far corners of strong distortion).
         """
         # Column by column: a product with a 3x3 matrix this thin costs more in BLAS threads than in arithmetic.
         inverse = np.linalg.inv(self.K[:2, :2])
         du, dv = (np.asarray(uv, dtype=np.float64) - self.K[:2, 2]).T
-        normalised = np.stack(
+        normalized = np.stack(
             [inverse[0, 0] * du + inverse[0, 1] * dv, inverse[1, 0] * du + inverse[1, 1] * dv], axis=1
         )
-        x, y = self.distortion.remove(normalised).T
+        x, y = self.distortion.remove(normalized).T
         z = np.asarray(depth, dtype=np.float64)
         T = self.T_points_cam
         return np.stack([(T[k, 0] * x + T[k, 1] * y + T[k, 2]) * z + T[k, 3] for k in range(3)], axis=1)
@@ -107,7 +107,7 @@ class Camera:
         """Lift a depth image.
 
         Args:
-            depth: (H, W) metres along z; 0, NaN and inf mean no measurement.
+            depth: (H, W) meters along z; 0, NaN and inf mean no measurement.
 
         Returns:
             points (M, 3) float32 in the frame of ``Frame.points`` and the flat pixel index (M,) each came from,
@@ -120,7 +120,7 @@ class Camera:
             raise InputError(
                 f"is {depth.shape[1]}x{depth.shape[0]}, the camera {self.width}x{self.height}",
                 field="depth",
-                fix="use the depth camera's intrinsics or register depth to colour",
+                fix="use the depth camera's intrinsics or register depth to color",
             )
         flat = depth.reshape(-1)
         pixels = np.flatnonzero(np.isfinite(flat) & (flat > 0))

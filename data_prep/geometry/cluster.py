@@ -30,13 +30,13 @@ def connected_components(
 
     Two points are joined when balls of half their radius, drawn around them, touch: ``|a - b| <= (r_a + r_b) / 2``.
     So with one radius for all this is DBSCAN with ``min_points=1``. The answer is exact. Points are gathered
-    in cells so small that each is connected in itself; points are only compared between neighbouring cells
-    that nothing else has joined, and memory does not grow with the number of neighbours of a point. Where hardly any two
+    in cells so small that each is connected in itself; points are only compared between neighboring cells
+    that nothing else has joined, and memory does not grow with the number of neighbors of a point. Where hardly any two
     points share a cell, the few pairs there are come from a k-d tree.
 
     Args:
-        points: (N, 3) metres.
-        radius: metres, one for all or (N,) one per point, positive.
+        points: (N, 3) meters.
+        radius: meters, one for all or (N,) one per point, positive.
         joined: (N,) labels of components at smaller radii; those are not found anew.
 
     Returns:
@@ -53,7 +53,7 @@ def connected_components(
     if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
         raise InputError(f"must be finite with shape (N, 3), got {points.shape}", field="points")
     if radii.shape not in ((), (len(points),)) or not np.isfinite(radii).all() or (radii <= 0).any():
-        raise InputError("must be positive, one or one per point", field="radius", fix="give metres")
+        raise InputError("must be positive, one or one per point", field="radius", fix="give meters")
     if joined is not None and joined.shape != (len(points),):
         raise InputError(f"has shape {joined.shape} for {len(points)} points", field="joined")
     if len(points) == 0:
@@ -67,14 +67,14 @@ def connected_components(
             float(radii), output_type="ndarray"
         )
         return _number_by_first_point(_join(np.arange(len(points)), pairs))
-    neighbours = cells.grid_neighbours() if cells.uniform else cells.tree_neighbours()
+    neighbors = cells.grid_neighbors() if cells.uniform else cells.tree_neighbors()
     labels = np.arange(len(cells))
     if joined is not None:
         labels = _join(labels, cells.pairs_that_share(joined))
-        neighbours = neighbours[labels[neighbours[:, 0]] != labels[neighbours[:, 1]]]
-    labels = _join(labels, cells.pairs_whose_middles_meet(neighbours))
+        neighbors = neighbors[labels[neighbors[:, 0]] != labels[neighbors[:, 1]]]
+    labels = _join(labels, cells.pairs_whose_middles_meet(neighbors))
     if labels.max() > 0:
-        candidates = cells.undecided_on_grid(labels) if cells.uniform else neighbours
+        candidates = cells.undecided_on_grid(labels) if cells.uniform else neighbors
         labels = cells.compare_points(labels, candidates)
     return _number_by_first_point(labels[cells.of_point])
 
@@ -114,17 +114,17 @@ class _Cells:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def grid_neighbours(self) -> NDArray[np.int64]:
+    def grid_neighbors(self) -> NDArray[np.int64]:
         """(P, 2) pairs of occupied cells that touch, each pair once."""
         return self._look_up(np.arange(len(self)), _TOUCHING)
 
-    def tree_neighbours(self) -> NDArray[np.int64]:
+    def tree_neighbors(self) -> NDArray[np.int64]:
         """(P, 2) pairs of cells, of any octaves, that may hold points that meet."""
         low, high, largest = self._bounds()
-        centres = (low + high) / 2
+        centers = (low + high) / 2
         half_diagonal = np.linalg.norm(high - low, axis=1) / 2
         members = [np.flatnonzero(self.octave == octave) for octave in np.unique(self.octave)]
-        trees = [cKDTree(centres[cells]) for cells in members]
+        trees = [cKDTree(centers[cells]) for cells in members]
         found = []
         for i, (cells_a, tree_a) in enumerate(zip(members, trees, strict=True)):
             for cells_b, tree_b in zip(members[i:], trees[i:], strict=True):

@@ -13,12 +13,12 @@ from data_prep.errors import InputError
 
 _COEFFICIENTS = {"none": (0,), "radtan": (4, 5), "fisheye": (4,)}
 _NEWTON_STEPS = 20
-_CONVERGED = 1e-8  # in normalised coordinates: a hundred-thousandth of a pixel
+_CONVERGED = 1e-8  # in normalized coordinates: a hundred-thousandth of a pixel
 
 
 @dataclass(frozen=True)
 class Distortion:
-    """Lens distortion in normalised image coordinates (x/z, y/z).
+    """Lens distortion in normalized image coordinates (x/z, y/z).
 
     Both models are polynomials that only describe the lens up to some angle; beyond the point where they fold
     back (``reach``) a direction has no pixel, although the formula would give one in the middle of the image.
@@ -65,7 +65,7 @@ class Distortion:
         return float(np.tan(first)) if first < np.pi / 2 else np.inf
 
     def apply(self, xy: NDArray) -> NDArray:
-        """Distort normalised coordinates (N, 2); NaN beyond ``reach``."""
+        """Distort normalized coordinates (N, 2); NaN beyond ``reach``."""
         if self.model == "none":
             return xy
         x, y = xy[:, 0], xy[:, 1]

@@ -23,9 +23,9 @@ def ground_mask(points: NDArray, *, cell: float = 1.0, height: float = 0.2) -> N
     """Tell ground points from the rest, on slopes and over kerbs.
 
     Args:
-        points: (N, 3) z-up, metres.
-        cell: side of the height map's cells, metres: about the width of the things that stand on the ground.
-        height: a point further than this above or below the fitted ground is not ground, metres.
+        points: (N, 3) z-up, meters.
+        cell: side of the height map's cells, meters: about the width of the things that stand on the ground.
+        height: a point further than this above or below the fitted ground is not ground, meters.
 
     Returns:
         (N,) True on the ground.
@@ -37,7 +37,7 @@ def ground_mask(points: NDArray, *, cell: float = 1.0, height: float = 0.2) -> N
 
 
 def height_above_ground(points: NDArray, *, cell: float = 1.0) -> NDArray[np.float64]:
-    """Signed height of every point over the ground around it, metres: (N, 3) z-up points in, (N,) out."""
+    """Signed height of every point over the ground around it, meters: (N, 3) z-up points in, (N,) out."""
     points = np.asarray(points)
     if len(points) == 0:
         return np.zeros(0)
@@ -51,9 +51,9 @@ class GroundMap:
     """Height of the ground over a regular grid, z-up.
 
     Attributes:
-        surface: (A, B) float64 heights at the cells' centres, metres.
+        surface: (A, B) float64 heights at the cells' centers, meters.
         origin: (2,) float64 x y of the grid's corner.
-        cell: side of a cell, metres.
+        cell: side of a cell, meters.
     """
 
     surface: NDArray[np.float64]
@@ -70,8 +70,8 @@ class GroundMap:
         explains few of the returns, a second fit begins from the lowest returns themselves, and the better one is kept.
 
         Args:
-            points: (N, 3) z-up, metres, N > 0.
-            cell: side of the map's cells, metres; larger where the scene would need too many.
+            points: (N, 3) z-up, meters, N > 0.
+            cell: side of the map's cells, meters; larger where the scene would need too many.
             tolerance: how far above the fit a cell's lowest return may lie at the finest scale to count as ground.
 
         Raises:
@@ -92,8 +92,8 @@ class GroundMap:
         samples, cells = np.stack([x[low], y[low], z[low]], axis=1), flat[low]
 
         plane = _fit_plane(samples, tolerance)
-        centres = (np.indices(shape).reshape(2, -1).T + 0.5) * cell + origin
-        start = cls((centres @ plane[:2] + plane[2]).reshape(shape), origin, cell)
+        centers = (np.indices(shape).reshape(2, -1).T + 0.5) * cell + origin
+        start = cls((centers @ plane[:2] + plane[2]).reshape(shape), origin, cell)
         ground, explained = start._fitted(samples, cells, tolerance, _SPREADS)
         if explained < _CONTENT:
             # Hills that no plane lies under: begin from the lowest returns, without what is narrower than a house.
@@ -126,7 +126,7 @@ class GroundMap:
         return ground, float(np.mean(np.abs(above) < tolerance))
 
     def height(self, xy: NDArray) -> NDArray[np.float64]:
-        """(N, 2) metres → (N,) z of the ground there; beyond the map, that of its border."""
+        """(N, 2) meters → (N,) z of the ground there; beyond the map, that of its border."""
         return self._at(self._places(xy))
 
     def _places(self, xy: NDArray) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
@@ -167,7 +167,7 @@ def _opened(z: NDArray[np.float64], cells: NDArray[np.int64], shape: tuple[int, 
     flat[cells] = z
     image = flat.reshape(shape)
     row, column = ndimage.distance_transform_edt(np.isnan(image), return_distances=False, return_indices=True)
-    opened: NDArray[np.float64] = ndimage.grey_opening(image[row, column], size=_HOUSE, mode="nearest")
+    opened: NDArray[np.float64] = ndimage.gray_opening(image[row, column], size=_HOUSE, mode="nearest")
     return opened
 
 
@@ -202,7 +202,7 @@ def _fit_locally(
     shape: tuple[int, int],
     spread: float,
 ) -> NDArray[np.float64]:
-    """Weighted least-squares plane through z around every cell, evaluated at its centre; 0 where nothing is near.
+    """Weighted least-squares plane through z around every cell, evaluated at its center; 0 where nothing is near.
 
     Args:
         terms: (6, M) 1, x, y, x², xy, y² of the samples, in cells from the middle of the map.
@@ -215,7 +215,7 @@ def _fit_locally(
     s, sx, sy, sxx, sxy, syy, sz, sxz, syz = ndimage.gaussian_filter(
         images.reshape(9, *shape), spread, truncate=2.5, mode="constant", axes=(1, 2)
     )
-    # Moments about each cell's own centre.
+    # Moments about each cell's own center.
     cx, cy = (np.arange(count) + 0.5 - count / 2 for count in shape)
     cx = cx[:, None]
     mx, my = sx - cx * s, sy - cy * s

@@ -22,7 +22,7 @@ class RoomPlanes:
 
     Attributes:
         floor, ceiling, walls: (N,) bool each.
-        floor_height: z of the floor, metres, or None: none is seen.
+        floor_height: z of the floor, meters, or None: none is seen.
     """
 
     floor: NDArray[np.bool_]
@@ -36,19 +36,17 @@ class RoomPlanes:
         return self.floor | self.ceiling | self.walls
 
 
-def estimate_normals(
-    points: NDArray, neighbours: int = 16
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Normals by plane fits to the nearest neighbours.
+def estimate_normals(points: NDArray, neighbors: int = 16) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Normals by plane fits to the nearest neighbors.
 
     Args:
-        points: (N, 3) metres, evenly spread (a voxel grid's).
-        neighbours: how many, the point itself included.
+        points: (N, 3) meters, evenly spread (a voxel grid's).
+        neighbors: how many, the point itself included.
 
     Returns:
         normals (N, 3), unit, sign arbitrary; variation (N,): smallest eigenvalue over their sum, 0 flat to 1/3 round.
     """
-    count = min(neighbours, len(points))
+    count = min(neighbors, len(points))
     _, index = cKDTree(points).query(points, k=np.arange(1, count + 1))
     near = points[index] - points[index].mean(axis=1, keepdims=True)
     values, vectors = np.linalg.eigh(np.einsum("nki,nkj->nij", near, near))
@@ -79,9 +77,9 @@ def room_planes(points: NDArray, normals: NDArray, spacing: float) -> RoomPlanes
     upright patch at least 1.5 m wide and tall. What lies within 5 cm of a patch counts to it.
 
     Args:
-        points: (N, 3) metres, z-up, evenly spread.
+        points: (N, 3) meters, z-up, evenly spread.
         normals: (N, 3) unit, sign arbitrary.
-        spacing: between neighbouring points, metres; turns counts into areas.
+        spacing: between neighboring points, meters; turns counts into areas.
     """
     none = np.zeros(len(points), dtype=bool)
     level = np.abs(normals[:, 2]) > 0.9
@@ -127,8 +125,8 @@ def _peaks(values: NDArray, least: float) -> list[float]:
     # The middle counts most, so that equal values have one peak and not a plateau of them.
     pointed = np.convolve(histogram, [1, 2, 3, 2, 1], mode="same")
     peak = (mass >= least) & (pointed == ndimage.maximum_filter1d(pointed, 9))
-    centres = low + (np.flatnonzero(peak) + 0.5) * width
-    return [float(np.median(values[np.abs(values - centre) < 2.5 * width])) for centre in centres]
+    centers = low + (np.flatnonzero(peak) + 0.5) * width
+    return [float(np.median(values[np.abs(values - center) < 2.5 * width])) for center in centers]
 
 
 def _directions(normals: NDArray) -> list[float]:

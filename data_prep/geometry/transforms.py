@@ -9,7 +9,7 @@ from data_prep.errors import InputError
 
 
 def rigid(rotation: ArrayLike | None = None, translation: ArrayLike | None = None) -> NDArray[np.float64]:
-    """Build a (4, 4) rigid transform from a (3, 3) rotation and a (3,) translation in metres.
+    """Build a (4, 4) rigid transform from a (3, 3) rotation and a (3,) translation in meters.
 
     >>> rigid(translation=[1, 2, 3])[:3, 3]
     array([1., 2., 3.])
@@ -103,7 +103,7 @@ def rotation_between(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
 
 
 def quaternion_to_rotation(wxyz: ArrayLike) -> NDArray[np.float64]:
-    """(3, 3) rotation from a quaternion in order w, x, y, z (nuScenes order); it is normalised first."""
+    """(3, 3) rotation from a quaternion in order w, x, y, z (nuScenes order); it is normalized first."""
     w, x, y, z = np.asarray(wxyz, dtype=np.float64) / np.linalg.norm(wxyz)
     return np.array(
         [

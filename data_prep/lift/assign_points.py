@@ -28,7 +28,7 @@ class Claimant(Protocol):
         ...
 
 
-def share_out(
+def assign_points(
     claimants: Sequence[Claimant],
     ranges: NDArray[np.float64],
     boxes: NDArray[np.floating],
@@ -43,7 +43,7 @@ def share_out(
 
     Args:
         claimants: the boxes.
-        ranges: (V,) metres of the view's points from the camera.
+        ranges: (V,) meters of the view's points from the camera.
         boxes: (M, 4) xyxy pixels.
         scores: (M,) the boxes' scores.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from data_prep.lift.filters import Gates
+from data_prep.lift.filters import Filters
 from data_prep.lift.lidar import LidarConfig, LidarLifter
 from data_prep.lift.lifter import Choice, Lifter, Region, register_lifter
 from data_prep.lift.regions import ProjectedPoints
@@ -16,7 +16,7 @@ from data_prep.scans import Frame, View
 
 @dataclass(frozen=True)
 class AutoConfig:
-    """Nothing of its own: settings beyond the gates belong to ``lidar`` and ``rgbd``."""
+    """Nothing of its own: settings beyond the filters belong to ``lidar`` and ``rgbd``."""
 
 
 @register_lifter
@@ -26,9 +26,9 @@ class AutoLifter(Lifter):
     name: ClassVar[str] = "auto"
     Config: ClassVar[type] = AutoConfig
 
-    def __init__(self, config: AutoConfig, gates: Gates) -> None:
-        super().__init__(config, gates)
-        self._rgbd, self._lidar = RgbdLifter(RgbdConfig(), gates), LidarLifter(LidarConfig(), gates)
+    def __init__(self, config: AutoConfig, filters: Filters) -> None:
+        super().__init__(config, filters)
+        self._rgbd, self._lidar = RgbdLifter(RgbdConfig(), filters), LidarLifter(LidarConfig(), filters)
 
     def choose(
         self, frame: Frame, view: View, seen: ProjectedPoints, regions: Sequence[Region]

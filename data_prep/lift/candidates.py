@@ -26,7 +26,7 @@ class Candidates:
     Args:
         scene: the view.
         region: the detection's region.
-        ground: points higher than this over the ground stand on it, metres.
+        ground: points higher than this over the ground stand on it, meters.
         gap: largest gap in a cluster seen from above, as a share of the box's size.
         beams: the same in spacings of the sensor's beams; the wider of the two counts.
         focus: how far from the box's middle points speak for their cluster, as a share of the box's sides.

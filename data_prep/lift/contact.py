@@ -13,9 +13,9 @@ from data_prep.geometry.transforms import transform_points
 
 _COLUMNS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])  # across a box's lower edge
 _EDGE_ERROR = 0.02  # of a box's height: how well its lower edge is known, beyond a pixel
-_GROUND_ERROR = 0.1  # metres: how well the ground's height is known
+_GROUND_ERROR = 0.1  # meters: how well the ground's height is known
 _RELATIVE_ERROR = 0.15  # what is left: the nearest point that is seen is not the nearest that stands
-_REACH = np.geomspace(0.3, 300.0, 400)  # metres along the ray: 2 % steps
+_REACH = np.geomspace(0.3, 300.0, 400)  # meters along the ray: 2 % steps
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Contact:
     """Depth at which things in a box stand on the ground.
 
     Attributes:
-        depth: metres along the camera's z; inf where the lower edge looks over the horizon.
+        depth: meters along the camera's z; inf where the lower edge looks over the horizon.
         log_error: standard deviation of ln(depth).
         cut: the box ends at the image's lower border, so that the object may be nearer.
     """

@@ -32,7 +32,7 @@ REASONS = (
 
 
 @dataclass(frozen=True)
-class Gates:
+class Filters:
     """Thresholds that every lifter applies; what fails one is refused under that name.
 
     Attributes:
@@ -61,11 +61,11 @@ def require(holds: bool, name: str, value: object, allowed: str) -> None:
         raise InputError(f"is {value!r}", source="lifter", field=name, fix=f"use {allowed}")
 
 
-def split_gates(config: dict[str, object]) -> tuple[Gates, dict[str, object]]:
-    """Take the gates' settings out of a lifter's keyword arguments; return them and the rest."""
-    names = {field.name for field in fields(Gates)}
+def split_filters(config: dict[str, object]) -> tuple[Filters, dict[str, object]]:
+    """Take the filters' settings out of a lifter's keyword arguments; return them and the rest."""
+    names = {field.name for field in fields(Filters)}
     return (
-        Gates(**{key: value for key, value in config.items() if key in names}),  # type: ignore[arg-type]
+        Filters(**{key: value for key, value in config.items() if key in names}),  # type: ignore[arg-type]
         {key: value for key, value in config.items() if key not in names},
     )
 

@@ -15,7 +15,7 @@ class Footprint:
 
     Attributes:
         rotation: (2, 2), takes x y to the rectangle's axes.
-        low, high: (2,) its bounds along them, metres.
+        low, high: (2,) its bounds along them, meters.
     """
 
     rotation: NDArray[np.float64]

@@ -18,16 +18,16 @@ from data_prep.scans import Frame, View
 @dataclass(frozen=True)
 class FrustumDbscanConfig:
     """Attributes:
-    radius: DBSCAN's neighbourhood, metres; one for all objects, near and far.
-    neighbours: DBSCAN's ``min_points``, the point itself included.
+    radius: DBSCAN's neighborhood, meters; one for all objects, near and far.
+    neighbors: DBSCAN's ``min_points``, the point itself included.
     """
 
     radius: float = 0.6
-    neighbours: int = 1
+    neighbors: int = 1
 
     def __post_init__(self) -> None:
-        require(self.radius > 0, "radius", self.radius, "metres above 0")
-        require(self.neighbours >= 1, "neighbours", self.neighbours, "1 or more")
+        require(self.radius > 0, "radius", self.radius, "meters above 0")
+        require(self.neighbors >= 1, "neighbors", self.neighbors, "1 or more")
 
 
 @register_lifter
@@ -49,7 +49,7 @@ class FrustumDbscanLifter(Lifter):
         cloud = o3d.geometry.PointCloud(
             o3d.utility.Vector3dVector(frame.points[seen.indices[where]].astype(np.float64))
         )
-        labels = np.asarray(cloud.cluster_dbscan(self.config.radius, self.config.neighbours))
+        labels = np.asarray(cloud.cluster_dbscan(self.config.radius, self.config.neighbors))
         if labels.max() < 0:
             return Choice(where[:0], reason=NO_CLUSTER)
         chosen = where[labels == np.bincount(labels[labels >= 0]).argmax()]

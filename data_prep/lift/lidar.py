@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from data_prep.lift.assign_points import share_out
+from data_prep.lift.assign_points import assign_points
 from data_prep.lift.candidates import Candidates
 from data_prep.lift.filters import OCCLUDED, ONLY_GROUND, require
 from data_prep.lift.lifter import Choice, Lifter, Region, register_lifter
@@ -20,7 +20,7 @@ from data_prep.scans import Frame, View
 @dataclass(frozen=True)
 class LidarConfig:
     """Attributes:
-    ground: points this high above the fitted ground stand on it, metres. Under an object that was found, half of it.
+    ground: points this high above the fitted ground stand on it, meters. Under an object that was found, half of it.
     gap: largest gap within an object seen from above, as a share of its size (the geometric mean of its box's sides).
     beams: the same in spacings of the sensor's beams, which are measured in the sweep; the wider of the two counts.
     focus: how far from the box's middle points speak for their cluster: standard deviation as a share of the
@@ -54,7 +54,7 @@ class LidarLifter(Lifter):
             return []
         scene = SeenScene(frame, view, seen)
         candidates = [Candidates(scene, region, **vars(self.config)) for region in regions]
-        owner = share_out(
+        owner = assign_points(
             candidates,
             scene.range,
             np.array([region.box for region in regions]),

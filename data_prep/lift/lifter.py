@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from data_prep.detect import Detections2D
 from data_prep.errors import InputError
-from data_prep.lift import filters as gate
-from data_prep.lift.object_cloud import LiftQuality, LiftResult, ObjectCloud, Refusal
+from data_prep.lift import filters as lift_filters
+from data_prep.lift.object_cloud import LiftQuality, LiftResult, ObjectCloud, Rejection
 from data_prep.lift.regions import ProjectedPoints
 from data_prep.scans import Frame, View
 
@@ -43,7 +43,7 @@ class Choice:
 
     Attributes:
         where: positions in the view's :class:`ProjectedPoints`; empty when refused.
-        depth: metres from the camera, by which objects of a view are ordered; inf when refused.
+        depth: meters from the camera, by which objects of a view are ordered; inf when refused.
         reason: why nothing was found, or None.
     """
 
@@ -55,20 +55,20 @@ class Choice:
 class Lifter(ABC):
     """Cuts the points of objects out of a frame. Make one with :func:`create_lifter`.
 
-    A lifter says which points of a region are the object (:meth:`choose`); finding the regions, the gates and
+    A lifter says which points of a region are the object (:meth:`choose`); finding the regions, the filters and
     the book-keeping are the same for all.
 
     Attributes:
         name: registry name.
         config: the lifter's frozen, validated settings.
-        gates: thresholds under which detections are refused.
+        filters: thresholds under which detections are refused.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type]
 
-    def __init__(self, config: Any, gates: gate.Gates) -> None:
-        self.config, self.gates = config, gates
+    def __init__(self, config: Any, filters: lift_filters.Filters) -> None:
+        self.config, self.filters = config, filters
 
     @abstractmethod
     def choose(
@@ -84,7 +84,7 @@ class Lifter(ABC):
             detections: one per view, in the order of ``frame.views``.
 
         Returns:
-            Objects and refusals, each in the order of views and detections; every detection is in one of the two.
+            Objects and rejections, each in the order of views and detections; every detection is in one of the two.
 
         Raises:
             InputError: the number of detection sets is not the number of views, or a mask is not of its image's size.
@@ -97,11 +97,11 @@ class Lifter(ABC):
                 fix="give one Detections2D per view, empty where there is none",
             )
         objects: list[ObjectCloud] = []
-        refusals: list[Refusal] = []
+        rejections: list[Rejection] = []
         for index, (view, found) in enumerate(zip(frame.views, detections, strict=True)):
             if len(found):
-                self._lift_view(frame, index, view, found, objects, refusals)
-        return LiftResult(tuple(objects), tuple(refusals))
+                self._lift_view(frame, index, view, found, objects, rejections)
+        return LiftResult(tuple(objects), tuple(rejections))
 
     def _lift_view(
         self,
@@ -110,7 +110,7 @@ class Lifter(ABC):
         view: View,
         detections: Detections2D,
         objects: list[ObjectCloud],
-        refusals: list[Refusal],
+        rejections: list[Rejection],
     ) -> None:
         camera = view.camera
         seen = ProjectedPoints(frame.points, camera)
@@ -118,16 +118,16 @@ class Lifter(ABC):
         truncated: list[float] = []
         regions: list[Region] = []
         for row, box in enumerate(detections.boxes):
-            cut = gate.clip_box(box, camera.width, camera.height)
-            truncated.append(gate.box_truncation(box, camera.width, camera.height))
+            cut = lift_filters.clip_box(box, camera.width, camera.height)
+            truncated.append(lift_filters.box_truncation(box, camera.width, camera.height))
             reason = self._refuse_box(box, cut, truncated[-1], camera.width, camera.height)
             if reason is None:
                 mask = None if detections.masks is None else detections.masks[row]
                 where = seen.in_box(box) if mask is None else seen.in_mask(mask)
                 if len(where) == 0:
-                    reason = gate.NO_POINTS
-                elif len(where) < self.gates.min_points:
-                    reason = gate.TOO_FEW_POINTS
+                    reason = lift_filters.NO_POINTS
+                elif len(where) < self.filters.min_points:
+                    reason = lift_filters.TOO_FEW_POINTS
                 else:
                     regions.append(Region(row, cut, where, mask is not None, float(detections.scores[row])))
             reasons.append(reason)
@@ -142,12 +142,12 @@ class Lifter(ABC):
                 region, choice = chosen[row]
                 occluded = float(np.mean(nearest[region.where] < choice.depth))
                 reason = choice.reason
-                if reason is None and occluded > self.gates.max_occluded:
-                    reason = gate.OCCLUDED
-                if reason is None and len(choice.where) < self.gates.min_points:
-                    reason = gate.TOO_FEW_POINTS
+                if reason is None and occluded > self.filters.max_occluded:
+                    reason = lift_filters.OCCLUDED
+                if reason is None and len(choice.where) < self.filters.min_points:
+                    reason = lift_filters.TOO_FEW_POINTS
             if reason is not None:
-                refusals.append(Refusal(index, row, reason))
+                rejections.append(Rejection(index, row, reason))
                 continue
             indices = np.sort(seen.indices[choice.where])
             points = frame.points[indices]
@@ -165,11 +165,11 @@ class Lifter(ABC):
         self, box: NDArray, cut: NDArray[np.float64], truncated: float, width: int, height: int
     ) -> str | None:
         if box[0] > width - 0.5 or box[1] > height - 0.5 or box[2] < -0.5 or box[3] < -0.5:
-            return gate.OUTSIDE_IMAGE
-        if min(cut[2] - cut[0], cut[3] - cut[1]) < self.gates.min_side:
-            return gate.TINY_REGION
-        if truncated > self.gates.max_truncated:
-            return gate.TRUNCATED
+            return lift_filters.OUTSIDE_IMAGE
+        if min(cut[2] - cut[0], cut[3] - cut[1]) < self.filters.min_side:
+            return lift_filters.TINY_REGION
+        if truncated > self.filters.max_truncated:
+            return lift_filters.TRUNCATED
         return None
 
 
@@ -193,7 +193,7 @@ def create_lifter(name: str, **config: object) -> Lifter:
 
     Args:
         name: ``auto`` (by what a frame holds), ``lidar``, ``rgbd``, or ``frustum-dbscan``, the recipe of CLIP².
-        **config: fields of :class:`~data_prep.lift.filters.Gates` and of the lifter's own ``Config``.
+        **config: fields of :class:`~data_prep.lift.lift_filters.Filters` and of the lifter's own ``Config``.
 
     Raises:
         InputError: unknown name, unknown setting (it is named), or a value out of range.
@@ -203,15 +203,15 @@ def create_lifter(name: str, **config: object) -> Lifter:
             f"{name!r} is unknown", field="lifter", fix=f"use one of {', '.join(list_lifters())}"
         )
     lifter = _LIFTERS[name]
-    gates, own = gate.split_gates(config)
+    filters, own = lift_filters.split_filters(config)
     allowed = {field.name for field in fields(lifter.Config)}
     unknown = sorted(set(own) - allowed)
     if unknown:
-        known = sorted(allowed | {field.name for field in fields(gate.Gates)})
+        known = sorted(allowed | {field.name for field in fields(lift_filters.Filters)})
         raise InputError(
             "is not a setting",
             source=f"lifter {name}",
             field=unknown[0],
             fix=f"use one of {', '.join(known)}",
         )
-    return lifter(lifter.Config(**own), gates)
+    return lifter(lifter.Config(**own), filters)

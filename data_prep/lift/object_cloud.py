@@ -18,7 +18,7 @@ class LiftQuality:
     Attributes:
         num_points: points kept.
         num_in_region: points of the frame inside the 2D box or mask, before any cut.
-        median_range: metres from the camera.
+        median_range: meters from the camera.
         truncated: share of the 2D box's border that lies on the image border, 0..1.
         occluded: share of the points inside the 2D box or mask that objects of nearer boxes hold, 0..1.
     """
@@ -36,7 +36,7 @@ class ObjectCloud:
 
     Attributes:
         indices: (n,) int64 into ``Frame.points``, ascending and distinct.
-        points: (n, 3) float32 metres, in the frame of ``Frame.points``.
+        points: (n, 3) float32 meters, in the frame of ``Frame.points``.
         colors: (n, 3) uint8 RGB or None.
         view: index into ``Frame.views``.
         detection: row of the view's ``Detections2D``.
@@ -65,7 +65,7 @@ class ObjectCloud:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Rejection:
     """A detection that gave no object, and why.
 
     Attributes:
@@ -81,16 +81,16 @@ class Refusal:
 
 @dataclass(frozen=True)
 class LiftResult:
-    """What became of a frame's detections: each is an object or a refusal.
+    """What became of a frame's detections: each is an object or a rejection.
 
     Attributes:
         objects: the objects found, in the order of views and detections.
-        refusals: the detections that gave none, in the same order.
+        rejections: the detections that gave none, in the same order.
     """
 
     objects: tuple[ObjectCloud, ...]
-    refusals: tuple[Refusal, ...]
+    rejections: tuple[Rejection, ...]
 
     def reasons(self) -> dict[str, int]:
-        """Number of refusals by reason, most frequent first."""
-        return dict(Counter(refusal.reason for refusal in self.refusals).most_common())
+        """Number of rejections by reason, most frequent first."""
+        return dict(Counter(rejection.reason for rejection in self.rejections).most_common())

@@ -1,4 +1,4 @@
-"""Where an object ends inside its box, by colour and depth: what GrabCut does, with depth known and a linear solver."""
+"""Where an object ends inside its box, by color and depth: what GrabCut does, with depth known and a linear solver."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from scipy.ndimage import gaussian_filter
 
 _MARGIN = 0.2  # of the box's sides: what is around the box shows what the background looks like
 _PIXELS = 20_000  # of the window that is looked at; larger ones are looked at every second, third, … pixel
-_INSIDE, _OUTSIDE = 0.85, 0.2  # how probable a pixel is the object's, before its colour is known
-_BINS, _BLUR = 12, 0.7  # of the histograms of colour, per channel
-_STRONGEST = 4.0  # the most that one colour can say, as a logarithm of odds
-_SURE = 0.1  # weight of what a pixel says of itself beside what one neighbour says
+_INSIDE, _OUTSIDE = 0.85, 0.2  # how probable a pixel is the object's, before its color is known
+_BINS, _BLUR = 12, 0.7  # of the histograms of color, per channel
+_STRONGEST = 4.0  # the most that one color can say, as a logarithm of odds
+_SURE = 0.1  # weight of what a pixel says of itself beside what one neighbor says
 _COLOR_STEP, _DEPTH_STEP = (
     0.15,
     0.02,
-)  # differences to a neighbour from which on it says little: of white, of the depth
-_ROUNDS = 40  # neighbours are asked so often
+)  # differences to a neighbor from which on it says little: of white, of the depth
+_ROUNDS = 40  # neighbors are asked so often
 
 
-def recut(
+def refine_mask(
     image: NDArray[np.uint8], depth: NDArray, box: NDArray, chosen: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Move the outline of a rough choice to where colour and depth change.
+    """Move the outline of a rough choice to where color and depth change.
 
-    The colours of what was chosen and of all else in and around the box give every pixel odds (Rother et al.,
-    GrabCut, 2004); neighbours of like colour and depth share them. Instead of a minimum cut the equations of
+    The colors of what was chosen and of all else in and around the box give every pixel odds (Rother et al.,
+    GrabCut, 2004); neighbors of like color and depth share them. Instead of a minimum cut the equations of
     a random walk with priors are relaxed (Grady, 2005), which needs no graph and a few milliseconds.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        depth: (H, W) metres, 0 = no measurement.
+        depth: (H, W) meters, 0 = no measurement.
         box: (4,) xyxy pixels; nothing outside is the object's.
         chosen: (H, W) the rough choice.
 
@@ -68,7 +68,7 @@ def recut(
 
 
 def _color_odds(color: NDArray, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(h, w) logarithm of how much more frequent a pixel's colour is inside than outside."""
+    """(h, w) logarithm of how much more frequent a pixel's color is inside than outside."""
     bins = np.minimum((color * _BINS).astype(np.int64), _BINS - 1)
     code = (bins[..., 0] * _BINS + bins[..., 1]) * _BINS + bins[..., 2]
     shares = []
@@ -86,7 +86,7 @@ def _share(
     log_depth: NDArray,
     stride: int,
 ) -> NDArray[np.float32]:
-    """(h, w) what each pixel believes after it has heard its neighbours."""
+    """(h, w) what each pixel believes after it has heard its neighbors."""
 
     def alike(a: tuple[slice, slice], b: tuple[slice, slice]) -> NDArray[np.float32]:
         contrast = ((color[a] - color[b]) ** 2).sum(axis=2) / _COLOR_STEP**2

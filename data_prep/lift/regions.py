@@ -21,7 +21,7 @@ class ProjectedPoints:
     Attributes:
         indices: (V,) int64 rows of ``points`` that are in the image.
         u, v: (V,) pixels.
-        depth: (V,) metres along the camera's z.
+        depth: (V,) meters along the camera's z.
         row: (V,) the image row of the pixel each lies on, ascending.
     """
 

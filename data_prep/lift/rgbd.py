@@ -13,7 +13,7 @@ from data_prep.geometry import box_iou_2d
 from data_prep.geometry.cluster import connected_components
 from data_prep.lift.filters import OCCLUDED, ONLY_BACKGROUND, TOO_FEW_POINTS, require
 from data_prep.lift.lifter import Choice, Lifter, Region, register_lifter
-from data_prep.lift.refine_mask import recut
+from data_prep.lift.refine_mask import refine_mask
 from data_prep.lift.regions import ProjectedPoints
 from data_prep.lift.surfaces import surface_pieces
 from data_prep.scans import Frame, View
@@ -38,7 +38,7 @@ class RgbdConfig:
     focus: how far from the box's middle points speak for their cluster: standard deviation as a share of the
         box's sides.
     extent: how far an object reaches behind its nearest point, in lengths of its box's longer side.
-    recut: move the outline of what a box holds to where colour and depth change.
+    refine_mask: move the outline of what a box holds to where color and depth change.
     share: least share an object must be of its region's measured pixels that nothing nearer hides, 0..1
         (``too-few-points``). Depth is dense, so that a number of points says nothing by itself: of 3,000 pixels in a
         box 8 are not what the box is around. A line from corner to corner, its width a fiftieth of its length, is 0.04.
@@ -48,7 +48,7 @@ class RgbdConfig:
     gap: float = 0.3
     focus: float = 0.25
     extent: float = 3.0
-    recut: bool = True
+    refine_mask: bool = True
     share: float = 0.03
 
     def __post_init__(self) -> None:
@@ -76,7 +76,9 @@ class RgbdLifter(Lifter):
         candidates = [_Surfaces(scene, region, self.config) for region in regions]
         clusters = _claim([found.ranked() for found in candidates], len(seen))
         clusters = [
-            scene.recut(region.box, cluster) if self.config.recut and not region.masked else cluster
+            scene.refine_mask(region.box, cluster)
+            if self.config.refine_mask and not region.masked
+            else cluster
             for region, cluster in zip(regions, clusters, strict=True)
         ]
         owner = _smallest_first(clusters, len(seen))
@@ -152,11 +154,11 @@ class _DepthScene:
         self.size_of_piece = np.bincount(self.piece)
         self.flying = _between_surfaces(image)[row, column]
 
-    def recut(self, box: NDArray, cluster: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The cluster with its outline where colour and depth change."""
+    def refine_mask(self, box: NDArray, cluster: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The cluster with its outline where color and depth change."""
         chosen = np.zeros(self._image.shape, dtype=bool)
         chosen[self._row[cluster], self._column[cluster]] = True
-        chosen = recut(self._view.image, self._image, box, chosen)
+        chosen = refine_mask(self._view.image, self._image, box, chosen)
         return np.flatnonzero(chosen[self._row, self._column] & ~self.flying)
 
 
@@ -182,7 +184,7 @@ class _Surfaces:
         )
 
     def ranked(self) -> list[_Cluster]:
-        """The clusters that the box is centred on and fits around, best first; of a mask, all that is no deeper than an object can be."""
+        """The clusters that the box is centered on and fits around, best first; of a mask, all that is no deeper than an object can be."""
         if len(self.where) == 0:
             return []
         depth = self._scene.depth[self.where]

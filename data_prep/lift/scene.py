@@ -10,7 +10,7 @@ from data_prep.geometry.ground import GroundMap
 from data_prep.lift.regions import ProjectedPoints
 from data_prep.scans import Frame, View
 
-_NEIGHBOURS = 24  # enough to reach the next ring of a sensor whose rings are ten times sparser than its shots
+_NEIGHBORS = 24  # enough to reach the next ring of a sensor whose rings are ten times sparser than its shots
 _SAMPLES = 256
 
 
@@ -20,10 +20,10 @@ class SeenScene:
     Attributes:
         seen: the points' pixels and depths.
         ground: the ground under the whole frame, z-up world.
-        xy: (V, 2) metres in the world.
-        height: (V,) metres over the ground.
-        depth: (V,) metres along the camera's z.
-        range: (V,) metres from the camera.
+        xy: (V, 2) meters in the world.
+        height: (V,) meters over the ground.
+        depth: (V,) meters along the camera's z.
+        range: (V,) meters from the camera.
         focal: pixels per radian in the image's middle.
         position: (V, 3) pixels, pixels, focal * ln(range). Distances are angles between points and, in depth, shares
             of their range: a gap that is a given share of an object is the same at any range.
@@ -54,7 +54,7 @@ class SeenScene:
         some = some[np.lexsort(some.T)][
             :: max(1, len(some) // _SAMPLES)
         ]  # the same whatever the points' order
-        distance, other = self._tree.query(some, k=min(_NEIGHBOURS, len(self.uv)))
+        distance, other = self._tree.query(some, k=min(_NEIGHBORS, len(self.uv)))
         du, dv = np.abs(self.uv[other[:, 1:]] - some[:, None]).transpose(2, 0, 1)
         furthest = distance[:, -1]
         across = np.where(du > dv, du, np.inf).min(axis=1)

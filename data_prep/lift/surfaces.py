@@ -12,7 +12,7 @@ _SEEDS = 24  # across the image: planes smaller than a seed's cell are no backgr
 _SAMPLES = 6000  # pixels on which candidate planes are compared
 _SMALLEST = 0.01  # of the measured pixels
 _SIGNIFICANT = 4.0  # standard deviations of the sensor's noise that a plane's points may be off
-_JUMP = 0.03  # of its range: where neighbouring pixels differ more in depth, something ends
+_JUMP = 0.03  # of its range: where neighboring pixels differ more in depth, something ends
 _SPECK = 9  # pixels: a piece of the rest smaller than 3 x 3
 _DEPTH_CLASSES = 8  # noise is measured per class of depth
 
@@ -21,7 +21,7 @@ def surface_pieces(depth: NDArray) -> NDArray[np.int64]:
     """Divide a depth image into connected pieces of planes and connected pieces of the rest.
 
     Args:
-        depth: (H, W) metres along z, 0 = no measurement.
+        depth: (H, W) meters along z, 0 = no measurement.
 
     Returns:
         (H, W) piece numbers from 1; 0 where nothing is measured.
@@ -63,7 +63,7 @@ def plane_pieces(depth: NDArray) -> NDArray[np.int64]:
     explains, and so on with the rest. No sampling at random: the same image gives the same pieces.
 
     Args:
-        depth: (H, W) metres along z, 0 = no measurement.
+        depth: (H, W) meters along z, 0 = no measurement.
 
     Returns:
         (H, W) piece numbers from 1; 0 on no plane, or not measured.
@@ -198,6 +198,6 @@ def _tolerance(inverse: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArra
             if mine.any():
                 # The second difference of three values with noise s has noise s * sqrt(6).
                 noise[kind == k] = 1.4826 * float(np.median(np.abs(bend[mine]))) / np.sqrt(6)
-    # Depth is stored in millimetres and lenses are never quite straightened: half a percent is no thing of its own.
+    # Depth is stored in millimeters and lenses are never quite straightened: half a percent is no thing of its own.
     limit: NDArray[np.float64] = np.maximum(_SIGNIFICANT * noise, 0.005 * inverse)
     return limit

@@ -24,8 +24,8 @@ class Card:
         title: the card's heading, a word for instance.
         lines: short facts under it.
         image: (h, w, 3) uint8 RGB, shown beside the cloud, or None.
-        points: (n, 3) metres, z-up, or None.
-        colors: (n, 3) uint8 RGB of the points, or None: coloured by height.
+        points: (n, 3) meters, z-up, or None.
+        colors: (n, 3) uint8 RGB of the points, or None: colored by height.
         seen_from: (3,) direction from the points to where they are first looked at from, or None.
         more_images: further images of the object.
         key: its name, unique on the page; "" for none. A gallery to search in needs it.

@@ -1,4 +1,4 @@
-"""Charts of few numbers, as HTML that fits any width and follows the page's colours."""
+"""Charts of few numbers, as HTML that fits any width and follows the page's colors."""
 
 from __future__ import annotations
 

@@ -8,12 +8,12 @@ const START = { azimuth: -2.2, elevation: 0.55 };
 const MAX_PIXELS = 2.2e6;             // per view: keeps turning smooth on sharp screens
 const MAX_RADIUS = 7;                 // of a disc, pixels
 const BACKGROUND = [19, 22, 28];
-const GREY = 0.45;                    // brightness of points that belong to no object, when objects are coloured
+const GRAY = 0.45;                    // brightness of points that belong to no object, when objects are colored
 // Viridis (van der Walt and Smith, 2015) at nine stops.
 const VIRIDIS = [[68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142], [33, 144, 141], [39, 173, 129], [92, 200, 99], [170, 220, 50], [253, 231, 37]];
 
 const pack = (r, g, b) => (255 << 24) | (b << 16) | (g << 8) | r;
-const LABEL_GREY = [150, 154, 162];
+const LABEL_GRAY = [150, 154, 162];
 
 function hsl(hue, saturation, lightness) {
   const amplitude = saturation * Math.min(lightness, 1 - lightness);
@@ -57,7 +57,7 @@ class CloudView {
   }
 
   labelColor(label) {
-    return this.header.grey.includes(label) ? LABEL_GREY : hsl((label * 137.508 + 20) % 360, 0.78, 0.64);
+    return this.header.gray.includes(label) ? LABEL_GRAY : hsl((label * 137.508 + 20) % 360, 0.78, 0.64);
   }
 
   reset() {
@@ -87,7 +87,7 @@ class CloudView {
     this.canvas.width = this.canvas.height = 0;
   }
 
-  // The colour of every point, from its own colour or height, its object and what the legend asks for.
+  // The color of every point, from its own color or height, its object and what the legend asks for.
   paint() {
     if (!this.points) return;
     const { count, frame, boxes } = this.header;
@@ -102,9 +102,9 @@ class CloudView {
       if (this.owners && (this.objectColors || this.lit >= 0)) {
         const luma = 0.3 * r + 0.59 * g + 0.11 * b;
         const label = this.owners[i] >= 0 ? boxes[this.owners[i]].label : -1;
-        const coloured = label >= 0 && !this.hidden.has(label) && (this.lit < 0 || this.lit === label);
-        if (coloured) [r, g, b] = palette[label].map(c => c * (0.55 + 0.45 * luma / 255));
-        else [r, g, b] = [r, g, b].map(c => BACKGROUND[0] + GREY * (0.6 * luma + 0.4 * c));
+        const colored = label >= 0 && !this.hidden.has(label) && (this.lit < 0 || this.lit === label);
+        if (colored) [r, g, b] = palette[label].map(c => c * (0.55 + 0.45 * luma / 255));
+        else [r, g, b] = [r, g, b].map(c => BACKGROUND[0] + GRAY * (0.6 * luma + 0.4 * c));
       }
       this.packed[i] = pack(r, g, b);
     }
@@ -226,11 +226,11 @@ class CloudView {
     }
   }
 
-  // A bar of a round length at the distance of the view's centre.
+  // A bar of a round length at the distance of the view's center.
   drawScale(w, h) {
-    const context = this.context, metre = this.focal / this.distance;
-    const length = [100, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01].find(l => l * metre < 0.22 * w) || 0.01;
-    const x = w - 12 * this.ratio, y = h - 12 * this.ratio, left = x - length * metre, tick = 4 * this.ratio;
+    const context = this.context, meter = this.focal / this.distance;
+    const length = [100, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01].find(l => l * meter < 0.22 * w) || 0.01;
+    const x = w - 12 * this.ratio, y = h - 12 * this.ratio, left = x - length * meter, tick = 4 * this.ratio;
     context.strokeStyle = context.fillStyle = "rgba(235,238,245,.75)";
     context.lineWidth = 1.2 * this.ratio;
     context.beginPath();
@@ -266,7 +266,7 @@ class CloudView {
       legend.append(button);
       return button;
     };
-    if (this.header.owners) entry("colour objects", null, true, () => this.objectColors = !this.objectColors);
+    if (this.header.owners) entry("color objects", null, true, () => this.objectColors = !this.objectColors);
     const counts = this.header.labels.map((_, label) => this.header.boxes.filter(box => box.label === label).length);
     this.header.labels.forEach((name, label) => {
       const button = entry(counts[label] > 1 ? `${name} × ${counts[label]}` : name, this.labelColor(label), true, () => {
@@ -328,13 +328,13 @@ class CloudView {
   }
 
   move(dx, dy) {
-    const metres = this.distance / this.focal * this.ratio;
-    for (let i = 0; i < 3; i++) this.target[i] += (-dx * this.right[i] + dy * this.up[i]) * metres;
+    const meters = this.distance / this.focal * this.ratio;
+    for (let i = 0; i < 3; i++) this.target[i] += (-dx * this.right[i] + dy * this.up[i]) * meters;
     this.redraw();
   }
 }
 
-// Eye-dome lighting (Boucheny, 2009): a pixel is darkened by how far its neighbours stand in front of it.
+// Eye-dome lighting (Boucheny, 2009): a pixel is darkened by how far its neighbors stand in front of it.
 function shadeEdges(pixels, w, h, reach) {
   for (let y = reach; y < h - reach; y++) {
     for (let x = reach, at = y * w + reach; x < w - reach; x++, at++) {

@@ -1,4 +1,4 @@
-"""A point cloud as the HTML element that ``cloud.js`` draws: quantised, base64, with its boxes."""
+"""A point cloud as the HTML element that ``cloud.js`` draws: quantized, base64, with its boxes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cloud_figure(
     *,
     labels: Sequence[str] | None = None,
     owners: NDArray | None = None,
-    grey: Sequence[str] = (),
+    gray: Sequence[str] = (),
     max_points: int = 60000,
     height: int = 480,
     seen_from: NDArray | None = None,
@@ -56,7 +56,7 @@ def cloud_figure(
         "frame": _frame_to_look_at(shown - center),
         "start": _direction(seen_from),
         "labels": names,
-        "grey": [names.index(name) for name in grey if name in names],
+        "gray": [names.index(name) for name in gray if name in names],
         "boxes": [
             {
                 "corners": np.round(box.corners() - center, 4).ravel().tolist(),
@@ -118,9 +118,9 @@ def _thin(owners: NDArray | None, total: int, max_points: int) -> NDArray[np.int
 
 
 def _spacing(points: NDArray) -> float:
-    """How large a point must be drawn to close the surface, metres.
+    """How large a point must be drawn to close the surface, meters.
 
-    The fourth neighbour, not the first: thinned at random, points come in pairs with holes between them.
+    The fourth neighbor, not the first: thinned at random, points come in pairs with holes between them.
     """
     if len(points) < 5:
         return 0.05
@@ -129,7 +129,7 @@ def _spacing(points: NDArray) -> float:
 
 
 def _frame_to_look_at(points: NDArray) -> dict[str, object]:
-    """Centre and radius of the bulk of the points: far strays do not shrink the rest to a dot."""
+    """Center and radius of the bulk of the points: far strays do not shrink the rest to a dot."""
     if len(points) == 0:
         return {"center": [0, 0, 0], "radius": 1.0, "height": [0, 1]}
     low, high = np.percentile(points, [4, 96], axis=0)

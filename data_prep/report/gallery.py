@@ -122,7 +122,7 @@ def _add_figures(page: Page, figures: TripletFigures) -> None:
             "line 80 %."
         )
         page.spreads([_all_objects(figures), *map(_spread, figures.by_range)], "points")
-    refused = [Bar(reason, count) for reason, count in figures.refusals.items()]
+    refused = [Bar(reason, count) for reason, count in figures.rejections.items()]
     refused += [Bar(f"in the file: {why}", count) for why, count in figures.skipped_detections.items()]
     if refused:
         page.heading("Refused detections")

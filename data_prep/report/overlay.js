@@ -11,8 +11,8 @@ class Overlay {
     this.header = JSON.parse(element.dataset.header);
     this.photo = element.querySelector(".photo");
     this.image = element.querySelector("img");
-    this.shows = { points: true, objects: true, boxes: true, grey: true };
-    element.classList.add("grey");
+    this.shows = { points: true, objects: true, boxes: true, gray: true };
+    element.classList.add("gray");
     this.lit = -1;
     this.pointers = new Map();
     this.view = { x: 0, y: 0, scale: 1 };
@@ -49,14 +49,14 @@ class Overlay {
       const act = () => {
         this.shows[name] = !this.shows[name];
         button.setAttribute("aria-pressed", this.shows[name]);
-        this.element.classList.toggle("grey", this.shows.grey);
+        this.element.classList.toggle("gray", this.shows.gray);
         this.redraw();
       };
       button.addEventListener("click", act);
       controls.append(button);
       return act;
     };
-    this.keys = { p: toggle("points", "all points", "p"), o: toggle("objects", "objects", "o"), b: toggle("boxes", "boxes", "b"), g: toggle("grey", "grey photo", "g") };
+    this.keys = { p: toggle("points", "all points", "p"), o: toggle("objects", "objects", "o"), b: toggle("boxes", "boxes", "b"), g: toggle("gray", "gray photo", "g") };
     this.hint = document.createElement("span");
     this.hint.textContent = "double click a box to go near";
     controls.append(this.hint);
@@ -86,7 +86,7 @@ class Overlay {
     this.image.style.transform = `scale(${scale}) translate(${-x * this.unit}px, ${-y * this.unit}px)`;
     const context = this.canvas.getContext("2d");
     context.clearRect(0, 0, w, h);
-    // Centres of pixels lie at integers.
+    // Centers of pixels lie at integers.
     const k = this.unit * scale * ratio;
     this.place = (u, v) => [(u + 0.5 - x) * k, (v + 0.5 - y) * k];
     this.drawPoints(context, ratio, k);
@@ -107,9 +107,9 @@ class Overlay {
 
   drawPoints(context, ratio, k) {
     const { ramp, objects, cell } = this.header, [low, high] = this.depthRange();
-    const metres = value => `${Math.exp(value).toFixed(Math.exp(value) < 10 ? 2 : 1)} m`;
-    this.nearText.textContent = metres(low);
-    this.farText.textContent = metres(high);
+    const meters = value => `${Math.exp(value).toFixed(Math.exp(value) < 10 ? 2 : 1)} m`;
+    this.nearText.textContent = meters(low);
+    this.farText.textContent = meters(high);
     const colors = ramp.map(color => `rgb(${color})`), own = objects.map(({ color }) => `rgb(${color})`);
     const dot = clamp(0.55 * cell * k, 1.6 * ratio, 5 * ratio);
     const paint = (ofObjects, size) => {

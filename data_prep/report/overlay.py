@@ -12,13 +12,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from data_prep.geometry import Camera
 
-# Plasma (van der Walt and Smith, 2015) at nine stops: perceptually even, and unlike the greens and greys of most scenes.
+# Plasma (van der Walt and Smith, 2015) at nine stops: perceptually even, and unlike the greens and grays of most scenes.
 _PLASMA = np.array(
     [(13, 8, 135), (76, 2, 161), (126, 3, 168), (169, 35, 149), (204, 71, 120), (230, 108, 92), (248, 149, 64),
      (253, 197, 39), (240, 249, 33)],
     dtype=np.float64,
 )  # fmt: skip
-# The image behind is grey, so that every colour is a point, and dark parts are lifted, so that edges stay visible.
+# The image behind is gray, so that every color is a point, and dark parts are lifted, so that edges stay visible.
 _GAMMA, _BRIGHTNESS = 0.6, 0.72
 _LEGEND_HEIGHT = 26
 
@@ -28,7 +28,7 @@ class OverlayObject:
     """An object to mark.
 
     Attributes:
-        points: (n, 3) in the frame of ``Frame.points``, metres.
+        points: (n, 3) in the frame of ``Frame.points``, meters.
         box: (4,) xyxy pixels, or None.
         caption: written at the box.
         key: of the object's card in a gallery, or "".
@@ -47,12 +47,12 @@ def draw_overlay(
     objects: Sequence[OverlayObject] = (),
     cell: int | None = None,
 ) -> NDArray[np.uint8]:
-    """Draw a frame's points by depth, and objects on top in a colour of their own, matching their box.
+    """Draw a frame's points by depth, and objects on top in a color of their own, matching their box.
 
     Args:
         image: (H, W, 3) uint8 RGB of the camera's size.
         camera: whose calibration is on show.
-        points: (N, 3) all points of the frame, metres; None draws the objects' points by depth instead.
+        points: (N, 3) all points of the frame, meters; None draws the objects' points by depth instead.
         objects: points, box and caption of each.
         cell: of all points in a square of this many pixels only the nearest is drawn, so that dense depth does not
             hide the image; default: by the image's size.
@@ -61,7 +61,7 @@ def draw_overlay(
         (H + 26, W, 3) uint8 RGB; the strip below is the depth scale, near to far, logarithmic.
     """
     cell = cell or max(4, round(max(camera.width, camera.height) / 300))
-    canvas = _grey(image)
+    canvas = _gray(image)
     shown = points if points is not None else np.concatenate([np.zeros((0, 3)), *(o.points for o in objects)])
     uv, depth = _visible(camera, shown)
     near, far = depth_range(depth)
@@ -88,7 +88,7 @@ def draw_zoom(
 ) -> NDArray[np.uint8]:
     """Enlarge the surroundings of a box, with all points there by depth on a scale of their own.
 
-    With a right calibration the step from near to far colours runs along the object's outline.
+    With a right calibration the step from near to far colors runs along the object's outline.
 
     Args:
         image, camera, points: as in :func:`draw_overlay`.
@@ -101,11 +101,11 @@ def draw_zoom(
     """
     x0, y0, x1, y1 = _window(box, context, camera)
     scale = height / (y1 - y0)
-    crop = Image.fromarray(_grey(image[y0:y1, x0:x1]))
+    crop = Image.fromarray(_gray(image[y0:y1, x0:x1]))
     canvas = np.array(crop.resize((max(1, round((x1 - x0) * scale)), height), Image.Resampling.BICUBIC))
     uv, depth = camera.project(points)
     inside = ((uv >= (x0 - 0.5, y0 - 0.5)) & (uv < (x1 - 0.5, y1 - 0.5))).all(axis=1)
-    # Pixel centres lie at integers in both images, so half a pixel is taken along.
+    # Pixel centers lie at integers in both images, so half a pixel is taken along.
     pixels = np.rint((uv[inside] - (x0, y0) + 0.5) * scale - 0.5).astype(np.int64)
     pixels, depth = nearest_per_cell(pixels, depth[inside], 5)
     near, far = depth_range(depth)
@@ -114,7 +114,7 @@ def draw_zoom(
 
 
 def depth_range(depth: NDArray) -> tuple[float, float]:
-    """Metres at the two ends of the colour scale: the 2nd and 98th percentile, so that one stray point hides nothing."""
+    """Meters at the two ends of the color scale: the 2nd and 98th percentile, so that one stray point hides nothing."""
     if len(depth) == 0:
         return 1.0, 10.0
     near, far = np.percentile(depth, [2, 98])
@@ -122,7 +122,7 @@ def depth_range(depth: NDArray) -> tuple[float, float]:
 
 
 def depth_colors(depth: NDArray, near: float, far: float) -> NDArray[np.uint8]:
-    """(N, 3) uint8 RGB of (N,) depths in metres: yellow near, blue far, even in the depth's logarithm."""
+    """(N, 3) uint8 RGB of (N,) depths in meters: yellow near, blue far, even in the depth's logarithm."""
     share = np.log(np.maximum(depth, 1e-6) / near) / np.log(far / near)
     position = (1 - np.clip(share, 0, 1)) * (len(_PLASMA) - 1)
     stops = np.arange(len(_PLASMA))
@@ -131,7 +131,7 @@ def depth_colors(depth: NDArray, near: float, far: float) -> NDArray[np.uint8]:
 
 
 def object_color(number: int) -> tuple[int, int, int]:
-    """Bright RGB, far from the colours of its neighbours in the count; hues that the depth scale lacks."""
+    """Bright RGB, far from the colors of its neighbors in the count; hues that the depth scale lacks."""
     hue = 0.30 + 0.32 * ((number * 0.618034) % 1)  # green to sky blue
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 1.0)
     return round(red * 255), round(green * 255), round(blue * 255)
@@ -145,7 +145,7 @@ def _window(box: NDArray, context: float, camera: Camera) -> tuple[int, int, int
     return x0, y0, x1, y1
 
 
-def _grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     luminance = image @ np.array([0.299, 0.587, 0.114]) / 255
     return np.repeat((255 * _BRIGHTNESS * luminance**_GAMMA).astype(np.uint8)[..., None], 3, axis=2)
 

@@ -22,7 +22,7 @@ from data_prep.report.pictures import small_image_element
 MAX_POINTS = 24_000
 _IMAGE_SIDE, _IMAGE_BYTES = 1280, 160_000
 _DEPTH_STEP = 2000  # of ln(depth / 1 mm): half a per mille
-_RAMP = 24  # colours of the depth scale
+_RAMP = 24  # colors of the depth scale
 _SUBPIXEL = 8
 
 
@@ -34,7 +34,7 @@ def overlay_view(
     Args:
         image: (H, W, 3) uint8 RGB of the camera's size.
         camera: whose calibration is on show.
-        points: (N, 3) all points of the frame, metres.
+        points: (N, 3) all points of the frame, meters.
         objects: points, box, caption of each; a key that is on a card of the page's gallery makes it a link there.
     """
     uv, depth, cell = _seen(camera, points, MAX_POINTS * 2 // 3)

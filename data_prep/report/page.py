@@ -86,21 +86,21 @@ class Page:
         *,
         labels: Sequence[str] | None = None,
         owners: NDArray | None = None,
-        grey: Sequence[str] = (),
+        gray: Sequence[str] = (),
         caption: str = "",
     ) -> Page:
         """Add a cloud that can be turned (drag), zoomed (wheel, pinch) and reset (double click).
 
         Args:
-            points: (N, 3) metres, z-up.
-            colors: (N, 3) uint8 RGB, or None: coloured by height.
+            points: (N, 3) meters, z-up.
+            colors: (N, 3) uint8 RGB, or None: colored by height.
             boxes: drawn as lines, in the points' frame.
             captions: text at each box; as many as boxes, or none.
             height: of the view, CSS pixels.
             max_points: more points are thinned to this many at random; the caption says so.
             labels: per box, the legend entry it belongs to; a click on an entry hides its boxes. Default: captions.
             owners: (N,) index of the box each point belongs to, -1 for none; lets the legend light objects up.
-            grey: labels that get no colour of their own.
+            gray: labels that get no color of their own.
             caption: text under the view.
 
         Raises:
@@ -113,7 +113,7 @@ class Page:
             captions,
             labels=labels,
             owners=owners,
-            grey=grey,
+            gray=gray,
             max_points=max_points,
             height=height,
         )
@@ -159,7 +159,7 @@ class Page:
         Args:
             image: (H, W, 3) uint8 RGB of the camera's size.
             camera: whose calibration is on show.
-            points: (N, 3) all points of the frame, metres; thinned to 24,000.
+            points: (N, 3) all points of the frame, meters; thinned to 24,000.
             objects: points, box and caption of each.
             caption: text under it.
         """

@@ -20,7 +20,7 @@ def image_element(rgb: NDArray[np.uint8], max_side: int, width: int | None = Non
     picture = _picture(rgb)
     shown_width = width or picture.width
     picture.thumbnail((max_side, max_side))
-    # Full chroma resolution: points drawn on an image are single coloured pixels.
+    # Full chroma resolution: points drawn on an image are single colored pixels.
     return _element(_jpeg(picture, 88, subsampling=0), picture, shown_width, alt)
 
 

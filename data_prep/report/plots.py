@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from data_prep.triplets.reader import TripletSet
 
-RANGE_EDGES = (0, 2, 5, 10, 20, 40, 80, np.inf)  # metres
+RANGE_EDGES = (0, 2, 5, 10, 20, 40, 80, np.inf)  # meters
 PERCENTILES = (0, 10, 25, 50, 75, 90, 100)
 _SPREAD = (10, 25, 50, 75, 90)
 
@@ -28,10 +28,10 @@ class WordFigures:
 
 @dataclass(frozen=True)
 class RangeFigures:
-    """Objects whose median distance from their camera lies in [near, far) metres; far is None for no limit.
+    """Objects whose median distance from their camera lies in [near, far) meters; far is None for no limit.
 
     Attributes:
-        near, far: metres.
+        near, far: meters.
         objects: how many.
         median_points: of the points of each.
         points: percentile → points of each, for 10, 25, 50, 75 and 90.
@@ -54,7 +54,7 @@ class TripletFigures:
         points_per_object: percentile → points.
         by_range: nearest first, only ranges that hold objects; objects of unknown range are in none.
         words: most frequent first; an object counts for each of its texts.
-        refusals, skipped_detections, bad_frames: from the manifest.
+        rejections, skipped_detections, bad_frames: from the manifest.
     """
 
     objects: int
@@ -64,7 +64,7 @@ class TripletFigures:
     points_per_object: dict[int, float]
     by_range: list[RangeFigures]
     words: list[WordFigures]
-    refusals: dict[str, int]
+    rejections: dict[str, int]
     skipped_detections: dict[str, int]
     bad_frames: list[tuple[str, str]]
 
@@ -104,7 +104,7 @@ def measure_triplets(triplets: TripletSet) -> TripletFigures:
             WordFigures(word, len(counts), float(np.median(counts)))
             for word, counts in sorted(points_by_word.items(), key=lambda item: (-len(item[1]), item[0]))
         ],
-        refusals=dict(sorted(manifest.refusals.items(), key=lambda item: (-item[1], item[0]))),
+        rejections=dict(sorted(manifest.rejections.items(), key=lambda item: (-item[1], item[0]))),
         skipped_detections=manifest.skipped_detections,
         bad_frames=[(bad.frame, bad.error) for bad in manifest.bad_frames],
     )

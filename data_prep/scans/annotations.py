@@ -13,12 +13,12 @@ from data_prep.geometry import OrientedBox
 
 @dataclass(frozen=True)
 class Annotations3D:
-    """Labelled boxes of one frame.
+    """Labeled boxes of one frame.
 
     Attributes:
         boxes: M boxes in the frame of ``Frame.points``.
         labels: M words, lower case, ``_`` replaced by spaces.
-        boxes_2d: (M, 4) labelled xyxy pixels in ``views[0]``, or None.
+        boxes_2d: (M, 4) labeled xyxy pixels in ``views[0]``, or None.
         attributes: further (M,) arrays by name: ``truncated``, ``occluded``, ``track_id`` …
     """
 

@@ -16,16 +16,16 @@ from data_prep.scans.indexed import IndexedScan
 from data_prep.scans.scan import register_source
 from data_prep.scans.up_axis import T_zup_from
 
-# Beyond this, float32 is coarser than a quarter of a millimetre, and map coordinates turn into steps.
+# Beyond this, float32 is coarser than a quarter of a millimeter, and map coordinates turn into steps.
 _FAR = 4096.0
 
 
 @register_source("cloud")
 class CloudScan(IndexedScan[Path]):
-    """A cloud file, or a folder of them, one frame each. Metres are taken as given (a LAS file may state feet, they
+    """A cloud file, or a folder of them, one frame each. Meters are taken as given (a LAS file may state feet, they
     are converted); there are no images.
 
-    Points keep the file's axes. Coordinates beyond 4 km (LAS, UTM) lose a whole-metre offset in float64 before
+    Points keep the file's axes. Coordinates beyond 4 km (LAS, UTM) lose a whole-meter offset in float64 before
     they become float32; ``T_world_points`` gives it back, and turns ``up`` to z.
 
     Args:
@@ -84,7 +84,7 @@ class CloudScan(IndexedScan[Path]):
     def read(self, id: str, entry: Path) -> Frame:
         cloud = read_cloud(entry, self._columns, self._sample, self._count, self._seed, self._scan)
         require_finite(cloud.points, entry)
-        offset = _whole_metre_offset(cloud.points)
+        offset = _whole_meter_offset(cloud.points)
         up = self._up or ("y" if entry.suffix.lower() == ".glb" else "z")
         return Frame.build(
             id,
@@ -98,7 +98,7 @@ class CloudScan(IndexedScan[Path]):
         return None
 
 
-def _whole_metre_offset(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _whole_meter_offset(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """(3,) what to subtract so that float32 suffices; zero where it already does."""
     finite = points[np.isfinite(points).all(axis=1)]
     center = np.floor(np.median(finite, axis=0))

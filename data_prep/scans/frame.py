@@ -46,12 +46,12 @@ class Frame:
 
     Attributes:
         id: unique within its scan, safe in file names.
-        points: (N, 3) float32, metres, in the sensor's own axes (each reader says which).
+        points: (N, 3) float32, meters, in the sensor's own axes (each reader says which).
         T_world_points: (4, 4) float64; takes points to the world, which is z-up.
         views: the images, possibly none.
         colors: (N, 3) uint8 RGB, or None where the source has none. Never zeros by default.
         intensity: (N,) float32 in 0..1, or None.
-        depth: (H, W) float32 metres of ``views[0]``'s camera, 0 = no measurement; None for LiDAR.
+        depth: (H, W) float32 meters of ``views[0]``'s camera, 0 = no measurement; None for LiDAR.
         timestamp: seconds, or None.
 
     Raises:

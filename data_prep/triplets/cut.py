@@ -51,7 +51,7 @@ def cut_triplet(
     number = int(detections.ids[row])
     key = triplet_key(source, frame.id, cloud.view, number)
     kept = _choose(len(cloud), max_points, key)
-    # Float64 until the centre is gone: a world far from its origin has no millimetres left in float32.
+    # Float64 until the center is gone: a world far from its origin has no millimeters left in float32.
     world = transform_points(frame.T_world_points, cloud.points[kept].astype(np.float64))
     center = world.mean(axis=0)
     provenance: dict[str, Any] = {
@@ -89,7 +89,7 @@ def cut_triplet(
 def crop_window(
     box: NDArray[np.float32], width: int, height: int, margin: float
 ) -> tuple[int, int, int, int] | None:
-    """Pixels whose centres lie in the grown box and in the image: x0, y0 and past-the-end x1, y1; None if none do.
+    """Pixels whose centers lie in the grown box and in the image: x0, y0 and past-the-end x1, y1; None if none do.
 
     >>> crop_window(np.array([10, 20, 30, 40]), width=100, height=50, margin=0.0)
     (10, 20, 31, 41)
@@ -110,15 +110,6 @@ def triplet_key(source: str, frame: str, view: int, detection: int) -> str:
     'kitti-000007-0-12'
     """
     return f"{_safe(source)}-{_safe(frame)}-{view}-{detection}"
-
-
-def normalise_label(label: str) -> str:
-    """A detector's label as words.
-
-    >>> normalise_label("Traffic_Light ")
-    'traffic light'
-    """
-    return " ".join(label.replace("_", " ").lower().split())
 
 
 def _safe(name: str) -> str:

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple, Protocol
 
 from data_prep.detect import Coverage, Detections2D
 from data_prep.errors import BadFrameError
+from data_prep.labels import normalize_label
 from data_prep.lift import Lifter
 from data_prep.scans import Frame, Scan
 from data_prep.triplets.captions import Captions
-from data_prep.triplets.cut import cut_triplet, normalise_label
+from data_prep.triplets.cut import cut_triplet
 from data_prep.triplets.packed import PackedTriplet, pack_triplet
 from data_prep.triplets.triplet import Triplet
 
@@ -67,12 +68,12 @@ class MinedFrame:
 
     Attributes:
         triplets: its objects, packed for the shard or not, as :class:`FrameMiner` was told.
-        refusals: detections that gave no object, by reason.
+        rejections: detections that gave no object, by reason.
         error: why the frame could not be used, if so.
     """
 
     triplets: tuple[Triplet | PackedTriplet, ...] = ()
-    refusals: Mapping[str, int] | None = None
+    rejections: Mapping[str, int] | None = None
     error: str | None = None
 
 
@@ -82,7 +83,7 @@ class FrameMiner:
 
     Attributes:
         scan, detections, lifter: as in :func:`data_prep.triplets.mine`.
-        texts_of: normalised label → texts.
+        texts_of: normalized label → texts.
         margin, max_points: as in :func:`data_prep.triplets.mine`.
         lifter_config: name and settings of the lifter, for the provenance.
         captions: further texts of single crops, or None.
@@ -112,13 +113,13 @@ class FrameMiner:
                 _require_points_in_sight(frame, found)
         except BadFrameError as error:
             return MinedFrame(error=str(error))
-        refusals = Counter(refusal.reason for refusal in lifted.refusals)
+        rejections = Counter(rejection.reason for rejection in lifted.rejections)
         triplets: list[Triplet | PackedTriplet] = []
         for cloud in lifted.objects:
-            label = normalise_label(found[cloud.view].labels[cloud.detection])
+            label = normalize_label(found[cloud.view].labels[cloud.detection])
             texts = self.texts_of.get(label, (label,))
             if not texts:
-                refusals[LEFT_OUT] += 1
+                rejections[LEFT_OUT] += 1
                 continue
             triplet = cut_triplet(
                 frame,
@@ -133,10 +134,10 @@ class FrameMiner:
                 lifter=self.lifter_config,
             )
             if triplet is None:
-                refusals[OUTSIDE] += 1
+                rejections[OUTSIDE] += 1
             else:
                 triplets.append(pack_triplet(triplet) if self.packed else triplet)
-        return MinedFrame(tuple(triplets), refusals)
+        return MinedFrame(tuple(triplets), rejections)
 
     def _with_captions(
         self, texts: tuple[str, ...], detections: Detections2D, image: str, row: int

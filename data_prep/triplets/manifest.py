@@ -64,7 +64,7 @@ class Manifest(BaseModel):
         finished: False while the set is being written.
         frames_done: frames covered so far, counting those without objects and the bad ones.
         shards: whole shards, in order.
-        refusals: number of detections that gave no object, by reason.
+        rejections: number of detections that gave no object, by reason.
         merged: detections that joined an object beyond its first; 0 where every detection is an object of its own.
         bad_frames: frames that were skipped.
         thinned_frames: frames not mined because they show nothing new, by reason.
@@ -84,7 +84,7 @@ class Manifest(BaseModel):
     finished: bool = False
     frames_done: int = 0
     shards: list[Shard] = Field(default_factory=list)
-    refusals: dict[str, int] = Field(default_factory=dict)
+    rejections: dict[str, int] = Field(default_factory=dict)
     merged: int = 0
     bad_frames: list[BadFrame] = Field(default_factory=list)
     thinned_frames: dict[str, int] = Field(default_factory=dict)
@@ -103,7 +103,7 @@ class Manifest(BaseModel):
         """Objects, refused detections, frames covered, bad frames and bytes."""
         return {
             "objects": sum(shard.count for shard in self.shards),
-            "refused": sum(self.refusals.values()),
+            "refused": sum(self.rejections.values()),
             "frames": self.frames_done,
             "bad_frames": len(self.bad_frames),
             "bytes": sum(shard.bytes for shard in self.shards),

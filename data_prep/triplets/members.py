@@ -1,7 +1,7 @@
 """A triplet as the members of a WebDataset tar, and back.
 
 Members of key ``K``: ``K.json`` (texts, provenance), ``K.points.npy`` (n, 3) float32, ``K.colors.npy``
-(n, 3) uint8 if the source has colour, ``K.jpg`` if an image saw the object. Further looks at it are numbered from 1:
+(n, 3) uint8 if the source has color, ``K.jpg`` if an image saw the object. Further looks at it are numbered from 1:
 ``K.1.jpg``, ``K.1.points.npy``, ``K.1.colors.npy``; whoever does not know them leaves them alone. Equal triplets give
 equal bytes.
 """

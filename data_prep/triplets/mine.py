@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from data_prep.errors import BadDatasetError, InputError
+from data_prep.labels import normalize_label
 from data_prep.lift import Lifter
 from data_prep.scale import Engine, InProcess
 from data_prep.scans import Scan
 from data_prep.storage.files import file_sha256
 from data_prep.storage.store import open_store
 from data_prep.triplets.captions import Captions
-from data_prep.triplets.cut import normalise_label
 from data_prep.triplets.frame_miner import DetectionSource, FrameMiner, FrameRef, MinedFrame
 from data_prep.triplets.manifest import Manifest
 from data_prep.triplets.packed import PackedTriplet
@@ -89,7 +89,7 @@ def mine(
 ) -> Manifest:
     """Turn a scan into a folder of triplets; called again after being killed, it continues.
 
-    Every detection ends as one triplet, as one look of one, or as one refusal with a reason. A frame that cannot be read is counted,
+    Every detection ends as one triplet, as one look of one, or as one rejection with a reason. A frame that cannot be read is counted,
     listed and skipped.
 
     Args:
@@ -135,8 +135,8 @@ def mine(
     coverage = detections.check(scan)
     if coverage.not_in_scan or coverage.not_in_file:
         _log.warning("clip2: warning: %s: %s", detections.path, coverage)
-    texts_of = {normalise_label(label): tuple(texts) for label, texts in (words or {}).items()}
-    lifter_config = {"name": lifter.name, **asdict(lifter.gates), **asdict(lifter.config)}
+    texts_of = {normalize_label(label): tuple(texts) for label, texts in (words or {}).items()}
+    lifter_config = {"name": lifter.name, **asdict(lifter.filters), **asdict(lifter.config)}
     writer = TripletWriter(
         out,
         source=scan.source,
@@ -181,16 +181,16 @@ def mine(
     with writer, closing((engine or InProcess()).map(miner, to_do)) as mined:
         totals = Counter(writer.manifest.totals)
         for done, (at, found) in enumerate(zip(to_do, mined, strict=True), start=writer.frames_done + 1):
-            refusals = Counter(found.refusals or {})
+            rejections = Counter(found.rejections or {})
             if associate is None:
                 objects: Sequence[Triplet | PackedTriplet] = found.triplets
                 for triplet in objects:
                     writer.add(triplet)
-                writer.end_frame(at.id, refusals=refusals, error=found.error)
+                writer.end_frame(at.id, rejections=rejections, error=found.error)
             else:
-                objects = _add_objects(writer, associate, found, refusals, at.id, done, len(mine_here))
+                objects = _add_objects(writer, associate, found, rejections, at.id, done, len(mine_here))
             totals.update(
-                objects=len(objects), refused=sum(refusals.values()), bad_frames=found.error is not None
+                objects=len(objects), refused=sum(rejections.values()), bad_frames=found.error is not None
             )
             on_frame(
                 Progress(done, len(mine_here), totals["objects"], totals["refused"], totals["bad_frames"])
@@ -206,7 +206,7 @@ def _add_objects(
     writer: TripletWriter,
     associate: ObjectMerger,
     found: MinedFrame,
-    refusals: Counter[str],
+    rejections: Counter[str],
     frame: str,
     done: int,
     total: int,
@@ -222,9 +222,9 @@ def _add_objects(
         for triplet in rest:
             writer.add(triplet)
         objects = [*objects, *rest]
-    refusals.update(associate.take_left_out())
+    rejections.update(associate.take_left_out())
     merged = sum(len(triplet.provenance.get("sightings", (1,))) - 1 for triplet in objects)
-    writer.end_frame(frame, refusals=refusals, error=found.error, merged=merged, checkpoint=ends)
+    writer.end_frame(frame, rejections=rejections, error=found.error, merged=merged, checkpoint=ends)
     return objects
 
 

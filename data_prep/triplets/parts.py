@@ -118,9 +118,9 @@ def join_parts(store: Store, of: int) -> Manifest:
                     field=name,
                     fix="mine all parts with the same options, into a new folder",
                 )
-    refusals: Counter[str] = Counter()
+    rejections: Counter[str] = Counter()
     for manifest in parts:
-        refusals.update(manifest.refusals)
+        rejections.update(manifest.rejections)
     joined = Manifest(
         software=parts[0].software,
         versions=parts[0].versions,
@@ -130,7 +130,7 @@ def join_parts(store: Store, of: int) -> Manifest:
         finished=True,
         frames_done=sum(manifest.frames_done for manifest in parts),
         shards=[shard for manifest in parts for shard in manifest.shards],
-        refusals=dict(sorted(refusals.items())),
+        rejections=dict(sorted(rejections.items())),
         merged=sum(manifest.merged for manifest in parts),
         bad_frames=[bad for manifest in parts for bad in manifest.bad_frames],
         thinned_frames=parts[0].thinned_frames,

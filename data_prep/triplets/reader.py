@@ -113,7 +113,7 @@ class TripletSet:
                 keys.add(triplet.key)
 
     def _samples(self, name: str) -> Iterator[tuple[str, dict[str, bytes]]]:
-        """Keys and members by extension: neighbours in the tar with one key belong together, as in WebDataset."""
+        """Keys and members by extension: neighbors in the tar with one key belong together, as in WebDataset."""
         shard = next((shard for shard in self.shards if shard.name == name), None)
         if shard is None:
             raise InputError(f"{name!r} is not a shard of this set", source=self._store.place, field="shard")

@@ -20,7 +20,7 @@ class Look:
     """One more look at the object of a triplet: another moment, or another camera.
 
     Attributes:
-        points: (n, 3) float32 metres in world axes, relative to the ``center`` of its own record in
+        points: (n, 3) float32 meters in world axes, relative to the ``center`` of its own record in
             ``provenance["views"]``; or None: only the crop was kept.
         colors: (n, 3) uint8 RGB, or None.
         crop: (h, w, 3) uint8 RGB, or None.
@@ -44,14 +44,14 @@ class Triplet:
 
     Attributes:
         key: unique over the whole set; letters, digits, ``_`` and ``-`` only (WebDataset cuts names at the first dot).
-        points: (n, 3) float32 metres in world axes (z-up), relative to ``provenance["center"]``.
-        colors: (n, 3) uint8 RGB, or None: the source has no colour.
+        points: (n, 3) float32 meters in world axes (z-up), relative to ``provenance["center"]``.
+        colors: (n, 3) uint8 RGB, or None: the source has no color.
         crop: (h, w, 3) uint8 RGB, or None: no image saw it.
         texts: at least one word or phrase, best first.
         looks: further looks at the same object, best first; ``provenance["views"][i + 1]`` tells of ``looks[i]``,
             ``provenance["views"][0]`` of ``crop``. Empty where each detection is an object of its own.
         provenance: JSON-able; always holds ``source``, ``frame`` and ``center`` (world position of the points'
-            origin, metres), plus view, camera, box, score, label, quality where they exist.
+            origin, meters), plus view, camera, box, score, label, quality where they exist.
     """
 
     key: str

@@ -90,7 +90,7 @@ class TripletWriter:
             self._lock.release()
             raise
         self.frames_done, self.finished = self.manifest.frames_done, self.manifest.finished
-        self._refusals: Counter[str] = Counter(self.manifest.refusals)
+        self._refusals: Counter[str] = Counter(self.manifest.rejections)
         self._bad_frames = list(self.manifest.bad_frames)
         self._frames = self.manifest.frames_done
         self._merged = self.manifest.merged
@@ -117,7 +117,7 @@ class TripletWriter:
         self,
         frame: str,
         *,
-        refusals: Mapping[str, int] | None = None,
+        rejections: Mapping[str, int] | None = None,
         error: str | None = None,
         merged: int = 0,
         checkpoint: bool = False,
@@ -126,14 +126,14 @@ class TripletWriter:
 
         Args:
             frame: its id.
-            refusals: detections of this frame that gave no object, by reason.
+            rejections: detections of this frame that gave no object, by reason.
             error: why the frame could not be used, if so.
             merged: detections that joined an object, beyond the first of each.
             checkpoint: close the shard even if it is not full, so that a killed run goes on from here.
         """
         self._frames += 1
         self._merged += merged
-        self._refusals.update(refusals or {})
+        self._refusals.update(rejections or {})
         if error is not None:
             self._bad_frames.append(BadFrame(frame=frame, error=error))
         if self.full or checkpoint:
@@ -167,7 +167,7 @@ class TripletWriter:
             update={
                 "shards": shards,
                 "frames_done": self._frames,
-                "refusals": dict(sorted(self._refusals.items())),
+                "rejections": dict(sorted(self._refusals.items())),
                 "bad_frames": list(self._bad_frames),
                 "merged": self._merged,
                 "finished": finished,

@@ -29,7 +29,7 @@ from data_prep.world.palette import COLORS, MATERIALS, PATTERNS, mix_paints
 from data_prep.world.registry import NAMELESS
 from data_prep.world.solids import CORNERS, Parts
 
-# Longest sides in metres. A nameless thing has no natural size, so these words are about metres.
+# Longest sides in meters. A nameless thing has no natural size, so these words are about meters.
 ASSEMBLY_SIZES: dict[str, tuple[float, float]] = {
     "small": (0.1, 0.27),
     "medium": (0.27, 0.74),
@@ -50,14 +50,14 @@ def make_assembly(
         size: a word of ``ASSEMBLY_SIZES``; None draws one.
 
     Raises:
-        InputError: an unknown colour or size.
+        InputError: an unknown color or size.
     """
     for value, known, name in ((color, COLORS, "color"), (size, ASSEMBLY_SIZES, "size")):
         if value is not None and value not in known:
             raise InputError(f"{value!r} is unknown", field=name, fix=f"use one of {', '.join(known)}")
     if isinstance(rng, int | np.integer):
         rng = np.random.default_rng([int(rng), crc32(b"assembly")])
-    # Every word is drawn whether or not it is given, so that asking for red changes nothing but the colour.
+    # Every word is drawn whether or not it is given, so that asking for red changes nothing but the color.
     drawn_color, drawn_size = pick(rng, tuple(COLORS)), pick(rng, tuple(ASSEMBLY_SIZES))
     material = pick(rng, tuple(MATERIALS))
     pattern = pick(rng, tuple(PATTERNS)) if rng.random() < 0.35 else "plain"

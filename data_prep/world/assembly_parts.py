@@ -17,7 +17,7 @@ _SINK = 0.04  # share of its height by which a solid sinks into the one below, s
 
 @dataclass(frozen=True)
 class Piece:
-    """A solid that others hold on to: the centre of its base and its full size.
+    """A solid that others hold on to: the center of its base and its full size.
 
     ``girth`` is its width at half height as a share of the full width.
     """
@@ -141,9 +141,9 @@ def wheels(p: Parts, rng: Rng, body: Piece, radius: float) -> None:
     width, pairs = radius * rng.uniform(0.3, 0.8), int(rng.integers(1, 3))
     for share in (0.0,) if pairs == 1 else (0.6, -0.6):
         for side in (1, -1):
-            centre = (share * body.size[0] / 2, side * body.size[1] * 0.47, radius)
-            p.disc(radius, width, centre, "y", "rubber")
-            p.disc(radius * 0.5, width * 1.15, centre, "y", "metal")
+            center = (share * body.size[0] / 2, side * body.size[1] * 0.47, radius)
+            p.disc(radius, width, center, "y", "rubber")
+            p.disc(radius * 0.5, width * 1.15, center, "y", "metal")
 
 
 def details(p: Parts, rng: Rng, body: Piece) -> None:

@@ -18,7 +18,7 @@ class ObjectViews:
     Attributes:
         crops: (V, S, S, 3) uint8 RGB.
         masks: (V, S, S) bool, True on the object.
-        points: V arrays (n, 3) float32, what each view sees, metres in the object's axes, row-major pixels.
+        points: V arrays (n, 3) float32, what each view sees, meters in the object's axes, row-major pixels.
         colors: V arrays (n, 3) uint8, the pixels those points came from.
     """
 
@@ -47,7 +47,7 @@ def render_object(
         obj: what to photograph.
         directions: (3,) or (V, 3), from the object towards the camera, in the object's axes.
         size: side S of the square crops in pixels; the object's longer side fills it but for ``margin``.
-        rng: draws lamp, distance and background of each view; None = fixed lamp on light grey.
+        rng: draws lamp, distance and background of each view; None = fixed lamp on light gray.
         margin: share of the crop left free on each side.
     """
     toward = np.atleast_2d(np.asarray(directions, float))
@@ -94,8 +94,8 @@ def _rays(
     obj: ProceduralObject, toward: NDArray, distance: float, size: int, margin: float
 ) -> NDArray[np.float32]:
     """(S*S, 6) rays of a camera that frames the object tightly."""
-    centre = np.array([0, 0, obj.extent[2] / 2])
-    eye = centre + toward * distance * np.linalg.norm(obj.extent) / 2
+    center = np.array([0, 0, obj.extent[2] / 2])
+    eye = center + toward * distance * np.linalg.norm(obj.extent) / 2
     up = np.array([0.0, 0.0, 1.0]) if abs(toward[2]) < 0.98 else np.array([1.0, 0.0, 0.0])
     right = np.cross(-toward, up)
     right /= np.linalg.norm(right)

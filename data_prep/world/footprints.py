@@ -13,31 +13,31 @@ class Footprints:
         self._taken: list[NDArray[np.float64]] = []
 
     def claim(
-        self, centre: tuple[float, float], size: tuple[float, float], yaw: float, gap: float = 0.03
+        self, center: tuple[float, float], size: tuple[float, float], yaw: float, gap: float = 0.03
     ) -> bool:
         """Take a rectangle if it is free.
 
         Args:
-            centre: x, y in metres.
-            size: full lengths along the rectangle's own axes in metres.
+            center: x, y in meters.
+            size: full lengths along the rectangle's own axes in meters.
             yaw: radians.
-            gap: metres kept free around it.
+            gap: meters kept free around it.
         """
-        corners = _rectangle(centre, (size[0] + 2 * gap, size[1] + 2 * gap), yaw)
+        corners = _rectangle(center, (size[0] + 2 * gap, size[1] + 2 * gap), yaw)
         if any(_overlap(corners, other) for other in self._taken):
             return False
         self._taken.append(corners)
         return True
 
     def distance(self, point: tuple[float, float]) -> float:
-        """Metres from a point to the nearest rectangle, 0 inside one, inf when the floor is empty."""
+        """Meters from a point to the nearest rectangle, 0 inside one, inf when the floor is empty."""
         return min((_distance(np.asarray(point), corners) for corners in self._taken), default=np.inf)
 
 
-def _rectangle(centre: tuple[float, float], size: tuple[float, float], yaw: float) -> NDArray[np.float64]:
+def _rectangle(center: tuple[float, float], size: tuple[float, float], yaw: float) -> NDArray[np.float64]:
     c, s = np.cos(yaw), np.sin(yaw)
     half = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * np.asarray(size) / 2
-    return half @ np.array([[c, s], [-s, c]]) + np.asarray(centre)
+    return half @ np.array([[c, s], [-s, c]]) + np.asarray(center)
 
 
 def _overlap(a: NDArray, b: NDArray) -> bool:

@@ -12,7 +12,7 @@ Rng = np.random.Generator
 
 @category(
     setting="room",
-    spot="centre",
+    spot="center",
     extent=(0.6, 2.7),
     synonyms=("dining table", "kitchen table"),
     confusions=("desk", "coffee table"),

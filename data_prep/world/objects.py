@@ -1,4 +1,4 @@
-"""One object: a category's parts at a size, in a colour, of a material."""
+"""One object: a category's parts at a size, in a color, of a material."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ProceduralObject:
         color, size_word, material, pattern: words that are true of it.
         features: phrases about its parts (``four legs``).
         surface: its painted triangles.
-        top: half sizes x, y and height z of a surface that things can stand on, or None. Metres.
+        top: half sizes x, y and height z of a surface that things can stand on, or None. Meters.
     """
 
     category: str
@@ -40,7 +40,7 @@ class ProceduralObject:
 
     @cached_property
     def extent(self) -> NDArray[np.float64]:
-        """(3,) full lengths along its own x, y, z in metres."""
+        """(3,) full lengths along its own x, y, z in meters."""
         corners = self.surface.corners.reshape(-1, 3)
         size: NDArray[np.float64] = (corners.max(axis=0) - corners.min(axis=0)).astype(np.float64)
         return size
@@ -57,7 +57,7 @@ class ProceduralObject:
 
     @property
     def mesh(self) -> trimesh.Trimesh:
-        """The object as a mesh with face colours, for other tools."""
+        """The object as a mesh with face colors, for other tools."""
         count = len(self.surface)
         colors = np.full((count, 4), 255, np.uint8)
         colors[:, :3] = np.rint((self.surface.a + self.surface.b) * 127.5)
@@ -85,7 +85,7 @@ def make_object(
         size: a word of ``palette.SIZES``; None draws one.
 
     Raises:
-        InputError: an unknown category, colour or size.
+        InputError: an unknown category, color or size.
     """
     kind = get_category(category)
     for value, known, name in ((color, COLORS, "color"), (size, SIZES, "size")):
@@ -94,7 +94,7 @@ def make_object(
     if isinstance(rng, int | np.integer):  # the same seed must not make every category red
         rng = np.random.default_rng([int(rng), crc32(category.encode())])
     generator = rng
-    # Every word is drawn whether or not it is given, so that asking for red changes nothing but the colour.
+    # Every word is drawn whether or not it is given, so that asking for red changes nothing but the color.
     drawn_color = kind.colors[generator.integers(len(kind.colors))]
     drawn_size = list(SIZES)[generator.integers(len(SIZES))]
     material = kind.materials[generator.integers(len(kind.materials))]

@@ -1,7 +1,7 @@
-"""Colours with names, paints made from them, and the words for size.
+"""Colors with names, paints made from them, and the words for size.
 
-A category paints its parts with paint names. ``main`` is the object's named colour in its material; the others
-(``metal``, ``glass``, ``rubber`` …) look the same on every object, so that the colour word stays true.
+A category paints its parts with paint names. ``main`` is the object's named color in its material; the others
+(``metal``, ``glass``, ``rubber`` …) look the same on every object, so that the color word stays true.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# The eleven basic colour words of English (Berlin and Kay 1969), as sRGB in 0..1.
+# The eleven basic color words of English (Berlin and Kay 1969), as sRGB in 0..1.
 COLORS: dict[str, tuple[float, float, float]] = {
     "red": (0.80, 0.10, 0.09),
     "orange": (0.96, 0.48, 0.05),
@@ -34,11 +34,11 @@ PATTERNS = {"plain": PLAIN, "striped": STRIPES, "checkered": CHECKS, "dotted": D
 
 @dataclass(frozen=True)
 class Paint:
-    """How a surface looks: colours ``a`` and ``b`` (sRGB 0..1) mixed by a texture, and how much it shines.
+    """How a surface looks: colors ``a`` and ``b`` (sRGB 0..1) mixed by a texture, and how much it shines.
 
     Attributes:
         texture: one of the texture numbers of this module.
-        scale: metres that one period of the texture takes.
+        scale: meters that one period of the texture takes.
         gloss: 0 matt .. 1 mirror-like highlight.
         glow: 0 lit by the lamps .. 1 shines by itself.
     """
@@ -51,7 +51,7 @@ class Paint:
     glow: float = 0.0
 
 
-# Material word -> (texture, scale in metres, contrast of b against a, gloss).
+# Material word -> (texture, scale in meters, contrast of b against a, gloss).
 MATERIALS: dict[str, tuple[int, float, float, float]] = {
     "wood": (WOOD, 0.12, 0.72, 0.15),
     "plastic": (PLAIN, 0.1, 1.0, 0.35),
@@ -110,7 +110,7 @@ def shade_of(color: str, rng: np.random.Generator) -> tuple[float, float, float]
 def mix_paints(
     color: str, material: str, pattern: str, extent: float, rng: np.random.Generator
 ) -> dict[str, Paint]:
-    """Every paint name of one object, given its words and its longest side ``extent`` in metres."""
+    """Every paint name of one object, given its words and its longest side ``extent`` in meters."""
     main = shade_of(color, rng)
     texture, scale, contrast, gloss = MATERIALS[material]
     second = tone(main, 0.62 if sum(main) > 0.9 else 1.9)

@@ -50,7 +50,7 @@ class Category:
         setting: where it is found.
         spot: ``wall`` backs against a wall, ``floor`` stands free, ``table`` stands on furniture, ``seat`` is drawn up
             to tables; on streets ``road``, ``kerb``, ``walk`` (sidewalk).
-        extent: smallest and largest plausible longest side over all sizes, metres.
+        extent: smallest and largest plausible longest side over all sizes, meters.
         synonyms: other words that mean the same thing.
         confusions: categories that a detector may take it for.
         materials, patterns, colors: what it may be made of and look like.

@@ -19,7 +19,7 @@ from data_prep.world.solids import Parts
 from data_prep.world.surface import Light
 from data_prep.world.world import PlacedObject, World, WorldBuilder
 
-CLEARANCE = 0.6  # metres between the camera and anything that reaches its height
+CLEARANCE = 0.6  # meters between the camera and anything that reaches its height
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _choose(rng: np.random.Generator, names: list[str]) -> str:
 
 
 def _table_with_seats(rng, put, length: float, width: float) -> PlacedObject | None:  # type: ignore[no-untyped-def]
-    name = _choose(rng, list_categories("room", "centre"))
+    name = _choose(rng, list_categories("room", "center"))
     table = make_object(name, rng)
     yaw = float(rng.choice([0.0, np.pi / 2]) + rng.normal(0, 0.05))
     x, y = rng.uniform(-0.14, 0.14, 2) * (length, width)
@@ -171,7 +171,7 @@ def _lay(
     half_x, half_y, z = support.object.top
     yaw = support.box.yaw
     c, s = np.cos(yaw), np.sin(yaw)
-    centre = support.T_world_object[:3, 3]
+    center = support.T_world_object[:3, 3]
     reach = float(np.hypot(*obj.extent[:2])) / 2
     turn = float(rng.uniform(-np.pi, np.pi))
     free = np.array([half_x - reach, half_y - reach])
@@ -180,7 +180,7 @@ def _lay(
     for _ in range(8):
         x, y = rng.uniform(-1, 1, 2) * free
         if taken.claim((float(x), float(y)), (float(obj.extent[0]), float(obj.extent[1])), turn, 0.015):
-            builder.place(obj, (centre[0] + c * x - s * y, centre[1] + s * x + c * y, z), yaw + turn)
+            builder.place(obj, (center[0] + c * x - s * y, center[1] + s * x + c * y, z), yaw + turn)
             return True
     return False
 

@@ -1,4 +1,4 @@
-"""What a depth camera, a colour camera and a spinning LiDAR measure in a world."""
+"""What a depth camera, a color camera and a spinning LiDAR measure in a world."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Photo:
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        depth: (H, W) float32 metres along z, exact, 0 = nothing there.
+        depth: (H, W) float32 meters along z, exact, 0 = nothing there.
         owner: (H, W) int32 instance ids, -1 = background.
         cosine: (H, W) float32 between ray and surface.
     """
@@ -59,11 +59,11 @@ class DepthNoise:
     """A structured-light depth camera; defaults follow Nguyen, Izadi and Lovell (3DIMPVT 2012) for the first Kinect.
 
     Attributes:
-        floor, growth: standard deviation along z is floor + growth (z - 0.4)², metres.
-        edge: relative jump to a neighbouring pixel above which a pixel lies on an edge.
+        floor, growth: standard deviation along z is floor + growth (z - 0.4)², meters.
+        edge: relative jump to a neighboring pixel above which a pixel lies on an edge.
         edge_loss: chance that an edge pixel has no measurement.
         slant_loss: cosine between ray and surface below which there is no measurement.
-        reach: metres, nearest and farthest measurement.
+        reach: meters, nearest and farthest measurement.
     """
 
     floor: float = 0.0012
@@ -98,8 +98,8 @@ class Lidar:
     Attributes:
         rings: number of beams; low, high: their elevations in degrees, evenly spread.
         steps: shots per turn.
-        sigma: metres, standard deviation of a range.
-        reach: metres, nearest and farthest return.
+        sigma: meters, standard deviation of a range.
+        reach: meters, nearest and farthest return.
         loss: chance that any return is dropped; weak ones (far, dark, at a slant) are dropped more often.
     """
 

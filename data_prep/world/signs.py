@@ -8,7 +8,7 @@ from data_prep.world.registry import category
 from data_prep.world.solids import Parts
 
 Rng = np.random.Generator
-# S, T, O, P as bars: centre along the line and up, width and height, in letter sizes.
+# S, T, O, P as bars: center along the line and up, width and height, in letter sizes.
 _LEFT, _RIGHT, _TOP, _MIDDLE, _BOTTOM = (
     (-0.4, 0, 0.2, 1),
     (0.4, 0, 0.2, 1),

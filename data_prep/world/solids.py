@@ -1,6 +1,6 @@
 """Solids that categories are built from, collected part by part with a name for their paint.
 
-Axes of an object: z up, +x its front. Every solid *stands* on the point ``at`` (the centre of its base) and is then
+Axes of an object: z up, +x its front. Every solid *stands* on the point ``at`` (the center of its base) and is then
 turned about that point by ``turn`` = (roll, pitch, yaw) radians about x, y, z.
 """
 
@@ -25,7 +25,7 @@ class Solid:
     """Triangles of one paint.
 
     Attributes:
-        corners: (F, 3, 3) float32 positions of the three corners of each triangle, metres.
+        corners: (F, 3, 3) float32 positions of the three corners of each triangle, meters.
         normals: (F, 3, 3) float32 unit normals at those corners.
         paint: name of a paint, see ``palette``.
     """
@@ -37,7 +37,7 @@ class Solid:
 
 @dataclass
 class Parts:
-    """The parts of one object, in metres.
+    """The parts of one object, in meters.
 
     Attributes:
         solids: what was added so far.
@@ -63,7 +63,7 @@ class Parts:
         shift: Vector = (0, 0),
         turn: Vector = (0, 0, 0),
     ) -> None:
-        """A box; its top face is ``taper`` times the base along x and y and moved by ``shift`` metres."""
+        """A box; its top face is ``taper`` times the base along x and y and moved by ``shift`` meters."""
         corners = _unit_box() * np.asarray(size)
         upper = corners[..., 2] > 0
         for axis in (0, 1):
@@ -107,16 +107,16 @@ class Parts:
         self,
         radius: float,
         thickness: float,
-        centre: Vector,
+        center: Vector,
         axis: str = "y",
         paint: str = "main",
         *,
         sections: int = 18,
     ) -> None:
-        """A cylinder by its *centre*, lying along axis ``x``, ``y`` or ``z``: wheels, dials, knobs."""
+        """A cylinder by its *center*, lying along axis ``x``, ``y`` or ``z``: wheels, dials, knobs."""
         turn = {"x": (0, np.pi / 2, 0), "y": (np.pi / 2, 0, 0), "z": (0, 0, 0)}[axis]
         offset = {"x": (-thickness / 2, 0, 0), "y": (0, thickness / 2, 0), "z": (0, 0, -thickness / 2)}[axis]
-        at = [c + o for c, o in zip(centre, offset, strict=True)]
+        at = [c + o for c, o in zip(center, offset, strict=True)]
         self.cylinder(radius, thickness, at, paint, sections=sections, turn=turn)
 
     def blob(
@@ -163,7 +163,7 @@ class Parts:
         turn: Vector = (0, 0, 0),
         sections: int = 8,
     ) -> None:
-        """A torus about z with its *centre* at ``at``; ``thickness`` is the radius of the bar."""
+        """A torus about z with its *center* at ``at``; ``thickness`` is the radius of the bar."""
         angle = np.linspace(0, 2 * np.pi, 20, endpoint=False)
         circle = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1) * radius
         self.tube(circle, thickness, paint, sections=sections, closed=True, at=at, turn=turn)

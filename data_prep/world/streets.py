@@ -19,11 +19,11 @@ from data_prep.world.solids import Parts
 from data_prep.world.surface import Light
 from data_prep.world.world import World, WorldBuilder
 
-LANE = 3.5  # metres
+LANE = 3.5  # meters
 KERB = 0.14
-STEP = 2.0  # metres the vehicle moves between frames
-MARGIN = 45.0  # metres of street before the first and after the last frame
-AHEAD = 22.0  # metres after the last pose up to which nameless things stand
+STEP = 2.0  # meters the vehicle moves between frames
+MARGIN = 45.0  # meters of street before the first and after the last frame
+AHEAD = 22.0  # meters after the last pose up to which nameless things stand
 _WALLS = (
     (0.62, 0.36, 0.28),
     (0.72, 0.66, 0.56),
@@ -57,7 +57,7 @@ def build_street(
 
     Args:
         rng: source of everything random.
-        frames: number of vehicle poses, ``STEP`` metres apart.
+        frames: number of vehicle poses, ``STEP`` meters apart.
         first_instance: id of the first object.
         assemblies: one source of randomness for each nameless thing; they come last and move nothing else.
     """
@@ -181,10 +181,10 @@ def _assembly(
 def _ground(
     builder: WorldBuilder, rng: np.random.Generator, start: float, end: float, kerb_y: float, walk: float
 ) -> None:
-    grey = float(rng.uniform(0.30, 0.40))
+    gray = float(rng.uniform(0.30, 0.40))
     slab = float(rng.uniform(0.58, 0.70))
     paints = {
-        "asphalt": Paint((grey, grey, grey), (grey * 0.85, grey * 0.85, grey * 0.87), GROUND, 0.8, 0.05),
+        "asphalt": Paint((gray, gray, gray), (gray * 0.85, gray * 0.85, gray * 0.87), GROUND, 0.8, 0.05),
         "slabs": Paint((slab, slab * 0.98, slab * 0.95), (slab * 0.75,) * 3, TILES, 0.8, 0.0),
         "kerb": Paint((0.68, 0.68, 0.66), gloss=0.0),
         "grass": Paint((0.34, 0.46, 0.22), (0.42, 0.52, 0.27), GROUND, 1.0, 0.0),
@@ -210,7 +210,7 @@ def _ground(
                 wall = _WALLS[rng.integers(len(_WALLS))]
                 wall = tone(wall, float(rng.uniform(0.85, 1.0)))
                 brick = rng.random() < 0.4
-                storeys, depth = int(rng.integers(2, 6)), float(rng.uniform(8, 12))
+                stories, depth = int(rng.integers(2, 6)), float(rng.uniform(8, 12))
                 setback = float(rng.uniform(0.1, 2.0)) if rng.random() < 0.4 else 0.1
                 y = side * (kerb_y + walk + setback + depth / 2)
                 paints[name] = Paint(wall, (0.22, 0.27, 0.33), WINDOWS, 1.0, 0.1)
@@ -219,11 +219,11 @@ def _ground(
                     if brick
                     else Paint(tone(wall, 0.8))
                 )
-                p.box((width - 0.02, depth, 3.0 * storeys), (x + width / 2, y, 0.05), name)
-                p.box((width, depth + 0.3, 0.7), (x + width / 2, y, 3.0 * storeys), name + "top")
+                p.box((width - 0.02, depth, 3.0 * stories), (x + width / 2, y, 0.05), name)
+                p.box((width, depth + 0.3, 0.7), (x + width / 2, y, 3.0 * stories), name + "top")
                 if rng.random() < 0.5:
                     p.box(
-                        (width, depth, 2.2), (x + width / 2, y, 3.0 * storeys + 0.7), "roof", taper=(1, 0.1)
+                        (width, depth, 2.2), (x + width / 2, y, 3.0 * stories + 0.7), "roof", taper=(1, 0.1)
                     )
             x += width
     builder.scenery(p, paints)

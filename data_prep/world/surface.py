@@ -16,7 +16,7 @@ from data_prep.world.textures import mix_factor
 BACKGROUND = -1
 MISS = -1
 CHUNK = 1 << 14  # rays shaded at a time: their attributes stay in the cache
-FAR = 60.0  # metres; shadows of a lamp as far as the sun are looked for up to here
+FAR = 60.0  # meters; shadows of a lamp as far as the sun are looked for up to here
 _NO_HIT = np.uint32(o3d.t.geometry.RaycastingScene.INVALID_ID)
 
 
@@ -25,11 +25,11 @@ class Surface:
     """F painted triangles.
 
     Attributes:
-        corners: (F, 3, 3) float32 metres.
+        corners: (F, 3, 3) float32 meters.
         normals: (F, 3, 3) float32 unit, at the corners.
-        local: (F, 3, 3) float32 metres, in the axes of the object the triangle belongs to: textures live there.
-        a, b: (F, 3) float32 sRGB 0..1, the two colours that the texture mixes.
-        texture: (F,) uint8; scale: (F,) float32 metres; gloss, glow: (F,) float32 0..1.
+        local: (F, 3, 3) float32 meters, in the axes of the object the triangle belongs to: textures live there.
+        a, b: (F, 3) float32 sRGB 0..1, the two colors that the texture mixes.
+        texture: (F,) uint8; scale: (F,) float32 meters; gloss, glow: (F,) float32 0..1.
         owner: (F,) int32 instance id, -1 = background.
     """
 
@@ -94,7 +94,7 @@ class Light:
 
     Attributes:
         direction: (3,) towards a lamp as far away as the sun.
-        lamp: (3,) position of a lamp nearby, metres; replaces ``direction``.
+        lamp: (3,) position of a lamp nearby, meters; replaces ``direction``.
         ambient, direct: how much of each.
         shadows: whether the direct part is blocked by other triangles (one more ray per pixel).
     """
@@ -148,7 +148,7 @@ class Tracer:
     def shade(
         self, rays: NDArray[np.float32], hits: Hits, light: Light
     ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
-        """Colour of every ray that hits.
+        """Color of every ray that hits.
 
         Returns:
             colors (M, 3) float32 0..1, rows (M,) of the rays they belong to, cosine (M,) between ray and surface.

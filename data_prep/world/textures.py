@@ -1,4 +1,4 @@
-"""Solid textures: a number between two colours at every point of an object, from its coordinates alone."""
+"""Solid textures: a number between two colors at every point of an object, from its coordinates alone."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Array = NDArray[np.floating]
 
 
 def mix_factor(local: Array, texture: NDArray[np.uint8], scale: Array) -> Array:
-    """How much of the second colour shows.
+    """How much of the second color shows.
 
     Args:
-        local: (M, 3) float32 object coordinates in metres.
+        local: (M, 3) float32 object coordinates in meters.
         texture: (M,) numbers from ``palette``.
-        scale: (M,) float32 metres per period.
+        scale: (M,) float32 meters per period.
 
     Returns:
         (M,) float32 in 0..1.
@@ -65,8 +65,8 @@ def _checks(p: Array) -> Array:
 
 
 def _dots(p: Array) -> Array:
-    from_centre = p - np.floor(p) - 0.5
-    return _step(0.11 - (from_centre**2).sum(axis=1))
+    from_center = p - np.floor(p) - 0.5
+    return _step(0.11 - (from_center**2).sum(axis=1))
 
 
 def _weave(p: Array) -> Array:
@@ -78,18 +78,18 @@ def _leaves(p: Array) -> Array:
 
 
 def _brick(p: Array) -> Array:
-    """Courses of 0.28 by 1 unit with mortar; second colour = mortar."""
+    """Courses of 0.28 by 1 unit with mortar; second color = mortar."""
     course = p[:, 2] / 0.28
     along = p[:, 0] + p[:, 1] + 0.5 * np.floor(course)
     return _step(np.maximum(_edge(course) - 0.86, _edge(along) - 0.95))
 
 
 def _windows(p: Array) -> Array:
-    """One window per storey (3 units high) and bay (2.4 units wide); the ground floor has shop windows."""
-    storey, bay = p[:, 2] / 3.0, (p[:, 0] + p[:, 1]) / 2.4
-    inside = np.minimum(0.62 - _edge(storey), 0.55 - _edge(bay))
-    shop = np.minimum(0.72 - _edge(storey), 0.85 - _edge(bay / 2))
-    return _step(np.where(storey < 1, shop, inside))
+    """One window per story (3 units high) and bay (2.4 units wide); the ground floor has shop windows."""
+    story, bay = p[:, 2] / 3.0, (p[:, 0] + p[:, 1]) / 2.4
+    inside = np.minimum(0.62 - _edge(story), 0.55 - _edge(bay))
+    shop = np.minimum(0.72 - _edge(story), 0.85 - _edge(bay / 2))
+    return _step(np.where(story < 1, shop, inside))
 
 
 def _tiles(p: Array) -> Array:

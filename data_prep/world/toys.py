@@ -70,11 +70,11 @@ def soccer_ball(rng: Rng) -> Parts:
     for corner in corners:  # twelve dark pentagons on the corners of an icosahedron
         x, y, z = np.array(corner) / np.hypot(1, golden)
         x, y = x * np.cos(spin) - y * np.sin(spin), x * np.sin(spin) + y * np.cos(spin)
-        centre = np.array([x, y, z]) * radius * 0.94 + (0, 0, radius)
+        center = np.array([x, y, z]) * radius * 0.94 + (0, 0, radius)
         pitch, yaw = np.arccos(np.clip(z, -1, 1)), np.arctan2(y, x)
         p.lathe(
             [(radius * 0.36, 0), (radius * 0.3, radius * 0.055), (0, radius * 0.085)],
-            centre.tolist(),
+            center.tolist(),
             "dark",
             sections=5,
             turn=(0, pitch, yaw),

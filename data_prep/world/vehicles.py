@@ -64,7 +64,7 @@ def car(rng: Rng) -> Parts:
         (front - 0.75 - back - rear_slope + 0.1, width * 0.76, 0.05),
         ((front - 0.75 + back + rear_slope) / 2, 0, roof - 0.03),
     )
-    for side in (1, -1):  # pillars carry the roof's colour down
+    for side in (1, -1):  # pillars carry the roof's color down
         for x0, x1 in (
             (back + 0.03, back + rear_slope),
             (front - 0.03, front - 0.75),

@@ -43,7 +43,7 @@ class PlacedObject:
 
     @property
     def color(self) -> str:
-        """Its colour word."""
+        """Its color word."""
         return self.object.color
 
     @property
@@ -70,7 +70,7 @@ class World:
         objects: the things with names; everything else is background (-1).
         surface: all triangles.
         light: how it is lit.
-        sky: colours at the horizon and overhead, (2, 3) sRGB 0..1, for rays that hit nothing.
+        sky: colors at the horizon and overhead, (2, 3) sRGB 0..1, for rays that hit nothing.
     """
 
     objects: tuple[PlacedObject, ...]

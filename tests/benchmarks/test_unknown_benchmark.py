@@ -77,7 +77,7 @@ def write_named_objects(root: Path) -> None:
     )
 
 
-def test_named_objects_stand_upright_and_know_their_colour(tmp_path: Path) -> None:
+def test_named_objects_stand_upright_and_know_their_color(tmp_path: Path) -> None:
     write_named_objects(tmp_path)
     group = unknown._named_objects(tmp_path)
     assert np.ptp(group.clouds[0], axis=0).argmax() == 2

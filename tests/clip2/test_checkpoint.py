@@ -131,7 +131,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "another encoder configuration",
     ),
     "unknown encoder": (damage_config(lambda c: c["model"]["encoder"].update(name="point")), "model.encoder"),
-    "colour switched off": (
+    "color switched off": (
         damage_config(lambda c: c["model"]["preprocessing"].update(color=False)),
         "another encoder configuration",
     ),

@@ -58,7 +58,7 @@ def make_model(name: str = "pointnet") -> Clip2Model:
 
 
 def objects(count: int, seed: int = 0) -> tuple[list[NDArray[np.float32]], list[NDArray[np.uint8] | None]]:
-    """Some have fewer points than the model sees, some no colour."""
+    """Some have fewer points than the model sees, some no color."""
     draw = np.random.default_rng(seed)
     clouds = [draw.random((int(draw.integers(5, 200)), 3), dtype=np.float32) for _ in range(count)]
     colors = [

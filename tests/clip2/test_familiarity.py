@@ -12,9 +12,10 @@ from support.training_shapes import WORDS, surface, unit_rows
 
 import clip2
 from clip2.checkpoint import add_familiarity, read_config, save
+from clip2.labels import UNKNOWN
 from clip2.model import Clip2Model
 from clip2.model_config import ModelConfig
-from clip2.ood.detector import ALWAYS, KINDS, UNKNOWN, Familiarity, describe, fit_familiarity
+from clip2.ood.detector import ALWAYS, KINDS, OODDetector, describe, fit_ood_detector
 from clip2.teacher import TextBank
 from clip2.training.dataset import TrainingSet, pack
 from data_prep.errors import InputError
@@ -39,25 +40,25 @@ def strange_places(count: int, seed: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def fitted() -> Familiarity:
-    return Familiarity.fit(*things(1500, 0), things(600, 1)[0], strangers=[strange_places(400, 2)])
+def fitted() -> OODDetector:
+    return OODDetector.fit(*things(1500, 0), things(600, 1)[0], strangers=[strange_places(400, 2)])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_as_many_fresh_things_are_familiar_as_was_asked_for(fitted: Familiarity, kind) -> None:
+def test_as_many_fresh_things_are_familiar_as_was_asked_for(fitted: OODDetector, kind) -> None:
     fresh = things(1000, 2)[0]
-    assert fitted.using(kind).is_familiar(fresh).mean() == pytest.approx(0.95, abs=0.03)
-    assert fitted.using(kind, quantile=0.7).is_familiar(fresh).mean() == pytest.approx(0.7, abs=0.06)
+    assert fitted.using(kind).is_in_distribution(fresh).mean() == pytest.approx(0.95, abs=0.03)
+    assert fitted.using(kind, quantile=0.7).is_in_distribution(fresh).mean() == pytest.approx(0.7, abs=0.06)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_lies_off_the_things_or_between_them_is_unknown(fitted: Familiarity, kind) -> None:
+def test_what_lies_off_the_things_or_between_them_is_unknown(fitted: OODDetector, kind) -> None:
     random = np.random.default_rng(3)
     opposite = (-PLACES[random.integers(0, 3, 100)] + random.normal(size=(100, WIDTH))).astype(np.float32)
     between = (PLACES.mean(axis=0) + 0.3 * random.normal(size=(100, WIDTH))).astype(np.float32)
     model = fitted.using(kind)
-    assert model.is_familiar(opposite).mean() < 0.05
-    assert model.is_familiar(between).mean() < 0.05
+    assert model.is_in_distribution(opposite).mean() < 0.05
+    assert model.is_in_distribution(between).mean() < 0.05
     assert model.distance(opposite).mean() > model.distance(things(100, 4)[0]).mean()
 
 
@@ -67,7 +68,7 @@ def test_mahalanobis_by_hand() -> None:
     offsets = random.permutation(np.linspace(-1, 1, 2000)) * np.sqrt(3)  # variance 1
     groups = np.arange(2000) % 2
     features = np.stack([20.0 * groups + offsets, random.normal(size=2000)], axis=1).astype(np.float32)
-    fitted = Familiarity.fit(features, groups, features, kind="mahalanobis")
+    fitted = OODDetector.fit(features, groups, features, kind="mahalanobis")
     asked = np.array([[0, 0], [3, 0], [22, 0], [-4, 0]], np.float32)
     # The floor under the variances makes them a tenth larger here.
     assert fitted.distance(asked) == pytest.approx([0, 9, 4, 16], rel=0.12, abs=0.05)
@@ -76,11 +77,11 @@ def test_mahalanobis_by_hand() -> None:
     assert relative == pytest.approx(np.array([0, 9, 4, 16]) - overall, rel=0.12, abs=0.1)
 
 
-def test_neighbours_by_hand() -> None:
+def test_neighbors_by_hand() -> None:
     """On the circle around the mean, the distance is 1 minus the cosine to the fifth nearest training object."""
     angles = np.deg2rad(np.arange(0, 360, 10))
     features = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32) * 3
-    fitted = Familiarity.fit(features, None, features, kind="knn")
+    fitted = OODDetector.fit(features, None, features, kind="knn")
     # Nearest: itself, two at 10 degrees, two at 20 degrees.
     assert fitted.distance(features[:4]) == pytest.approx([1 - np.cos(np.deg2rad(20))] * 4, abs=2e-3)
     assert fitted.distance(features[:4] * 50) == pytest.approx(fitted.distance(features[:4]), abs=2e-3)
@@ -93,16 +94,16 @@ def test_objects_of_no_group_count_among_all_but_make_no_group() -> None:
     both = np.concatenate([features, odd])
     member = np.concatenate([groups, np.full(300, -1)])
     for kind in ALWAYS:
-        fitted = Familiarity.fit(both, member, things(400, 6)[0], kind=kind)
+        fitted = OODDetector.fit(both, member, things(400, 6)[0], kind=kind)
         assert len(fitted.groups) == 3
-        assert fitted.is_familiar(odd).mean() < 0.05
+        assert fitted.is_in_distribution(odd).mean() < 0.05
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_saved_and_read_back_it_measures_the_same(fitted: Familiarity, kind, tmp_path: Path) -> None:
+def test_saved_and_read_back_it_measures_the_same(fitted: OODDetector, kind, tmp_path: Path) -> None:
     used = fitted.using(kind, quantile=0.9)
     used.save(tmp_path / "f.safetensors")
-    read = Familiarity.load(tmp_path / "f.safetensors")
+    read = OODDetector.load(tmp_path / "f.safetensors")
     assert (read.kind, read.quantile, read.limit) == (kind, 0.9, used.limit)
     asked = things(50, 7)[0]
     assert np.array_equal(read.distance(asked), used.distance(asked))
@@ -114,7 +115,7 @@ def test_the_widest_statistics_fit_into_one_and_a_half_megabytes(tmp_path: Path)
     random = np.random.default_rng(0)
     features = random.normal(size=(6000, 1024)).astype(np.float32)
     groups = random.integers(0, 80, 6000)
-    Familiarity.fit(features, groups, features[:100]).save(tmp_path / "f.safetensors")
+    OODDetector.fit(features, groups, features[:100]).save(tmp_path / "f.safetensors")
     assert (tmp_path / "f.safetensors").stat().st_size <= 1.5e6
 
 
@@ -123,20 +124,20 @@ def test_directions_without_variance_do_no_harm() -> None:
     flat = np.concatenate([features, np.ones((300, 5), np.float32), features[:, :2]], axis=1)
     strangers = [-flat, np.where(np.arange(flat.shape[1]) < 3, 20, flat).astype(np.float32)]
     for kind in KINDS:
-        fitted = Familiarity.fit(flat, groups, flat, kind=kind, strangers=strangers)
+        fitted = OODDetector.fit(flat, groups, flat, kind=kind, strangers=strangers)
         assert np.isfinite(fitted.distance(flat * 1e3)).all()
-        assert fitted.is_familiar(flat).mean() == pytest.approx(0.95, abs=0.02)
+        assert fitted.is_in_distribution(flat).mean() == pytest.approx(0.95, abs=0.02)
 
 
-def test_batches_do_not_matter(fitted: Familiarity) -> None:
+def test_batches_do_not_matter(fitted: OODDetector) -> None:
     asked = things(700, 9)[0]
     one_by_one = np.concatenate([fitted.distance(row[None]) for row in asked[::50]])
     assert fitted.distance(asked)[::50] == pytest.approx(one_by_one, abs=1e-3)
     assert fitted.distance(asked[:0]).shape == (0,)
 
 
-def test_what_is_not_finite_is_not_familiar(fitted: Familiarity) -> None:
-    assert not fitted.is_familiar(np.full((1, WIDTH), np.nan, np.float32)).any()
+def test_what_is_not_finite_is_not_familiar(fitted: OODDetector) -> None:
+    assert not fitted.is_in_distribution(np.full((1, WIDTH), np.nan, np.float32)).any()
 
 
 @pytest.mark.parametrize(
@@ -162,31 +163,31 @@ def test_impossible_statistics_are_one_line(change: dict, said: str) -> None:
     features, groups = things(100, 0)
     given = {"features": features, "groups": groups, "calibration": things(40, 1)[0], **change}
     with pytest.raises(InputError) as error:
-        Familiarity.fit(**given)
+        OODDetector.fit(**given)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_features_of_another_encoder_are_refused(fitted: Familiarity) -> None:
+def test_features_of_another_encoder_are_refused(fitted: OODDetector) -> None:
     with pytest.raises(InputError, match="24 wide"):
         fitted.distance(np.zeros((1, WIDTH + 1), np.float32))
 
 
-def test_files_that_are_something_else_are_refused(fitted: Familiarity, tmp_path: Path) -> None:
+def test_files_that_are_something_else_are_refused(fitted: OODDetector, tmp_path: Path) -> None:
     from safetensors.numpy import save_file
 
     path = tmp_path / "f.safetensors"
     with pytest.raises(InputError, match="is not a safetensors file"):
-        Familiarity.load(path)
+        OODDetector.load(path)
     path.write_bytes(b"PK")
     with pytest.raises(InputError, match="is not a safetensors file"):
-        Familiarity.load(path)
+        OODDetector.load(path)
     save_file({"weight": np.zeros(3)}, path)
     with pytest.raises(InputError, match="clip2-familiarity"):
-        Familiarity.load(path)
+        OODDetector.load(path)
     replace(fitted, spread=fitted.spread[:2]).save(path)
     with pytest.raises(InputError, match="spread"):
-        Familiarity.load(path)
+        OODDetector.load(path)
 
 
 def shapes(count: int, seed: int, colored: bool = False) -> TrainingSet:
@@ -230,12 +231,12 @@ def knowing() -> Clip2Model:
     """A model with statistics of balls, boxes and pipes."""
     model = small_model(color=False)
     data = shapes(240, 1)
-    model.familiarity = fit_familiarity(model, data, np.arange(160), np.arange(160, 240), kind="mahalanobis")
+    model.familiarity = fit_ood_detector(model, data, np.arange(160), np.arange(160, 240), kind="mahalanobis")
     return model
 
 
 def strange_clouds(count: int) -> list[np.ndarray]:
-    """Sticks of fifty metres: nothing of the kind was ever seen."""
+    """Sticks of fifty meters: nothing of the kind was ever seen."""
     random = np.random.default_rng(5)
     return [(random.normal(size=(200, 3)) * [25, 0.01, 0.01]).astype(np.float32) for _ in range(count)]
 
@@ -258,13 +259,13 @@ def test_strangers_given_to_the_fit_are_strange_and_make_no_group(knowing: Clip2
     data = shapes(240, 1)
     rows = (np.arange(160), np.arange(160, 240))
     sticks = knowing.describe(strange_clouds(40)).features
-    fitted = fit_familiarity(knowing, data, *rows, strangers=[sticks])
+    fitted = fit_ood_detector(knowing, data, *rows, strangers=[sticks])
     assert fitted.kind == "exposed"
     assert len(fitted.groups) == 3
     assert len(fitted.prototypes) == 160
-    assert not fitted.is_familiar(knowing.describe(strange_clouds(9)).features).any()
+    assert not fitted.is_in_distribution(knowing.describe(strange_clouds(9)).features).any()
     with pytest.raises(InputError, match="strangers: is"):
-        fit_familiarity(knowing, data, *rows, strangers=[sticks[:, :5]])
+        fit_ood_detector(knowing, data, *rows, strangers=[sticks[:, :5]])
 
 
 def test_sources_of_strangers_weigh_the_same_whatever_their_number() -> None:
@@ -273,9 +274,9 @@ def test_sources_of_strangers_weigh_the_same_whatever_their_number() -> None:
         strange_places(60, 11),
         np.tile(np.float32(-4) * np.eye(1, WIDTH, 8, dtype=np.float32), (3000, 1)),
     )
-    fitted = Familiarity.fit(features, groups, things(400, 12)[0], strangers=[few, many])
-    assert fitted.is_familiar(strange_places(200, 13)).mean() < 0.1
-    assert fitted.is_familiar(many).mean() < 0.1
+    fitted = OODDetector.fit(features, groups, things(400, 12)[0], strangers=[few, many])
+    assert fitted.is_in_distribution(strange_places(200, 13)).mean() < 0.1
+    assert fitted.is_in_distribution(many).mean() < 0.1
 
 
 def test_the_network_is_the_same_on_every_run_and_leaves_the_callers_randomness_alone() -> None:
@@ -284,7 +285,7 @@ def test_the_network_is_the_same_on_every_run_and_leaves_the_callers_randomness_
     expected = torch.rand(3)
     torch.manual_seed(5)
     twice = [
-        Familiarity.fit(features, groups, features, strangers=[strange_places(100, 15)]) for _ in range(2)
+        OODDetector.fit(features, groups, features, strangers=[strange_places(100, 15)]) for _ in range(2)
     ]
     assert torch.equal(torch.rand(3), expected)
     asked = things(40, 16)[0]
@@ -316,7 +317,7 @@ def test_statistics_can_be_added_later(knowing: Clip2Model, tmp_path: Path) -> N
     for name in ("model.safetensors", "text_bank.npz"):
         assert (tmp_path / "run" / name).read_bytes() == before[name]
     with pytest.raises(InputError, match="familiarity: are 24 wide, the encoder is 64 wide"):
-        add_familiarity(tmp_path / "run", Familiarity.fit(*things(100, 0), things(40, 1)[0]))
+        add_familiarity(tmp_path / "run", OODDetector.fit(*things(100, 0), things(40, 1)[0]))
 
 
 def test_altered_statistics_are_refused(knowing: Clip2Model, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_encoding_is_in_eval_mode_and_leaves_the_mode_as_it_was() -> None:
     assert model.training
 
 
-def test_absent_colour_is_not_black() -> None:
+def test_absent_color_is_not_black() -> None:
     model, cloud = tiny_model(), clouds(2)[1]
     black = np.zeros(cloud.shape, np.uint8)
     assert not torch.allclose(model.encode([cloud]), model.encode([cloud], [black]), atol=1e-4)

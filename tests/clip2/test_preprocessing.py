@@ -27,7 +27,7 @@ def test_unit_sphere_around_the_centroid_worked_by_hand() -> None:
     ]
 
 
-def test_metric_scale_keeps_metres_and_box_centre_is_the_middle_of_the_box() -> None:
+def test_metric_scale_keeps_meters_and_box_center_is_the_middle_of_the_box() -> None:
     # Three points at x=0 and one at x=4: centroid x=1, middle of the box x=2.
     points = np.array([[0, 0, 0], [0, 0, 0], [0, 0, 0], [4, 0, 0]], np.float32) + np.float32(10)
     by_box = Preprocessing(num_points=8, center="box", scale="metric")([points]).points[0, :4, 0]
@@ -64,7 +64,7 @@ def test_the_sample_is_uniform_over_the_points() -> None:
 @pytest.mark.parametrize("distance", [1, 10, 100])
 @pytest.mark.parametrize("grid", [None, 0.001, 0.0005, 1 / 1024])
 def test_a_moved_object_keeps_its_sample(distance: float, grid: float | None) -> None:
-    """float32 rounds 100 m to 8 micrometres: a point in a hundred may change its millimetre cell, not more."""
+    """float32 rounds 100 m to 8 micrometres: a point in a hundred may change its millimeter cell, not more."""
     points = np.random.default_rng(4).uniform(-1, 1, size=(5000, 3)) * [2, 1, 0.7]
     if grid is not None:  # as sensors and CAD programs write them
         points = np.round(points / grid) * grid
@@ -75,11 +75,11 @@ def test_a_moved_object_keeps_its_sample(distance: float, grid: float | None) ->
 
 
 def test_small_objects_are_sampled_as_evenly_as_large_ones() -> None:
-    """A centimetre cube has ten cells of a millimetre per side; whole cells in or out would be a patchy sample."""
+    """A centimeter cube has ten cells of a millimeter per side; whole cells in or out would be a patchy sample."""
     points = np.random.default_rng(5).uniform(0, 0.01, size=(40_000, 3)).astype(np.float32)
     order = sampling_order(*local(points), 1000)
     counts = np.bincount(np.ravel_multi_index((points[order] // 0.00101).astype(int).T, (10, 10, 10)))
-    # 1000 points in 1000 cells of a millimetre: uniform sampling leaves most of them with 0 to 3.
+    # 1000 points in 1000 cells of a millimeter: uniform sampling leaves most of them with 0 to 3.
     assert counts.max() <= 8
 
 
@@ -88,7 +88,7 @@ def local(points: np.ndarray) -> tuple[np.ndarray, None]:
 
 
 def test_survey_coordinates_lose_nothing() -> None:
-    # Millimetres on top of a 5,000 km northing: float32 alone would round them to half a metre.
+    # Millimeters on top of a 5,000 km northing: float32 alone would round them to half a meter.
     local = np.round(np.random.default_rng(2).uniform(0, 4, size=(50, 3)), 3)
     shifted = local + np.array([500_000.0, 5_000_000.0, 300.0])
     preprocessing = Preprocessing(num_points=50, scale="metric")
@@ -103,7 +103,7 @@ def test_sparse_clouds_keep_their_points_and_say_how_many() -> None:
     assert torch.equal(batch.points[0, 0:4], batch.points[0, 4:8])  # padding repeats the cloud's own points
 
 
-def test_colour_is_scaled_and_its_absence_is_stated() -> None:
+def test_color_is_scaled_and_its_absence_is_stated() -> None:
     white = np.full((30, 3), 255, np.uint8)
     batch = Preprocessing(num_points=16)([cloud(30), cloud(30)], [white, None])
     assert batch.features is not None
@@ -140,7 +140,7 @@ def test_what_is_no_object_is_refused_and_named(points: np.ndarray, said: str) -
 
 
 @pytest.mark.parametrize("colors", [np.zeros((4, 3), np.uint8), np.zeros((5, 3), np.float32)])
-def test_colours_that_do_not_fit_are_refused(colors: np.ndarray) -> None:
+def test_colors_that_do_not_fit_are_refused(colors: np.ndarray) -> None:
     with pytest.raises(InputError, match="cloud 0: colors"):
         Preprocessing()([cloud(5)], [colors])
 
@@ -169,7 +169,7 @@ def test_clouds_of_a_batch_do_not_see_each_other(sampling: str, monkeypatch: pyt
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(2, 500), st.integers(1, 40), st.integers(0, 10_000))
-def test_the_order_is_that_of_the_hash_then_of_the_place_then_of_the_colour(
+def test_the_order_is_that_of_the_hash_then_of_the_place_then_of_the_color(
     count: int, kept: int, seed: int
 ) -> None:
     random = np.random.default_rng(seed)

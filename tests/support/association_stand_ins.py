@@ -1,4 +1,4 @@
-"""Sightings of objects whose motion, colour and number are known, as mining would cut them."""
+"""Sightings of objects whose motion, color and number are known, as mining would cut them."""
 
 from __future__ import annotations
 

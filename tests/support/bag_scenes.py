@@ -15,7 +15,7 @@ START = 1_700_000_000 * SECOND
 FORWARD = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
 FORWARD_WXYZ = (0.5, -0.5, 0.5, -0.5)
 LANDMARK = np.array([20.0, 1.0, 2.0])  # in the world
-SPEED = 10.0  # metres per second along the world's x
+SPEED = 10.0  # meters per second along the world's x
 DELAY = SECOND // 50  # from a sweep to its image
 T_WORLD_CAM = LOOKING_DOWN
 
@@ -23,7 +23,7 @@ T_WORLD_CAM = LOOKING_DOWN
 def write_vehicle(
     folder: Path, format: str = "sqlite3", *, frames: int = 4, with_tf: bool = True, with_info: bool = True
 ) -> Path:
-    """A vehicle at SPEED: sweep i is at x = i metres, LiDAR 2 m up, camera 1 m ahead of it, images DELAY later.
+    """A vehicle at SPEED: sweep i is at x = i meters, LiDAR 2 m up, camera 1 m ahead of it, images DELAY later.
 
     The first point of every sweep is LANDMARK, in the LiDAR's axes; the rest lie around it.
     """
@@ -65,7 +65,7 @@ def write_rgbd(
 ) -> Path:
     """Three frames of a camera that sees the floor, the plane z = 0 of the world.
 
-    With ``own_frame`` the depth camera sits 5 cm beside the colour camera and has fewer pixels.
+    With ``own_frame`` the depth camera sits 5 cm beside the color camera and has fewer pixels.
     """
     maker = BagMaker(format)
     shift = np.array([0.05, 0, 0]) if own_frame else np.zeros(3)

@@ -23,7 +23,7 @@ WIDTH, HEIGHT = 64, 48
 
 
 def paint(boxes: Mapping[tuple[int, int, int, int], str], width: int, height: int) -> NDArray[np.uint8]:
-    """Grey picture with rectangles x0 y0 x1 y1 (ends left out) in the colours of their words."""
+    """Gray picture with rectangles x0 y0 x1 y1 (ends left out) in the colors of their words."""
     image = np.full((height, width, 3), 128, np.uint8)
     for (x0, y0, x1, y1), word in boxes.items():
         image[y0:y1, x0:x1] = COLORS[word]
@@ -71,7 +71,7 @@ class PaintedScan:
 
 
 class ColorDetector:
-    """Boxes every patch of a word's colour, exactly, with score 0.9. May kill its own process at its n-th call."""
+    """Boxes every patch of a word's color, exactly, with score 0.9. May kill its own process at its n-th call."""
 
     labels = tuple(COLORS)
 

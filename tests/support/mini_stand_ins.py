@@ -12,7 +12,7 @@ from support.tiny_clip import make_tiny_clip
 from clip2.checkpoint import add_familiarity, load, save
 from clip2.model import Clip2Model
 from clip2.model_config import ModelConfig
-from clip2.ood.detector import Familiarity
+from clip2.ood.detector import OODDetector
 from clip2.teacher import Teacher, TextBank, bundled
 from clip2.world.teacher.network import seal
 
@@ -51,4 +51,4 @@ def put_tiny_mini_points(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Clip2
 def make_everything_strange(folder: Path) -> None:
     """Give the stand-in below ``folder`` statistics of objects like none there are."""
     features = np.random.default_rng(0).normal(1e4, 1.0, (60, load(folder).encoder.width)).astype(np.float32)
-    add_familiarity(folder, Familiarity.fit(features, None, features, kind="mahalanobis"))
+    add_familiarity(folder, OODDetector.fit(features, None, features, kind="mahalanobis"))

@@ -54,7 +54,7 @@ def ground(extent=3.0, spacing=0.03) -> np.ndarray:
     return np.column_stack([x.ravel(), y.ravel(), np.zeros(x.size)])
 
 
-# Three boxes on a floor: centre, size l w h, yaw in degrees.
+# Three boxes on a floor: center, size l w h, yaw in degrees.
 THREE_BOXES = (
     ((-1.5, -1.0, 0.4), (1.2, 0.6, 0.8), 20.0),
     ((1.2, 0.8, 0.25), (0.5, 0.5, 0.5), 0.0),
@@ -63,7 +63,7 @@ THREE_BOXES = (
 
 
 def without_what_is_covered(points: np.ndarray, boxes) -> np.ndarray:
-    """Drop points under or inside boxes (centre, size, yaw in degrees): no sensor sees them there."""
+    """Drop points under or inside boxes (center, size, yaw in degrees): no sensor sees them there."""
     for center, size, yaw in boxes:
         c, s = np.cos(np.deg2rad(yaw)), np.sin(np.deg2rad(yaw))
         local = (points[:, :2] - center[:2]) @ np.array([[c, -s], [s, c]])

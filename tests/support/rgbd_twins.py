@@ -28,7 +28,7 @@ def pose(number: int) -> np.ndarray:
     return T
 
 
-def depth_metres(number: int, K: np.ndarray = RGBD_K, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+def depth_meters(number: int, K: np.ndarray = RGBD_K, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
     """Depth of the floor seen from ``pose(number)``."""
     return floor_depth(pose(number), K, width, height)
 
@@ -47,9 +47,9 @@ def picture(width: int = WIDTH, height: int = HEIGHT, seed: int = 0) -> Image.Im
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def write_depth_png(path: Path, metres: np.ndarray, scale: float) -> None:
+def write_depth_png(path: Path, meters: np.ndarray, scale: float) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.rint(metres * scale).astype(np.uint16)).save(path)
+    Image.fromarray(np.rint(meters * scale).astype(np.uint16)).save(path)
 
 
 def write_picture(path: Path, **size: int) -> None:
@@ -58,7 +58,7 @@ def write_picture(path: Path, **size: int) -> None:
 
 
 def write_tum(root: Path, depth_delay: float = 0.004) -> Path:
-    """Colour at 0, 0.1, 0.2 s; depth a little later; poses at 100 Hz of a camera moving at 0.5 m/s."""
+    """Color at 0, 0.1, 0.2 s; depth a little later; poses at 100 Hz of a camera moving at 0.5 m/s."""
     lists: dict[str, list[str]] = {"rgb": ["# color images"], "depth": ["# depth maps"]}
     for number in range(FRAMES):
         for kind, delay in (("rgb", 0.0), ("depth", depth_delay)):
@@ -67,7 +67,7 @@ def write_tum(root: Path, depth_delay: float = 0.004) -> Path:
             if kind == "rgb":
                 write_picture(root / name)
             else:
-                write_depth_png(root / name, depth_metres(0), 5000)
+                write_depth_png(root / name, depth_meters(0), 5000)
     for kind, lines in lists.items():
         (root / f"{kind}.txt").write_text("\n".join(lines) + "\n")
     rows = ["# timestamp tx ty tz qx qy qz qw"]
@@ -91,11 +91,11 @@ def write_scannet_meta(folder: Path) -> None:
 
 
 def write_scannet_export(folder: Path) -> Path:
-    """Colour of twice the pixels; frame 2 has no pose."""
+    """Color of twice the pixels; frame 2 has no pose."""
     write_scannet_meta(folder)
     for number in (0, 1, 2):
         write_picture(folder / f"color/{number}.jpg", width=2 * WIDTH, height=2 * HEIGHT, seed=number)
-        write_depth_png(folder / f"depth/{number}.png", depth_metres(number), 1000)
+        write_depth_png(folder / f"depth/{number}.png", depth_meters(number), 1000)
         (folder / "pose").mkdir(exist_ok=True)
         T = pose(number) if number < 2 else np.full((4, 4), -np.inf)
         np.savetxt(folder / f"pose/{number}.txt", T, fmt="%f")
@@ -123,7 +123,7 @@ def sens_bytes(
         buffer = BytesIO()
         picture(2 * WIDTH, 2 * HEIGHT, seed=number).save(buffer, "JPEG" if coding[0] == 2 else "PNG")
         color = buffer.getvalue()
-        depth = np.rint(depth_metres(number) * 1000).astype("<u2").tobytes()
+        depth = np.rint(depth_meters(number) * 1000).astype("<u2").tobytes()
         if coding[1] == 1:
             depth = zlib.compress(depth)
         T = pose(number) if number < 2 else np.full((4, 4), -np.inf)
@@ -141,7 +141,7 @@ def write_replica(root: Path, scenes: tuple[str, ...] = ("room0",)) -> Path:
         rows = []
         for number in range(FRAMES):
             write_picture(root / scene / f"results/frame{number:06d}.jpg", seed=number)
-            write_depth_png(root / scene / f"results/depth{number:06d}.png", depth_metres(number), 6553.5)
+            write_depth_png(root / scene / f"results/depth{number:06d}.png", depth_meters(number), 6553.5)
             rows.append(" ".join(f"{value:.12e}" for value in pose(number).ravel()))
         (root / scene / "traj.txt").write_text("\n".join(rows) + "\n")
     return root
@@ -154,7 +154,7 @@ def write_polycam(root: Path, corrected: bool = False) -> Path:
     for number in range(FRAMES):
         time = 1000 + 100 * number
         write_picture(folder / images / f"{time}.jpg", width=2 * WIDTH, height=2 * HEIGHT, seed=number)
-        write_depth_png(folder / "depth" / f"{time}.png", depth_metres(number), 1000)
+        write_depth_png(folder / "depth" / f"{time}.png", depth_meters(number), 1000)
         K, T = scaled_K(2), T_ARKIT_ZUP @ pose(number) @ T_CV_ARKIT
         record = {"fx": K[0, 0], "fy": K[1, 1], "cx": K[0, 2], "cy": K[1, 2], "blur_score": 99.0}
         record |= {"width": 2 * WIDTH, "height": 2 * HEIGHT, "timestamp": time}
@@ -173,7 +173,7 @@ def record3d_files() -> dict[str, bytes]:
         buffer = BytesIO()
         picture(2 * WIDTH, 2 * HEIGHT, seed=number).save(buffer, "JPEG")
         files[f"rgbd/{number}.jpg"] = buffer.getvalue()
-        files[f"rgbd/{number}.depth"] = depth_metres(number).astype("<f4").tobytes()
+        files[f"rgbd/{number}.depth"] = depth_meters(number).astype("<f4").tobytes()
     metadata = {
         "w": 2 * WIDTH, "h": 2 * HEIGHT, "dw": WIDTH, "dh": HEIGHT, "fps": 60,
         "K": scaled_K(2).T.ravel().tolist(), "poses": poses, "frameTimestamps": [0.5, 0.6, 0.7],

@@ -72,7 +72,7 @@ def write_kitti_tracking(root: Path) -> Path:
 
 
 def floor_depth(T_world_cam: np.ndarray, K: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(height, width) metres along z at which each pixel's ray meets the floor, the world's plane z = 0."""
+    """(height, width) meters along z at which each pixel's ray meets the floor, the world's plane z = 0."""
     v, u = np.mgrid[:height, :width]
     rays = np.stack([u, v, np.ones_like(u)], axis=-1) @ np.linalg.inv(K).T @ T_world_cam[:3, :3].T
     return -T_world_cam[2, 3] / rays[..., 2]

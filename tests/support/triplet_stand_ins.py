@@ -13,7 +13,7 @@ import numpy as np
 from data_prep.detect import Coverage, Detections2D
 from data_prep.errors import BadFrameError
 from data_prep.geometry import Camera, rigid
-from data_prep.lift import LiftQuality, ObjectCloud, Refusal
+from data_prep.lift import LiftQuality, ObjectCloud, Rejection
 from data_prep.scans import Frame, Scan, View
 from data_prep.triplets import Manifest, mine
 
@@ -94,7 +94,7 @@ class StandInLifter:
     """Knows which points belong to which box."""
 
     name = "stand-in"
-    gates = config = StandInConfig()
+    filters = config = StandInConfig()
 
     def lift(self, frame: Frame, detections: Sequence[Detections2D]) -> SimpleNamespace:
         def cloud(row: int) -> ObjectCloud:
@@ -103,7 +103,7 @@ class StandInLifter:
             return ObjectCloud(indices, frame.points[indices], frame.colors[indices], 0, row, quality)
 
         return SimpleNamespace(
-            objects=tuple(map(cloud, range(3))), refusals=(Refusal(0, 3, "too-few-points"),)
+            objects=tuple(map(cloud, range(3))), rejections=(Rejection(0, 3, "too-few-points"),)
         )
 
 

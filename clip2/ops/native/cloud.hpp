@@ -9,7 +9,7 @@ constexpr float NOT_A_NUMBER = std::numeric_limits<float>::quiet_NaN();
 
 int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
-// Uninitialised memory that is given back by itself, aligned to a cache line.
+// Uninitialized memory that is given back by itself, aligned to a cache line.
 template <typename T>
 class Buffer {
  public:
@@ -54,7 +54,7 @@ struct Scratch {
   Buffer<uint64_t> marks, groups;  // ball query: a bit per point, and a bit per word of `marks`
 };
 
-// Some of the centres of a cloud, in the caller's order or along a curve: then what one needs is still in cache for
+// Some of the centers of a cloud, in the caller's order or along a curve: then what one needs is still in cache for
 // the next.
 struct Queries {
   const float* centers;

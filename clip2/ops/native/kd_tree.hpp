@@ -12,7 +12,7 @@ struct Branches {
   uint32_t* whole;                    // one of its points, if all of them are in one component, else TORN
 };
 
-// Doubles throughout: surveys have coordinates of millions of metres.
+// Doubles throughout: surveys have coordinates of millions of meters.
 struct Forest {
   int64_t count = 0, padded = 0;
   double *axis[3], *radius;  // padded with NaN, which nothing meets

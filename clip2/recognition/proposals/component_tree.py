@@ -34,8 +34,8 @@ def stable_clusters(
     "Hierarchical density estimates", TKDD 2015). Clusters that cannot be an object never win over their parts.
 
     Args:
-        points: (N, 3) metres.
-        radii: ascending, each one number or (N,) numbers, metres.
+        points: (N, 3) meters.
+        radii: ascending, each one number or (N,) numbers, meters.
         is_object: given a cluster's points (n, 3) and its lengths along x, y and z, whether it could be one object by
             its size.
         weights: (N,) measured points that each given point stands for; default 1.

@@ -50,7 +50,7 @@ def propose_lidar(points: NDArray, viewpoint: NDArray | None) -> list[NDArray[np
 
 
 def beam_gap(points: NDArray, viewpoint: NDArray) -> float:
-    """Angle between neighbouring beams of a spinning LiDAR, radians, measured from the sweep itself.
+    """Angle between neighboring beams of a spinning LiDAR, radians, measured from the sweep itself.
 
     In narrow columns of azimuth the elevations step from beam to beam; the median step is the gap.
     """
@@ -60,7 +60,7 @@ def beam_gap(points: NDArray, viewpoint: NDArray) -> float:
     # Columns 4 radians apart on one axis: one sort of plain numbers, and what is a step from one column to the next
     # is too large to be a gap, as elevations end at a right angle.
     step = np.diff(np.sort(4 * column + elevation))
-    # Neighbours on one beam differ by its jitter, holes span several beams: neither is the gap.
+    # Neighbors on one beam differ by its jitter, holes span several beams: neither is the gap.
     step = step[(step > np.deg2rad(0.08)) & (step < np.deg2rad(4))]
     return float(np.median(step)) if len(step) else float(np.deg2rad(0.5))
 
@@ -72,7 +72,7 @@ def seen_from(points: NDArray, place: NDArray) -> bool:
     others in the same direction.
 
     Args:
-        points: (N, 3) metres, z-up.
+        points: (N, 3) meters, z-up.
         place: (3,) in the same axes.
     """
     points = points[:: max(1, len(points) // 200_000)]

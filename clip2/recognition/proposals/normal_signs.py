@@ -14,12 +14,12 @@ def orient_normals(
     """Give normals consistent signs, outward from things, inward from walls.
 
     Signs are passed on along a spanning tree of the surest steps (Hoppe et al., 1992), across edges too: a normal is
-    compared with its neighbour's mirror image (Xie et al., 2003). Which of the two signs a connected piece gets
+    compared with its neighbor's mirror image (Xie et al., 2003). Which of the two signs a connected piece gets
     is said by its level surfaces: more is seen from above than from below.
 
     Args:
         points, normals: (N, 3).
-        pairs: (E, 2) neighbours.
+        pairs: (E, 2) neighbors.
         upward: (N,) points that vote; a ceiling should not.
     """
     count = len(points)

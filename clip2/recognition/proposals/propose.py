@@ -22,7 +22,7 @@ def propose_objects(
     """Groups of points that might each be one object.
 
     Args:
-        points: (N, 3) metres, world axes (z-up).
+        points: (N, 3) meters, world axes (z-up).
         kind: ``lidar``: a sweep of a spinning LiDAR; ``room``: a dense indoor cloud; ``auto``: by extent.
         viewpoint: (3,) where the LiDAR was, in the points' frame; None: not known, or the cloud is of several
             sweeps. With it, gaps between beams are bridged further out; only ``lidar`` asks for it.

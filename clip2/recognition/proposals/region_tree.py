@@ -41,9 +41,9 @@ def convex_regions(
     whole length. From the tree of merges, groups are chosen as HDBSCAN chooses clusters: by points times lifetime.
 
     Args:
-        points: (N, 3) metres, evenly spread.
+        points: (N, 3) meters, evenly spread.
         normals: (N, 3) unit, oriented.
-        spacing: of the points, metres.
+        spacing: of the points, meters.
         is_object: given the lowest and highest corner of a group, whether it could be one object.
         min_points: smallest group.
 
@@ -79,7 +79,7 @@ def _patches(points: NDArray, normals: NDArray, pairs: NDArray[np.int64], side: 
 
 
 class _Merge(NamedTuple):
-    """Two nodes made one. Of the border they had in common: its mean height, metres, and how level it was, 0 to 1."""
+    """Two nodes made one. Of the border they had in common: its mean height, meters, and how level it was, 0 to 1."""
 
     big: int
     small: int
@@ -146,7 +146,7 @@ class _Merging:
         np.maximum.at(self.high, patch, points)
         self.unit = 0.02 / spacing**2  # points on 200 cm²: what a small object shows
         self.ease = [self._ease(count) for count in self.size]
-        # Of a region the number of the border to each neighbour. Plain numbers: a scan has tens of thousands of borders,
+        # Of a region the number of the border to each neighbor. Plain numbers: a scan has tens of thousands of borders,
         # and as many small objects would cost more to make, and to collect, than all that is done with them.
         self.borders: list[dict[int, int]] = [{} for _ in range(self.count)]
         ends = np.sort(patch[pairs], axis=1)
@@ -225,7 +225,7 @@ class _Merging:
         return (min(size, 50 * self.unit) / self.unit) ** _EASE
 
     def condensed(self, is_object: Callable[[NDArray, NDArray], bool], min_points: int) -> list[_Cluster]:
-        """The tree of merges with crumbs taken up by their big neighbour; its roots."""
+        """The tree of merges with crumbs taken up by their big neighbor; its roots."""
         low, high = list(self.low), list(self.high)
         size = list(self.patch_size)
         roots = {i: _Cluster(i, count, 0.0) for i, count in enumerate(size)}

@@ -67,7 +67,7 @@ def _voxels(points: NDArray) -> tuple[float, NDArray[np.int64], NDArray[np.int64
     size = _FINEST
     while True:
         first, voxel = voxel_index(points, size)
-        # With fewer than two points a voxel, neighbours go missing and surfaces fall apart.
+        # With fewer than two points a voxel, neighbors go missing and surfaces fall apart.
         if len(first) <= _MOST_VOXELS and (len(points) >= 2 * len(first) or size >= 0.05):
             return size, first, voxel
         size *= 1.25

@@ -36,7 +36,7 @@ def add_training(page: DemoPage, result: DemoResult) -> None:
         f"<p>A PointNet++ of {result.parameters / 1e6:.1f} million parameters, {plan.steps:,} steps of {plan.batch_size} objects with {plan.num_points} "
         "points each. Two terms pull its vector of an object towards the frozen vectors of its words and of its picture; "
         "faint lines are single steps.</p><p>An object comes turned about the vertical, thinned, jittered, and sometimes "
-        "without its colour, so that the same model serves depth cameras and LiDAR.</p>",
+        "without its color, so that the same model serves depth cameras and LiDAR.</p>",
     )
 
 
@@ -44,7 +44,7 @@ def add_data(page: DemoPage, result: DemoResult) -> None:
     """Frames with boxes beside the points lifted from them, counts, and triplets to turn."""
     page.heading("What it learned from").paragraph(
         "Frames with the boxes of a simulated detector, which misses, shifts, invents and confuses; its words are the only "
-        "labels there are. Beside each, the points that were lifted from those boxes, in the colours of their words."
+        "labels there are. Beside each, the points that were lifted from those boxes, in the colors of their words."
     )
     for setting in SETTINGS:
         page.columns(*_boxes_and_points(load_example(result.files(setting).example), setting))
@@ -54,7 +54,7 @@ def add_data(page: DemoPage, result: DemoResult) -> None:
             each["frames"],
             each["objects"],
             each["refused"],
-            ", ".join(f"{why.replace('-', ' ')} {count}" for why, count in each["refusals"].items()) or "–",
+            ", ".join(f"{why.replace('-', ' ')} {count}" for why, count in each["rejections"].items()) or "–",
         ]
         for setting, each in result.mined.items()
     ]
@@ -64,7 +64,7 @@ def add_data(page: DemoPage, result: DemoResult) -> None:
 
 
 def _boxes_and_points(example: Example, setting: Setting) -> tuple[str, str]:
-    """A frame's picture with its boxes, and its points with those that were lifted, in the same colours."""
+    """A frame's picture with its boxes, and its points with those that were lifted, in the same colors."""
     frame, found = example.frame, example.detections
     lifted = [row for row in range(len(found)) if (example.owners == row).any()]
     names = list(dict.fromkeys(found.labels[row] for row in lifted))

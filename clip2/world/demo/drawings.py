@@ -84,7 +84,7 @@ def confusion_svg(
     cuts = []
     for group in groups:
         rows = [words.index(word) for word in group if occurs[words.index(word)]]
-        order += _neighbours_first(confusion, rows)
+        order += _neighbors_first(confusion, rows)
         cuts.append(len(order))
     counts = confusion[np.ix_(order, order)]
     there = counts.sum(axis=1)
@@ -116,14 +116,14 @@ def confusion_svg(
 
 
 def _smooth(curve: NDArray[np.float64], share: float = 0.08) -> NDArray[np.float64]:
-    """Each value averaged with its neighbours, with a bell as wide as a share of the curve."""
+    """Each value averaged with its neighbors, with a bell as wide as a share of the curve."""
     width = max(1.0, share * len(curve) / 2)
     distance = np.arange(len(curve))[:, None] - np.arange(len(curve))[None]
     weight = np.exp(-0.5 * (distance / width) ** 2)
     return np.stack([curve[:, 0], weight @ curve[:, 1] / weight.sum(axis=1)], axis=1)
 
 
-def _neighbours_first(confusion: NDArray[np.int64], rows: list[int]) -> list[int]:
+def _neighbors_first(confusion: NDArray[np.int64], rows: list[int]) -> list[int]:
     """The rows in an order that puts words side by side that are taken for one another."""
     if len(rows) < 3:
         return rows

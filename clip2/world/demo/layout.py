@@ -96,7 +96,7 @@ def bars(groups: Sequence[tuple[str, Sequence[tuple[str, float, str]]]]) -> str:
     """Shares as bars.
 
     Args:
-        groups: heading and rows of (name, share 0..1, colour).
+        groups: heading and rows of (name, share 0..1, color).
     """
     parts = []
     for heading, rows in groups:
@@ -135,7 +135,7 @@ def boxed_picture(
     Args:
         rgb: (h, w, 3) uint8.
         boxes: (M, 4) xyxy pixels.
-        captions, colors: M texts and CSS colours.
+        captions, colors: M texts and CSS colors.
     """
     height, width = rgb.shape[:2]
     # Letters of 11 units on a drawing 560 wide, whatever the picture's pixels.
@@ -163,7 +163,7 @@ def boxed_picture(
 
 
 def label_color(number: int) -> str:
-    """The CSS colour that the cloud viewer gives to the label of that number."""
+    """The CSS color that the cloud viewer gives to the label of that number."""
     return f"hsl({(number * 137.508 + 20) % 360:.1f} 78% 64%)"
 
 

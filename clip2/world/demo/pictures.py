@@ -1,4 +1,4 @@
-"""How recognised scenes are shown: rooms opened towards the eye, objects cut out of the pictures that show them best."""
+"""How recognized scenes are shown: rooms opened towards the eye, objects cut out of the pictures that show them best."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from data_prep.scans import Frame
 
 _CELL = 4  # pixels, of the grid in which a picture remembers its nearest depth
 _MARGIN = 0.12  # around an object's points, as a share of their box
-_HIDDEN = 0.12  # metres behind the nearest point of its cell, at which a point is hidden
+_HIDDEN = 0.12  # meters behind the nearest point of its cell, at which a point is hidden
 _SMALLEST = 12  # pixels; of less nothing can be told
 
 
@@ -36,7 +36,7 @@ def open_room(points: NDArray[np.float64], owners: NDArray[np.int64]) -> Outlook
     The eye is above the corner with the lowest furniture. What belongs to an object stays.
 
     Args:
-        points: (N, 3) metres, z-up.
+        points: (N, 3) meters, z-up.
         owners: (N,) object of each point, -1 for none.
     """
     thin = np.random.default_rng(0).permutation(len(points))[:60_000]

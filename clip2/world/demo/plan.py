@@ -16,7 +16,7 @@ from data_prep.world.registry import Setting
 
 SETTINGS: tuple[Setting, ...] = ("room", "street")
 PLAN_FILE = "plan.json"
-# Seeds of what is shown after training lie apart from those trained on. The room that is recognised is a good one to look at.
+# Seeds of what is shown after training lie apart from those trained on. The room that is recognized is a good one to look at.
 _UNSEEN, _SCENE = 1_000_000, 2_000_006
 
 
@@ -33,8 +33,8 @@ class Plan:
         seed: of the world and the training.
         frames: to mine, per setting.
         unseen_frames: of scenes that are not trained on, whose objects are named for the score, per setting.
-        shown_large: make the pictures of the recognised scene large; they are shown.
-        views: pictures that the recognised scene is put together from, per setting. A street is one sweep.
+        shown_large: make the pictures of the recognized scene large; they are shown.
+        views: pictures that the recognized scene is put together from, per setting. A street is one sweep.
         steps, batch_size, num_points: of the training.
     """
 

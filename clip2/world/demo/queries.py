@@ -1,4 +1,4 @@
-"""Asking recognised scenes: words from the command line, and free questions whose answers are known."""
+"""Asking recognized scenes: words from the command line, and free questions whose answers are known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.labels import normalise_label
+from clip2.labels import normalize_label
 from clip2.model import Clip2Model
 from clip2.recognition import Instances3D, Recognizer
 from clip2.teacher import Teacher
@@ -21,7 +21,7 @@ from data_prep.world.registry import Setting
 
 HITS, QUERIES = 4, 10
 _DESCRIBES = 0.85  # a name this similar to a word, as a share of the most similar name, is described by it
-# Of each row the first question is asked that something found would answer; {} is a colour.
+# Of each row the first question is asked that something found would answer; {} is a color.
 _QUESTIONS = (
     ("something {} to sit on", "something to sit on"),
     ("a vehicle",),
@@ -39,7 +39,7 @@ _QUESTIONS = (
 
 
 @dataclass(frozen=True)
-class Recognised:
+class Recognized:
     """A scene, what was found in it, and what that really is.
 
     Attributes:
@@ -57,7 +57,7 @@ class Recognised:
     named_truth: tuple[int, ...]
 
     def true_name(self, number: int) -> str:
-        """What object ``number`` is, with its colour; empty for wall and ground."""
+        """What object ``number`` is, with its color; empty for wall and ground."""
         instance = self.truth[number]
         return "" if instance == NOTHING else f"{self.scene.colors[instance]} {self.scene.names[instance]}"
 
@@ -68,7 +68,7 @@ class Recognised:
         return {"found": len(things), "things": sum(t is not None for t in things), "named_right": right}
 
     def thing(self, number: int) -> tuple[str, str] | None:
-        """Word and colour word of object ``number``; no colour where the scan has none, None for wall and ground."""
+        """Word and color word of object ``number``; no color where the scan has none, None for wall and ground."""
         instance = self.truth[number]
         if instance == NOTHING:
             return None
@@ -101,7 +101,7 @@ class Query:
     Attributes:
         text: as it is asked.
         names: categories that answer it; empty: any.
-        color: colour an answer has; empty: any.
+        color: color an answer has; empty: any.
         hits: the most similar objects, best first.
         answers: how many of the things found would be right.
     """
@@ -126,13 +126,13 @@ class Query:
         return {"query": self.text, "answers": self.answers, "hits": hits}
 
     def answered_by(self, name: str, color: str) -> bool:
-        """Whether a thing of this word and colour is what was asked for."""
+        """Whether a thing of this word and color is what was asked for."""
         return (not self.names or name in self.names) and self.color in ("", color)
 
 
-def recognise(
+def recognize(
     model: Clip2Model, teacher: Teacher, setting: Setting, scene: Scene, words: Sequence[str] = ()
-) -> Recognised:
+) -> Recognized:
     """Find the objects of a scene in its geometry alone, and name them.
 
     Args:
@@ -149,14 +149,14 @@ def recognise(
     truth, named_truth = (
         tuple(_owner(scene.instances[index]) for index in some.indices) for some in (found, named)
     )
-    return Recognised(scene, found, named, truth, named_truth)
+    return Recognized(scene, found, named, truth, named_truth)
 
 
 def competitors(words: Sequence[str], every: Sequence[str], teacher: Teacher) -> list[str]:
     """Names that compete with the words asked for, so that not everything must be one of them.
 
     A name that one of the words describes does not compete with it: for "something to sit on", a chair is no other
-    thing. What has a colour competes with itself in the other colours.
+    thing. What has a color competes with itself in the other colors.
 
     Args:
         words: asked for.
@@ -168,7 +168,7 @@ def competitors(words: Sequence[str], every: Sequence[str], teacher: Teacher) ->
     plain = [" ".join(w.replace(c, "", 1).split()) or w for w, c in zip(words, colors, strict=True)]
     alike = teacher.embed_labels(list(dict.fromkeys(plain))) @ teacher.embed_labels(world).T
     for word, row in zip(dict.fromkeys(plain), alike, strict=True):
-        known = normalise_label(word)
+        known = normalize_label(word)
         described |= (
             {known}
             if known in world
@@ -176,18 +176,18 @@ def competitors(words: Sequence[str], every: Sequence[str], teacher: Teacher) ->
         )
     for word, color in zip(words, colors, strict=True):
         others += [word.replace(color, other, 1) for other in COLORS if color and other != color]
-    taken = {normalise_label(word) for word in words}
+    taken = {normalize_label(word) for word in words}
     return [each for each in dict.fromkeys([*every, *others]) if each not in described and each not in taken]
 
 
-def ask(recognised: dict[Setting, Recognised], teacher: Teacher) -> list[Query]:
+def ask(recognized: dict[Setting, Recognized], teacher: Teacher) -> list[Query]:
     """Ask for what is there, in words that were never a label.
 
     Questions are chosen so that at least one object found answers them; which one comes first is up to the model.
     """
     there = {
         (setting, one.truth[number]): one.thing(number)
-        for setting, one in recognised.items()
+        for setting, one in recognized.items()
         for number in range(len(one.found))
     }
     things = [thing for thing in there.values() if thing is not None]
@@ -202,7 +202,7 @@ def ask(recognised: dict[Setting, Recognised], teacher: Teacher) -> list[Query]:
     return [
         replace(
             query,
-            hits=_hits(query, vector, recognised),
+            hits=_hits(query, vector, recognized),
             answers=sum(query.answered_by(*thing) for thing in things),
         )
         for query, vector in zip(asked, vectors, strict=True)
@@ -210,7 +210,7 @@ def ask(recognised: dict[Setting, Recognised], teacher: Teacher) -> list[Query]:
 
 
 def _fill(text: str) -> list[Query]:
-    """A question, or one for each colour, with what answers it.
+    """A question, or one for each color, with what answers it.
 
     >>> _fill("a {} bottle")[0]
     Query(text='a red bottle', names=('bottle',), color='red', hits=(), answers=0)
@@ -231,10 +231,10 @@ def _articles(text: str) -> str:
 
 
 def _hits(
-    query: Query, vector: NDArray[np.float32], recognised: dict[Setting, Recognised]
+    query: Query, vector: NDArray[np.float32], recognized: dict[Setting, Recognized]
 ) -> tuple[Hit, ...]:
     hits: dict[tuple[str, int], Hit] = {}
-    for setting, one in recognised.items():
+    for setting, one in recognized.items():
         for number, similarity in enumerate(one.found.embeddings @ vector):
             thing = one.thing(number)
             right = thing is not None and query.answered_by(*thing)

@@ -1,4 +1,4 @@
-"""The sections that show recognised scenes, and what free questions found in them."""
+"""The sections that show recognized scenes, and what free questions found in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clip2.recognition import Instances3D
 from clip2.world.demo.layout import DemoPage, picture
 from clip2.world.demo.pictures import Album, open_room, open_street
-from clip2.world.demo.queries import Hit, Recognised
+from clip2.world.demo.queries import Hit, Recognized
 from clip2.world.demo.scenes import NOTHING, Scene
 from data_prep.report.cloud_data import cloud_figure
 from data_prep.world.registry import Setting
@@ -25,8 +25,8 @@ _ORBIT = (
 
 
 def add_room(page: DemoPage, result: DemoResult) -> None:
-    """The recognised room, opened towards the reader."""
-    room = result.recognised["room"]
+    """The recognized room, opened towards the reader."""
+    room = result.recognized["room"]
     page.heading("A room it has never seen")
     page.paragraph(
         f"Put together from {len(room.scene.frame.views)} depth pictures. Objects were searched in the geometry alone, without "
@@ -36,11 +36,11 @@ def add_room(page: DemoPage, result: DemoResult) -> None:
 
 
 def add_street(page: DemoPage, result: DemoResult) -> None:
-    """The recognised street."""
-    street = result.recognised["street"]
+    """The recognized street."""
+    street = result.recognized["street"]
     page.heading("A street it has never seen")
     page.paragraph(
-        "One turn of a spinning LiDAR: no colour, and fewer points the further away. Again nothing but geometry, named with "
+        "One turn of a spinning LiDAR: no color, and fewer points the further away. Again nothing but geometry, named with "
         f"{_asked(result, street)}. {_verdict(street, result)}"
     )
     _add_scene(page, street, "street", bool(result.words))
@@ -55,10 +55,10 @@ def add_queries(page: DemoPage, result: DemoResult) -> None:
         "training saw names of things and pictures, and the teacher's space ties both to such words. Each shows the four most "
         "similar things, with what they really are. Questions were chosen so that something found answers them."
     )
-    albums = {setting: Album(one.scene.frame) for setting, one in result.recognised.items()}
+    albums = {setting: Album(one.scene.frame) for setting, one in result.recognized.items()}
     rows = []
     for query in result.queries:
-        hits = [_hit(hit, result.recognised[hit.setting], albums[hit.setting]) for hit in query.hits]
+        hits = [_hit(hit, result.recognized[hit.setting], albums[hit.setting]) for hit in query.hits]
         answers = (
             f"{query.answers} things found answer it" if query.answers > 1 else "one thing found answers it"
         )
@@ -69,7 +69,7 @@ def add_queries(page: DemoPage, result: DemoResult) -> None:
     page.html_part(f'<div class="queries">{"".join(rows)}</div>')
 
 
-def _hit(hit: Hit, one: Recognised, album: Album) -> str:
+def _hit(hit: Hit, one: Recognized, album: Album) -> str:
     index = one.found.indices[hit.number]
     crop = album.crop(index)
     if crop is not None:
@@ -86,7 +86,7 @@ def _hit(hit: Hit, one: Recognised, album: Album) -> str:
     )
 
 
-def _add_scene(page: DemoPage, one: Recognised, setting: Setting, asked: bool) -> None:
+def _add_scene(page: DemoPage, one: Recognized, setting: Setting, asked: bool) -> None:
     # Truth is known here: pieces of wall stay part of the picture without a box. The text says how many there are.
     things = np.flatnonzero(np.array(one.named_truth, int) != NOTHING)
     found, truth = one.named[things], [one.named_truth[i] for i in things]
@@ -112,7 +112,7 @@ def _add_scene(page: DemoPage, one: Recognised, setting: Setting, asked: bool) -
 def _with_surroundings(
     found: Instances3D, scene: Scene
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8] | None, NDArray[np.int64]]:
-    """Points, colours and owners of a scene, with the far walls that were not searched for objects."""
+    """Points, colors and owners of a scene, with the far walls that were not searched for objects."""
     assert found.points is not None
     points, colors, owners = found.points, found.colors, found.owners()
     if scene.surroundings is None:
@@ -123,12 +123,12 @@ def _with_surroundings(
     return np.concatenate([points, more.world_points()]), colors, owners
 
 
-def _verdict(one: Recognised, result: DemoResult) -> str:
+def _verdict(one: Recognized, result: DemoResult) -> str:
     figures = one.figures()
     found, things = figures["found"], figures["things"]
     walls = (
         f" The other {found - things} are pieces of wall or ground that geometry cannot tell from things; they would get a word "
-        "like everything else, and are left grey here."
+        "like everything else, and are left gray here."
         if found > things
         else ""
     )
@@ -144,7 +144,7 @@ def _verdict(one: Recognised, result: DemoResult) -> str:
     )
 
 
-def _asked(result: DemoResult, one: Recognised) -> str:
+def _asked(result: DemoResult, one: Recognized) -> str:
     if result.words:
         return f"the words of the command line ({', '.join(result.words)})"
     return f"the {len(one.found.vocabulary)} words of its setting"

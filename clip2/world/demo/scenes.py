@@ -25,11 +25,11 @@ from data_prep.world import ProceduralScan
 from data_prep.world.registry import Setting
 
 NOTHING = -1  # owner of a point that no detection holds, instance of wall and ground
-_VOXEL = 0.02  # metres, of a room put together from several pictures
-# Metres: depth farther away is left out of it. Its noise grows with the square of the distance, and makes walls so thick
+_VOXEL = 0.02  # meters, of a room put together from several pictures
+# Meters: depth farther away is left out of it. Its noise grows with the square of the distance, and makes walls so thick
 # that pieces of them come as objects: reaching 8 m instead of 3.3, half of all objects found in a room were wall.
 _REACH = 3.3
-_BESIDE = 0.12  # metres between what is searched and its surroundings: nearer, far depth blurs what near depth shows
+_BESIDE = 0.12  # meters between what is searched and its surroundings: nearer, far depth blurs what near depth shows
 _OBJECTS_PER_SHARD = 250  # what a killed run may lose
 
 
@@ -50,13 +50,13 @@ class Example:
 
 @dataclass(frozen=True)
 class Scene:
-    """A scene to recognise, with its truth.
+    """A scene to recognize, with its truth.
 
     Attributes:
         frame: its points in the world, with every picture taken of it.
         instances: (N,) object that each point lies on, -1 for wall and ground.
         names: instance → its word.
-        colors: instance → its colour word.
+        colors: instance → its color word.
         surroundings: what was too far from all cameras to be searched for objects; shown, and nothing else. Or None.
     """
 
@@ -120,7 +120,7 @@ def make_setting(
     on_frame(done + 1, "one frame to show")
     if not files.scene.is_file():
         scan = plan.scene_scan(setting)
-        scene = make_scene(scan, lambda views: on_frame(done + 1 + views, "a scene to recognise"))
+        scene = make_scene(scan, lambda views: on_frame(done + 1 + views, "a scene to recognize"))
         save_scene(scene, files.scene)
     on_frame(done + 1 + plan.views[setting], "done")
 

@@ -25,12 +25,12 @@ _FIGURES = {
     "top1_street": "things of streets, among words of streets",
     "unseen_among_unseen": "categories never trained on, among those",
     "unseen_among_all": "categories never trained on, among all words",
-    "unseen_pairs": "colour and category never seen together, among all pairs",
+    "unseen_pairs": "color and category never seen together, among all pairs",
     "teacher_unseen_pairs": "the teacher on those",
-    "category_in_unseen_color": "category of a thing in a colour new to it",
+    "category_in_unseen_color": "category of a thing in a color new to it",
     "seen_objects": "objects of known categories",
     "unseen_objects": "objects of unknown categories",
-    "pair_objects": "objects in new colours",
+    "pair_objects": "objects in new colors",
     "objects_trained_on": "objects trained on",
 }
 

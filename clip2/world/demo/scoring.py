@@ -32,7 +32,7 @@ class UnseenObjects:
     The rule is that of the shipped model's score card, so that the two can stand side by side.
 
     Attributes:
-        clouds, colors: B arrays (n, 3) metres, and uint8 or None.
+        clouds, colors: B arrays (n, 3) meters, and uint8 or None.
         pictures: (B, D) float32 unit rows, what the teacher makes of their crops.
         names: B true words.
         settings: B times where it was found.

@@ -20,7 +20,7 @@ from clip2.teacher import Teacher
 from clip2.teacher.features import embed_triplets
 from clip2.training import load_config, train
 from clip2.world.demo.plan import SETTINGS, Plan, claim_folder
-from clip2.world.demo.queries import Query, Recognised, ask, recognise
+from clip2.world.demo.queries import Query, Recognized, ask, recognize
 from clip2.world.demo.scenes import SettingFiles, load_scene
 from clip2.world.demo.scoring import SCORE_CARD, Naming, card, score
 from clip2.world.demo.workers import make_settings
@@ -39,12 +39,12 @@ class DemoResult:
     Attributes:
         out: the folder everything is in.
         plan: how much of everything was made.
-        words: asked for in the recognised scenes; empty: the words of each setting.
+        words: asked for in the recognized scenes; empty: the words of each setting.
         seconds: duration of each stage, over all calls that it took.
         parameters: of the model that was trained.
         mined: counts of ``mine`` per setting.
         naming: how unseen objects are named, by setting and together.
-        recognised: one scene of each setting.
+        recognized: one scene of each setting.
         queries: free questions to both.
         report: the HTML page.
     """
@@ -56,7 +56,7 @@ class DemoResult:
     parameters: int = 0
     mined: dict[Setting, dict[str, Any]] = field(default_factory=dict)
     naming: dict[str, Naming] = field(default_factory=dict)
-    recognised: dict[Setting, Recognised] = field(default_factory=dict)
+    recognized: dict[Setting, Recognized] = field(default_factory=dict)
     queries: list[Query] = field(default_factory=list)
     report: Path = Path()
 
@@ -75,19 +75,19 @@ class DemoResult:
             "mined": self.mined,
             "score_card": card(self.naming),
             "naming": {name: each.figures() for name, each in self.naming.items()},
-            "recognised": {name: each.figures() for name, each in self.recognised.items()},
+            "recognized": {name: each.figures() for name, each in self.recognized.items()},
             "queries": [query.figures() for query in self.queries],
             "seconds": {stage: round(seconds, 2) for stage, seconds in self.seconds.items()},
         }
 
 
 def run_demo(out: Path, plan: Plan, words: Sequence[str], console: Console) -> DemoResult:
-    """Mine, embed, train, score and recognise; called again on the same folder, finished stages are not repeated.
+    """Mine, embed, train, score and recognize; called again on the same folder, finished stages are not repeated.
 
     Args:
         out: folder for triplets, run and report.
         plan: how much of everything.
-        words: asked for in the recognised scenes; none: everything they may hold.
+        words: asked for in the recognized scenes; none: everything they may hold.
         console: where progress goes.
 
     Raises:
@@ -107,15 +107,15 @@ def run_demo(out: Path, plan: Plan, words: Sequence[str], console: Console) -> D
     result.parameters = model.parameter_count()
     with _stage(result, "score", console, again=True), console.status("naming objects of unseen scenes"):
         result.naming = score(model, teacher, {setting: result.files(setting).unseen for setting in SETTINGS})
-    with _stage(result, "recognise", console, again=True):
+    with _stage(result, "recognize", console, again=True):
         for setting in SETTINGS:
-            with console.status(f"recognising a {setting} never seen"):
+            with console.status(f"recognizing a {setting} never seen"):
                 scene = load_scene(result.files(setting).scene)
-                one = recognise(model, teacher, setting, scene, words)
+                one = recognize(model, teacher, setting, scene, words)
                 one.named.to_json(out / f"{setting}.json")
                 one.named.to_ply(out / f"{setting}.ply")
-                result.recognised[setting] = one
-        result.queries = ask(result.recognised, teacher)
+                result.recognized[setting] = one
+        result.queries = ask(result.recognized, teacher)
     _write_json(out / SCORE_CARD, card(result.naming))
     with console.status("writing the report"):
         result.report = write_report(result, out / "report.html")
@@ -130,7 +130,7 @@ def _mine(result: DemoResult, console: Console) -> None:
             make_settings(result.out, missing, result.plan, console)
     for setting in SETTINGS:
         manifest = Manifest.load(result.files(setting).triplets)
-        result.mined[setting] = {**manifest.totals, "refusals": dict(manifest.refusals)}
+        result.mined[setting] = {**manifest.totals, "rejections": dict(manifest.rejections)}
 
 
 def _embed(result: DemoResult, teacher: Teacher, console: Console) -> None:

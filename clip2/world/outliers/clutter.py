@@ -8,15 +8,15 @@ import numpy as np
 import open3d as o3d
 from numpy.typing import NDArray
 
-Triangles = NDArray[np.float64]  # (T, 3, 3) metres, z-up
+Triangles = NDArray[np.float64]  # (T, 3, 3) meters, z-up
 _UP = np.array([0.0, 0.0, 1.0])
-_SPREAD = 1.2  # metres, standard deviation of the places of things that stand together
-_RANGE, _SENSOR_HEIGHT = (3.0, 45.0), (0.3, 2.5)  # metres
+_SPREAD = 1.2  # meters, standard deviation of the places of things that stand together
+_RANGE, _SENSOR_HEIGHT = (3.0, 45.0), (0.3, 2.5)  # meters
 _BEAM_GAP, _SHOT_GAP = (0.15, 1.5), (0.08, 0.4)  # degrees
-_WIDEST, _TALLEST, _REACH = 1.2, 6.0, 4.0  # radians at most; metres: what of the surroundings is looked at
+_WIDEST, _TALLEST, _REACH = 1.2, 6.0, 4.0  # radians at most; meters: what of the surroundings is looked at
 _MOST_RAYS = 60_000
-_NOISE, _MOST_LOST = 0.015, 0.3  # metres; share of the returns
-_CUT, _CUT_HALF_SIDES = 0.6, (0.3, 3.0)  # share of the views of which a search finds a part only; metres
+_NOISE, _MOST_LOST = 0.015, 0.3  # meters; share of the returns
+_CUT, _CUT_HALF_SIDES = 0.6, (0.3, 3.0)  # share of the views of which a search finds a part only; meters
 _FEWEST_POINTS = 12
 
 
@@ -28,7 +28,7 @@ def clutter(count: int, seed: int = 0) -> Iterator[NDArray[np.float64]]:
         seed: of everything.
 
     Yields:
-        Points (n, 3) z-up metres, n at least 12.
+        Points (n, 3) z-up meters, n at least 12.
     """
     random = np.random.default_rng(seed)
     done = 0

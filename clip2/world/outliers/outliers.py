@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from data_prep.world import ProceduralScan
 
 Cloud = tuple[NDArray[np.floating], NDArray[np.uint8] | None]
-# Metres from the middle to the farthest point of solids; models from elsewhere come in any unit.
+# Meters from the middle to the farthest point of solids; models from elsewhere come in any unit.
 _SMALLEST, _LARGEST = 0.03, 2.0
 _POINTS = 2048
-# Pieces cut at random: how many per frame, half sides in metres by setting, and when one shows enough of a thing to be it.
+# Pieces cut at random: how many per frame, half sides in meters by setting, and when one shows enough of a thing to be it.
 _CUTS, _HALF_SIDES, _STRETCH = 40, {"room": (0.1, 1.5), "street": (0.1, 4.0)}, 2.0
 _FEWEST_POINTS = 12
 _MOSTLY, _ENOUGH = 0.5, 0.4
@@ -34,8 +34,8 @@ def background_pieces(scan: ProceduralScan) -> Iterator[Cloud]:
         scan: rooms or streets, whose truth is known.
 
     Yields:
-        Proposals most of whose points lie on nothing that has a name: points (n, 3) in world axes, z-up metres, and
-        their colours or None.
+        Proposals most of whose points lie on nothing that has a name: points (n, 3) in world axes, z-up meters, and
+        their colors or None.
     """
     kind: Kind = "lidar" if scan.setting == "street" else "room"
     for i in range(len(scan)):
@@ -47,14 +47,14 @@ def background_pieces(scan: ProceduralScan) -> Iterator[Cloud]:
 
 
 def solids(count: int, seed: int = 0) -> Iterator[Cloud]:
-    """Nameless things of a few solids, seen from all sides as no sensor sees them, in any size; every other one coloured.
+    """Nameless things of a few solids, seen from all sides as no sensor sees them, in any size; every other one colored.
 
     Args:
         count: how many.
         seed: of everything.
 
     Yields:
-        Points (2048, 3) z-up metres, and their colours (2048, 3) uint8 or None.
+        Points (2048, 3) z-up meters, and their colors (2048, 3) uint8 or None.
     """
     random = np.random.default_rng(seed)
     for number in range(count):
@@ -106,7 +106,7 @@ def of_wrong_size(clouds: Iterable[Cloud], seed: int = 0) -> Iterator[Cloud]:
     """The same clouds far too small or too large, as those are whose units nobody told.
 
     Args:
-        clouds: things in metres.
+        clouds: things in meters.
         seed: of the factors.
     """
     random = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""``python -m clip2.world.points``: makes the shipped point encoder, and measures how its recipe generalises."""
+"""``python -m clip2.world.points``: makes the shipped point encoder, and measures how its recipe generalizes."""
 
 from __future__ import annotations
 

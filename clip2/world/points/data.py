@@ -62,7 +62,7 @@ def load_world(folders: Sequence[Path], clip: str | None = None, max_points: int
 
 
 def is_kept_out(category: str, color: str) -> bool:
-    """Whether ``mini-points`` never sees this colour on this category: one pair in ten.
+    """Whether ``mini-points`` never sees this color on this category: one pair in ten.
 
     Not the pairs that ``mini`` never saw: what the teacher does not know the pupil cannot be asked.
     """
@@ -70,7 +70,7 @@ def is_kept_out(category: str, color: str) -> bool:
 
 
 def kept_out_pairs() -> NDArray[np.bool_]:
-    """(C, K) bool over categories and colours."""
+    """(C, K) bool over categories and colors."""
     return np.array([[is_kept_out(name, color) for color in COLORS] for name in list_categories()])
 
 
@@ -81,7 +81,7 @@ def draw_unseen(draw: int, count: int = 4) -> list[str]:
 
 
 def _truth(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Category and colour of each triplet, made once from the scan's own objects."""
+    """Category and color of each triplet, made once from the scan's own objects."""
     path, triplets = folder / TRUTH_FILE, open_triplets(folder)
     if path.exists():
         with np.load(path) as file:

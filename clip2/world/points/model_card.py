@@ -11,7 +11,7 @@ from data_prep.storage.files import write_atomically
 
 _TEXT = """# mini-points
 
-A small point encoder ({parameters:.2f} M parameters, {encoder}, {points} points, with or without colour) that names
+A small point encoder ({parameters:.2f} M parameters, {encoder}, {points} points, with or without color) that names
 objects of one made-up world: {words} kinds of things in rooms and streets, drawn by `clip2` itself. It ships so that
 the first command works on the first try and every step can be tried offline. **It is not CLIP and was not taught by
 CLIP**: its teacher is `mini` (`{teacher}`), our own small stand-in, which has seen nothing but pictures of that world.
@@ -20,8 +20,8 @@ On real scans it is a demonstration. Train on your own triplets with a real CLIP
 - Trained by the ordinary path on {objects} objects: rooms seen by an RGB-D camera and streets seen by a LiDAR, boxes of a
   simulated detector with flaws, lifting, triplets, `clip2 embed`, both loss terms. Nameless things (random
   assemblies) took part with their pictures alone.
-- One colour in ten was kept out of each category's triplets; the score card names just those.
-- Points: metres, z up, one object each. Objects of streets had no colour.
+- One color in ten was kept out of each category's triplets; the score card names just those.
+- Points: meters, z up, one object each. Objects of streets had no color.
 - What is unlike everything it was trained on is called "unknown".
 
 ## Score card
@@ -40,7 +40,7 @@ _NAMES = {
     "seen": "all categories, among {words} words",
     "teacher_seen": "the teacher, on the crops of the same objects",
     "of_teacher": "share of the teacher's accuracy",
-    "unseen_pairs": "colour and category, in a colour kept out of the category, among {pairs} pairs",
+    "unseen_pairs": "color and category, in a color kept out of the category, among {pairs} pairs",
     "teacher_unseen_pairs": "the teacher, on the crops of the same objects",
     "category_in_unseen_color": "the same objects, category alone",
 }
@@ -52,7 +52,7 @@ def write_model_card(folder: Path, card: Mapping[str, Any], words: int = 73, col
     Args:
         folder: a checkpoint.
         card: its score card.
-        words, colors: how many categories and colours there are.
+        words, colors: how many categories and colors there are.
     """
     config = read_config(folder)
     rows = [

@@ -20,12 +20,12 @@ class StudentCard:
     """Top-1 accuracies, 0..1, of naming lifted objects; None where nothing was kept out.
 
     Attributes:
-        seen: objects of categories and colours that were trained on, among all categories.
+        seen: objects of categories and colors that were trained on, among all categories.
         teacher_seen: the teacher's own, on the image crops of the same objects.
         of_teacher: ``seen / teacher_seen``.
         unseen_among_unseen: objects of categories kept out, among those.
         unseen_among_all: the same objects, among all categories.
-        unseen_pairs: coloured objects in a colour kept out of their category, among all pairs of colour and category.
+        unseen_pairs: colored objects in a color kept out of their category, among all pairs of color and category.
         teacher_unseen_pairs: the teacher's own, on the crops of the same objects.
         category_in_unseen_color: the same objects, among all categories.
         seen_objects, unseen_objects, pair_objects: how many were named.
@@ -72,7 +72,7 @@ def measure(
     teacher_hit = _right(crops, words, world.category)
     kept_out = np.isin(world.category, [names.index(name) for name in unseen])
     pair = kept_out_pairs()[world.category, world.color] & ~kept_out
-    # Only what has colours can show an unseen one; what has none shows nothing new.
+    # Only what has colors can show an unseen one; what has none shows nothing new.
     pair_shown = pair & world.objects.has_color
     seen = ~kept_out & ~pair_shown
     among = np.zeros(0, bool)

@@ -14,14 +14,14 @@ import clip2
 from clip2.checkpoint import (
     BANK_FILE,
     CONFIG_FILE,
-    FAMILIARITY_FILE,
+    OOD_FILE,
     WEIGHTS_FILE,
     add_familiarity,
     read_config,
     save,
 )
 from clip2.model import Clip2Model
-from clip2.ood.detector import Familiarity, describe, fit_familiarity
+from clip2.ood.detector import OODDetector, describe, fit_ood_detector
 from clip2.teacher import Teacher, TextBank
 from clip2.training.combine import combine
 from clip2.world.outliers.clutter import clutter
@@ -35,7 +35,7 @@ from data_prep.world.scan import SETTINGS
 
 SHIPPED = Path(__file__).parents[2] / "weights" / "mini-points"
 SCORE_FILE, CARD_FILE = "score_card.json", "README.md"
-FILES = (CONFIG_FILE, WEIGHTS_FILE, BANK_FILE, FAMILIARITY_FILE, SCORE_FILE, CARD_FILE)
+FILES = (CONFIG_FILE, WEIGHTS_FILE, BANK_FILE, OOD_FILE, SCORE_FILE, CARD_FILE)
 ACCEPTED = 0.85  # share of fresh objects of its own world that it answers
 FAMILIAR = 10_000  # objects that say what is familiar; more change nothing
 # Strangers: places searched per setting (their seed belongs to no triplets), solids, views of clutter, things of wrong size.
@@ -69,7 +69,7 @@ def ship(world: Path, run: Path, learn: WorldSet) -> dict[str, Any]:
     return card
 
 
-def _familiarity(model: Clip2Model, world: Path, learn: WorldSet) -> Familiarity:
+def _familiarity(model: Clip2Model, world: Path, learn: WorldSet) -> OODDetector:
     """From named objects it was trained on; the limit from objects of fresh scenes, found by the same detector."""
     fresh = load_world([world / "fresh-room", world / "fresh-street"])
     both = combine([learn.objects, fresh.objects], ["training", "fresh"])
@@ -87,11 +87,11 @@ def _familiarity(model: Clip2Model, world: Path, learn: WorldSet) -> Familiarity
     for setting in SETTINGS:
         scan = ProceduralScan(setting, _PLACES, _PLACES_SEED, worlds=_PLACES, assemblies=_NAMELESS_PER_PLACE)
         strangers += [_described(model, find(scan)) for find in (background_pieces, cut_pieces)]
-    return fit_familiarity(model, both, known, others, strangers=strangers, quantile=ACCEPTED)
+    return fit_ood_detector(model, both, known, others, strangers=strangers, quantile=ACCEPTED)
 
 
 def _described(model: Clip2Model, clouds: Iterable[Cloud]) -> NDArray[np.float32]:
-    """Features of clouds; those with colours are seen without them too."""
+    """Features of clouds; those with colors are seen without them too."""
     found = list(clouds)
     features = [model.describe([points for points, _ in found], [colors for _, colors in found]).features]
     colored = [points for points, colors in found if colors is not None]

@@ -1,4 +1,4 @@
-"""How well the method generalises: unseen categories, unseen colours, and what each part of the recipe is worth."""
+"""How well the method generalizes: unseen categories, unseen colors, and what each part of the recipe is worth."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ VARIANTS = (
     Variant("image only", ("objective.text_weight=0",)),
     Variant("without nameless things", nameless=False),
     Variant("without the size", ("model.preprocessing.size=false",)),
-    Variant("true colours only", ("augmentation.recolor=0",)),
+    Variant("true colors only", ("augmentation.recolor=0",)),
     Variant("fewer frames, detector with flaws", folders=("noisy", "street")),
     Variant("fewer frames, perfect boxes", folders=("perfect", "street")),
 )
@@ -133,7 +133,7 @@ def markdown(table: dict[str, dict[str, tuple[float, float, int]]]) -> str:
         "unseen, of four",
         "unseen, of all",
         "unseen pairs",
-        "in unseen colour",
+        "in unseen color",
     )
     lines = [f"| training | runs | {' | '.join(heads)} |", f"|---|---|{'---|' * len(heads)}"]
     for name, row in table.items():

@@ -1,4 +1,4 @@
-"""Pictures as a camera might have taken them: other places, things in front, worse cuts, fewer pixels, other colours."""
+"""Pictures as a camera might have taken them: other places, things in front, worse cuts, fewer pixels, other colors."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch.nn import functional
 
 from clip2.world.teacher.pictures import SIZE, Pictures
 
-FILL = 128  # grey level beside crops that are not square; the preprocessing config says the same
+FILL = 128  # gray level beside crops that are not square; the preprocessing config says the same
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
 ELSEWHERE = 0.3  # share of single objects that are moved in front of another picture
 COVERED = 0.25  # share with another object in front
-RECOLORED = 0.25  # share whose colour is taken away or changed; their captions keep silent about it
+RECOLORED = 0.25  # share whose color is taken away or changed; their captions keep silent about it
 COARSE = 0.5  # share that loses pixels
 
 
@@ -29,10 +29,10 @@ def augment(
         rows: (B,) pictures.
         rng: source of everything random.
         repainted: share of the pictures whose object gets any paint at all, or whose hues turn. A pair of category
-            and colour that never comes up teaches that it does not exist; paint of any colour unteaches that.
+            and color that never comes up teaches that it does not exist; paint of any color unteaches that.
 
     Returns:
-        (B, 3, 64, 64) float32 normalised, channels last, and (B,) bool: the true colour still shows.
+        (B, 3, 64, 64) float32 normalized, channels last, and (B,) bool: the true color still shows.
     """
     count = len(rows)
     images = torch.from_numpy(pictures.images[rows]).permute(0, 3, 1, 2).float() / 255
@@ -90,7 +90,7 @@ def _cover(images: Tensor, masks: Tensor, boxes: Tensor, rng: np.random.Generato
     scale = _uniform(rng, 0.7, 1.6, count)  # pixels of theirs per pixel of ours
     theta = torch.zeros(count, 2, 3)
     theta[:, 0, 0] = theta[:, 1, 1] = scale
-    # Normalised coordinates run from -1 to 1: theirs = scale * (ours - target) + their centre.
+    # Normalized coordinates run from -1 to 1: theirs = scale * (ours - target) + their center.
     theta[:, :, 2] = (theirs - SIZE / 2 - scale[:, None] * (target - SIZE / 2)) / (SIZE / 2)
     grid = functional.affine_grid(theta, [count, 1, SIZE, SIZE], align_corners=False)
     both = torch.cat([images[others], masks[others]], 1)
@@ -99,13 +99,13 @@ def _cover(images: Tensor, masks: Tensor, boxes: Tensor, rng: np.random.Generato
 
 
 def _recolor(images: Tensor, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Take away or change the colours of some pictures; returns which still show the true ones."""
+    """Take away or change the colors of some pictures; returns which still show the true ones."""
     rows = _chosen(rng, len(images), RECOLORED)
     orders = torch.from_numpy(rng.permuted(np.tile(np.arange(3), (len(rows), 1)), axis=1))
     other = images[rows].gather(1, orders[:, :, None, None].expand(-1, -1, SIZE, SIZE))
-    inverted, grey = _chosen(rng, len(rows), 0.2), _chosen(rng, len(rows), 0.4)
+    inverted, gray = _chosen(rng, len(rows), 0.2), _chosen(rng, len(rows), 0.4)
     other[inverted] = 1 - other[inverted]
-    other[grey] = other[grey].mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    other[gray] = other[gray].mean(1, keepdim=True).expand(-1, 3, -1, -1)
     images[rows] = other
     shown = np.ones(len(images), bool)
     shown[rows.numpy()] = False
@@ -117,25 +117,25 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 def _repaint(images: Tensor, masks: Tensor, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Paint some objects in one random colour, shading kept, and turn the hues of other pictures; returns which."""
+    """Paint some objects in one random color, shading kept, and turn the hues of other pictures; returns which."""
     rows = _chosen(rng, len(images), share)
     painted, turned = rows[: len(rows) // 2], rows[len(rows) // 2 :]
     luma = torch.tensor(_LUMA)[:, None, None]
-    grey = (images[painted] * luma).sum(1, keepdim=True)
+    gray = (images[painted] * luma).sum(1, keepdim=True)
     inside = masks[painted]
-    mean = (grey * inside).sum((1, 2, 3), keepdim=True) / inside.sum((1, 2, 3), keepdim=True).clamp_min(1)
+    mean = (gray * inside).sum((1, 2, 3), keepdim=True) / inside.sum((1, 2, 3), keepdim=True).clamp_min(1)
     paint = _uniform(rng, 0.03, 1, len(painted), 3, 1, 1)
-    coat = (grey / mean.clamp_min(0.05) * paint).clamp_(0, 1)
+    coat = (gray / mean.clamp_min(0.05) * paint).clamp_(0, 1)
     images[painted] = torch.lerp(images[painted], coat, inside)
 
-    grey = (images[turned] * luma).sum(1, keepdim=True)
-    chroma = images[turned] - grey
+    gray = (images[turned] * luma).sum(1, keepdim=True)
+    chroma = images[turned] - gray
     angle = _uniform(rng, 0, 2 * np.pi, len(turned), 1, 1, 1)
-    # Rodrigues about the grey axis: hues turn, greys stay.
+    # Rodrigues about the gray axis: hues turn, grays stay.
     cross = (chroma.roll(-1, 1) - chroma.roll(1, 1)) / np.sqrt(3)
     along = chroma.mean(1, keepdim=True) * (1 - angle.cos())
     turn = chroma * angle.cos() + cross * angle.sin() + along
-    images[turned] = (grey + turn * _uniform(rng, 0.3, 1.5, len(turned), 1, 1, 1)).clamp_(0, 1)
+    images[turned] = (gray + turn * _uniform(rng, 0.3, 1.5, len(turned), 1, 1, 1)).clamp_(0, 1)
     both: NDArray[np.int64] = rows.numpy()
     return both
 

@@ -23,12 +23,12 @@ class Batch(NamedTuple):
 
     Attributes:
         images: (B, 3, 64, 64) bfloat16.
-        texts: (T, L) token ids: B captions, then a name for each of C categories, then the coloured names of a few; no
+        texts: (T, L) token ids: B captions, then a name for each of C categories, then the colored names of a few; no
             rows while the image tower learns alone.
         also_true: (B, B) bool: caption (row) is true of picture (column).
         categories: (B,) int64.
-        colors: (B,) int64, -1 where the true colour does not show.
-        pairs: (B,) int64: which coloured name is right, counted from the first of them; -1 = none of them.
+        colors: (B,) int64, -1 where the true color does not show.
+        pairs: (B,) int64: which colored name is right, counted from the first of them; -1 = none of them.
     """
 
     images: Tensor
@@ -46,7 +46,7 @@ class Mixture:
     Attributes:
         batch_size: B.
         scenes: share of pictures cut out of rooms and streets.
-        colored_categories: how many categories are named in all their colours.
+        colored_categories: how many categories are named in all their colors.
         repainted, repainted_last: see :func:`~clip2.world.teacher.augment.augment`.
     """
 
@@ -147,7 +147,7 @@ class Batches(Dataset[Batch]):
         )
 
     def _colored(self, rng: np.random.Generator) -> tuple[list[tuple[int, int]], list[str]]:
-        """Some categories in all colours that may be learned, as (category, colour) and as sentences."""
+        """Some categories in all colors that may be learned, as (category, color) and as sentences."""
         names, colors = list_categories(), list(COLORS)
         kinds = rng.choice(len(names), self._mixture.colored_categories, replace=False)
         pairs = [

@@ -95,7 +95,7 @@ class Captioner:
 
     Args:
         kinds: share of captions that say what kind of thing it is instead of its name.
-        colors: share that name the colour.
+        colors: share that name the color.
         words: share that name a part, a material or a pattern.
     """
 
@@ -113,7 +113,7 @@ class Captioner:
 
         Args:
             category: row of ``list_categories()``.
-            color: row of ``COLORS``; -1 = the picture does not show its true colour, so say nothing of it.
+            color: row of ``COLORS``; -1 = the picture does not show its true color, so say nothing of it.
             words: material, pattern, parts.
             rng: chooses.
         """
@@ -141,7 +141,7 @@ class Captioner:
         return Caption(_fill(frame, phrase), (category,), claimed, word)
 
     def name(self, category: int, color: int, rng: np.random.Generator) -> str:
-        """A sentence that says only the name, and the colour if ``color`` is not -1."""
+        """A sentence that says only the name, and the color if ``color`` is not -1."""
         noun = self._noun(self._names[category], rng)
         said = f"{self._colors[color]} {noun}" if color >= 0 else noun
         return _fill(FRAMES[rng.integers(len(FRAMES))], said)
@@ -158,7 +158,7 @@ def true_of(captions: Sequence[Caption], pictures: Pictures, rows: NDArray, colo
         captions: T captions.
         pictures: where the rows point.
         rows: (I,) pictures of the batch.
-        color_shown: (I,) bool, False where the colour was taken away or changed: what a caption says of colour is not true then.
+        color_shown: (I,) bool, False where the color was taken away or changed: what a caption says of color is not true then.
     """
     names = len(list_categories())
     allowed = np.zeros((len(captions), names), bool)

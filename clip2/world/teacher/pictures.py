@@ -1,4 +1,4 @@
-"""Pictures of the embedded world to learn from: single objects in every colour, and crops of whole rooms and streets."""
+"""Pictures of the embedded world to learn from: single objects in every color, and crops of whole rooms and streets."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Pictures:
 
 
 def is_held_out(category: str, color: str) -> bool:
-    """Whether the teacher never sees this colour on this category: one pair in ten, the same ones in every run."""
+    """Whether the teacher never sees this color on this category: one pair in ten, the same ones in every run."""
     return crc32(f"{color} {category}".encode()) % 10 == 0
 
 
@@ -102,7 +102,7 @@ def draw_objects(
     Args:
         seed: source of everything random, with the number.
         numbers: which objects; each is the same whatever the others are.
-        held_out: False = only colours the teacher may learn from, True = only pairs kept from it, None = any.
+        held_out: False = only colors the teacher may learn from, True = only pairs kept from it, None = any.
         views: pictures of each object.
     """
     names, parts = list_categories(), []
@@ -110,7 +110,7 @@ def draw_objects(
         rng = np.random.default_rng([*np.atleast_1d(seed).tolist(), number])
         name = names[number % len(names)]
         natural = [color for color in COLORS if color in get_category(name).colors]
-        # Half natural colours, half any: a green piano teaches that pianos are not told by their colour.
+        # Half natural colors, half any: a green piano teaches that pianos are not told by their color.
         palette = natural if rng.random() < 0.5 else list(COLORS)
         allowed = [color for color in palette if held_out in (None, is_held_out(name, color))]
         allowed = allowed or [color for color in COLORS if held_out in (None, is_held_out(name, color))]

@@ -22,13 +22,13 @@ class ScoreCard:
     """Top-1 accuracies, 0..1, on fresh instances.
 
     Attributes:
-        category: single objects in colours that may be learned, among all categories.
+        category: single objects in colors that may be learned, among all categories.
         category_in_scenes: crops of rooms and streets, cut along the visible object; things hide each other, are far
-            away, and come in any colour.
-        unseen_pair: single objects in a colour never seen on their category, named as colour and category among all
+            away, and come in any color.
+        unseen_pair: single objects in a color never seen on their category, named as color and category among all
             pairs.
-        unseen_pair_category: the same objects, named among all categories without colour.
-        unseen_pair_color: the same objects, the colour named among all colours of the right category.
+        unseen_pair_category: the same objects, named among all categories without color.
+        unseen_pair_color: the same objects, the color named among all colors of the right category.
         synonym: single objects of categories with synonyms, each category called by one of them.
         synonym_nearest: share of synonyms whose nearest category name is the right one.
         calibration_error: expected calibration error of the category probabilities (15 bins), 0 = honest.

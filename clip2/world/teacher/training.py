@@ -33,17 +33,17 @@ class Recipe:
 
     A text tower that starts from nothing gives the image tower nothing to go by: for as long as it learns to tell
     73 names apart, pictures are learned at half the speed. So the image tower begins alone, with two linear heads for
-    category and colour that are thrown away in the end.
+    category and color that are thrown away in the end.
 
     Attributes:
-        steps: of the optimiser in all.
+        steps: of the optimizer in all.
         alone: share of them that the image tower learns alone.
-        repaint: share of them before objects are repainted in any colour: shapes come first.
+        repaint: share of them before objects are repainted in any color: shapes come first.
         learning_rate: at its height; each tower's rises over ``warmup`` steps and falls to 0 along a cosine.
         polish, polish_rate: further steps at a rate that begins anew lower, with more objects repainted.
         weight_decay: of matrices.
         average: of the weights, kept beside them and shipped: this share is kept in each step.
-        names, pairs, heads: weights, beside the captions', of choosing the name among all names, the coloured name
+        names, pairs, heads: weights, beside the captions', of choosing the name among all names, the colored name
             among some, and of the two heads.
         mixture: of each batch.
         seed: source of everything random.
@@ -157,7 +157,7 @@ def train(
 
 
 class _Heads(nn.Module):
-    """Category and colour from a picture's vector; they guide the image tower and do not ship."""
+    """Category and color from a picture's vector; they guide the image tower and do not ship."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ def _step(network: Any, batch: Batch, optimizer: torch.optim.Optimizer, recipe: 
 
 
 def _word_terms(network: Any, images: Tensor, texts: Tensor, batch: Batch) -> tuple[Tensor, ...]:
-    """Losses of captions, names and coloured names, and the share of pictures named rightly."""
+    """Losses of captions, names and colored names, and the share of pictures named rightly."""
     count, categories = len(images), len(list_categories())
     images, texts = functional.normalize(images, dim=-1), functional.normalize(texts, dim=-1)
     logits = network.logit_scale.exp() * images @ texts.T

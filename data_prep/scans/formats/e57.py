@@ -21,10 +21,10 @@ _INVALID = ("cartesianInvalidState", "sphericalInvalidState")
 
 
 def read_e57(path: Path, scan: int | None = None) -> RawCloud:
-    """Read points in the file's common frame, with their colours and intensity.
+    """Read points in the file's common frame, with their colors and intensity.
 
-    Points marked invalid are left out. Intensity is scaled by the limits that the scan states, colours to 8 bits.
-    Several scans become one cloud; colours and intensity stay only if all of them have them.
+    Points marked invalid are left out. Intensity is scaled by the limits that the scan states, colors to 8 bits.
+    Several scans become one cloud; colors and intensity stay only if all of them have them.
 
     Args:
         path: the file.

@@ -20,7 +20,7 @@ _IMAGE_ERRORS = (
 
 
 def read_image(path: Path, content: bytes | None = None) -> NDArray[np.uint8]:
-    """Read an 8-bit image as (H, W, 3) uint8 RGB; grey is repeated, alpha dropped, EXIF rotation ignored
+    """Read an 8-bit image as (H, W, 3) uint8 RGB; gray is repeated, alpha dropped, EXIF rotation ignored
     (calibrations are for the stored pixels).
 
     Args:
@@ -33,7 +33,7 @@ def read_image(path: Path, content: bytes | None = None) -> NDArray[np.uint8]:
     image = _open_image(path, content)
     if image.mode.startswith(("I", "F")):
         raise BadFrameError(
-            f"has {image.mode} pixels", source=path, field="image", fix="give an 8-bit colour image"
+            f"has {image.mode} pixels", source=path, field="image", fix="give an 8-bit color image"
         )
     return np.asarray(image.convert("RGB"))
 
@@ -51,7 +51,7 @@ def read_depth(path: Path) -> NDArray[np.uint16]:
             f"has {image.mode} pixels",
             source=path,
             field="depth",
-            fix="give a 16-bit single-channel PNG (8-bit or colour-mapped depth has lost its metres)",
+            fix="give a 16-bit single-channel PNG (8-bit or color-mapped depth has lost its meters)",
         )
     return values.astype(np.uint16)
 

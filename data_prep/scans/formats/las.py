@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadFrameError, InputError
 from data_prep.scans.formats.images import unreadable
-from data_prep.scans.formats.las_units import metres_per_unit
+from data_prep.scans.formats.las_units import meters_per_unit
 from data_prep.scans.formats.ply import require_size
 from data_prep.scans.formats.records import RawCloud, scale_colors, unit_intensity
 
@@ -20,11 +20,11 @@ _RECORD_HEADER = 54  # bytes before the content of a variable length record
 
 
 def read_las(path: Path) -> RawCloud:
-    """Read points in metres with their colours and intensity.
+    """Read points in meters with their colors and intensity.
 
-    Points that their producer flagged as withheld, that is deleted, are left out. Colours are 16 bits by the
-    standard; a file with none above 255 was written with 8 bits and is taken so. Colours or intensities that are
-    zero throughout were never measured: None. Units come from the file's coordinate system; without one, metres.
+    Points that their producer flagged as withheld, that is deleted, are left out. Colors are 16 bits by the
+    standard; a file with none above 255 was written with 8 bits and is taken so. Colors or intensities that are
+    zero throughout were never measured: None. Units come from the file's coordinate system; without one, meters.
 
     Raises:
         InputError: laspy is not installed.
@@ -48,7 +48,7 @@ def read_las(path: Path) -> RawCloud:
             las = reader.read()
         if len(las.points) != count:
             raise _cut_short(path, f"promises {count} points, the file holds {len(las.points)}")
-        scale = metres_per_unit(header.vlrs, path)
+        scale = meters_per_unit(header.vlrs, path)
         points = np.stack([las.x, las.y, las.z], axis=1) * scale
         colors = intensity = kept = None
         names = set(header.point_format.dimension_names)

@@ -15,14 +15,14 @@ from data_prep.errors import BadFrameError
 # GeoTIFF keys and their EPSG codes (OGC 19-008r4).
 _MODEL_TYPE, _HORIZONTAL_UNITS, _VERTICAL_UNITS = 1024, 3076, 4099
 _GEOGRAPHIC = 2
-_METRES = {9001: 1.0, 9002: 0.3048, 9003: 1200 / 3937}
+_METERS = {9001: 1.0, 9002: 0.3048, 9003: 1200 / 3937}
 # A unit in WKT 1 and 2; ANGLEUNIT and SCALEUNIT do not match.
 _UNIT = re.compile(r'\b(?:LENGTHUNIT|UNIT)\s*\[\s*"([^"]*)"\s*,\s*([0-9.eE+-]+)', re.IGNORECASE)
 _ANGLES = ("degree", "radian", "grad", "gon")
 
 
-def metres_per_unit(vlrs: Iterable[Any], path: Path) -> NDArray[np.float64]:
-    """(3,) factors that turn x, y, z into metres; ones where the file states no coordinate system.
+def meters_per_unit(vlrs: Iterable[Any], path: Path) -> NDArray[np.float64]:
+    """(3,) factors that turn x, y, z into meters; ones where the file states no coordinate system.
 
     Args:
         vlrs: the variable length records of the header.
@@ -63,11 +63,11 @@ def _from_keys(keys: dict[int, int], path: Path) -> NDArray[np.float64]:
     across = keys.get(_HORIZONTAL_UNITS, 9001)
     up = keys.get(_VERTICAL_UNITS, across)
     for code in (across, up):
-        if code not in _METRES:
+        if code not in _METERS:
             raise BadFrameError(
-                f"has the unit {code}", source=path, field="GeoKeyDirectory", fix="convert the file to metres"
+                f"has the unit {code}", source=path, field="GeoKeyDirectory", fix="convert the file to meters"
             )
-    return np.array([_METRES[across], _METRES[across], _METRES[up]])
+    return np.array([_METERS[across], _METERS[across], _METERS[up]])
 
 
 def _degrees(path: Path) -> BadFrameError:
@@ -75,5 +75,5 @@ def _degrees(path: Path) -> BadFrameError:
         "is geographic: x and y are degrees",
         source=path,
         field="coordinate system",
-        fix="project the file to metres, for example UTM",
+        fix="project the file to meters, for example UTM",
     )

@@ -24,8 +24,8 @@ _PARSER_ERRORS = (
 def sample_mesh(path: Path, count: int, seed: int) -> RawCloud:
     """Sample ``count`` points uniformly by area.
 
-    Colours come from vertex or face colours, the texture, or the material, as the file has them. Where one part
-    has none, or an OBJ's material file is not beside it, the cloud has none: no grey is made up.
+    Colors come from vertex or face colors, the texture, or the material, as the file has them. Where one part
+    has none, or an OBJ's material file is not beside it, the cloud has none: no gray is made up.
 
     Raises:
         BadFrameError: unreadable, no faces, or no finite area.
@@ -68,7 +68,7 @@ def _is_painted(part: trimesh.Trimesh) -> bool:
 
 
 def _colors_at(part: trimesh.Trimesh, points: NDArray, faces: NDArray) -> NDArray[np.uint8] | None:
-    """(n, 3) uint8 at ``points`` on ``faces``; None where the file gives no colour."""
+    """(n, 3) uint8 at ``points`` on ``faces``; None where the file gives no color."""
     visual: Any = part.visual
     if visual.kind == "face":
         return visual.face_colors[faces, :3]
@@ -80,7 +80,7 @@ def _colors_at(part: trimesh.Trimesh, points: NDArray, faces: NDArray) -> NDArra
         return None
     material = visual.material
     if isinstance(material, trimesh.visual.material.PBRMaterial):
-        # glTF 2.0: colour is factor times texture, and white where neither is given, which says nothing.
+        # glTF 2.0: color is factor times texture, and white where neither is given, which says nothing.
         texture, factor = material.baseColorTexture, material.baseColorFactor
         if texture is None and factor is None:
             return None

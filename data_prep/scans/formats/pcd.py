@@ -17,7 +17,7 @@ _LONGEST_HEADER = 1 << 16
 
 
 def read_pcd(path: Path) -> RawCloud:
-    """Read points with their colours and intensity; ASCII, binary and compressed.
+    """Read points with their colors and intensity; ASCII, binary and compressed.
 
     Raises:
         BadFrameError: not a PCD, a header that promises more or other than the file holds, no x y z, no point.

@@ -31,7 +31,7 @@ class _Element:
 
 
 def read_ply(path: Path) -> RawCloud:
-    """Read the vertices with their colours and intensity; faces are left aside.
+    """Read the vertices with their colors and intensity; faces are left aside.
 
     Raises:
         BadFrameError: not a PLY, a header that promises more or other than the file holds, no x y z, no vertex.

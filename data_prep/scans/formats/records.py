@@ -1,4 +1,4 @@
-"""Tables of per-point values, and how columns become points, colours and intensity."""
+"""Tables of per-point values, and how columns become points, colors and intensity."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def cloud_from_columns(table: NDArray, path: Path) -> RawCloud:
 
 
 def cloud_from_fields(table: NDArray, path: Path) -> RawCloud:
-    """Points, colours and intensity of a structured array by field name (PLY and PCD names).
+    """Points, colors and intensity of a structured array by field name (PLY and PCD names).
 
     Raises:
         BadFrameError: no rows, or no x, y, z.

@@ -2,9 +2,9 @@
 
 Little-endian, version 4 (https://github.com/ScanNet/ScanNet/tree/master/SensReader)::
 
-    u32 version, u64 n, n bytes sensor name, 4 float32 4x4 (colour K, colour pose, depth K, depth pose),
-    i32 colour compression, i32 depth compression, u32 colour w, h, depth w, h, f32 depth units per metre,
-    u64 frames, then per frame: float32 4x4 camera to world, u64 colour time, depth time, colour bytes,
+    u32 version, u64 n, n bytes sensor name, 4 float32 4x4 (color K, color pose, depth K, depth pose),
+    i32 color compression, i32 depth compression, u32 color w, h, depth w, h, f32 depth units per meter,
+    u64 frames, then per frame: float32 4x4 camera to world, u64 color time, depth time, color bytes,
     depth bytes, and those bytes; then what the motion sensor said, which is not read.
 """
 
@@ -55,7 +55,7 @@ class SensFile:
         path: the file.
         K_color, K_depth: (3, 3) float64 intrinsics.
         color_size, depth_size: width and height in pixels.
-        depth_scale: units per metre, 1000 in ScanNet.
+        depth_scale: units per meter, 1000 in ScanNet.
         depth_coding: 0 raw, 1 zlib.
         count: frames, as the header says.
         frames_at: where the first one starts.
@@ -108,7 +108,7 @@ class SensFile:
             raise BadFrameError(
                 f"is {image.shape[1]}x{image.shape[0]}, the header says {self.color_size[0]}x{self.color_size[1]}",
                 source=self.path,
-                field="colour size",
+                field="color size",
                 fix="download the file again",
             )
         return image
@@ -175,26 +175,26 @@ def _read_header(file: BinaryIO, path: Path) -> SensFile:
         )
     take(name_length)
     matrices = np.frombuffer(take(4 * 64), "<f4").reshape(4, 4, 4).astype(np.float64)
-    for field, pose in (("colour extrinsics", matrices[1]), ("depth extrinsics", matrices[3])):
-        # Colour takes its depth along the ray: that needs one viewpoint, which ScanNet's files state.
+    for field, pose in (("color extrinsics", matrices[1]), ("depth extrinsics", matrices[3])):
+        # Color takes its depth along the ray: that needs one viewpoint, which ScanNet's files state.
         if not np.allclose(pose, np.eye(4), atol=1e-4):
             raise BadDatasetError(
-                "is not the identity: colour and depth have two viewpoints",
+                "is not the identity: color and depth have two viewpoints",
                 source=path,
                 field=field,
-                fix="register depth to colour and read it as rgbd",
+                fix="register depth to color and read it as rgbd",
             )
     color_coding, depth_coding, *sizes, depth_scale = _REST.unpack(take(_REST.size))
     if color_coding not in _COLOR_CODED or depth_coding not in (_RAW_DEPTH, _ZLIB_DEPTH):
         raise BadDatasetError(
-            f"is {color_coding} for colour and {depth_coding} for depth",
+            f"is {color_coding} for color and {depth_coding} for depth",
             source=path,
             field="compression",
-            fix="give a file with png or jpeg colour (1, 2) and raw or zlib depth (0, 1)",
+            fix="give a file with png or jpeg color (1, 2) and raw or zlib depth (0, 1)",
         )
     if min(sizes) <= 0 or max(sizes) > 1 << 15 or not np.isfinite(depth_scale) or depth_scale <= 0:
         raise BadDatasetError(
-            f"says {sizes[0]}x{sizes[1]}, {sizes[2]}x{sizes[3]} and {depth_scale:g} units per metre",
+            f"says {sizes[0]}x{sizes[1]}, {sizes[2]}x{sizes[3]} and {depth_scale:g} units per meter",
             source=path,
             field="header",
             fix="download the file again",

@@ -1,4 +1,4 @@
-"""The calibration and label files of KITTI, object and tracking flavours alike."""
+"""The calibration and label files of KITTI, object and tracking flavors alike."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Calibration:
     """One KITTI calibration file: pixel = P2 · R_rect · Tr · [x y z 1].
 
     Attributes:
-        K: (3, 3) of the left colour camera.
+        K: (3, 3) of the left color camera.
         T_rect_velo: (4, 4), velodyne to the rectified camera 0, the frame of the labels.
         T_cam_velo: (4, 4), velodyne to camera 2, which P2's fourth column places beside camera 0.
 
@@ -75,7 +75,7 @@ class Calibration:
                 )
 
     def camera(self, width: int, height: int) -> Camera:
-        """The left colour camera relative to velodyne points."""
+        """The left color camera relative to velodyne points."""
         return Camera(self.K, width, height, invert(self.T_cam_velo))
 
 
@@ -84,8 +84,8 @@ def parse_labels(
 ) -> Annotations3D:
     """Label rows (``type trunc occ alpha x0 y0 x1 y1 h w l x y z ry``) as boxes in the velodyne frame.
 
-    The labelled position is the centre of the bottom face in the rectified camera; boxes get their geometric
-    centre. DontCare rows are left out.
+    The labeled position is the center of the bottom face in the rectified camera; boxes get their geometric
+    center. DontCare rows are left out.
 
     Args:
         rows: the fields of each line.

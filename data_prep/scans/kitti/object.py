@@ -1,4 +1,4 @@
-"""KITTI object detection: one velodyne sweep and the left colour image per frame.
+"""KITTI object detection: one velodyne sweep and the left color image per frame.
 
 Official layout (http://www.cvlibs.net/datasets/kitti/eval_object.php)::
 
@@ -55,7 +55,7 @@ class KittiScan(IndexedScan[Path]):
         return self._image(id).relative_to(self.root).as_posix()
 
     def annotations(self, index: int) -> Annotations3D | None:
-        """Labelled boxes of one frame in the velodyne's axes; None where the split has no labels."""
+        """Labeled boxes of one frame in the velodyne's axes; None where the split has no labels."""
         if not (self._folder / "label_2").is_dir():
             return None
         id = self._ids[index]
@@ -78,7 +78,7 @@ def kitti_frame(
     root: Path,
     timestamp: float | None = None,
 ) -> Frame:
-    """One sweep (N, 4) x y z intensity with the left colour image, whose view is named relative to ``root``."""
+    """One sweep (N, 4) x y z intensity with the left color image, whose view is named relative to ``root``."""
     records = read_records(sweep, columns=4)
     require_finite(records[:, :3], sweep)
     pixels = read_image(image)

@@ -1,4 +1,4 @@
-"""KITTI tracking: sequences of velodyne sweeps with the left colour image and track ids.
+"""KITTI tracking: sequences of velodyne sweeps with the left color image and track ids.
 
 Official layout (http://www.cvlibs.net/datasets/kitti/eval_tracking.php)::
 
@@ -69,7 +69,7 @@ class KittiTrackingScan(IndexedScan[Path]):
         return self._image(entry).relative_to(self.root).as_posix()
 
     def annotations(self, index: int) -> Annotations3D | None:
-        """Labelled boxes of one frame with ``track_id``; None where the split has no labels."""
+        """Labeled boxes of one frame with ``track_id``; None where the split has no labels."""
         if not (self._folder / "label_02").is_dir():
             return None
         sweep = self._entries[index]

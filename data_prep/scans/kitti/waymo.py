@@ -101,7 +101,7 @@ class WaymoKittiScan(IndexedScan[Path]):
         return f"segment {id[:-3]}" if (self._folder / "pose").is_dir() else None
 
     def annotations(self, index: int) -> Annotations3D | None:
-        """Labelled boxes in the car's axes; None where the split has no labels.
+        """Labeled boxes in the car's axes; None where the split has no labels.
 
         Attributes: ``camera``, the number of the one that sees the object (0 also where none does), and
         ``object_id``, the track's name, empty where the exporter was not asked to keep it.

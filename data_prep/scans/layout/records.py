@@ -55,7 +55,7 @@ class DistortionRecord(Record):
 
 
 class CameraRecord(Record):
-    """Intrinsics in pixels (pixel centres at integers), and where the camera is relative to the points: one of the two
+    """Intrinsics in pixels (pixel centers at integers), and where the camera is relative to the points: one of the two
     4x4 matrices; the name says its direction. Camera axes are x right, y down, z forward."""
 
     K: Matrix
@@ -115,20 +115,20 @@ class PointsRecord(Record):
 
 
 class DepthRecord(Record):
-    """Depth of the first view, pixel for pixel: a 16-bit PNG with its units per metre, or a ``.npy`` of float32 metres."""
+    """Depth of the first view, pixel for pixel: a 16-bit PNG with its units per meter, or a ``.npy`` of float32 meters."""
 
     file: str
-    units_per_metre: float | None = Field(default=None, gt=0)
+    units_per_meter: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _scale_where_needed(self) -> DepthRecord:
-        if (self.units_per_metre is None) != self.file.endswith(".npy"):
-            raise ValueError("units_per_metre belongs to a .png, and is needed there; a .npy holds metres")
+        if (self.units_per_meter is None) != self.file.endswith(".npy"):
+            raise ValueError("units_per_meter belongs to a .png, and is needed there; a .npy holds meters")
         return self
 
 
 class BoxRecord(Record):
-    """A labelled box in the axes of the points: metres, full sizes, ``yaw`` (radians about z) or a 3x3 ``rotation``.
+    """A labeled box in the axes of the points: meters, full sizes, ``yaw`` (radians about z) or a 3x3 ``rotation``.
     An attribute that is not known is null."""
 
     label: str = Field(min_length=1)
@@ -182,7 +182,7 @@ class FrameRecord(Record):
         return _direction(self, "T_world_points", "T_points_world", where)
 
     def labels(self, where: str) -> Annotations3D | None:
-        """The labelled boxes, or None.
+        """The labeled boxes, or None.
 
         Raises:
             InputError: boxes that do not all have the same attributes.

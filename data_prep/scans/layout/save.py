@@ -30,7 +30,7 @@ from data_prep.scans.scan import Scan, world_of
 from data_prep.storage.files import require_writable, write_atomically
 
 _ORIGIN = ".export.json"  # what is being exported, while scan.json is not there yet
-_MILLIMETRES = np.float32(1000)
+_MILLIMETERS = np.float32(1000)
 
 
 @dataclass(frozen=True)
@@ -180,17 +180,17 @@ def _write_points(frame: Frame, folder: Path) -> str:
 
 
 def _write_depth(depth: NDArray[np.float32], id: str, folder: Path) -> DepthRecord:
-    """As millimetres in a PNG where that loses nothing, else as it is."""
-    raw = np.rint(depth * _MILLIMETRES)
+    """As millimeters in a PNG where that loses nothing, else as it is."""
+    raw = np.rint(depth * _MILLIMETERS)
     if (
         np.isfinite(raw).all()
         and raw.min() >= 0
         and raw.max() <= 65535
-        and np.array_equal((raw / _MILLIMETRES).astype(np.float32), depth)
+        and np.array_equal((raw / _MILLIMETERS).astype(np.float32), depth)
     ):
         name = f"depth/{id}.png"
         _write(folder / name, lambda file: Image.fromarray(raw.astype(np.uint16)).save(file, "PNG"))
-        return DepthRecord(file=name, units_per_metre=1000.0)
+        return DepthRecord(file=name, units_per_meter=1000.0)
     name = f"depth/{id}.npy"
     _write(folder / name, lambda file: np.save(file, depth.astype(np.float32)))
     return DepthRecord(file=name)

@@ -33,7 +33,7 @@ from data_prep.scans.rgbd.depth_frame import depth_frame
 from data_prep.scans.scan import register_source
 from data_prep.scans.up_axis import T_zup_from
 
-_FAR = 4096.0  # metres; beyond this, float32 is coarser than a quarter of a millimetre
+_FAR = 4096.0  # meters; beyond this, float32 is coarser than a quarter of a millimeter
 _ARRAYS = {"points", "colors", "intensity"}
 _SUFFIXES = (".npz", ".npy", ".ply", ".pcd", ".bin")
 
@@ -43,7 +43,7 @@ class LayoutScan(IndexedScan[Path]):
     """A folder in our own layout, LiDAR with cameras or RGB-D.
 
     Points are in the axes that their files have; ``T_world_points`` is as stated, followed by the rotation that puts
-    ``up`` along z. A frame without a points file gets them from its depth: the camera's axes, row by row, coloured.
+    ``up`` along z. A frame without a points file gets them from its depth: the camera's axes, row by row, colored.
 
     Args:
         root: the folder.
@@ -125,7 +125,7 @@ class LayoutScan(IndexedScan[Path]):
         return record.world or (self.root.name if self._travels else None)
 
     def annotations(self, index: int) -> Annotations3D | None:
-        """Labelled boxes of one frame in the axes of its points; None where it has no labels."""
+        """Labeled boxes of one frame in the axes of its points; None where it has no labels."""
         entry = self._entries[index]
         return FrameRecord.load(entry).labels(str(entry))
 
@@ -157,15 +157,15 @@ class LayoutScan(IndexedScan[Path]):
 
     def _depth(self, record: DepthRecord, entry: Path) -> NDArray[np.float32]:
         path = self._inside(record.file, entry)
-        if record.units_per_metre is not None:
-            return (read_depth(path) / np.float32(record.units_per_metre)).astype(np.float32)
+        if record.units_per_meter is not None:
+            return (read_depth(path) / np.float32(record.units_per_meter)).astype(np.float32)
         try:
             depth = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise unreadable(path, "depth", error) from error
         if not isinstance(depth, np.ndarray) or depth.dtype != np.float32 or depth.ndim != 2:
             raise BadFrameError(
-                "is not (H, W) float32", source=path, field="depth", fix="save float32 metres"
+                "is not (H, W) float32", source=path, field="depth", fix="save float32 meters"
             )
         return depth
 

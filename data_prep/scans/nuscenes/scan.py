@@ -104,7 +104,7 @@ class NuscenesScan(IndexedScan[Keyframe]):
         return entry.scene
 
     def annotations(self, index: int) -> Annotations3D | None:
-        """Labelled boxes in the LiDAR's axes; None where the tables hold none (``v1.0-test``).
+        """Labeled boxes in the LiDAR's axes; None where the tables hold none (``v1.0-test``).
 
         Attributes: ``category`` (official name), ``track_id`` (row of the instance table), ``num_lidar_pts`` (of
         the keyframe's own sweep; -1 = not stated), ``visibility`` (1 to 4; 0 = not stated).

@@ -122,9 +122,9 @@ class OnceScan(IndexedScan["tuple[OnceSequence, int]"]):
         return entry[0].folder.name if self._poses else None
 
     def annotations(self, index: int) -> Annotations3D | None:
-        """Labelled boxes in the LiDAR's axes; None for frames that nobody labelled.
+        """Labeled boxes in the LiDAR's axes; None for frames that nobody labeled.
 
-        The labelled 2D boxes belong to images undistorted with another camera matrix and are left out.
+        The labeled 2D boxes belong to images undistorted with another camera matrix and are left out.
         """
         sequence, row = self._entries[index]
         return sequence.annotations(row)

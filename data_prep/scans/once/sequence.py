@@ -97,7 +97,7 @@ class OnceSequence:
         return quaternion_pose([w, x, y, z], self._poses[row, 4:], source=self.path, field=field)
 
     def annotations(self, row: int) -> Annotations3D | None:
-        """Boxes of one frame (centre, length width height, counter-clockwise angle about z); None = not labelled.
+        """Boxes of one frame (center, length width height, counter-clockwise angle about z); None = not labeled.
 
         Raises:
             InputError: names and boxes that do not fit each other.
@@ -105,13 +105,13 @@ class OnceSequence:
         if self._annotated is None:
             frames = self._load()["frames"]
             self._annotated = [frames[place].get("annos") for place in self._order]
-        labelled = self._annotated[row]
-        if not isinstance(labelled, dict) or "names" not in labelled:
+        labeled = self._annotated[row]
+        if not isinstance(labeled, dict) or "names" not in labeled:
             return None
         where = f"frame {self.frame_ids[row]}: annos"
-        names = _field(labelled, "names", list, self.path, where)
+        names = _field(labeled, "names", list, self.path, where)
         try:
-            table = np.array(_field(labelled, "boxes_3d", list, self.path, where), np.float64).reshape(-1, 7)
+            table = np.array(_field(labeled, "boxes_3d", list, self.path, where), np.float64).reshape(-1, 7)
         except (TypeError, ValueError) as error:
             raise InputError(
                 "is not (N, 7)", source=self.path, field=f"{where}.boxes_3d", fix=_FIX

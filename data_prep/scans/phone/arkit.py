@@ -25,13 +25,13 @@ def arkit_frame(
     name: str,
     timestamp: float | None = None,
 ) -> Frame:
-    """A frame of a phone: the colour camera, and a depth image of fewer pixels over the same view.
+    """A frame of a phone: the color camera, and a depth image of fewer pixels over the same view.
 
     Args:
         id: of the frame.
-        K: (3, 3) intrinsics of the colour image.
+        K: (3, 3) intrinsics of the color image.
         image: (H, W, 3) uint8 RGB.
-        depth: (h, w) float32 metres along z of the same field of view, 0 or NaN = none; each colour pixel takes
+        depth: (h, w) float32 meters along z of the same field of view, 0 or NaN = none; each color pixel takes
             the depth nearest to its ray.
         T_arkit_camera: (4, 4) camera (x right, y up, z back) to ARKit's world (y up).
         name: of the view.
@@ -53,7 +53,7 @@ def resized_intrinsics(
 ) -> NDArray[np.float64]:
     """Intrinsics of the same view with other pixels; sizes are (width, height).
 
-    Pixel centres lie at integers, so it is the image's edge at -0.5 that stays where it is.
+    Pixel centers lie at integers, so it is the image's edge at -0.5 that stays where it is.
     """
     resized = K.copy()
     for axis in (0, 1):

@@ -37,12 +37,12 @@ class PolycamFrame(NamedTuple):
 class PolycamScan(IndexedScan[PolycamFrame]):
     """Keyframes of a Polycam capture.
 
-    Where Polycam has optimised the capture, ``corrected_images`` (undistorted) and ``corrected_cameras`` (poses
+    Where Polycam has optimized the capture, ``corrected_images`` (undistorted) and ``corrected_cameras`` (poses
     with loops closed) are read; keyframes that it dropped there are left out, since their poses are of another
-    world. Depth is millimetres, 256x192 over the view of the image.
+    world. Depth is millimeters, 256x192 over the view of the image.
 
-    Points are the unprojected depth seen from the colour camera, in camera axes (x right, y down, z forward),
-    coloured by their pixel. ``t_00`` to ``t_23`` are ARKit's camera to world; its y, against gravity, becomes z.
+    Points are the unprojected depth seen from the color camera, in camera axes (x right, y down, z forward),
+    colored by their pixel. ``t_00`` to ``t_23`` are ARKit's camera to world; its y, against gravity, becomes z.
 
     Args:
         root: the unzipped export, or its ``keyframes`` folder.

@@ -4,9 +4,9 @@ Layout (https://record3d.app, *Export* → *r3d*; shown by viser's and NVIDIA's 
 
     metadata  rgbd/0.jpg  rgbd/0.depth  rgbd/0.conf  rgbd/1.jpg …
 
-``metadata`` is JSON: ``w h`` and ``dw dh`` of colour and depth, ``K`` column by column, ``poses`` as
+``metadata`` is JSON: ``w h`` and ``dw dh`` of color and depth, ``K`` column by column, ``poses`` as
 ``qx qy qz qw tx ty tz``, ``perFrameIntrinsicCoeffs`` as ``fx fy cx cy``, ``frameTimestamps``. Depth is float32
-metres, LZFSE-compressed. The *EXR + JPG* export is not read: export ``r3d``.
+meters, LZFSE-compressed. The *EXR + JPG* export is not read: export ``r3d``.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _LZFSE = b"bvx"  # the first bytes of every block
 class Record3dScan(IndexedScan[int]):
     """Frames of a Record3D video.
 
-    Points are the unprojected depth seen from the colour camera, in camera axes (x right, y down, z forward),
-    coloured by their pixel. Poses are ARKit's camera to world; its y, against gravity, becomes z.
+    Points are the unprojected depth seen from the color camera, in camera axes (x right, y down, z forward),
+    colored by their pixel. Poses are ARKit's camera to world; its y, against gravity, becomes z.
 
     Args:
         root: the ``.r3d`` file, or the folder it was unzipped to.

@@ -1,4 +1,4 @@
-"""A depth image and the colour image it belongs to make a frame."""
+"""A depth image and the color image it belongs to make a frame."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def depth_frame(
     name: str,
     timestamp: float | None = None,
 ) -> Frame:
-    """A frame whose points are the unprojected depth (H, W) of ``camera``, in camera axes, coloured by ``image``."""
+    """A frame whose points are the unprojected depth (H, W) of ``camera``, in camera axes, colored by ``image``."""
     points, pixels = camera.unproject(depth)
     if len(points) == 0:
         raise BadFrameError("holds no measurement", source=f"frame {id}", field="depth", fix="leave it out")
@@ -43,7 +43,7 @@ def depth_seen_by(
 ) -> NDArray[np.float32]:
     """Depth (H', W') of another pinhole camera with the same viewpoint, looked up for each pixel of ``camera``.
 
-    Nearest neighbour: blending depths across an edge would invent points in mid-air.
+    Nearest neighbor: blending depths across an edge would invent points in mid-air.
     """
     v, u = np.mgrid[: camera.height, : camera.width]
     rays = camera.unproject_pixels(np.stack([u.ravel(), v.ravel()], axis=1), np.ones(u.size))

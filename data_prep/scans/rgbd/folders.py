@@ -10,7 +10,7 @@ _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 class RgbdFiles(NamedTuple):
-    """The three files of one frame; the colour file may be absent, then reading says so."""
+    """The three files of one frame; the color file may be absent, then reading says so."""
 
     color: Path
     depth: Path

@@ -27,7 +27,7 @@ from data_prep.scans.rgbd.folders import RgbdFiles, find_generic, find_seven_sce
 from data_prep.scans.rgbd.statement import RgbdStatement
 from data_prep.scans.scan import register_source
 
-# 7-Scenes documents millimetres and camera-to-world poses; which way is up it does not say.
+# 7-Scenes documents millimeters and camera-to-world poses; which way is up it does not say.
 _SEVEN_SCENES = {
     "depth_scale": 1000.0,
     "pose_direction": "camera_to_world",
@@ -40,12 +40,12 @@ _NO_DEPTH = 65535  # what Kinect-era recordings write for "nothing measured", be
 class RgbdScan(IndexedScan[RgbdFiles]):
     """Posed RGB-D frames.
 
-    Points are the unprojected depth of the colour camera in camera axes (x right, y down, z forward), row by
-    row, coloured by their pixel; ``T_world_points`` is the pose followed by the rotation that puts up along z.
+    Points are the unprojected depth of the color camera in camera axes (x right, y down, z forward), row by
+    row, colored by their pixel; ``T_world_points`` is the pose followed by the rotation that puts up along z.
 
-    Colour and depth share one camera, as in registered recordings. (7-Scenes does not register its colour:
-    words and colours sit a few pixels beside the geometry there.) With ``color_intrinsics`` the two images share
-    the viewpoint but not the pixels (ScanNet exports): each colour pixel takes the depth measured nearest to its
+    Color and depth share one camera, as in registered recordings. (7-Scenes does not register its color:
+    words and colors sit a few pixels beside the geometry there.) With ``color_intrinsics`` the two images share
+    the viewpoint but not the pixels (ScanNet exports): each color pixel takes the depth measured nearest to its
     ray, so images keep the size that detectors saw.
 
     Up comes from ``up`` in ``scan.yaml``; 7-Scenes naming also accepts ``gravity-direction.txt``, three numbers

@@ -14,10 +14,10 @@ from data_prep.geometry import quaternion_to_rotation, rigid
 def quaternion_pose(
     wxyz: ArrayLike, translation: ArrayLike, *, source: str | Path, field: str
 ) -> NDArray[np.float64]:
-    """(4, 4) rigid transform from a unit quaternion w x y z and a translation in metres.
+    """(4, 4) rigid transform from a unit quaternion w x y z and a translation in meters.
 
     Raises:
-        InputError: not 4 and 3 finite numbers, or a quaternion whose length is not 1: normalising it would hide
+        InputError: not 4 and 3 finite numbers, or a quaternion whose length is not 1: normalizing it would hide
             a scaled, swapped or empty rotation.
     """
     try:

@@ -38,7 +38,7 @@ class ReplicaFrame(NamedTuple):
 class ReplicaScan(IndexedScan[ReplicaFrame]):
     """Replica rooms, one or several after another; each is a world of its own.
 
-    Points are the unprojected depth in camera axes (x right, y down, z forward), coloured by their pixel.
+    Points are the unprojected depth in camera axes (x right, y down, z forward), colored by their pixel.
     ``traj.txt`` holds camera-to-world matrices in rows of 16 numbers, one per frame in order of its number, in
     Replica's z-up world.
 
@@ -99,7 +99,7 @@ class ReplicaScan(IndexedScan[ReplicaFrame]):
 
 
 def _parameters(path: Path) -> tuple[Camera, float]:
-    """The camera, and depth units per metre (6553.5)."""
+    """The camera, and depth units per meter (6553.5)."""
     try:
         record = read_json(path).get("camera")
         if not isinstance(record, dict):

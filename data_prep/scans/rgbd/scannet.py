@@ -31,7 +31,7 @@ from data_prep.scans.rgbd.scannet_labels import read_scannet_labels
 from data_prep.scans.scan import register_source
 
 PARTS = ("frames", "sens", "mesh")
-_DEPTH_SCALE = 1000.0  # exported depth is in millimetres
+_DEPTH_SCALE = 1000.0  # exported depth is in millimeters
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Scene:
 
     @cached_property
     def intrinsics(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(3, 3) of colour and of depth, of an exported folder."""
+        """(3, 3) of color and of depth, of an exported folder."""
         K_color, K_depth = (
             read_matrix(self._intrinsic(kind), (4, 4), (3, 3))[:3, :3] for kind in ("color", "depth")
         )
@@ -101,8 +101,8 @@ class ScanNetFrame:
 class ScanNetScan(IndexedScan[ScanNetFrame]):
     """Scenes of ScanNet, one or several after another.
 
-    RGB-D frames: points are the unprojected depth seen from the colour camera, in camera axes (x right, y down, z
-    forward), coloured by their pixel; each colour pixel takes the depth measured nearest to its ray, as the
+    RGB-D frames: points are the unprojected depth seen from the color camera, in camera axes (x right, y down, z
+    forward), colored by their pixel; each color pixel takes the depth measured nearest to its ray, as the
     official tools do (they take both cameras for one viewpoint). Frames whose camera was lost (pose of -inf)
     are bad frames. Mesh: points are the vertices of ``_vh_clean_2.ply`` in its own axes, without images.
 
@@ -187,7 +187,7 @@ class ScanNetScan(IndexedScan[ScanNetFrame]):
         return entry.scene.name
 
     def annotations(self, index: int) -> Annotations3D | None:
-        """Labelled boxes of a mesh in its own axes; None for RGB-D frames, and where the labels are not there."""
+        """Labeled boxes of a mesh in its own axes; None for RGB-D frames, and where the labels are not there."""
         entry = self._entries[index]
         scene = entry.scene
         aggregation = scene.folder / f"{scene.name}.aggregation.json"

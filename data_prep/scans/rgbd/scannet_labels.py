@@ -17,12 +17,12 @@ from data_prep.scans.formats.json_file import read_json
 def read_scannet_labels(
     aggregation: Path, segments: Path, vertices: NDArray, T_world_mesh: NDArray[np.float64]
 ) -> Annotations3D:
-    """Boxes of the labelled objects, axis-aligned in the aligned scene as the detection benchmarks have them.
+    """Boxes of the labeled objects, axis-aligned in the aligned scene as the detection benchmarks have them.
 
     Args:
         aggregation: ``SCENE.aggregation.json``: which segments make up each object, and its word.
         segments: ``SCENE_vh_clean_2.0.010000.segs.json``: the segment of every vertex.
-        vertices: (V, 3) of the mesh, metres, in its own axes.
+        vertices: (V, 3) of the mesh, meters, in its own axes.
         T_world_mesh: (4, 4) axis alignment.
 
     Returns:
@@ -51,7 +51,7 @@ def read_scannet_labels(
             raise BadFrameError("has no label", source=aggregation, field=field, fix="copy the file again")
         members = _integers(group.get("segments"), aggregation, f"{field} segments")
         points = aligned[np.isin(of_vertex, members)]
-        if len(points) == 0:  # the decimated mesh may have lost a thing of a few centimetres
+        if len(points) == 0:  # the decimated mesh may have lost a thing of a few centimeters
             continue
         low, high = points.min(axis=0), points.max(axis=0)
         boxes.append(OrientedBox((low + high) / 2, high - low).transformed(T_mesh_world))

@@ -29,14 +29,14 @@ class RgbdStatement(BaseModel):
     """The keys of ``scan.yaml``.
 
     Attributes:
-        depth_scale: depth units per metre; 1000 for millimetres, 5000 for TUM.
+        depth_scale: depth units per meter; 1000 for millimeters, 5000 for TUM.
         pose_direction: what the pose files hold.
         up: the world direction that points up: an axis (``z``, ``-y`` …) or three numbers.
         intrinsics: file with the 3x3 or 4x4 matrix, relative to the folder.
-        color_intrinsics: the same for the colour images, where they are not pixel for pixel with the depth.
-        distortion: lens of the colour images as stored; their depth is taken to share it, unless
+        color_intrinsics: the same for the color images, where they are not pixel for pixel with the depth.
+        distortion: lens of the color images as stored; their depth is taken to share it, unless
             ``color_intrinsics`` is given: then depth has none.
-        max_depth: metres; farther depth is no measurement.
+        max_depth: meters; farther depth is no measurement.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -82,7 +82,7 @@ class RgbdStatement(BaseModel):
             raise _explain(error, path) from error
 
     def lens(self) -> Distortion:
-        """Distortion of the colour images.
+        """Distortion of the color images.
 
         Raises:
             InputError: a wrong number of coefficients.

@@ -37,7 +37,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 class SunRgbdScan(IndexedScan["Path | VotenetFrame"]):
     """SUN RGB-D frames of both layouts, official ones first.
 
-    Points are the unprojected depth in camera axes (x right, y down, z forward), row by row, coloured by their
+    Points are the unprojected depth in camera axes (x right, y down, z forward), row by row, colored by their
     pixel. ``T_world_points`` levels the floor by the dataset's own tilt: x right, y forward, z up, the origin at
     the camera. There is no motion between frames: each has a world of its own.
 
@@ -94,7 +94,7 @@ class SunRgbdScan(IndexedScan["Path | VotenetFrame"]):
         return image.relative_to(self.root).as_posix()
 
     def annotations(self, index: int) -> Annotations3D | None:
-        """Labelled boxes in camera axes; None for official folders, whose labels are Matlab files."""
+        """Labeled boxes in camera axes; None for official folders, whose labels are Matlab files."""
         entry = self._entries[index]
         return entry.annotations() if isinstance(entry, VotenetFrame) else None
 

@@ -1,4 +1,4 @@
-"""One frame of SUN RGB-D in VoteNet's layout: coloured points in a levelled frame, calibration, boxes."""
+"""One frame of SUN RGB-D in VoteNet's layout: colored points in a leveled frame, calibration, boxes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TUM RGB-D: sequences of a Kinect whose colour, depth and pose each have times of their own.
+"""TUM RGB-D: sequences of a Kinect whose color, depth and pose each have times of their own.
 
 Layout (https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats)::
 
@@ -46,12 +46,12 @@ class TumFrame(NamedTuple):
 class TumScan(IndexedScan[TumFrame]):
     """A TUM RGB-D sequence, or a recording written like one.
 
-    Colour and depth are paired by time as the benchmark's ``associate.py`` does. The pose is the trajectory's at
+    Color and depth are paired by time as the benchmark's ``associate.py`` does. The pose is the trajectory's at
     the time of the depth, whose points it moves: interpolated between the two poses around it, or the nearer
     one where only one is close. A pair without a pose is a bad frame.
 
-    Points are the unprojected depth in camera axes (x right, y down, z forward), coloured by their pixel: depth
-    is registered to colour. ``T_world_points`` is the pose followed by the rotation that puts ``up`` along z.
+    Points are the unprojected depth in camera axes (x right, y down, z forward), colored by their pixel: depth
+    is registered to color. ``T_world_points`` is the pose followed by the rotation that puts ``up`` along z.
 
     Args:
         root: the sequence's folder.
@@ -60,8 +60,8 @@ class TumScan(IndexedScan[TumFrame]):
         intrinsics: ``fx,fy,cx,cy`` with or without ``k1,k2,p1,p2[,k3]``, or ``freiburg1`` to ``3``, or
             ``openni`` (525, 319.5, 239.5: the driver's default). None: the numbers in ``camera.txt``, else the
             preset that the folder's name says, else it is asked for.
-        max_difference: seconds between colour and depth, and to the poses used.
-        depth_scale: depth units per metre. None: the seventh number of ``camera.txt``, else 5000.
+        max_difference: seconds between color and depth, and to the poses used.
+        depth_scale: depth units per meter. None: the seventh number of ``camera.txt``, else 5000.
 
     Raises:
         InputError: an option that cannot be.
@@ -82,7 +82,7 @@ class TumScan(IndexedScan[TumFrame]):
         if not max_difference >= 0:
             raise InputError(f"is {max_difference}", field="max_difference", fix="give seconds, 0 or more")
         if depth_scale is not None and not depth_scale > 0:
-            raise InputError(f"is {depth_scale}", field="depth_scale", fix="give units per metre, like 5000")
+            raise InputError(f"is {depth_scale}", field="depth_scale", fix="give units per meter, like 5000")
         preset = re.search(r"freiburg[123]", root.resolve().name)
         stated = _camera_file(root / "camera.txt")
         self._camera = _numbers(intrinsics) or stated[:4] or (PRESETS[preset[0]] if preset else ())
@@ -131,7 +131,7 @@ class TumScan(IndexedScan[TumFrame]):
                 f"expected {expected[0]}x{expected[1]}",
                 source=entry.color,
                 field="image size",
-                fix="give depth registered to the colour images, and camera.txt of their size",
+                fix="give depth registered to the color images, and camera.txt of their size",
             )
         fx, fy, cx, cy, *lens = self._camera
         K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])

@@ -59,7 +59,7 @@ class Trajectory:
 
     Attributes:
         times: (n,) seconds, increasing.
-        positions: (n, 3) metres.
+        positions: (n, 3) meters.
         quaternions: (n, 4) x y z w, unit.
     """
 

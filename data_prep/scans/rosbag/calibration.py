@@ -26,7 +26,7 @@ class CameraStatement(BaseModel):
     Attributes:
         K: 3x3 intrinsics, pixels; with it, CameraInfo is not used.
         distortion: lens of the images as recorded; only with K.
-        T_points_cam: 4x4, takes camera coordinates (x right, y down, z forward) to those of the points, metres.
+        T_points_cam: 4x4, takes camera coordinates (x right, y down, z forward) to those of the points, meters.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""sensor_msgs/Image and CompressedImage as RGB or as depth in metres."""
+"""sensor_msgs/Image and CompressedImage as RGB or as depth in meters."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from scipy.ndimage import convolve
 from data_prep.errors import BadFrameError
 
 _CHANNELS = {"rgb8": "rgb", "bgr8": "bgr", "rgba8": "rgba", "bgra8": "bgra"}
-_GREY = ("mono8", "8UC1")
+_GRAY = ("mono8", "8UC1")
 _YUV = {"yuv422": "uyvy", "uyvy": "uyvy", "yuv422_yuy2": "yuyv", "yuyv": "yuyv"}
 _BAYER = {f"bayer_{pattern}8": pattern for pattern in ("rggb", "bggr", "gbrg", "grbg")}
 _DEPTH = ("16UC1", "32FC1")
-SUPPORTED = ", ".join([*_CHANNELS, *_GREY, *_YUV, *_BAYER])
+SUPPORTED = ", ".join([*_CHANNELS, *_GRAY, *_YUV, *_BAYER])
 _IMAGE_ERRORS = (
     OSError,
     SyntaxError,
@@ -31,27 +31,27 @@ _IMAGE_ERRORS = (
 
 
 def image_kind(message: Any) -> str:
-    """``color``, ``grey``, ``depth``, or the name of an encoding that is none of these."""
+    """``color``, ``gray``, ``depth``, or the name of an encoding that is none of these."""
     if hasattr(message, "format"):
         if "compressedDepth" in message.format:
             return "depth"
         encoding = message.format.partition(";")[0].strip()
-        return "grey" if encoding in _GREY else "color"
+        return "gray" if encoding in _GRAY else "color"
     if message.encoding in _DEPTH:
         return "depth"
-    if message.encoding in _GREY:
-        return "grey"
+    if message.encoding in _GRAY:
+        return "gray"
     known = message.encoding in _CHANNELS or message.encoding in _YUV or message.encoding in _BAYER
     return "color" if known else message.encoding
 
 
 def decode_image(message: Any, where: str) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB of an Image or a CompressedImage; grey is repeated, alpha dropped.
+    """(H, W, 3) uint8 RGB of an Image or a CompressedImage; gray is repeated, alpha dropped.
 
     Bayer patterns are interpolated linearly; YUV 4:2:2 follows BT.601 as OpenCV's conversion does.
 
     Raises:
-        BadFrameError: an encoding that is no colour image of ours, or too few bytes.
+        BadFrameError: an encoding that is no color image of ours, or too few bytes.
     """
     if hasattr(message, "format"):
         return np.asarray(_decompress(bytes(message.data), where).convert("RGB"))
@@ -60,7 +60,7 @@ def decode_image(message: Any, where: str) -> NDArray[np.uint8]:
         order = _CHANNELS[encoding]
         pixels = _pixels(message, np.dtype(np.uint8), len(order), where)
         return np.ascontiguousarray(pixels[..., [order.index(channel) for channel in "rgb"]])
-    if encoding in _GREY:
+    if encoding in _GRAY:
         return np.repeat(_pixels(message, np.dtype(np.uint8), 1, where), 3, axis=2)
     if encoding in _YUV:
         return _from_yuv(_pixels(message, np.dtype(np.uint8), 2, where), _YUV[encoding])
@@ -75,7 +75,7 @@ def decode_image(message: Any, where: str) -> NDArray[np.uint8]:
 
 
 def decode_depth(message: Any, where: str) -> NDArray[np.float32]:
-    """(H, W) float32 metres along z, 0 = no measurement: 16UC1 in millimetres, 32FC1 in metres (REP 118), raw or
+    """(H, W) float32 meters along z, 0 = no measurement: 16UC1 in millimeters, 32FC1 in meters (REP 118), raw or
     as image_transport's compressedDepth (PNG).
 
     Raises:
@@ -90,7 +90,7 @@ def decode_depth(message: Any, where: str) -> NDArray[np.float32]:
     else:
         raise BadFrameError(
             f"is {message.encoding!r}", source=where, field="encoding",
-            fix="choose a depth topic with 16UC1 (millimetres) or 32FC1 (metres)",
+            fix="choose a depth topic with 16UC1 (millimeters) or 32FC1 (meters)",
         )  # fmt: skip
     return np.where(np.isfinite(depth) & (depth > 0), depth, 0).astype(np.float32)
 
@@ -142,7 +142,7 @@ def _decompress_depth(message: Any, where: str) -> NDArray:
             field="format",
             fix="record PNG-compressed 16UC1 or 32FC1 depth",
         )
-    # image_transport's ConfigHeader: an enum, then the two numbers of its inverse-depth quantisation.
+    # image_transport's ConfigHeader: an enum, then the two numbers of its inverse-depth quantization.
     _, a, b = struct.unpack_from("<iff", data)
     raw = np.asarray(_decompress(data[12:], where)).astype(np.float32)
     if raw.ndim != 2:

@@ -18,7 +18,7 @@ _COLOR = ("rgb", "rgba")
 def read_pointcloud2(
     message: Any, where: str, intensity_max: float | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8] | None, NDArray[np.float32] | None]:
-    """Points, colours and intensity of a PointCloud2.
+    """Points, colors and intensity of a PointCloud2.
 
     Points that are not finite are dropped, and so are points at exactly (0, 0, 0): that is how drivers write
     "no return" where they have no NaN.
@@ -30,7 +30,7 @@ def read_pointcloud2(
             holds the message's values.
 
     Returns:
-        points (N, 3) float64 metres in the message's frame; colors (N, 3) uint8 from packed ``rgb``/``rgba`` or from
+        points (N, 3) float64 meters in the message's frame; colors (N, 3) uint8 from packed ``rgb``/``rgba`` or from
         ``r g b``, or None; intensity (N,) float32 in 0..1 from ``intensity`` or ``reflectivity``, or None.
 
     Raises:
@@ -79,10 +79,10 @@ def _table(message: Any, where: str) -> NDArray:
             )  # fmt: skip
         if name in _COLOR and size != 4:
             raise BadFrameError(
-                f"takes {size} bytes", source=where, field=name, fix="pack colours into four bytes"
+                f"takes {size} bytes", source=where, field=name, fix="pack colors into four bytes"
             )
     if height == 1:
-        row = max(row, width * step)  # some drivers leave row_step at 0 for unorganised clouds
+        row = max(row, width * step)  # some drivers leave row_step at 0 for unorganized clouds
     needed = (height - 1) * row + width * step if width * height else 0
     if needed == 0 or row < width * step or len(message.data) < needed:
         raise BadFrameError(
@@ -102,7 +102,7 @@ def _table(message: Any, where: str) -> NDArray:
     raw = np.ndarray((height, width), dtype, np.ascontiguousarray(message.data), strides=(row, step)).reshape(
         -1
     )
-    # A packed colour is four bytes, whatever its type: as a float it may be NaN, and values must not be converted.
+    # A packed color is four bytes, whatever its type: as a float it may be NaN, and values must not be converted.
     bare = [(name, _TYPES[field.datatype]) for name, field in kept.items()]
     table = np.empty(len(raw), bare)
     for name, _ in bare:

@@ -14,25 +14,25 @@ _SEAM = 0.05  # pixels
 def register_depth(
     depth: NDArray[np.float32], depth_camera: Camera, T_color_depth: NDArray[np.float64], color_camera: Camera
 ) -> NDArray[np.float32]:
-    """Depth of the colour camera; what is nearest hides what is behind it, and pixels that nothing falls on stay 0.
+    """Depth of the color camera; what is nearest hides what is behind it, and pixels that nothing falls on stay 0.
 
-    Each measurement covers the colour pixels nearest to it, so many as the colour image has more: a footprint of one
+    Each measurement covers the color pixels nearest to it, so many as the color image has more: a footprint of one
     pixel would leave a grid of holes through which the background shows.
 
     Args:
-        depth: (H, W) metres along the depth camera's z, 0 = no measurement.
+        depth: (H, W) meters along the depth camera's z, 0 = no measurement.
         depth_camera: the camera that measured it, in its own axes.
-        T_color_depth: (4, 4), takes depth camera coordinates to colour camera coordinates.
+        T_color_depth: (4, 4), takes depth camera coordinates to color camera coordinates.
         color_camera: the other camera, in its own axes.
 
     Returns:
-        (H', W') float32 metres along the colour camera's z.
+        (H', W') float32 meters along the color camera's z.
     """
     points, _ = depth_camera.unproject(depth)
     uv, z = color_camera.project(transform_points(T_color_depth, points.astype(np.float64)))
     ahead = np.isfinite(uv).all(axis=1)
     uv, z = uv[ahead], z[ahead]
-    # Half the side of what one measurement covers; a little more, or rounding opens seams between neighbours.
+    # Half the side of what one measurement covers; a little more, or rounding opens seams between neighbors.
     half = np.maximum(color_camera.K[[0, 1], [0, 1]] / depth_camera.K[[0, 1], [0, 1]], 1) / 2 + _SEAM
     low, high = np.ceil(uv - half).astype(np.int64), np.floor(uv + half).astype(np.int64)
     columns, rows = (int(n) + 1 for n in (high - low).max(axis=0, initial=0))

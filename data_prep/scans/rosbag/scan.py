@@ -28,7 +28,7 @@ from data_prep.scans.scan import register_source
 from data_prep.scans.up_axis import T_zup_from
 
 _GAP = 0.1  # seconds: one turn of a 10 Hz LiDAR
-_PAIR = 0.02  # seconds between a depth image and its colours; TUM RGB-D's own rule
+_PAIR = 0.02  # seconds between a depth image and its colors; TUM RGB-D's own rule
 _log = logging.getLogger(__name__)
 
 
@@ -38,8 +38,8 @@ class RosbagScan(IndexedScan[int]):
 
     LiDAR: one frame per PointCloud2. Points keep the message's axes, each camera adds the image taken nearest to
     it, and the camera's place is taken from tf at the moment of that image, so that a moving vehicle's images fit.
-    RGB-D: one frame per depth image with the colour image nearest to it. Depth of another camera frame
-    is carried over to the colour camera by tf; points are in the colour camera's axes.
+    RGB-D: one frame per depth image with the color image nearest to it. Depth of another camera frame
+    is carried over to the color camera by tf; points are in the color camera's axes.
 
     Opening reads the bag once from end to end, keeps times, tf and CameraInfo, and decodes no cloud and no image.
     Frame ids are stamps in nanoseconds, views are called ``TOPIC/STAMP.png``.
@@ -47,13 +47,13 @@ class RosbagScan(IndexedScan[int]):
     Args:
         root: the file or folder.
         points: PointCloud2 topic; None = the only one.
-        images: image topics; None = all colour and grey ones that have a CameraInfo; an empty list: none.
+        images: image topics; None = all color and gray ones that have a CameraInfo; an empty list: none.
         depth: topic of depth images, for RGB-D; None = the only one, where there is no PointCloud2.
         world_frame: tf frame that becomes the world; None = the root of tf above the sensor.
         up: axis of ``world_frame`` that points up; None = ``z``, as REP 103 says, or ``-y`` where the world is a
             camera's optical frame.
         max_time_gap: seconds between a moment and the image or the tf sample that may stand for it; None = 0.1,
-            but 0.02 between depth and colour.
+            but 0.02 between depth and color.
         clock: ``header`` takes the stamps of the messages; ``bag`` the time of recording, for sensors whose clocks
             do not agree.
         calibration: YAML with what the bag lacks, see :class:`Calibration`.
@@ -145,7 +145,7 @@ class RosbagScan(IndexedScan[int]):
     def _read_rgbd(self, id: str, entry: int, message: Any) -> Frame:
         topic = self._topics.images[0]
         k = self._partner(entry, topic)
-        assert k is not None, "depth without colour is no entry"
+        assert k is not None, "depth without color is no entry"
         stream = self._index.streams[topic]
         bag_time, stamp = int(stream.bag_times[k]), int(self._stream.stamps[entry])
         color = self._bag.read(topic, bag_time, int(stream.stamps[k]))
@@ -161,7 +161,7 @@ class RosbagScan(IndexedScan[int]):
     def _registered(
         self, message: Any, camera: Camera, color_frame: str, stamp: int, bag_time: int, lens: Lens
     ) -> NDArray[np.float32]:
-        """The depth image pixel for pixel with the colour image."""
+        """The depth image pixel for pixel with the color image."""
         assert self._topics.depth is not None
         depth = decode_depth(message, self._where(self._topics.depth))
         depth_frame_id = frame_name(message.header.frame_id)
@@ -173,7 +173,7 @@ class RosbagScan(IndexedScan[int]):
             if same_frame and depth.shape == (camera.height, camera.width):
                 return depth
             raise BadDatasetError(
-                "has no CameraInfo and is not of the colour camera's frame and size", source=self.root,
+                "has no CameraInfo and is not of the color camera's frame and size", source=self.root,
                 field=self._topics.depth,
                 fix=f"record {camera_info_topic(self._topics.depth)}, or state calibration=FILE",
             )  # fmt: skip
@@ -310,7 +310,7 @@ class RosbagScan(IndexedScan[int]):
         alone = len(set(self._stream.stamps.tolist())) - len(self)
         if alone:
             gap = f"{self._pair_gap / 1e9:g} s"
-            notes.append(f"{self._main}: {alone} depth images have no colour image within {gap}")
+            notes.append(f"{self._main}: {alone} depth images have no color image within {gap}")
         return notes
 
     def _where(self, topic: str) -> str:

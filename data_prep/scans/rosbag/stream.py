@@ -10,7 +10,7 @@ class Stream:
     """Messages by stamp, although clocks jump.
 
     Stamps that run backwards by no more than ``max_gap`` arrived out of order and are sorted. A larger step back is
-    a jump of the clock (a simulation that started again, a late time synchronisation): what follows is kept
+    a jump of the clock (a simulation that started again, a late time synchronization): what follows is kept
     apart from what came before, and a moment is looked up in the part that was recorded nearest to it.
 
     Args:

@@ -24,8 +24,8 @@ class Topics:
     Attributes:
         points: PointCloud2 topic, or None.
         depth: depth image topic, or None; one of the two there is.
-        images: colour images, exactly one with depth.
-        infos: image topic (colour or depth) → its CameraInfo topic, where the bag has one.
+        images: color images, exactly one with depth.
+        infos: image topic (color or depth) → its CameraInfo topic, where the bag has one.
     """
 
     points: str | None
@@ -90,17 +90,17 @@ def choose_topics(
             f"{depth!r} is no depth image",
             source=bag.root,
             field="depth",
-            fix="choose a topic with 16UC1 (millimetres) or 32FC1 (metres)",
+            fix="choose a topic with 16UC1 (millimeters) or 32FC1 (meters)",
         )
     chosen = tuple(images) if images is not None else _color_topics(bag, kinds, infos, one=depth is not None)
     if depth is not None and len(chosen) != 1:
         raise BadDatasetError(
-            f"names {len(chosen)} colour images for the depth {depth}",
+            f"names {len(chosen)} color images for the depth {depth}",
             source=bag.root,
             field="images",
             fix="choose one"
             if chosen
-            else "record the colour images with their camera_info, or state images=",
+            else "record the color images with their camera_info, or state images=",
         )
     wanted = {topic: infos[topic] for topic in (*chosen, depth) if topic in infos}
     return Topics(points, depth, chosen, wanted)
@@ -108,8 +108,8 @@ def choose_topics(
 
 def _color_topics(bag: Bag, kinds: dict[str, str], infos: dict[str, str], one: bool) -> tuple[str, ...]:
     colors = [topic for topic, kind in kinds.items() if kind == "color"]
-    # Infrared and other grey images are views too, but never the colours of a depth camera that has some.
-    colors += [topic for topic, kind in kinds.items() if kind == "grey" and not (one and colors)]
+    # Infrared and other gray images are views too, but never the colors of a depth camera that has some.
+    colors += [topic for topic, kind in kinds.items() if kind == "gray" and not (one and colors)]
     colors = _one_transport(sorted(colors))
     sharing = defaultdict(list)
     for topic in colors:

@@ -30,7 +30,7 @@ def test_tables_say_what_is_there_and_what_was_measured(capsys: pytest.CaptureFi
     out = " ".join(capsys.readouterr().out.split())
     assert "procedural room: 4 frames, 4 read" in out
     assert "images: 1 per frame, 96x72" in out
-    assert "neighbouring frames agree to" in out
+    assert "neighboring frames agree to" in out
 
 
 def test_json_is_one_object_and_the_page_is_written(
@@ -44,7 +44,7 @@ def test_json_is_one_object_and_the_page_is_written(
     assert record["page"] == str(page)
     assert {f["check"] for f in record["findings"]} >= {"poses", "depth", "up", "projection"}
     assert record["motion"][0]["residuals"]["as given"] < 0.1
-    assert "Do neighbouring frames agree?" in page.read_text()
+    assert "Do neighboring frames agree?" in page.read_text()
 
 
 def test_what_is_wrong_is_an_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,7 +89,7 @@ def test_an_rgbd_bag_reads_back_from_its_export(tmp_path: Path, capsys: pytest.C
     frame, copy = open_scan("rosbag", bag)[1], open_scan("layout", tmp_path / "out")[1]
     np.testing.assert_array_equal(frame.points, copy.points)
     np.testing.assert_array_equal(frame.T_world_points, copy.T_world_points)
-    # Millimetres lose nothing, so depth is a PNG and there is no points file.
+    # Millimeters lose nothing, so depth is a PNG and there is no points file.
     assert sorted(path.suffix for path in (tmp_path / "out/depth").iterdir()) == [".png"] * 3
     assert not (tmp_path / "out/points").exists()
     assert main(["export", "rosbag", str(bag), str(tmp_path / "out")]) == 0

@@ -40,7 +40,7 @@ def test_the_machine(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_checkpoint(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(run), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    # PointNet 6→8→16 without biases, each layer's norm 2 per channel, 3 for absent colour; 16→4 with biases; 2 scales.
+    # PointNet 6→8→16 without biases, each layer's norm 2 per channel, 3 for absent color; 16→4 with biases; 2 scales.
     assert facts["checkpoint"]["parameters"] == (6 * 8 + 16) + (8 * 16 + 32) + 3 + (16 * 4 + 4) + 2
     assert facts["encoder"] == {"name": "pointnet", "widths": [8, 16]}
     assert facts["teacher"] == {"name": "ViT-B-32/openai", "width": 4, "templates": None}

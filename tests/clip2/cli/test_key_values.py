@@ -62,7 +62,7 @@ def test_dashes_are_underscores() -> None:
     ("pairs", "message"),
     [
         (["split"], "--option: 'split' has no '='. Fix: write --option key=value"),
-        (["colour=red"], "'colour' is not an option of kitti. Fix: known: cameras,"),
+        (["color=red"], "'color' is not an option of kitti. Fix: known: cameras,"),
         (["count=three"], "--option count: 'three': input should be a valid integer"),
         (["mode=slow"], "--option mode: 'slow': input should be 'fast' or 'exact'"),
         (["count=1", "count=2"], "--option: count: is given twice"),

@@ -47,4 +47,4 @@ def test_python_dash_m_is_the_command():
     command = [sys.executable, "-m", "clip2", "recognize", "nowhere.ply", "--labels", "mug", "--voxel", "0"]
     ended = subprocess.run(command, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == "clip2: --voxel: is 0.0. Fix: give metres above 0\n"
+    assert ended.stderr == "clip2: --voxel: is 0.0. Fix: give meters above 0\n"

@@ -92,7 +92,7 @@ def test_parts_of_whole_segments_follow_the_same_objects(follow: list[str], tmp_
     joined, whole = open_triplets(tmp_path / "parts"), open_triplets(tmp_path / "whole")
     shards = [[set_.path / shard.name for shard in set_.shards] for set_ in (joined, whole)]
     assert [path.read_bytes() for path in shards[0]] == [path.read_bytes() for path in shards[1]]
-    for name in ("refusals", "merged", "totals", "config_hash"):
+    for name in ("rejections", "merged", "totals", "config_hash"):
         assert getattr(joined.manifest, name) == getattr(whole.manifest, name)
 
 

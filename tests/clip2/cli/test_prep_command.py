@@ -80,7 +80,7 @@ def test_objects_are_mined_and_the_sky_is_refused(
     assert main([*command, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["objects"], report["frames"], report["bad_frames"]) == (3, 3, 0)
-    assert sum(report["refusals"].values()) == 3
+    assert sum(report["rejections"].values()) == 3
     for number, triplet in enumerate(open_triplets(tmp_path / "out")):
         assert triplet.texts == ("traffic cone",)
         size = triplet.points.max(axis=0) - triplet.points.min(axis=0)
@@ -148,7 +148,7 @@ def test_no_readable_frame_is_a_failure(command: list[str], scan: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (["--option", "colour=red"], "'colour' is not an option of kitti. Fix: known: split"),
+        (["--option", "color=red"], "'color' is not an option of kitti. Fix: known: split"),
         (["--option", "split=testing"], "testing"),
         (["--lifter", "magic"], "lifter: 'magic' is unknown"),
         (["--lifter-option", "min_points=many"], "--lifter-option min_points: 'many'"),
@@ -231,7 +231,7 @@ def test_a_simulated_scan_brings_its_own_detections(
     assert report["frames"] == 2
     assert report["objects"] > 0
     assert report["is_ground_truth"] is False
-    # The same again: simulated twice, the detections are the same, so the set is recognised as complete.
+    # The same again: simulated twice, the detections are the same, so the set is recognized as complete.
     assert main([*arguments, *options]) == 0
     assert json.loads(capsys.readouterr().out) == report
 
@@ -247,7 +247,7 @@ def test_a_calibration_the_wrong_way_round_is_one_line(
         path.write_text("\n".join(lines))
     assert main([*command, "--json"]) == 2
     report = json.loads(capsys.readouterr().out)
-    assert (report["bad_frames"], report["objects"], report["refusals"]) == (3, 0, {})
+    assert (report["bad_frames"], report["objects"], report["rejections"]) == (3, 0, {})
     error = report["bad_frame_list"][0]["error"]
     assert error.startswith("frame 000000: training/image_2/000000.png: calibration: puts all ")
     assert "points behind the camera. Fix: check the direction" in error

@@ -99,7 +99,7 @@ def test_the_page_tells_the_whole_story(demo: Path) -> None:
     assert body.count("<polyline") == 4  # the term of words and that of pictures, measured and smoothed
     assert 'aria-label="confusion matrix"' in body
     assert body.count('class="query"') >= 4
-    for stage in ("scans, boxes, lifting", "embed", "train", "score", "recognise"):
+    for stage in ("scans, boxes, lifting", "embed", "train", "score", "recognize"):
         assert f"<td>{stage}</td>" in body
 
 
@@ -135,7 +135,7 @@ def check_that_figures_fit_together(figures: dict) -> None:
         assert query["answers"] > 0
         similarity = [hit["similarity"] for hit in query["hits"]]
         assert similarity == sorted(similarity, reverse=True)
-    for scene in figures["recognised"].values():
+    for scene in figures["recognized"].values():
         assert scene["named_right"] <= scene["things"] <= scene["found"]
 
 
@@ -219,7 +219,7 @@ def test_what_a_word_describes_does_not_compete_with_it() -> None:
     assert set(rooms) - set(competitors(["armchair"], rooms, teacher)) == {"armchair"}
 
 
-def test_a_colour_competes_with_the_other_colours() -> None:
+def test_a_color_competes_with_the_other_colors() -> None:
     left = competitors(["red chair"], list_categories("room"), Teacher.load("mini"))
     assert {"blue chair", "white chair", "stool"} <= set(left)
     assert not {"red chair", "chair"} & set(left)

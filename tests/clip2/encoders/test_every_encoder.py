@@ -23,7 +23,7 @@ NARROWER: dict[str, dict[str, Any]] = {
     "uni3d_tiny": {"num_patches": 32, "depth": 2, "patch_width": 64},
     "uni3d_small": {"num_patches": 16, "depth": 1, "patch_width": 64},
 }
-# Their neighbourhoods or tokens count repeats, so that they are no functions of the set of points alone.
+# Their neighborhoods or tokens count repeats, so that they are no functions of the set of points alone.
 COUNT_REPEATS = (
     "openshape_pointbert",
     "pointbert",
@@ -132,7 +132,7 @@ def test_padding_never_influences_training(name: str) -> None:
 @torch.no_grad()
 def test_order_of_points_does_not_matter_while_balls_hold_all_their_points(trained: PointEncoder) -> None:
     # Ball queries keep the first k by index, so the promise needs clouds whose balls do not overflow: with no more
-    # points than any ball holds (16 at least), that is every cloud, and every point is a centre whatever the start.
+    # points than any ball holds (16 at least), that is every cloud, and every point is a center whatever the start.
     points, rgb = cloud(2, 16), colors(2, 16)
     order = torch.randperm(16, generator=torch.Generator().manual_seed(0))
     assert_same(trained(points[:, order], rgb[:, order]), trained(points, rgb))
@@ -148,14 +148,14 @@ def test_repeating_points_changes_nothing_while_balls_hold_them(name: str, train
 
 @torch.no_grad()
 def test_position_and_size_matter(trained: PointEncoder) -> None:
-    # No encoder here is invariant to them by design: preprocessing centres and scales.
+    # No encoder here is invariant to them by design: preprocessing centers and scales.
     points = cloud(1, 200)
     for moved in (points + 0.5, points * 0.5):
         assert (trained(moved) - trained(points)).norm() > 1e-3 * trained(points).norm()
 
 
 @torch.no_grad()
-def test_colour_absent_is_the_learned_state_whatever_the_values_say(trained: PointEncoder) -> None:
+def test_color_absent_is_the_learned_state_whatever_the_values_say(trained: PointEncoder) -> None:
     points, rgb = cloud(3, 80), colors(3, 80)
     absent = trained(points)
     assert_same(absent, trained(points, trained.absent_features.expand(3, 80, 3)))

@@ -21,7 +21,7 @@ from torch import Tensor
 import clip2
 from benchmarks.textbook import ball, farthest_points, take
 from clip2.checkpoint import save
-from clip2.encoders import FOREIGN_LAYOUTS, PointEncoder, create_encoder, foreign_model, load_foreign
+from clip2.encoders import FOREIGN_LAYOUTS, PointEncoder, convert_checkpoint, create_encoder, fill_encoder
 from clip2.pretrained.layouts import MIRRORED_Z_UP, Y_UP
 from data_prep.errors import InputError
 
@@ -308,7 +308,7 @@ CASES: dict[str, tuple[Callable[[], State], Callable[..., Tensor], dict[str, Any
 
 def filled(layout: str, path: Path) -> PointEncoder:
     encoder = create_encoder(FOREIGN_LAYOUTS[layout].encoder, **CASES[layout][2])
-    load_foreign(encoder, path, layout)
+    fill_encoder(encoder, path, layout)
     return encoder.eval()
 
 
@@ -360,7 +360,7 @@ def test_up_is_up() -> None:
 
 
 @torch.no_grad()
-def test_a_cloud_without_colour_is_the_grey_they_trained_with(tmp_path: Path) -> None:
+def test_a_cloud_without_color_is_the_gray_they_trained_with(tmp_path: Path) -> None:
     safetensors.torch.save_file(openshape_state(**OPENSHAPE, out=1280), tmp_path / "m.safetensors")
     encoder = filled("openshape_pointbert_vitg14", tmp_path / "m.safetensors")
     points, rgb = cloud()
@@ -373,7 +373,7 @@ def test_the_published_openshape_network_has_as_many_parameters_as_our_encoder_a
     count = sum(value.numel() for key, value in state.items() if not key.endswith(buffers))
     assert round(count / 1e6, 1) == 32.3  # the paper's figure
     encoder = create_encoder("openshape_pointbert")
-    # Their convolutions have biases before BatchNorm, ours a colour for clouds without.
+    # Their convolutions have biases before BatchNorm, ours a color for clouds without.
     ours = sum(parameter.numel() for parameter in encoder.parameters())
     assert ours + 64 + 64 + 256 - 3 + 512 * 1280 + 1280 == count
 
@@ -384,7 +384,7 @@ def test_a_whole_model_with_its_projection(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(FOREIGN_LAYOUTS["ulip2_pointbert"].options, "num_patches", 12)
     for key, value in POINTBERT.items():
         monkeypatch.setitem(FOREIGN_LAYOUTS["ulip2_pointbert"].options, key, value)
-    model = foreign_model(tmp_path / "ulip2.pt", "ulip2_pointbert")
+    model = convert_checkpoint(tmp_path / "ulip2.pt", "ulip2_pointbert")
     assert model.teacher.name == "ViT-bigG-14/laion2b_s39b_b160k"
     points, rgb = cloud()
     with torch.no_grad():
@@ -403,23 +403,23 @@ def test_what_does_not_fit_is_said_in_one_line(tmp_path: Path) -> None:
     encoder = create_encoder("openshape_pointbert", **OPENSHAPE)
     path = tmp_path / "model.safetensors"
 
-    def refusal(state: State, layout: str = "openshape_pointbert_vitg14") -> str:
+    def rejection(state: State, layout: str = "openshape_pointbert_vitg14") -> str:
         safetensors.torch.save_file(state, path)
         with pytest.raises(InputError) as raised:
-            load_foreign(encoder, path, layout)
+            fill_encoder(encoder, path, layout)
         assert "\n" not in str(raised.value)
         return str(raised.value)
 
     whole = openshape_state(**OPENSHAPE)
     less = {key: value for key, value in whole.items() if key != "ppat.lift.0.bias"}
-    assert "has no ppat.lift.0.bias" in refusal(less)
-    assert "does not know ppat.extra" in refusal(whole | {"ppat.extra": torch.zeros(2)})
-    assert "and 3 more" in refusal({key: value for key, value in whole.items() if "layers.1.1" not in key})
+    assert "has no ppat.lift.0.bias" in rejection(less)
+    assert "does not know ppat.extra" in rejection(whole | {"ppat.extra": torch.zeros(2)})
+    assert "and 3 more" in rejection({key: value for key, value in whole.items() if "layers.1.1" not in key})
     deeper = openshape_state(**{**OPENSHAPE, "depth": 3})
-    assert "does not know ppat.transformer.layers.2.0.fn.to_out.0.bias" in refusal(deeper)
+    assert "does not know ppat.transformer.layers.2.0.fn.to_out.0.bias" in rejection(deeper)
     wider = openshape_state(**{**OPENSHAPE, "hidden": 48})
-    assert "gives (48, 24) for blocks.0.mlp.fc1.weight, which is (40, 24)" in refusal(wider)
-    assert "openshape_pointbert_vitl14" in refusal(whole, "openshape")
+    assert "gives (48, 24) for blocks.0.mlp.fc1.weight, which is (40, 24)" in rejection(wider)
+    assert "openshape_pointbert_vitl14" in rejection(whole, "openshape")
     before = encoder.class_token.clone()
     assert torch.equal(before, encoder.class_token)
 
@@ -443,13 +443,13 @@ def test_files_that_would_execute_or_are_no_checkpoints_are_refused(tmp_path: Pa
         ("absent.pt", "no such file"),
     ):
         with pytest.raises(InputError, match=words):
-            load_foreign(encoder, tmp_path / name, "openshape_pointbert_vitg14")
+            fill_encoder(encoder, tmp_path / name, "openshape_pointbert_vitg14")
     assert not (tmp_path / "executed").exists()
 
 
 def test_ulip_itself_speaks_a_clip_model_that_nobody_else_has(tmp_path: Path) -> None:
     torch.save({"state_dict": ssg_state()}, tmp_path / "ulip.pt")
-    with pytest.raises(InputError, match="load_foreign"):
-        foreign_model(tmp_path / "ulip.pt", "ulip_pointnet2_ssg")
+    with pytest.raises(InputError, match="fill_encoder"):
+        convert_checkpoint(tmp_path / "ulip.pt", "ulip_pointnet2_ssg")
     encoder = create_encoder("pointnet2_ssg", feature_channels=0)
-    assert load_foreign(encoder, tmp_path / "ulip.pt", "ulip_pointnet2_ssg").projection is None
+    assert fill_encoder(encoder, tmp_path / "ulip.pt", "ulip_pointnet2_ssg").projection is None

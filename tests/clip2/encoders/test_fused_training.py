@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from clip2.encoders import create_encoder, fused_training
 from clip2.encoders.fused_training import shared_mlp_max
-from clip2.encoders.neighborhoods import Neighbourhoods
+from clip2.encoders.neighborhoods import Neighborhoods
 
 
 def plain(
@@ -56,7 +56,7 @@ def test_values_gradients_and_running_statistics(
     first, *weights = (torch.randn(b, a).double().requires_grad_() for a, b in pairwise([3, *widths]))
     table = torch.randn(40, widths[0]).double().requires_grad_() if wide else None
 
-    hoods = Neighbourhoods.of_ball_query(index[None], 40)
+    hoods = Neighborhoods.of_ball_query(index[None], 40)
     found = shared_mlp_max(points[hoods.rows], first, table, hoods, norms, weights, torch.float64)
     expected = plain(points, first, table, index, norms_plain, weights)[hoods.groups]
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
@@ -77,8 +77,8 @@ def test_values_gradients_and_running_statistics(
 def test_dense_layout_of_other_devices_gives_the_same() -> None:
     torch.manual_seed(0)
     index = ball_like_index(points=40, groups=30, k=8)
-    hoods = Neighbourhoods.of_ball_query(index[None], 40)
-    dense = Neighbourhoods(index.flatten(), torch.arange(30), ((30, 8),), None)
+    hoods = Neighborhoods.of_ball_query(index[None], 40)
+    dense = Neighborhoods(index.flatten(), torch.arange(30), ((30, 8),), None)
     points, first, weight = (
         torch.randn(40, 3).double(),
         torch.randn(5, 3).double(),
@@ -92,10 +92,10 @@ def test_dense_layout_of_other_devices_gives_the_same() -> None:
     torch.testing.assert_close(results[0], results[1])
 
 
-def test_layout_spends_little_on_repeats_and_counts_every_neighbour() -> None:
+def test_layout_spends_little_on_repeats_and_counts_every_neighbor() -> None:
     torch.manual_seed(0)
     index = ball_like_index(points=100, groups=500, k=64)
-    hoods = Neighbourhoods.of_ball_query(index[None], 100)
+    hoods = Neighborhoods.of_ball_query(index[None], 100)
     hits = torch.tensor([len(row.unique()) for row in index])
     assert hoods.total == 500 * 64 == hoods.weight.sum()
     assert hits.sum() <= len(hoods.rows) <= 1.12 * hits.sum()
@@ -104,7 +104,7 @@ def test_layout_spends_little_on_repeats_and_counts_every_neighbour() -> None:
 
 
 def test_a_second_backward_pass_is_refused() -> None:
-    hoods = Neighbourhoods.of_whole_clouds(1, 4, None, torch.device("cpu"))
+    hoods = Neighborhoods.of_whole_clouds(1, 4, None, torch.device("cpu"))
     points, first = torch.randn(4, 3, requires_grad=True), torch.randn(3, 3)
     out = shared_mlp_max(points, first, None, hoods, [nn.BatchNorm1d(3)], [], torch.float32).sum()
     out.backward(retain_graph=True)

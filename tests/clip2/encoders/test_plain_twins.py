@@ -60,7 +60,7 @@ def pointmlp(encoder: Any, points: Tensor, features: Tensor) -> Tensor:
     for stage, count in zip(encoder.stages, encoder.num_centers, strict=True):
         chosen = farthest_points(points, count)
         centers, anchors = take(points, chosen), take(x, chosen)[:, :, None]
-        nearest = torch.cdist(centers, points).topk(encoder.num_neighbours, largest=False).indices
+        nearest = torch.cdist(centers, points).topk(encoder.num_neighbors, largest=False).indices
         difference = take(x, nearest) - anchors
         deviation = difference.flatten(1).std(1, unbiased=False).view(-1, 1, 1, 1)
         grouped = stage.alpha * difference / (deviation + 1e-5) + stage.beta
@@ -90,7 +90,7 @@ def _residuals(blocks: Any, x: Tensor) -> Tensor:
 )
 def test_our_fast_form_is_the_plain_one(name: str, plain: Any, options: dict, training: bool) -> None:
     torch.manual_seed(0)
-    more = {"num_neighbours": 12} if plain is pointmlp else {"radius": 0.4}
+    more = {"num_neighbors": 12} if plain is pointmlp else {"radius": 0.4}
     encoder = create_encoder(name, num_centers=(64, 48, 40, 32), **options, **more)
     encoder = encoder.double()  # so that nothing but the mathematics can differ
     with torch.no_grad():

@@ -64,7 +64,7 @@ PUBLISHED: dict[str, Published] = {
     # PyTorch ports of PointNet++; classifier of 40
     "pointnet2_ssg": Published(1.475688, 6, lambda e: convolution_biases(e) + layers(1024, 512, 256, 40)),
     "pointnet2_msg": Published(1.74, 2, lambda e: convolution_biases(e) + layers(1024, 512, 256, 40)),
-    # PointNeXt model zoo, ScanObjectNN: height as fourth channel, classifier of 15; minus our absent colour
+    # PointNeXt model zoo, ScanObjectNN: height as fourth channel, classifier of 15; minus our absent color
     "pointnext_s": Published(
         1.367, 3, lambda e: layers(512, 512, 256, 15, bias=False) - 1, {"feature_channels": 1}
     ),
@@ -75,14 +75,14 @@ PUBLISHED: dict[str, Published] = {
     "pointmlp": Published(13.2, 1, lambda e: layers(1024, 512, 256, 40)),
     # Point-BERT, model card; classifier of 40
     "pointbert": Published(22.1, 1, lambda e: convolution_biases(e) + layers(768, 256, 256, 40)),
-    # Uni3D, table of scales: coloured, projection to 1024. Its EVA blocks have a norm more than a ViT's.
+    # Uni3D, table of scales: colored, projection to 1024. Its EVA blocks have a norm more than a ViT's.
     "uni3d_tiny": Published(
         6.2, 1, lambda e: convolution_biases(e) + 192 * 1024 + 1024 - 3, {"feature_channels": 3}
     ),
     "uni3d_small": Published(
         22.6, 1, lambda e: convolution_biases(e) + 384 * 1024 + 1024 - 3, {"feature_channels": 3}
     ),
-    # OpenShape, table 2 and section 4: coloured, projection to 1280
+    # OpenShape, table 2 and section 4: colored, projection to 1280
     "openshape_pointbert": Published(
         32.3, 1, lambda e: convolution_biases(e) + 512 * 1280 + 1280 - 3, {"feature_channels": 3}
     ),

@@ -111,7 +111,7 @@ def test_targets_that_do_not_fit(targets: list, said: str) -> None:
 
 
 def coco_images(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """CLIP vectors of the labelled images and (B, 80) which of the COCO words are in each."""
+    """CLIP vectors of the labeled images and (B, 80) which of the COCO words are in each."""
     data = np.load(folder / "images_with_embeddings" / "image_embeddings.npz", allow_pickle=False)
     vectors, relevant = [], []
     for file, vector in zip(data["files"], data["embeddings"], strict=True):

@@ -69,7 +69,7 @@ def test_model_card_states_the_figures_of_the_score_card() -> None:
         assert f"{figures[key]:.1%}" in text
 
 
-def test_nothing_of_objects_without_colour_is_refused(fresh: WorldSet) -> None:
+def test_nothing_of_objects_without_color_is_refused(fresh: WorldSet) -> None:
     model = clip2.load("mini-points")
     rows = np.flatnonzero(fresh.objects.has_color & (fresh.category >= 0) & fresh.clear)[:60]
     clouds = [fresh.objects.cloud(int(row))[0] for row in rows]

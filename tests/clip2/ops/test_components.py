@@ -69,6 +69,6 @@ def test_no_points_and_no_levels_give_no_labels() -> None:
         (torch.zeros(3, 3), torch.tensor([torch.inf]), "finite"),
     ],
 )
-def test_what_cannot_be_labelled_is_refused(points: torch.Tensor, radii: torch.Tensor, said: str) -> None:
+def test_what_cannot_be_labeled_is_refused(points: torch.Tensor, radii: torch.Tensor, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         radius_components(points, radii)

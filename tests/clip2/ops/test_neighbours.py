@@ -1,4 +1,4 @@
-"""Ball query, nearest neighbours and interpolation against brute force in numpy."""
+"""Ball query, nearest neighbors and interpolation against brute force in numpy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ clouds = st.lists(coordinates, min_size=1, max_size=12)
 
 
 def padded(batch: list, dtype: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Clouds of unlike size as one tensor whose padding sits where it would be found first: at the centres."""
+    """Clouds of unlike size as one tensor whose padding sits where it would be found first: at the centers."""
     lengths = torch.tensor([len(cloud) for cloud in batch])
     points = torch.zeros(len(batch), int(lengths.max()), 3, dtype=getattr(torch, dtype))
     for row, cloud in zip(points, batch, strict=True):
@@ -89,7 +89,7 @@ def test_large_queries_cut_into_blocks_agree_with_one_cloud_at_a_time() -> None:
         assert torch.equal(nearest[row], knn(alone, centers[row : row + 1], 4)[1][0])
 
 
-def test_far_from_the_origin_neighbours_are_still_exact() -> None:
+def test_far_from_the_origin_neighbors_are_still_exact() -> None:
     # Expanding (a - b)^2 into dot products would lose all of these digits.
     grid = torch.tensor([[4096.0, 4096.0, 4096.0 + 0.25 * step] for step in range(8)])[None]
     assert ball_query(grid, grid[:, :1], 0.5, 8).tolist() == [[[0, 1, 2, 0, 0, 0, 0, 0]]]
@@ -149,7 +149,7 @@ def test_group_collects_per_cloud_and_passes_gradients() -> None:
         (lambda: group(torch.rand(2, 4, 3), torch.zeros(1, 2, dtype=torch.int64)), "(2, 4, 3)"),
     ],
 )
-def test_wrong_arguments_of_neighbour_queries_are_named(call: object, words: str) -> None:
+def test_wrong_arguments_of_neighbor_queries_are_named(call: object, words: str) -> None:
     with pytest.raises(ValueError) as raised:
         call()
     assert words in str(raised.value)

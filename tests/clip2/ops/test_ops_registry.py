@@ -72,7 +72,7 @@ def test_without_the_compiled_library_python_serves_and_says_why(monkeypatch: py
 def test_a_faster_backend_takes_over_where_it_can_run_and_is_passed_over_with_its_reason() -> None:
     broken: list[str] = []
     registry.register_backend(
-        "swift", serves=("cpu",), problem=lambda: broken[0] if broken else None, reason="vectorised"
+        "swift", serves=("cpu",), problem=lambda: broken[0] if broken else None, reason="vectorized"
     )
 
     @registry.implements("segment_sum", "swift")
@@ -81,7 +81,7 @@ def test_a_faster_backend_takes_over_where_it_can_run_and_is_passed_over_with_it
 
     values, index = torch.ones(3), torch.tensor([0, 0, 1])
     assert segment_sum(values, index, 2).tolist() == [7.0, 7.0]
-    assert choice("segment_sum") == registry.Choice("segment_sum", "cpu", "swift", "vectorised")
+    assert choice("segment_sum") == registry.Choice("segment_sum", "cpu", "swift", "vectorized")
     assert choice("segment_max").backend != "swift"
     with use_backend("torch"):
         assert segment_sum(values, index, 2).tolist() == [2.0, 1.0]

@@ -46,7 +46,7 @@ def test_interpreted_kernels_choose_the_same_points(kind: str, count: int, ragge
     for radius, k in ((0.3, 6), (50.0, 3)):
         found = triton_kernels.ball_query(points, centers, radius, k, lengths)
         assert torch.equal(found, registry.plain("ball_query")(points, centers, radius, k, lengths))
-    centers = centers[:, 4:6]  # each neighbour takes the interpreter milliseconds
+    centers = centers[:, 4:6]  # each neighbor takes the interpreter milliseconds
     for k in (1, 3, 12):
         k = min(k, count)
         expected = registry.plain("knn")(points, centers, k, lengths)
@@ -67,7 +67,7 @@ def test_interpreted_kernels_sample_clouds_too_large_for_registers(monkeypatch: 
 
 
 @pytest.mark.skipif(not interpreted, reason="needs TRITON_INTERPRET=1 from the start")
-def test_interpreted_kernels_find_neighbours_that_come_ever_closer() -> None:
+def test_interpreted_kernels_find_neighbors_that_come_ever_closer() -> None:
     """Every point displaces one found before it, block after block."""
     from clip2.ops import triton_kernels
 

@@ -56,7 +56,7 @@ def test_moves_with_its_points():
 
 
 def plainly_fitted(points, trim=0.002):
-    """The same search without any haste: centre, size, cosine and sine of the yaw."""
+    """The same search without any haste: center, size, cosine and sine of the yaw."""
     middle = points.mean(axis=0)
     local = points - middle
     outline = local[:: max(1, len(local) // 600), :2]

@@ -20,7 +20,7 @@ SCHEMA = {
     "properties": {
         "format": {"const": "clip2-instances"},
         "version": {"const": 1},
-        "frame": {"type": "object", "required": ["id", "axes", "unit"], "properties": {"unit": {"const": "metre"}}},
+        "frame": {"type": "object", "required": ["id", "axes", "unit"], "properties": {"unit": {"const": "meter"}}},
         "timestamp": {"type": ["number", "null"]},
         "model": {"type": "string"},
         "vocabulary": {"type": "array", "items": {"type": "string"}},

@@ -196,6 +196,6 @@ def _share_of_found(scan, count):
     return good / total
 
 
-def test_labelled_objects_of_real_sweeps_are_found(real_data):
+def test_labeled_objects_of_real_sweeps_are_found(real_data):
     scan = open_scan("kitti-tracking", real_data / "kitti_tracking")
     assert _share_of_found(scan, 2) >= 0.8

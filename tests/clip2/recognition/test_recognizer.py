@@ -88,7 +88,7 @@ class Verdicts:
     def __init__(self, strange):
         self.strange = strange
 
-    def is_familiar(self, features):
+    def is_in_distribution(self, features):
         return ~np.array(self.strange)[: len(features)]
 
 
@@ -131,7 +131,7 @@ def test_there_are_three_ways_with_the_unknown(one_strange):
         one_strange.query("chair", unknown="guess")
 
 
-def test_unknown_objects_are_grey_in_every_file(one_strange, tmp_path):
+def test_unknown_objects_are_gray_in_every_file(one_strange, tmp_path):
     result = one_strange.query(["chair", "table", "box"])
     again = Instances3D.from_json(result.to_json())
     assert again.labels == result.labels
@@ -142,22 +142,22 @@ def test_unknown_objects_are_grey_in_every_file(one_strange, tmp_path):
     }
     result.to_ply(tmp_path / "r.ply")
     vertices = PlyData(tmp_path / "r.ply")
-    greys = vertices.colors(result.owners() == 2)
-    assert len(greys) == 1
-    assert len(set(greys[0])) == 1
+    grays = vertices.colors(result.owners() == 2)
+    assert len(grays) == 1
+    assert len(set(grays[0])) == 1
     for i in (0, 1):
         assert all(len(set(color)) > 1 for color in vertices.colors(result.owners() == i))
     page = result.to_html(tmp_path / "r.html").read_text()
     assert "1 of them unlike anything the model knows" in page
     header = json.loads(html.unescape(page.split('data-header="')[1].split('"')[0]))
-    assert [header["labels"][i] for i in header["grey"]] == ["unknown"]
+    assert [header["labels"][i] for i in header["gray"]] == ["unknown"]
     assert [box["caption"] == "" for box in header["boxes"]] == [False, False, True]
     named = one_strange.query(["chair", "table", "box"], unknown="name")
     assert "unlike anything" not in named.to_html(tmp_path / "n.html").read_text()
 
 
 class PlyData:
-    """Colours of a binary PLY of x y z (double), red green blue (uchar), instance (int)."""
+    """Colors of a binary PLY of x y z (double), red green blue (uchar), instance (int)."""
 
     def __init__(self, path):
         body = path.read_bytes().partition(b"end_header\n")[2]

@@ -57,13 +57,13 @@ def test_frames_meet_in_the_world():
     assert fused.id == "a-b"
 
 
-def test_survey_coordinates_keep_their_millimetres():
+def test_survey_coordinates_keep_their_millimeters():
     far = moved(4.5e5, 5.4e6, 100)
     fused = fuse_frames([frame("a", [[0.0012, 0, 0], [0.5, 0, 0]], far)], size=0.01)
     assert np.ptp(fused.world_points()[:, 0]) == pytest.approx(0.4988, abs=1e-6)
 
 
-def test_one_frame_without_colour_leaves_the_cloud_without():
+def test_one_frame_without_color_leaves_the_cloud_without():
     fused = fuse_frames([frame("a", [[0, 0, 0]], np.eye(4), [1, 2, 3]), frame("b", [[1, 0, 0]], np.eye(4))])
     assert fused.colors is None
     assert len(fused.points) == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clip2.teacher import canonical_model, normalise_label, parse_labels
+from clip2.teacher import canonical_model, normalize_label, parse_labels
 from data_prep.errors import InputError
 
 
@@ -49,8 +49,8 @@ def test_the_list_is_named_in_the_error() -> None:
         parse_labels("", source="--labels")
 
 
-def test_spellings_of_one_word_normalise_alike() -> None:
-    assert len({normalise_label(word) for word in ("TV_set", "tv set", " Tv  SET")}) == 1
+def test_spellings_of_one_word_normalize_alike() -> None:
+    assert len({normalize_label(word) for word in ("TV_set", "tv set", " Tv  SET")}) == 1
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_no_picture_to_learn_from_shows_a_held_out_pair(pictures: Pictures) -> N
     assert all(is_held_out(names[c], colors[k]) for c, k in zip(kept.category, kept.color, strict=True))
 
 
-def test_about_a_tenth_of_all_pairs_is_held_out_and_no_colour_or_most_of_a_category() -> None:
+def test_about_a_tenth_of_all_pairs_is_held_out_and_no_color_or_most_of_a_category() -> None:
     table = np.array([[is_held_out(name, color) for color in COLORS] for name in list_categories()])
     assert 0.07 < table.mean() < 0.13
     assert table.mean(axis=0).max() < 0.25
@@ -76,7 +76,7 @@ def test_captions_are_true_of_their_own_pictures(pictures: Pictures) -> None:
         assert true_of(captions, pictures, rows, np.ones(len(rows), bool)).diagonal().all()
 
 
-def test_a_caption_without_colour_is_true_of_its_category_in_any_colour(pictures: Pictures) -> None:
+def test_a_caption_without_color_is_true_of_its_category_in_any_color(pictures: Pictures) -> None:
     row = int(pictures.category[0])
     plain, red = (
         Caption("a thing", (row,), -1, ""),
@@ -89,7 +89,7 @@ def test_a_caption_without_colour_is_true_of_its_category_in_any_colour(pictures
     hidden = true_of([red], pictures, rows, np.zeros(len(rows), bool))
     assert (
         not hidden.any()
-    )  # its colour cannot be judged, and the caption is not about the picture as it is shown
+    )  # its color cannot be judged, and the caption is not about the picture as it is shown
 
 
 def test_kinds_name_categories_that_exist() -> None:
@@ -98,7 +98,7 @@ def test_kinds_name_categories_that_exist() -> None:
     assert not {kind.removeprefix("a ") for kind in KINDS} & (synonyms | set(list_categories()))
 
 
-def test_augmented_pictures_keep_the_object_and_say_when_its_colour_is_gone(pictures: Pictures) -> None:
+def test_augmented_pictures_keep_the_object_and_say_when_its_color_is_gone(pictures: Pictures) -> None:
     rows = np.arange(64)
     images, shown = augment(pictures, rows, np.random.default_rng(1))
     again, _ = augment(pictures, rows, np.random.default_rng(1))

@@ -25,7 +25,7 @@ def test_real_fixtures_bit_for_bit(real_data: Path) -> None:
 
 
 def by_the_rule(image: np.ndarray, size: int) -> np.ndarray:
-    """The rule in words: bicubic to ``size`` on the short side (long side cut to an integer), middle cut, normalise."""
+    """The rule in words: bicubic to ``size`` on the short side (long side cut to an integer), middle cut, normalize."""
     height, width = image.shape[:2]
     short = min(height, width)
     new = (int(size * width / short), int(size * height / short))

@@ -42,7 +42,7 @@ def test_vectors_are_open_clips_own(tiny_clip: str, tiny_teacher: Teacher) -> No
     np.testing.assert_allclose(tiny_teacher.encode_texts(["mug", "night_stand"]), expected_texts, atol=1e-6)
 
 
-def test_prompts_are_averaged_after_normalising(tiny_teacher: Teacher) -> None:
+def test_prompts_are_averaged_after_normalizing(tiny_teacher: Teacher) -> None:
     sentences = [template.format("chair") for template in PROMPTS["ulip-64"]]
     with torch.no_grad():
         each = tiny_teacher._network.encode_text(open_clip.tokenize(sentences)).double().numpy()

@@ -28,7 +28,7 @@ TINY = (
 
 @pytest.fixture(scope="session")
 def shapes() -> TrainingSet:
-    """120 objects, one per frame; every other one has a picture (its word's vector and some noise) and colour."""
+    """120 objects, one per frame; every other one has a picture (its word's vector and some noise) and color."""
     random = np.random.default_rng(0)
     words = np.arange(120) % 3
     pictures = unit_rows(3, seed=6)[words] + random.normal(size=(120, 16)).astype(np.float32) * 0.1

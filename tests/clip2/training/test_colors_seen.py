@@ -1,4 +1,4 @@
-"""Colour: what was never seen in training is never used."""
+"""Color: what was never seen in training is never used."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ Tiny = Callable[..., TrainConfig]
 
 
 def colored(data: TrainingSet, share: float) -> TrainingSet:
-    """The same objects, the first ``share`` of them with random colours."""
+    """The same objects, the first ``share`` of them with random colors."""
     (block,) = data.clouds.blocks
     colors = np.random.default_rng(7).integers(0, 256, block.points.shape, dtype=np.uint8)
     clouds = replace(data.clouds, blocks=(replace(block, colors=colors if share else None),))
     return replace(data, clouds=clouds, has_color=np.arange(len(data)) < share * len(data))
 
 
-def test_trained_without_colour_it_ignores_colours(shapes: TrainingSet, tiny: Tiny, tmp_path: Path) -> None:
+def test_trained_without_color_it_ignores_colors(shapes: TrainingSet, tiny: Tiny, tmp_path: Path) -> None:
     said = io.StringIO()
     train(tiny("loop.steps=40"), tmp_path, data=colored(shapes, 0), console=Console(file=said, width=200))
-    assert "the model will ignore colours" in said.getvalue()
+    assert "the model will ignore colors" in said.getvalue()
     model = clip2.load(tmp_path)
     assert model.config.colors_seen == "absent"
     random = np.random.default_rng(99)
@@ -43,7 +43,7 @@ def test_trained_without_colour_it_ignores_colours(shapes: TrainingSet, tiny: Ti
     assert np.mean([name == WORDS[i % 3] for i, name in enumerate(best)]) > 0.9
 
 
-def test_trained_with_colour_only_it_refuses_clouds_without(
+def test_trained_with_color_only_it_refuses_clouds_without(
     shapes: TrainingSet, tiny: Tiny, tmp_path: Path
 ) -> None:
     said = io.StringIO()
@@ -53,14 +53,14 @@ def test_trained_with_colour_only_it_refuses_clouds_without(
         data=colored(shapes, 1),
         console=Console(file=said, width=200),
     )
-    assert "seen with colour only" in said.getvalue()
+    assert "seen with color only" in said.getvalue()
     model = clip2.load(tmp_path)
     ball = surface(0, np.random.default_rng(0))
     paint = np.zeros(ball.shape, np.uint8)
     assert model.encode([ball], [paint]).shape == (1, 16)
-    with pytest.raises(InputError, match=r"cloud 1: colors: 1 of 2 have no colour.*color_drop"):
+    with pytest.raises(InputError, match=r"cloud 1: colors: 1 of 2 have no color.*color_drop"):
         model.encode([ball, ball], [paint, None])
-    with pytest.raises(InputError, match="2 of 2 have no colour"):
+    with pytest.raises(InputError, match="2 of 2 have no color"):
         model.encode([ball, ball])
 
 
@@ -75,7 +75,7 @@ def test_trained_with_colour_only_it_refuses_clouds_without(
         (1, 0.0, False, "absent"),
     ],
 )
-def test_the_checkpoint_says_which_colours_were_seen(
+def test_the_checkpoint_says_which_colors_were_seen(
     shapes: TrainingSet, tiny: Tiny, share: float, drop: float, color: bool, seen: str
 ) -> None:
     config = tiny(f"augmentation.color_drop={drop}", f"model.preprocessing.color={str(color).lower()}")
@@ -83,7 +83,7 @@ def test_the_checkpoint_says_which_colours_were_seen(
 
 
 def test_what_cannot_be_named_is_not_held_out(shapes: TrainingSet, tiny: Tiny, tmp_path: Path) -> None:
-    """Trained on colour alone; held-out frames may still hold objects without."""
+    """Trained on color alone; held-out frames may still hold objects without."""
     config = tiny("data.hold_out=0.5", "augmentation.color_drop=0.0", "loop.steps=2")
     _, held_out = shapes.split(0.5, config.seed)
     has_color = np.ones(len(shapes), bool)

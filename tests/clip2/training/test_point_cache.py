@@ -21,7 +21,7 @@ from clip2.teacher import TextBank, embed_triplets
 from clip2.training import TrainConfig, load_training_set
 from clip2.training.batches import BatchMaker
 from clip2.training.clouds import Block, Clouds
-from clip2.training.point_cache import CACHE, open_point_cache, quantise
+from clip2.training.point_cache import CACHE, open_point_cache, quantize
 from data_prep.errors import InputError
 from data_prep.triplets import Triplet, open_triplets, write_triplets
 
@@ -30,7 +30,7 @@ MODEL = "ViT-B-32/openai"
 
 
 def write(folder: Path, seeds: range, colored: bool = True, center: float = 0.0) -> Path:
-    """Objects of three kinds, every other one coloured, in shards of four."""
+    """Objects of three kinds, every other one colored, in shards of four."""
     triplets = []
     for seed in seeds:
         random = np.random.default_rng(seed)
@@ -54,7 +54,7 @@ def test_mapped_objects_are_those_of_the_shards(tmp_path: Path) -> None:
     assert not exact.clouds.mapped
     assert mapped.frames.tolist() == exact.frames.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4]
     assert mapped.has_color.tolist() == exact.has_color.tolist()
-    assert mapped.clouds.nbytes == 9 * sum(30 + seed for seed in range(9))  # 6 bytes of place, 3 of colour
+    assert mapped.clouds.nbytes == 9 * sum(30 + seed for seed in range(9))  # 6 bytes of place, 3 of color
     for i in range(9):
         (points, colors), (near, same_colors) = exact.cloud(i), mapped.cloud(i)
         size = np.ptp(points, axis=0)
@@ -68,13 +68,13 @@ def test_mapped_objects_are_those_of_the_shards(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [1e-6, 0.02, 2.0, 2000.0, 1e8])
 def test_no_coordinate_is_off_by_more_than_a_4096th_of_the_size(size: float) -> None:
     points = (np.random.default_rng(0).uniform(-size / 2, size / 2, (5000, 3)) + size).astype(np.float32)
-    small, scale = quantise(points)
+    small, scale = quantize(points)
     middle = (points.min(axis=0).astype(float) + points.max(axis=0)) / 2
     assert np.abs(small).max() <= 1
     error = np.abs(small.astype(float) * scale - (points - middle)).max()
     assert error <= size / 4096
     if size == 2:
-        assert error < 0.0005  # half a millimetre
+        assert error < 0.0005  # half a millimeter
 
 
 def test_the_same_stored_values_give_the_same_batches(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_killed_while_writing_nothing_half_done_counts(tmp_path: Path) -> None:
     assert not list((folder / CACHE).glob("*.part"))
 
 
-def test_a_block_of_zeros_stands_for_objects_without_colour() -> None:
+def test_a_block_of_zeros_stands_for_objects_without_color() -> None:
     clouds = Clouds.join(
         [
             Clouds.of_block(Block(np.ones((2, 3), np.float32), None), np.array([2])),

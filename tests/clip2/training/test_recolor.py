@@ -1,4 +1,4 @@
-"""Objects shown in other colours."""
+"""Objects shown in other colors."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def test_share_and_range() -> None:
     assert new.max() <= 1
 
 
-def test_grey_stays_grey_when_hues_turn_and_takes_any_colour_when_painted() -> None:
-    grey = torch.full((300, 5, 3), 0.4)
-    new, _ = recolor(grey, 1.0, generator(2))
-    still_grey = (new.amax(2) - new.amin(2)).amax(1) < 1e-5
-    assert 0.3 < still_grey.float().mean() < 0.7
-    assert new[~still_grey].std() > 0.1
+def test_gray_stays_gray_when_hues_turn_and_takes_any_color_when_painted() -> None:
+    gray = torch.full((300, 5, 3), 0.4)
+    new, _ = recolor(gray, 1.0, generator(2))
+    still_gray = (new.amax(2) - new.amin(2)).amax(1) < 1e-5
+    assert 0.3 < still_gray.float().mean() < 0.7
+    assert new[~still_gray].std() > 0.1
 
 
 def test_shading_survives_the_paint() -> None:
@@ -54,7 +54,7 @@ def objects() -> TrainingSet:
     return pack(clouds, [[i % 2] for i in range(40)], ["a", "b"], vectors, "X/y", images, np.ones(40, bool))
 
 
-def test_recoloured_objects_keep_their_words_and_lose_their_pictures(objects: TrainingSet) -> None:
+def test_recolored_objects_keep_their_words_and_lose_their_pictures(objects: TrainingSet) -> None:
     def targets(share: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         config = AugmentationConfig(recolor=share, color_drop=0)
         maker = BatchMaker(objects, Preprocessing(num_points=16), config, torch.device("cpu"))

@@ -182,7 +182,7 @@ def test_what_is_no_object_is_counted() -> None:
         "all points are the same place": 2,
         "fewer than two points": 1,
         "points that are NaN or infinite": 1,
-        "colours of another shape or type than (n, 3) uint8": 1,
+        "colors of another shape or type than (n, 3) uint8": 1,
         "points of another shape or type than (n, 3) float": 1,
     }
 

@@ -59,7 +59,7 @@ def test_a_chair_first_seen_when_its_twin_is_hidden_is_a_new_one() -> None:
 
 def test_people_who_cross_keep_their_identity() -> None:
     frames = []
-    for i in range(15):  # 1.4 m/s towards each other, passing at 0.8 m at frame 7, equal in colour
+    for i in range(15):  # 1.4 m/s towards each other, passing at 0.8 m at frame 7, equal in color
         x = 1.4 * (i - 7) / 10
         a, b = surface((5 + x, 0.4, 0.9), PERSON, i), surface((5 - x, -0.4, 0.9), PERSON, 100 + i)
         frames.append(
@@ -286,7 +286,7 @@ def test_far_from_the_origin_nothing_changes() -> None:
     np.testing.assert_allclose(np.ptp(chair.points, axis=0), CHAIR, atol=0.02)
 
 
-def test_a_similarity_of_ones_own_replaces_colours() -> None:
+def test_a_similarity_of_ones_own_replaces_colors() -> None:
     asked = []
 
     def never(a: object, b: object) -> float:

@@ -36,7 +36,7 @@ def test_three_things_in_ten_frames_are_three_objects(tmp_path: Path) -> None:
     triplets = list(open_triplets(tmp_path))
     assert manifest.totals["objects"] == len(triplets) == 3
     assert manifest.merged == 27
-    assert manifest.refusals == {"too-few-points": 10}
+    assert manifest.rejections == {"too-few-points": 10}
     assert [triplet.provenance["label"] for triplet in triplets] == list(WORDS)
     assert all(len(triplet.crops) == 4 for triplet in triplets)
     assert all(triplet.provenance["motion"] == "standing" for triplet in triplets)

@@ -153,15 +153,15 @@ def test_depth_of_another_scale_than_the_positions_is_named(room: list[Frame], f
     assert f"too {'large' if factor > 1 else 'small'}" in poses.message
 
 
-def test_millimetres_taken_for_metres(tmp_path: Path, room: list[Frame]) -> None:
+def test_millimeters_taken_for_meters(tmp_path: Path, room: list[Frame]) -> None:
     report = check_scan(open_scan("rgbd", write_folder(tmp_path / "scan", room, depth_scale=1)))
     depth = finding(report, "depth")
     assert depth.severity == "error"
-    assert "millimetres taken for metres" in depth.message
+    assert "millimeters taken for meters" in depth.message
     assert finding(report, "poses").values["factor"] == pytest.approx(0.001)
 
 
-def test_metres_divided_once_more(room: list[Frame]) -> None:
+def test_meters_divided_once_more(room: list[Frame]) -> None:
     frame = replace(room[0], points=room[0].points / np.float32(1000), depth=room[0].depth / np.float32(1000))
     assert "too small" in finding(check_scan(FrameList([frame])), "depth").message
 
@@ -324,22 +324,22 @@ def test_bad_frames_are_counted_and_named(room: list[Frame]) -> None:
 def test_labels_in_another_frame(street: list[Frame]) -> None:
     box = OrientedBox(np.array([500.0, 0, 0]), np.ones(3))
     report = check_scan(FrameList(list(street), Annotations3D((box,), ("car",))), frames=4)
-    assert_only(report, "labels", "error", "none of 4 labelled boxes holds a point")
+    assert_only(report, "labels", "error", "none of 4 labeled boxes holds a point")
 
 
 def test_cameras_that_cannot_be(room: list[Frame]) -> None:
-    def off_centre(frame: Frame) -> dict:
+    def off_center(frame: Frame) -> dict:
         view = frame.views[0]
         K = view.camera.K.copy()
         K[0, 2] *= 1.5
         return {"views": (replace(view, camera=replace(view.camera, K=K)),)}
 
-    cameras = finding(check_scan(changed(room[:1], off_centre)), "cameras")
+    cameras = finding(check_scan(changed(room[:1], off_center)), "cameras")
     assert cameras.severity == "warning"
     assert "far from the middle of 160x120" in cameras.message
 
 
-def test_neighbours_are_chosen_so_that_something_moves(room: list[Frame]) -> None:
+def test_neighbors_are_chosen_so_that_something_moves(room: list[Frame]) -> None:
     # A slow video: between the frames of the room, nine in which the camera stands.
     slow = [replace(frame, id=f"{frame.id}_{i}") for frame in room for i in range(10)]
     report = check_scan(FrameList(list(slow)), frames=4)

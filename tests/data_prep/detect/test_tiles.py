@@ -69,7 +69,7 @@ def test_a_thing_of_any_size_and_place_is_one_box(x: int, y: int, w: int, h: int
         np.testing.assert_allclose(kept.boxes[0], box, atol=2)
 
 
-def test_neighbours_of_one_kind_stay_apart() -> None:
+def test_neighbors_of_one_kind_stay_apart() -> None:
     # Two cars beside each other; the seam between the tiles runs through the first.
     boxes = {(80, 50, 120, 70): "mug", (130, 52, 160, 72): "mug"}
     found = TiledDetector(Shortsighted(96), 96, 0.25).detect([paint(boxes, 300, 200)], 0.1)[0]

@@ -53,7 +53,7 @@ def test_what_is_inside_stays_inside_when_everything_moves() -> None:
 
 
 def test_rectangle_of_a_cube_by_hand() -> None:
-    # Its near face, two metres wide at z = 4, spans 100 · 1/4 = 25 pixels to each side.
+    # Its near face, two meters wide at z = 4, spans 100 · 1/4 = 25 pixels to each side.
     rectangle = box_to_image(OrientedBox(np.array([0.0, 0, 5]), np.full(3, 2.0)), CAMERA)
     np.testing.assert_allclose(rectangle, [25, 15, 75, 65])
 

@@ -31,7 +31,7 @@ def test_pinhole_projection_by_hand() -> None:
 
 
 def test_projection_through_a_mounted_camera_by_hand() -> None:
-    # Five metres ahead, one to the left, two up: four metres from the camera, left of and above its axis.
+    # Five meters ahead, one to the left, two up: four meters from the camera, left of and above its axis.
     uv, depth = Camera(K, 100, 80, T_VELO_CAM).project(np.array([[5.0, 1.0, 2.0]]))
     np.testing.assert_allclose(uv, [[50 - 25, 40 - 50]])
     np.testing.assert_allclose(depth, [4])

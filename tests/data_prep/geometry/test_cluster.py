@@ -98,8 +98,8 @@ def test_points_a_million_radii_apart_need_no_grid_between_them() -> None:
     assert connected_components(points, 1.0).tolist() == [0, 1, 1, 2]
 
 
-def test_memory_does_not_grow_with_the_neighbourhood() -> None:
-    points = np.random.default_rng(0).normal(size=(5000, 3))  # all 25 million pairs are neighbours
+def test_memory_does_not_grow_with_the_neighborhood() -> None:
+    points = np.random.default_rng(0).normal(size=(5000, 3))  # all 25 million pairs are neighbors
     tracemalloc.start()
     assert connected_components(points, 20.0).max() == 0
     peak = tracemalloc.get_traced_memory()[1]

@@ -30,7 +30,7 @@ transforms = st.builds(
 
 
 def test_transform_worked_by_hand() -> None:
-    # A quarter turn about z takes x to y; then two metres along x.
+    # A quarter turn about z takes x to y; then two meters along x.
     T_a_b = rigid([[0, -1, 0], [1, 0, 0], [0, 0, 1]], [2, 0, 0])
     np.testing.assert_allclose(transform_points(T_a_b, np.array([[1.0, 0, 5]])), [[2, 1, 5]])
 

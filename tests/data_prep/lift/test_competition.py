@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.lift.assign_points import share_out
+from data_prep.lift.assign_points import assign_points
 
 
 class Clusters:
@@ -27,11 +27,11 @@ SIDE_BY_SIDE = np.array([[0, 0, 20, 20], [18, 0, 38, 20]])
 def test_a_box_whose_cluster_is_held_does_not_take_an_echo_far_behind() -> None:
     near, behind = dict.fromkeys(range(5), 1.0), dict.fromkeys((5, 6), 1e-6)
     weaker = {i: 0.5 * w for i, w in near.items()}
-    owner = share_out([Clusters(near), Clusters(weaker, behind)], RANGES, SIDE_BY_SIDE, np.ones(2))
+    owner = assign_points([Clusters(near), Clusters(weaker, behind)], RANGES, SIDE_BY_SIDE, np.ones(2))
     assert owner.tolist() == [0] * 5 + [-1] * 2
     # What is plausible is taken.
     behind = dict.fromkeys((5, 6), 0.3)
-    owner = share_out([Clusters(near), Clusters(weaker, behind)], RANGES, SIDE_BY_SIDE, np.ones(2))
+    owner = assign_points([Clusters(near), Clusters(weaker, behind)], RANGES, SIDE_BY_SIDE, np.ones(2))
     assert owner.tolist() == [0] * 5 + [1] * 2
 
 
@@ -41,7 +41,7 @@ def test_a_small_box_keeps_its_thing_inside_a_surer_large_box() -> None:
     person = {3: 1.0, 4: 1.0}
     scores = np.array([0.9, 0.5])
     inside = np.array([[0, 0, 100, 60], [80, 20, 90, 50]])
-    assert share_out([Clusters(truck), Clusters(person)], RANGES, inside, scores)[:5].tolist() == [
+    assert assign_points([Clusters(truck), Clusters(person)], RANGES, inside, scores)[:5].tolist() == [
         0,
         0,
         0,
@@ -50,4 +50,4 @@ def test_a_small_box_keeps_its_thing_inside_a_surer_large_box() -> None:
     ]
     # Two boxes of one thing: the surer one has it.
     alike = np.array([[0, 0, 100, 60], [5, 0, 95, 60]])
-    assert share_out([Clusters(truck), Clusters(person)], RANGES, alike, scores)[:5].tolist() == [0] * 5
+    assert assign_points([Clusters(truck), Clusters(person)], RANGES, alike, scores)[:5].tolist() == [0] * 5

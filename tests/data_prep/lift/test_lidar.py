@@ -192,8 +192,8 @@ def test_settings_out_of_range_are_named(setting: str, value: float) -> None:
         create_lifter("lidar", **{setting: value})
 
 
-def test_kitti_objects_with_their_labelled_boxes(real_data: Path) -> None:
-    """Mean IoU with the points inside the labelled 3D boxes; the recipe of CLIP² reaches 0.6 on the same objects."""
+def test_kitti_objects_with_their_labeled_boxes(real_data: Path) -> None:
+    """Mean IoU with the points inside the labeled 3D boxes; the recipe of CLIP² reaches 0.6 on the same objects."""
     lifter = create_lifter("lidar", min_points=1, max_occluded=1.0, max_truncated=1.0)
     scores = []
     for source, folder in (("kitti", "kitti_object"), ("kitti-tracking", "kitti_tracking")):

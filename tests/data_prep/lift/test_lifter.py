@@ -1,4 +1,4 @@
-"""What every lifter does: each detection ends as one object or one refusal, and says why."""
+"""What every lifter does: each detection ends as one object or one rejection, and says why."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def test_every_detection_is_an_object_or_a_refusal(name: str) -> None:
     )
     back = boxes((80, 80, 120, 120))
     result = create_lifter(name).lift(frame, [front, back])
-    named = [(x.view, x.detection) for x in (*result.objects, *result.refusals)]
+    named = [(x.view, x.detection) for x in (*result.objects, *result.rejections)]
     assert sorted(named) == [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0)]
-    assert {refusal.reason for refusal in result.refusals} <= set(REASONS)
-    assert sum(result.reasons().values()) == len(result.refusals)
+    assert {rejection.reason for rejection in result.rejections} <= set(REASONS)
+    assert sum(result.reasons().values()) == len(result.rejections)
 
 
 @pytest.mark.parametrize("name", LIFTERS)
@@ -110,7 +110,7 @@ def test_nothing_in_front_of_the_camera(name: str) -> None:
 @pytest.mark.parametrize("name", LIFTERS)
 def test_no_detections_give_nothing(name: str) -> None:
     result = create_lifter(name).lift(frame_of(cube(0, 0, 4)), [Detections2D.empty()])
-    assert (result.objects, result.refusals) == ((), ())
+    assert (result.objects, result.rejections) == ((), ())
 
 
 @pytest.mark.parametrize("name", LIFTERS)
@@ -168,7 +168,7 @@ def test_gates_out_of_range_are_named(setting: str, value: float) -> None:
         create_lifter("auto", **{setting: value})
 
 
-@pytest.mark.parametrize(("setting", "value"), [("radius", 0.0), ("neighbours", 0)])
+@pytest.mark.parametrize(("setting", "value"), [("radius", 0.0), ("neighbors", 0)])
 def test_settings_of_the_baseline_are_checked(setting: str, value: float) -> None:
     with pytest.raises(InputError, match=f"lifter: {setting}"):
         create_lifter("frustum-dbscan", **{setting: value})

@@ -26,7 +26,7 @@ def test_boxes_hold_the_very_same_points_as_a_look_at_all(dtype: type) -> None:
     seen = ProjectedPoints(points, CAMERA)
     corners = rng.uniform(-20, 110, (200, 2, 2))
     boxes = np.hstack([corners.min(axis=1), corners.max(axis=1)])
-    boxes[:50] = np.round(boxes[:50] * 2) / 2  # on pixel centres and between pixels
+    boxes[:50] = np.round(boxes[:50] * 2) / 2  # on pixel centers and between pixels
     boxes[50:60, 3] = boxes[50:60, 1]  # no height
     for box in boxes:
         np.testing.assert_array_equal(np.sort(seen.indices[seen.in_box(box)]), brute_force(points, box))

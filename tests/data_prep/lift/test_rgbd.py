@@ -18,7 +18,7 @@ from data_prep.scans import Frame, View, open_scan
 
 CAMERA = Camera(np.array([[260.0, 0, 159.5], [0, 260, 119.5], [0, 0, 1]]), 320, 240)
 DOWN = np.array([0.0, np.cos(0.5), np.sin(0.5)])  # the camera looks 29 degrees down
-EYE = 1.5  # metres over the floor
+EYE = 1.5  # meters over the floor
 T_WORLD_POINTS = np.eye(4)
 T_WORLD_POINTS[:3, :3] = rotation_between(-DOWN, [0, 0, 1])
 
@@ -26,7 +26,7 @@ T_WORLD_POINTS[:3, :3] = rotation_between(-DOWN, [0, 0, 1])
 def render(
     *solids: tuple[tuple[float, float, float], tuple[float, float, float]],
 ) -> tuple[Frame, NDArray[np.int64]]:
-    """A room with boxes ((x, y, z of the centre), sizes) standing in it, world axes at the camera's foot, y forward.
+    """A room with boxes ((x, y, z of the center), sizes) standing in it, world axes at the camera's foot, y forward.
 
     Returns:
         The frame, and for each of its points the solid it is on: -1 floor or wall.
@@ -39,9 +39,9 @@ def render(
         depth = np.where(rays[:, 2] < 0, -EYE / rays[:, 2], np.inf)
         depth = np.minimum(depth, np.where(rays[:, 1] > 0, 4.0 / rays[:, 1], np.inf))  # a wall 4 m ahead
         hit = np.full(len(rays), -1)
-        for number, (centre, size) in enumerate(solids):
-            a = (np.array(centre) - np.array(size) / 2 - origin) / rays
-            b = (np.array(centre) + np.array(size) / 2 - origin) / rays
+        for number, (center, size) in enumerate(solids):
+            a = (np.array(center) - np.array(size) / 2 - origin) / rays
+            b = (np.array(center) + np.array(size) / 2 - origin) / rays
             enter, leave = np.minimum(a, b).max(axis=1), np.maximum(a, b).min(axis=1)
             closer = (enter > 0) & (enter <= leave) & (enter < depth)
             depth[closer], hit[closer] = enter[closer], number
@@ -140,7 +140,7 @@ def test_a_few_pixels_are_an_object_only_where_the_box_is_around_them(margin: in
     result = create_lifter("rgbd").lift(frame, [box])
     assert len(result.objects) == lifted
     if not lifted:
-        assert [refusal.reason for refusal in result.refusals] == ["too-few-points"]
+        assert [rejection.reason for rejection in result.rejections] == ["too-few-points"]
 
 
 def test_auto_takes_rgbd_where_there_is_depth_and_lidar_where_there_is_none() -> None:
@@ -202,7 +202,7 @@ def test_rooms_with_exact_instances() -> None:
 
 
 def test_a_real_chair_behind_a_table(real_data: Path) -> None:
-    """7-Scenes: a chair whose back shows over the table's edge, cupboards two metres behind it."""
+    """7-Scenes: a chair whose back shows over the table's edge, cupboards two meters behind it."""
     scan = open_scan("rgbd", real_data / "rgbd" / "7scenes_redkitchen")
     frame = scan[0]
     # Drawn by hand around its back.
@@ -214,14 +214,14 @@ def test_a_real_chair_behind_a_table(real_data: Path) -> None:
 
 
 def test_two_boxes_of_nearly_one_place_are_two_objects() -> None:
-    """The cupboard's box is centred on the drum before it, whose own box fits the drum better."""
+    """The cupboard's box is centered on the drum before it, whose own box fits the drum better."""
     frame, hit = render(((0, 2.0, 0.35), (0.45, 0.3, 0.7)), ((0, 3.2, 0.6), (0.9, 0.4, 1.2)))
     drum, cupboard = agreement(frame, replace(boxes_of(hit, 0, 1), masks=None), hit, 0, 1)
     assert drum > 0.9
     assert cupboard > 0.75
 
 
-def test_colour_finds_the_part_that_depth_takes_for_the_floor() -> None:
+def test_color_finds_the_part_that_depth_takes_for_the_floor() -> None:
     """A red mat, 2 mm high, and a red stool on it: one thing, of which depth sees the stool."""
     frame, hit = render(((0, 2.2, 0.3), (0.4, 0.4, 0.6)), ((0, 2.2, 0.001), (0.9, 0.9, 0.002)))
     thing = hit >= 0
@@ -229,15 +229,15 @@ def test_colour_finds_the_part_that_depth_takes_for_the_floor() -> None:
     painted = replace(frame, views=(View("frame.png", CAMERA, image),))
     box = replace(boxes_of(np.where(thing, 0, -1), 0), masks=None)
     scores = []
-    for recut in (False, True):
-        (found,) = create_lifter("rgbd", recut=recut).lift(painted, [box]).objects
+    for refine_mask in (False, True):
+        (found,) = create_lifter("rgbd", refine_mask=refine_mask).lift(painted, [box]).objects
         both = thing[found.indices].sum()
         scores.append(both / (thing.sum() + len(found) - both))
     assert scores[0] < 0.75
     assert scores[1] > 0.95
 
 
-def test_flying_pixels_do_not_come_back_with_the_colour() -> None:
+def test_flying_pixels_do_not_come_back_with_the_color() -> None:
     frame, hit = render(((0, 1.5, 0.6), (0.4, 0.4, 1.2)))
     assert frame.depth is not None
     depth, solid = frame.depth.copy(), (hit == 0).reshape(240, 320)

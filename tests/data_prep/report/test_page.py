@@ -16,7 +16,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 
 def decoded(html):
-    """What the browser's script will find: header, positions, colours of each cloud."""
+    """What the browser's script will find: header, positions, colors of each cloud."""
     found = []
     for header, data in re.findall(r'data-header="([^"]*)"><script type="text/plain">([^<]*)</script>', html):
         header = json.loads(html_module.unescape(header))

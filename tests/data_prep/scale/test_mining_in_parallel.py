@@ -115,7 +115,7 @@ def test_parts_mined_into_one_folder_make_the_whole(tmp_path: Path) -> None:
     joined, whole = open_triplets(out), open_triplets(tmp_path / "whole")
     joined.verify()
     assert [triplet.key for triplet in joined] == [triplet.key for triplet in whole]
-    for name in ("refusals", "bad_frames", "config_hash", "finished", "versions"):
+    for name in ("rejections", "bad_frames", "config_hash", "finished", "versions"):
         assert getattr(joined.manifest, name) == getattr(whole.manifest, name)
     assert joined.manifest.totals["objects"] == whole.manifest.totals["objects"]
     assert joined.manifest.frames_done == 12

@@ -71,8 +71,8 @@ WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "pcd by open3d": ("a.pcd", write_open3d),
     "pcd text by open3d": ("a.pcd", lambda p: write_open3d(p, write_ascii=True)),
     "pcd compressed by open3d": ("a.pcd", lambda p: write_open3d(p, compressed=True)),
-    "npy, colours 0..1": ("a.npy", lambda p: np.save(p, np.c_[POINTS, COLORS / np.float32(255)])),
-    "npy, colours 0..255": ("a.npy", lambda p: np.save(p, np.c_[POINTS, COLORS])),
+    "npy, colors 0..1": ("a.npy", lambda p: np.save(p, np.c_[POINTS, COLORS / np.float32(255)])),
+    "npy, colors 0..255": ("a.npy", lambda p: np.save(p, np.c_[POINTS, COLORS])),
     "xyz": ("a.xyz", lambda p: np.savetxt(p, np.c_[POINTS, COLORS])),
     "xyz with commas": (
         "a.xyz",
@@ -83,7 +83,7 @@ WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
 
 
 @pytest.mark.parametrize("name, write", WRITERS.values(), ids=WRITERS)
-def test_every_format_gives_the_same_coloured_points(tmp_path: Path, name: str, write: Callable) -> None:
+def test_every_format_gives_the_same_colored_points(tmp_path: Path, name: str, write: Callable) -> None:
     write(tmp_path / name)
     frame = read(tmp_path / name)
     np.testing.assert_allclose(frame.points, POINTS, atol=1e-5)  # Open3D writes six digits as text
@@ -100,10 +100,10 @@ def test_compressed_pcd_with_repetition(tmp_path: Path) -> None:
     np.testing.assert_allclose(read(tmp_path / "a.pcd").points, np.tile(POINTS[:3], (500, 1)), atol=1e-6)
 
 
-def test_absent_colour_is_none(tmp_path: Path) -> None:
+def test_absent_color_is_none(tmp_path: Path) -> None:
     (tmp_path / "a.ply").write_bytes(ply(40, POINTS.tobytes()))
     np.save(tmp_path / "b.npy", POINTS)
-    np.save(tmp_path / "normals.npy", np.c_[POINTS, POINTS / 3])  # negative: cannot be colours
+    np.save(tmp_path / "normals.npy", np.c_[POINTS, POINTS / 3])  # negative: cannot be colors
     assert [frame.colors for frame in open_scan("cloud", tmp_path)] == [None, None, None]
 
 
@@ -127,7 +127,7 @@ def test_a_sweep_read_with_the_wrong_number_of_columns_is_noticed(tmp_path: Path
         read(tmp_path / "a.bin", columns=4)
 
 
-def test_map_coordinates_keep_their_millimetres(tmp_path: Path) -> None:
+def test_map_coordinates_keep_their_millimeters(tmp_path: Path) -> None:
     utm = np.float64([451_234.0, 5_412_345.0, 312.0])
     exact = utm + RNG.uniform(-50, 50, (30, 3))
     np.save(tmp_path / "a.npy", exact)
@@ -149,7 +149,7 @@ def test_up_turns_to_z(tmp_path: Path, up: str, above: list[float]) -> None:
     assert np.linalg.det(frame.T_world_points) == pytest.approx(1)
 
 
-def test_points_that_are_not_finite_are_dropped_with_their_colours(tmp_path: Path) -> None:
+def test_points_that_are_not_finite_are_dropped_with_their_colors(tmp_path: Path) -> None:
     points = POINTS.copy()
     points[3, 1], points[9, 0] = np.nan, -np.inf
     np.save(tmp_path / "a.npy", np.c_[points, COLORS])
@@ -171,7 +171,7 @@ def test_a_folder_is_one_frame_per_file(tmp_path: Path) -> None:
 
 
 def box_mesh(color: list[int] | None = None) -> trimesh.Trimesh:
-    """A closed box 4 x 2 x 1, its faces 8, 4 and 2 square metres."""
+    """A closed box 4 x 2 x 1, its faces 8, 4 and 2 square meters."""
     return trimesh.creation.box([4, 2, 1], face_colors=color)
 
 
@@ -204,7 +204,7 @@ def test_gltf_is_y_up_by_its_specification(tmp_path: Path) -> None:
     np.testing.assert_allclose([heights.min(), heights.max()], [-1, 1], atol=1e-6)
 
 
-def test_face_colours_of_a_mesh(tmp_path: Path) -> None:
+def test_face_colors_of_a_mesh(tmp_path: Path) -> None:
     box_mesh([10, 200, 30, 255]).export(tmp_path / "box.ply")
     frame = read(tmp_path / "box.ply", sample=True, points=50)
     np.testing.assert_array_equal(frame.colors, np.tile([10, 200, 30], (50, 1)))
@@ -213,7 +213,7 @@ def test_face_colours_of_a_mesh(tmp_path: Path) -> None:
 OBJ = "mtllib box.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nusemtl red\nf 1/1 2/2 3/3\n"
 
 
-def test_obj_colour_comes_from_its_material_file_or_is_absent(tmp_path: Path) -> None:
+def test_obj_color_comes_from_its_material_file_or_is_absent(tmp_path: Path) -> None:
     (tmp_path / "box.obj").write_text(OBJ)
     assert read(tmp_path / "box.obj", points=10).colors is None
     (tmp_path / "box.mtl").write_text("newmtl red\nKd 1.0 0.0 0.0\n")
@@ -329,7 +329,7 @@ def test_real_scannet_mesh(real_data: Path) -> None:
     assert frame.points.shape == (81_369, 3)
     assert frame.colors.shape == (81_369, 3)
     assert len(np.unique(frame.colors, axis=0)) > 1000
-    # The published subset of the vertices agrees in place and colour.
+    # The published subset of the vertices agrees in place and color.
     subset = read(real_data / "scannet/points/scene0000_00.bin", columns=6)
     place = {point.tobytes(): i for i, point in enumerate(frame.points)}
     rows = [place[point.tobytes()] for point in subset.points]

@@ -107,7 +107,7 @@ def test_damaged_kitti(tmp_path: Path, name: str) -> None:
 
 
 def test_damaged_matlab_files(tmp_path: Path) -> None:
-    # One point two metres ahead, on the principal point of a 9 x 9 image.
+    # One point two meters ahead, on the principal point of a 9 x 9 image.
     for name in ("image", "calib", "depth"):
         (tmp_path / name).mkdir()
     write_image(tmp_path / "image/1.jpg", 9, 9)

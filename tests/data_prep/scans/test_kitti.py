@@ -44,11 +44,11 @@ def test_projection_is_the_official_product(kitti: Path) -> None:
     np.testing.assert_allclose(depth, points[:, 0] - 0.27 + 0.003)
 
 
-def test_labels_become_boxes_around_their_geometric_centre(kitti: Path) -> None:
+def test_labels_become_boxes_around_their_geometric_center(kitti: Path) -> None:
     labels = open_scan("kitti", kitti).annotations(0)
     assert labels.labels == ("car", "person sitting")
     car, person = labels.boxes
-    # Bottom centre (2, 1.5, 10) in the camera, 1.5 m high: centre at camera y = 0.75. Undo Tr by hand:
+    # Bottom center (2, 1.5, 10) in the camera, 1.5 m high: center at camera y = 0.75. Undo Tr by hand:
     # velodyne x = z + 0.27, y = -x, z = -(y + 0.08).
     np.testing.assert_allclose(car.center, [10.27, -2, -0.83])
     np.testing.assert_allclose(car.size, [4.0, 1.6, 1.5])
@@ -97,7 +97,7 @@ def test_resized_images_are_noticed(kitti: Path, scale: float) -> None:
     assert len(scan[1].points)
 
 
-# K of rectified real cameras, and the size of their images: how far off centre they are is a fact to live with.
+# K of rectified real cameras, and the size of their images: how far off center they are is a fact to live with.
 REAL_CAMERAS = {
     "KITTI 26 September": (609.5593, 172.854, 1242, 375),
     "KITTI 29 September": (600.3891, 181.5122, 1238, 374),
@@ -226,7 +226,7 @@ def test_past_the_end(kitti: Path) -> None:
 
 
 @pytest.mark.parametrize("source, folder", [("kitti", "kitti_object"), ("kitti-tracking", "kitti_tracking")])
-def test_real_boxes_land_on_their_labelled_rectangles(real_data: Path, source: str, folder: str) -> None:
+def test_real_boxes_land_on_their_labeled_rectangles(real_data: Path, source: str, folder: str) -> None:
     scan = open_scan(source, real_data / folder)
     ious = []
     for i in range(len(scan)):

@@ -120,7 +120,7 @@ def test_depth_alone_makes_the_points(tmp_path: Path, suffix: str) -> None:
         views=[{"image": "images/2.png", "camera": camera}],
     )
     if suffix == ".png":
-        record["units_per_metre"] = 5000
+        record["units_per_meter"] = 5000
         Image.fromarray(np.rint(depth * 5000).astype(np.uint16)).save(root / "depth/2.png")
         for path in root.glob("frames/*.json"):
             path.write_text(json.dumps({**json.loads(path.read_text()), "depth": record}))
@@ -199,15 +199,15 @@ FRAMES = {
     "image of another size": ({}, lambda r: write_image(r / "images/2.png", 32, 48), "is uint8 (48, 32, 3)"),
     "bin without columns": ({"points": "points/2.bin"}, _nothing, '{"file": "points/2.bin", "columns": 4}'),
     "no format of ours": ({"points": "points/2.txt"}, _nothing, "points: ends in '.txt'"),
-    "png without scale": ({"depth": {"file": "depth/2.png"}}, _nothing, "depth: units_per_metre belongs to a .png"),
+    "png without scale": ({"depth": {"file": "depth/2.png"}}, _nothing, "depth: units_per_meter belongs to a .png"),
     "depth without view": ({"depth": DEPTH, "views": []}, _nothing, "states depth but no view"),
     "depth in doubles": ({"depth": DEPTH}, lambda r: np.save(r / "depth/2.npy", np.ones((48, 64))), "depth: is not (H, W) float32"),
     "depth with pickles": ({"depth": DEPTH}, lambda r: np.save(r / "depth/2.npy", np.array([{}]), allow_pickle=True), "depth: cannot be read"),
     "camera not at its depth": ({"depth": DEPTH, "points": None}, lambda r: np.save(r / "depth/2.npy", np.ones((48, 64), np.float32)), "views.0.camera.T_points_cam: is not the identity"),
     "array misnamed": ({}, _npz(points=POINTS, color=POINTS), "color: is not an array of it"),
     "no points in it": ({}, _npz(colors=np.zeros((2, 3), np.uint8)), "points: is missing"),
-    "colours as floats": ({}, _npz(points=POINTS, colors=POINTS), "colors: is float32 (2, 3)"),
-    "colours too few": ({}, _npz(points=POINTS, colors=np.zeros((1, 3), np.uint8)), "colors: is uint8 (1, 3)"),
+    "colors as floats": ({}, _npz(points=POINTS, colors=POINTS), "colors: is float32 (2, 3)"),
+    "colors too few": ({}, _npz(points=POINTS, colors=np.zeros((1, 3), np.uint8)), "colors: is uint8 (1, 3)"),
     "intensity of 255": ({}, _npz(points=POINTS, intensity=np.array([0, 255], np.float32)), "intensity: runs from 0 to 255"),
     "pickled points": ({}, _npz(points=np.array([{}, {}])), "points: cannot be read"),
     "map coordinates": ({}, _npz(points=POINTS + np.float32(5e5)), "points: reaches 500020 m"),

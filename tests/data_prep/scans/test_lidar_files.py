@@ -1,4 +1,4 @@
-"""LAS, LAZ and E57: far coordinates, 16-bit colours, units, poses, and files that do not hold what they promise."""
+"""LAS, LAZ and E57: far coordinates, 16-bit colors, units, poses, and files that do not hold what they promise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from data_prep import BadFrameError, Frame, InputError, open_scan
 COUNT = 300
 RNG = np.random.default_rng(0)
 NEAR = RNG.uniform(-20, 20, (COUNT, 3)).round(3)
-UTM = np.array([448_000.0, 5_410_000, 250])  # where float32 has steps of 3 cm in x and half a metre in y
+UTM = np.array([448_000.0, 5_410_000, 250])  # where float32 has steps of 3 cm in x and half a meter in y
 COLORS = RNG.integers(0, 256, (COUNT, 3), dtype=np.uint8)
 STRENGTH = RNG.integers(1, 65536, COUNT)
 
@@ -56,7 +56,7 @@ def write_las(
 
 @pytest.mark.parametrize("name", ["a.las", "a.laz", "A.LAZ"])
 @pytest.mark.parametrize("point_format", [3, 7])
-def test_far_coordinates_keep_their_millimetres(tmp_path: Path, name: str, point_format: int) -> None:
+def test_far_coordinates_keep_their_millimeters(tmp_path: Path, name: str, point_format: int) -> None:
     path = write_las(tmp_path / name, NEAR + UTM, COLORS.astype(np.uint16) * 257, STRENGTH, point_format)
     frame = read(path)
     assert frame.points.dtype == np.float32
@@ -66,7 +66,7 @@ def test_far_coordinates_keep_their_millimetres(tmp_path: Path, name: str, point
     np.testing.assert_allclose(frame.intensity, STRENGTH / 65535, rtol=1e-6)
 
 
-def test_colours_of_8_bits_in_a_field_of_16(tmp_path: Path) -> None:
+def test_colors_of_8_bits_in_a_field_of_16(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(write_las(tmp_path / "a.las", colors=COLORS)).colors, COLORS)
 
 
@@ -76,7 +76,7 @@ def test_zeros_throughout_were_not_measured(tmp_path: Path) -> None:
     assert frame.intensity is None
 
 
-def test_a_format_without_colour(tmp_path: Path) -> None:
+def test_a_format_without_color(tmp_path: Path) -> None:
     frame = read(write_las(tmp_path / "a.laz", intensity=STRENGTH, point_format=1))
     assert frame.colors is None
     assert len(frame.intensity) == COUNT
@@ -112,27 +112,27 @@ def keys(**values: int) -> GeoKeyDirectoryVlr:
 FOOT, SURVEY_FOOT = 0.3048, 1200 / 3937
 GEOGCS = 'GEOGCS["NAD83",DATUM["D",SPHEROID["GRS 1980",6378137,298.25]],UNIT["degree",0.0174532925199433]]'
 STATE_PLANE = f'PROJCS["NAD83 / ftUS",{GEOGCS},PROJECTION["LCC"],UNIT["US survey foot",0.3048006096012192],AXIS["X",EAST]]'
-UTM_WKT = f'PROJCS["UTM 32N",{GEOGCS},PROJECTION["TM"],UNIT["metre",1,AUTHORITY["EPSG","9001"]]]'
+UTM_WKT = f'PROJCS["UTM 32N",{GEOGCS},PROJECTION["TM"],UNIT["meter",1,AUTHORITY["EPSG","9001"]]]'
 WKT2_FEET = (
-    'PROJCRS["x",BASEGEOGCRS["NAD83",ELLIPSOID["GRS 1980",6378137,298.25,LENGTHUNIT["metre",1]],'
+    'PROJCRS["x",BASEGEOGCRS["NAD83",ELLIPSOID["GRS 1980",6378137,298.25,LENGTHUNIT["meter",1]],'
     'PRIMEM["G",0,ANGLEUNIT["degree",0.01745]]],CONVERSION["c",PARAMETER["e",0,LENGTHUNIT["foot",0.3048]]],'
     'CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["foot",0.3048]]'
 )
-HEIGHTS = 'VERT_CS["h",VERT_DATUM["d",2005],UNIT["metre",1]]'
+HEIGHTS = 'VERT_CS["h",VERT_DATUM["d",2005],UNIT["meter",1]]'
 UNITS = {
     "no coordinate system": (None, (1, 1, 1)),
     "UTM": (wkt(UTM_WKT), (1, 1, 1)),
     "survey feet": (wkt(STATE_PLANE), (SURVEY_FOOT,) * 3),
-    "survey feet, heights in metres": (wkt(f'COMPD_CS["c",{STATE_PLANE},{HEIGHTS}]'), (SURVEY_FOOT, SURVEY_FOOT, 1)),
+    "survey feet, heights in meters": (wkt(f'COMPD_CS["c",{STATE_PLANE},{HEIGHTS}]'), (SURVEY_FOOT, SURVEY_FOOT, 1)),
     "feet in WKT 2": (wkt(WKT2_FEET), (FOOT,) * 3),
-    "keys, metres": (keys(model=1, across=9001), (1, 1, 1)),
+    "keys, meters": (keys(model=1, across=9001), (1, 1, 1)),
     "keys, survey feet": (keys(model=1, across=9003), (SURVEY_FOOT,) * 3),
     "keys, feet up only": (keys(model=1, across=9001, up=9002), (1, 1, FOOT)),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("vlr, factors", UNITS.values(), ids=UNITS)
-def test_feet_become_metres(tmp_path: Path, vlr: object, factors: tuple[float, ...]) -> None:
+def test_feet_become_meters(tmp_path: Path, vlr: object, factors: tuple[float, ...]) -> None:
     frame = read(write_las(tmp_path / "a.las", vlr=vlr))
     np.testing.assert_allclose(frame.points, NEAR * factors, atol=1e-3)
 
@@ -240,7 +240,7 @@ def test_intensity_by_the_limits_that_the_scan_states(tmp_path: Path) -> None:
     np.testing.assert_allclose(frame.intensity, np.linspace(0, 1, COUNT), atol=1e-6)
 
 
-def test_colours_stay_only_if_every_scan_has_them(tmp_path: Path) -> None:
+def test_colors_stay_only_if_every_scan_has_them(tmp_path: Path) -> None:
     path = write_e57(tmp_path / "a.e57", scan_fields(), scan_fields(colors=False))
     assert read(path).colors is None
     assert read(path, scan=0).colors is not None

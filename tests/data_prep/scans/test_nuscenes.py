@@ -53,7 +53,7 @@ def test_cameras_use_the_ego_pose_of_their_own_image(twin: NuscenesTwin) -> None
     view = frame.views[0]
     # By hand: world → car when the image was taken (35 ms before the sweep) → camera → pixel.
     T_world_cam = ego_pose(START + 465_000) @ SENSORS["CAM_FRONT"]
-    ahead = T_world_cam @ [0.5, -0.2, 10, 1]  # half a metre right, a fifth up, ten metres ahead
+    ahead = T_world_cam @ [0.5, -0.2, 10, 1]  # half a meter right, a fifth up, ten meters ahead
     in_points = invert(frame.T_world_points) @ ahead
     uv, depth = view.camera.project(in_points[None, :3])
     np.testing.assert_allclose(uv[0], [80 + 100 * 0.05, 45 - 100 * 0.02], atol=1e-6)

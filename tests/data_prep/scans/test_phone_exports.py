@@ -25,7 +25,7 @@ def assert_floor(frame: Frame, number: int) -> None:
 
 
 def test_fewer_pixels_over_the_same_view_keep_the_rays_of_the_edges() -> None:
-    K = np.array([[100.0, 0, 49.5], [0, 100, 39.5], [0, 0, 1]])  # centre of 100 x 80
+    K = np.array([[100.0, 0, 49.5], [0, 100, 39.5], [0, 0, 1]])  # center of 100 x 80
     small = Camera(resized_intrinsics(K, (100, 80), (50, 20)), 50, 20)
     corner = Camera(K, 100, 80).unproject_pixels(np.array([[99.5, 79.5]]), np.ones(1))
     np.testing.assert_allclose(small.project(corner)[0], [[49.5, 19.5]])

@@ -17,9 +17,9 @@ WIDTH, HEIGHT = 64, 48
 STATED = {"depth_scale": 1000, "pose_direction": "camera_to_world", "up": "z"}
 
 
-def write_depth(path: Path, metres: np.ndarray, scale: float) -> None:
+def write_depth(path: Path, meters: np.ndarray, scale: float) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.rint(metres * scale).astype(np.uint16)).save(path)
+    Image.fromarray(np.rint(meters * scale).astype(np.uint16)).save(path)
 
 
 def write_generic(root: Path, statement: dict | None = None, T_world_zup: np.ndarray | None = None) -> Path:
@@ -115,9 +115,9 @@ def test_distorted_images_are_undistorted_on_the_way_to_points(tmp_path: Path) -
     assert np.abs(plain.points - frame.points).max() > 0.01
 
 
-def test_colour_of_another_size_takes_its_depth_along_the_ray(tmp_path: Path) -> None:
+def test_color_of_another_size_takes_its_depth_along_the_ray(tmp_path: Path) -> None:
     root = write_generic(tmp_path / "scan", {**STATED, "color_intrinsics": "color.txt"})
-    # Twice the pixels over the same view: pixel u of the depth lies under 2u and 2u + 1 of the colour.
+    # Twice the pixels over the same view: pixel u of the depth lies under 2u and 2u + 1 of the color.
     np.savetxt(root / "color.txt", [[120, 0, 64.5], [0, 120, 48.5], [0, 0, 1]])
     image = write_image(root / "color/2.png", 2 * WIDTH, 2 * HEIGHT)
     depth = np.ones((HEIGHT, WIDTH))
@@ -218,8 +218,8 @@ BAD_FRAMES = {
     "NaN pose": (lambda r: np.savetxt(r / "pose/2.txt", np.full((4, 4), np.nan)), "2.txt: pose: holds values"),
     "mirrored pose": (lambda r: np.savetxt(r / "pose/2.txt", np.diag([1, 1, -1, 1])), "2.txt: pose: is not a rot"),
     "no pose": (lambda r: (r / "pose/2.txt").unlink(), "2.txt: matrix: is missing"),
-    "no colour": (lambda r: (r / "color/2.png").unlink(), "color/2.jpg: image: is missing"),
-    "colour resized": (lambda r: write_image(r / "color/2.png", 80, 60), "image size: is 80x60, its depth 64x48"),
+    "no color": (lambda r: (r / "color/2.png").unlink(), "color/2.jpg: image: is missing"),
+    "color resized": (lambda r: write_image(r / "color/2.png", 80, 60), "image size: is 80x60, its depth 64x48"),
     "depth is 8-bit": (
         lambda r: Image.new("L", (WIDTH, HEIGHT), 5).save(r / "depth/2.png"), "depth: has L pixels"
     ),
@@ -250,7 +250,7 @@ def test_not_an_rgbd_folder(tmp_path: Path) -> None:
 
 
 def residual(a: Frame, b: Frame, T_b_a: np.ndarray) -> float:
-    """Median |depth difference| in metres between b and the points of a seen from b."""
+    """Median |depth difference| in meters between b and the points of a seen from b."""
     points = a.points @ T_b_a[:3, :3].T + T_b_a[:3, 3]
     camera = b.views[0].camera
     uv, depth = camera.project(points)

@@ -99,7 +99,7 @@ SENS = {
     "frame cut": (damaged(cut=len(sens_bytes()) - 300), "within frame 2 of 3. Fix: download the file again"),
     "other version": (damaged(at=0, value=b"\5"), "version: is 5, this reader knows 4"),
     "endless name": (damaged(at=4, value=b"\xff" * 8), "sensor name: is 18446744073709551615 bytes"),
-    "unknown coding": (sens_bytes(coding=(2, 2)), "compression: is 2 for colour and 2 for depth"),
+    "unknown coding": (sens_bytes(coding=(2, 2)), "compression: is 2 for color and 2 for depth"),
     "two viewpoints": (sens_bytes(extrinsic=np.diag([1, 1, 1, 1]) + np.eye(4, k=3)), "not the identity"),
     "endless frames": (
         damaged(at=NAME + 256 + 8 + 16 + 4, value=struct.pack("<Q", 1 << 60)), "within one of 1152921504606846976"
@@ -145,8 +145,8 @@ def test_depth_that_unpacks_to_too_much_is_not_unpacked(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def labelled(tmp_path: Path) -> Path:
-    """A chair of 1 x 2 x 3 m upright in the aligned scene, a lost thing, and a floor nobody labelled."""
+def labeled(tmp_path: Path) -> Path:
+    """A chair of 1 x 2 x 3 m upright in the aligned scene, a lost thing, and a floor nobody labeled."""
     folder = tmp_path / "scene0000_00"
     write_scannet_meta(folder)
     chair = trimesh.creation.box([1, 2, 3]).vertices + [5, 6, 1.5]
@@ -163,8 +163,8 @@ def labelled(tmp_path: Path) -> Path:
     return folder
 
 
-def test_labels_are_boxes_upright_in_the_aligned_scene(labelled: Path) -> None:
-    scan = open_scan("scannet", labelled)
+def test_labels_are_boxes_upright_in_the_aligned_scene(labeled: Path) -> None:
+    scan = open_scan("scannet", labeled)
     frame, annotations = scan[0], scan.annotations(0)  # type: ignore[attr-defined]
     assert annotations.labels == ("office chair",)
     assert annotations.attributes["object_id"].tolist() == [4]
@@ -192,10 +192,10 @@ LABELS = {
 
 
 @pytest.mark.parametrize("name, content, complaint", LABELS.values(), ids=LABELS)
-def test_labels_that_are_none_are_one_line(labelled: Path, name: str, content: str, complaint: str) -> None:
-    (labelled / f"scene0000_00{name}").write_text(content)
+def test_labels_that_are_none_are_one_line(labeled: Path, name: str, content: str, complaint: str) -> None:
+    (labeled / f"scene0000_00{name}").write_text(content)
     with pytest.raises(InputError) as caught:
-        open_scan("scannet", labelled).annotations(0)  # type: ignore[attr-defined]
+        open_scan("scannet", labeled).annotations(0)  # type: ignore[attr-defined]
     assert complaint in str(caught.value)
     assert name in str(caught.value)
 
@@ -232,8 +232,8 @@ def test_real_boxes_hold_their_points_only_when_aligned(real_data: Path) -> None
     stated = json.loads((real_data / "scannet" / "scene0000_00_boxes.json").read_text())
 
     def inside(points: np.ndarray) -> np.ndarray:
-        halves = [(box["centre"], np.array(box["size"]) / 2) for box in stated["instances"]]
-        return np.array([(np.abs(points - centre) <= half).all(axis=1).sum() for centre, half in halves])
+        halves = [(box["center"], np.array(box["size"]) / 2) for box in stated["instances"]]
+        return np.array([(np.abs(points - center) <= half).all(axis=1).sum() for center, half in halves])
 
     # The points counted by the statement are a subset of the mesh's vertices.
     assert (inside(frame.world_points()) >= [box["points_inside"] for box in stated["instances"]]).all()

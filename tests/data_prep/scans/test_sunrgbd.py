@@ -23,8 +23,8 @@ TILT = LOOKING_DOWN[:3, :3] @ LEVEL.T
 def write_official(folder: Path, depth: np.ndarray | None = None) -> Path:
     """One official frame folder that sees the floor 1.5 m below."""
     depth = floor_depth(LOOKING_DOWN, RGBD_K, WIDTH, HEIGHT) if depth is None else depth
-    millimetres = np.rint(depth * 1000).astype(np.uint16)
-    for name, values in (("depth", millimetres), ("depth_bfx", millimetres + 8)):
+    millimeters = np.rint(depth * 1000).astype(np.uint16)
+    for name, values in (("depth", millimeters), ("depth_bfx", millimeters + 8)):
         (folder / name).mkdir(parents=True)
         Image.fromarray((values << 3) | (values >> 13)).save(folder / name / "0001.png")
     write_image(folder / "image" / "0001.jpg", WIDTH, HEIGHT)
@@ -187,7 +187,7 @@ def test_not_a_sunrgbd_folder(tmp_path: Path) -> None:
         open_scan("sunrgbd", tmp_path)
 
 
-def test_real_votenet_points_have_the_colours_of_their_pixels(real_data: Path) -> None:
+def test_real_votenet_points_have_the_colors_of_their_pixels(real_data: Path) -> None:
     scan = open_scan("sunrgbd", real_data / "sunrgbd")
     frame = scan[2]
     given = loadmat(real_data / "sunrgbd/sunrgbd_trainval/depth/000001.mat")["instance"]
@@ -210,7 +210,7 @@ def test_real_votenet_boxes_hold_their_objects(real_data: Path) -> None:
         box_iou_2d(box_to_image(box, camera)[None], rectangle[None])[0, 0]
         for box, rectangle in zip(labels.boxes, labels.boxes_2d, strict=True)
     ]
-    assert 0.2 < min(ious) < max(ious) < 0.85  # the labelled rectangles are loose: 0.25 to 0.80
+    assert 0.2 < min(ious) < max(ious) < 0.85  # the labeled rectangles are loose: 0.25 to 0.80
 
 
 def test_real_tilt_levels_the_floor(real_data: Path) -> None:

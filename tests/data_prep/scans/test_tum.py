@@ -15,12 +15,12 @@ from data_prep.geometry import invert
 from data_prep.scans.rgbd.tum_files import Trajectory, associate
 
 
-def test_colour_and_depth_are_paired_by_time_and_posed_at_the_depth(tmp_path: Path) -> None:
+def test_color_and_depth_are_paired_by_time_and_posed_at_the_depth(tmp_path: Path) -> None:
     scan = open_scan("tum", write_tum(tmp_path), up="z")
     assert scan.frame_ids() == ["100_000000", "100_100000", "100_200000"]
     frame = scan[1]
     assert frame.timestamp == pytest.approx(100.104)
-    # Half a metre a second: 0.104 s after the start the camera is 5.2 cm to the right, between two poses.
+    # Half a meter a second: 0.104 s after the start the camera is 5.2 cm to the right, between two poses.
     np.testing.assert_allclose(frame.T_world_points[:3, 3], pose(0)[:3, 3] + [0.052, 0, 0], atol=1e-5)
     np.testing.assert_allclose(frame.world_points()[:, 2], 0, atol=2e-4)
     assert frame.views[0].name == "rgb/100.100000.png"
@@ -114,12 +114,12 @@ def test_the_benchmarks_own_folders_know_their_camera_and_up(tmp_path: Path) -> 
 
 def test_depth_scale(tmp_path: Path) -> None:
     root = write_tum(tmp_path)
-    metres = open_scan("tum", root, up="z")[0].depth
+    meters = open_scan("tum", root, up="z")[0].depth
     np.testing.assert_allclose(
-        open_scan("tum", root, up="z", depth_scale=1000)[0].depth, 5 * metres, rtol=1e-6
+        open_scan("tum", root, up="z", depth_scale=1000)[0].depth, 5 * meters, rtol=1e-6
     )
     (root / "camera.txt").write_text("60 60 32 24 64 48 10000\n")
-    np.testing.assert_allclose(open_scan("tum", root, up="z")[0].depth, metres / 2, rtol=1e-6)
+    np.testing.assert_allclose(open_scan("tum", root, up="z")[0].depth, meters / 2, rtol=1e-6)
 
 
 WRONG = {

@@ -27,7 +27,7 @@ CENTER, SIZE, HEADING = np.array([12.0, 3.0, 0.9]), np.array([4.5, 2.0, 1.8]), 0
 
 
 def exported_label(T_cam_car: np.ndarray) -> str:
-    """One row as the exporter writes it (save_label): bottom centre in the front camera, ry = -heading - 90°."""
+    """One row as the exporter writes it (save_label): bottom center in the front camera, ry = -heading - 90°."""
     bottom = T_cam_car @ [*(CENTER - [0, 0, SIZE[2] / 2]), 1]
     length, width, height = SIZE
     numbers = [height, width, length, *bottom[:3], -HEADING - np.pi / 2]

@@ -85,7 +85,7 @@ def test_figures_of_a_mined_set_hold_refusals_and_bad_frames(tmp_path: Path) -> 
     mine_stand_ins(tmp_path, count=5)
     figures = measure_triplets(open_triplets(tmp_path))
     assert (figures.objects, figures.with_colors, figures.with_crop) == (12, 12, 12)
-    assert figures.refusals == {"too-few-points": 4}
+    assert figures.rejections == {"too-few-points": 4}
     assert [frame for frame, _ in figures.bad_frames] == ["f003"]
     assert [word.word for word in figures.words] == ["mug", "potted plant", "traffic light"]
 

@@ -21,9 +21,10 @@ from support.triplet_stand_ins import (
 from data_prep.detect import Coverage, Detections2D
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import Camera, invert
+from data_prep.labels import normalize_label
 from data_prep.scans import Scan
 from data_prep.triplets import Triplet, mine, open_triplets
-from data_prep.triplets.cut import crop_window, normalise_label, triplet_key
+from data_prep.triplets.cut import crop_window, triplet_key
 
 
 @pytest.fixture
@@ -34,9 +35,9 @@ def mined(tmp_path: Path) -> list[Triplet]:
 
 def test_every_detection_is_either_mined_or_refused_with_a_reason(tmp_path: Path) -> None:
     manifest = mine_stand_ins(tmp_path, count=12)
-    # Frames 3 and 8 are bad: ten good ones with three objects and one refusal each.
+    # Frames 3 and 8 are bad: ten good ones with three objects and one rejection each.
     assert manifest.totals["objects"] == 30
-    assert manifest.refusals == {"too-few-points": 10}
+    assert manifest.rejections == {"too-few-points": 10}
     assert manifest.frames_done == 12
     assert len(open_triplets(tmp_path)) == 30
 
@@ -70,7 +71,7 @@ def test_keys_name_source_frame_view_and_detection(mined: list[Triplet]) -> None
     ]
 
 
-def test_points_are_centred_in_world_axes_and_find_back_to_the_sensor(mined: list[Triplet]) -> None:
+def test_points_are_centered_in_world_axes_and_find_back_to_the_sensor(mined: list[Triplet]) -> None:
     frame = StandInScan(Path("/nowhere"))[0]
     for row, triplet in enumerate(mined[:3]):
         assert np.abs(triplet.points.mean(axis=0)).max() < 1e-6
@@ -105,7 +106,7 @@ def test_provenance_is_enough_to_draw_the_points_onto_the_crop(mined: list[Tripl
 
 
 def test_crop_is_the_box_with_its_margin(mined: list[Triplet]) -> None:
-    # Box 11.5..21.5 x 18.5..28.5 grown by a tenth of 10 px on each side: pixel centres 11..22 and 18..29.
+    # Box 11.5..21.5 x 18.5..28.5 grown by a tenth of 10 px on each side: pixel centers 11..22 and 18..29.
     assert mined[0].provenance["crop"] == [11, 18, 23, 30]
     image = StandInScan(Path("/nowhere"))[0].views[0].image
     assert mined[0].crop is not None
@@ -123,7 +124,7 @@ def test_labels_may_be_given_other_words_or_none(tmp_path: Path) -> None:
     manifest = mine_stand_ins(tmp_path, count=2, words=words)
     texts = [triplet.texts for triplet in open_triplets(tmp_path)]
     assert texts == [("mug",), ("signal", "traffic light")] * 2
-    assert manifest.refusals == {"too-few-points": 2, "word-left-out": 2}
+    assert manifest.rejections == {"too-few-points": 2, "word-left-out": 2}
 
 
 def test_other_words_are_another_run(tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_provenance_keeps_what_the_detector_and_the_lifter_said(mined: list[Trip
     assert record["quality"]["occluded"] is None  # the lifter said NaN, which JSON cannot hold
 
 
-def test_colours_follow_their_points(mined: list[Triplet]) -> None:
+def test_colors_follow_their_points(mined: list[Triplet]) -> None:
     frame = StandInScan(Path("/nowhere"))[0]
     np.testing.assert_array_equal(mined[2].colors, frame.colors[40:60])  # type: ignore[index]
 
@@ -161,7 +162,7 @@ def test_large_clouds_keep_a_choice_that_is_the_same_every_time(tmp_path: Path) 
     for one, other in zip(a, b, strict=True):
         assert len(one.points) == 8
         np.testing.assert_array_equal(one.points, other.points)
-        # Points and colours are chosen together.
+        # Points and colors are chosen together.
         assert {tuple(color) for color in one.colors} <= {tuple(color) for color in whole.colors}  # type: ignore[union-attr]
 
 
@@ -188,7 +189,7 @@ def test_a_box_outside_the_image_is_refused_not_cropped(tmp_path: Path) -> None:
     scan = StandInScan(Path("/nowhere"), count=1)
     manifest = mine(scan, Outside(), StandInLifter(), tmp_path)
     assert manifest.totals["objects"] == 0
-    assert manifest.refusals == {"crop-outside-image": 3, "too-few-points": 1}
+    assert manifest.rejections == {"crop-outside-image": 3, "too-few-points": 1}
 
 
 def test_detections_that_break_a_frame_make_it_bad_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -223,7 +224,7 @@ def test_impossible_settings_are_refused(tmp_path: Path, settings: dict[str, flo
 def test_a_set_without_detections_is_empty_and_says_so(tmp_path: Path) -> None:
     class Nothing(StandInLifter):
         def lift(self, *_: object) -> SimpleNamespace:
-            return SimpleNamespace(objects=(), refusals=())
+            return SimpleNamespace(objects=(), rejections=())
 
     manifest = mine(StandInScan(Path("/nowhere"), count=2), StandInDetections(), Nothing(), tmp_path)
     assert (manifest.finished, manifest.totals["objects"], manifest.shards) == (True, 0, [])
@@ -269,7 +270,7 @@ def test_names_that_become_equal_when_made_safe_get_different_keys() -> None:
 
 @pytest.mark.parametrize(("label", "words"), [("Traffic_Light", "traffic light"), ("  TV  set ", "tv set")])
 def test_labels_become_words(label: str, words: str) -> None:
-    assert normalise_label(label) == words
+    assert normalize_label(label) == words
 
 
 def test_a_scan_without_any_detections_stops_before_anything_is_written(tmp_path: Path) -> None:

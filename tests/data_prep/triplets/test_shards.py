@@ -79,7 +79,7 @@ def test_a_crop_loses_no_more_than_jpeg_does(folder: Path) -> None:
     assert np.abs(crop.astype(int) - (200, 40, 40)).max() <= 3
 
 
-def test_colour_and_crop_that_are_absent_stay_absent(tmp_path: Path) -> None:
+def test_color_and_crop_that_are_absent_stay_absent(tmp_path: Path) -> None:
     write_triplets(tmp_path, [make_triplet(colors=None, crop=None)], source="toy")
     (read,) = open_triplets(tmp_path)
     assert read.colors is None
@@ -213,7 +213,7 @@ def test_a_pickle_in_place_of_points_is_never_unpickled(folder: Path) -> None:
         list(open_triplets(folder))
 
 
-def test_colours_that_do_not_fit_the_points_are_refused(folder: Path) -> None:
+def test_colors_that_do_not_fit_the_points_are_refused(folder: Path) -> None:
     stream = io.BytesIO()
     np.save(stream, np.zeros((3, 3), np.uint8))
     rewrite(folder / "shard-000000.tar", {"toy-1.colors.npy": stream.getvalue()})

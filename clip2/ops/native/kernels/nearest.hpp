@@ -1,4 +1,4 @@
-// k nearest neighbours.
+// k nearest neighbors.
 
 // The k smallest keys: bits of the squared distance << 32 | index. Non-negative floats order like their bits, so keys
 // order by distance, then index. Few keys are kept sorted in VECTORS registers; many (VECTORS = 0) are kept as a heap.

@@ -75,7 +75,7 @@ def test_one_seed_is_one_thing_and_no_two_seeds_are_alike() -> None:
     assert len(again) == 1
 
 
-def test_asking_for_a_colour_or_a_size_changes_nothing_else() -> None:
+def test_asking_for_a_color_or_a_size_changes_nothing_else() -> None:
     red, blue = make_assembly(3, color="red"), make_assembly(3, color="blue")
     np.testing.assert_array_equal(red.surface.corners, blue.surface.corners)
     small, large = make_assembly(3, size="small"), make_assembly(3, size="large")

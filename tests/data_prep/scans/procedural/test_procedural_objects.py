@@ -65,7 +65,7 @@ def test_category_builds_in_plausible_sizes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list_categories())
-def test_the_colour_word_is_seen(name: str) -> None:
+def test_the_color_word_is_seen(name: str) -> None:
     """Pictures of a red and a blue one differ in much of the object; everything else stays the same."""
     directions = [(1, 0.6, 0.5), (-1, -0.7, 0.4)]
     red, blue = (render_object(make_object(name, 3, color=c), directions, 32) for c in ("red", "blue"))
@@ -77,7 +77,7 @@ def test_the_colour_word_is_seen(name: str) -> None:
         assert (a[~mask] == b[~mask]).all()
 
 
-def test_the_same_seed_makes_the_same_object_and_asking_for_a_colour_changes_nothing_else() -> None:
+def test_the_same_seed_makes_the_same_object_and_asking_for_a_color_changes_nothing_else() -> None:
     first, again, red = make_object("chair", 7), make_object("chair", 7), make_object("chair", 7, color="red")
     np.testing.assert_array_equal(first.surface.corners, again.surface.corners)
     np.testing.assert_array_equal(first.surface.corners, red.surface.corners)

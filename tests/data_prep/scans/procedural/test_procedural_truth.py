@@ -26,7 +26,7 @@ def _plate(width: float, height: float) -> ProceduralObject:
     p = Parts()
     p.box((0.001, width, height))
     surface = Surface.paint(p.solids, {"main": Paint((0.5, 0.5, 0.5))})
-    return ProceduralObject("box", "grey", "medium", "paper", "plain", (), surface)
+    return ProceduralObject("box", "gray", "medium", "paper", "plain", (), surface)
 
 
 def _world(*plates: tuple[ProceduralObject, tuple[float, float, float]]) -> World:
@@ -51,7 +51,7 @@ def test_half_hidden_by_a_nearer_plate() -> None:
 
 
 def test_a_quarter_outside_the_image() -> None:
-    # At 10 m the image's left edge (u = -0.5) is 10.05 m to the left. 4 m wide, centred 9.05 m left: 1 m is outside.
+    # At 10 m the image's left edge (u = -0.5) is 10.05 m to the left. 4 m wide, centered 9.05 m left: 1 m is outside.
     world = _world(
         (_plate(4, 2), (10, 9.05, 0)),
     )
@@ -84,7 +84,7 @@ def test_lidar_measures_distance() -> None:
     points, intensity, instances = Lidar().sweep(world, np.eye(4), np.random.default_rng(0), noise=False)
     np.testing.assert_allclose(points[:, 0], 9.9995, atol=1e-3)
     assert (instances == 0).all()
-    # Grey of 0.5 met head-on at 10 m: 0.5 / (1 + (10 / 40)²).
+    # Gray of 0.5 met head-on at 10 m: 0.5 / (1 + (10 / 40)²).
     assert intensity.max() == pytest.approx(0.5 / 1.0625, abs=0.01)
 
 
@@ -102,7 +102,7 @@ def test_lidar_noise_has_the_stated_size() -> None:
     assert off.std() == pytest.approx(lidar.sigma, rel=0.08)
 
 
-def test_footprints_refuse_overlap_and_accept_touching_neighbours() -> None:
+def test_footprints_refuse_overlap_and_accept_touching_neighbors() -> None:
     floor = Footprints()
     assert floor.claim((0, 0), (2, 2), 0.0, gap=0.0)
     assert not floor.claim((1.9, 0), (2, 2), 0.0, gap=0.0)

@@ -33,15 +33,15 @@ def png(pixels: np.ndarray, format: str = "PNG") -> bytes:
         ("bgra8", np.concatenate([RGB[..., ::-1], ALPHA], axis=2)),
     ],
 )
-def test_colour_images(encoding: str, pixels: np.ndarray, padding: int) -> None:
+def test_color_images(encoding: str, pixels: np.ndarray, padding: int) -> None:
     message = MAKER.image(np.ascontiguousarray(pixels), encoding, padding=padding)
     assert image_kind(message) == "color"
     np.testing.assert_array_equal(decode_image(message, "bag"), RGB)
 
 
-def test_grey_is_repeated() -> None:
+def test_gray_is_repeated() -> None:
     message = MAKER.image(RGB[..., 0].copy(), "mono8", padding=2)
-    assert image_kind(message) == "grey"
+    assert image_kind(message) == "gray"
     np.testing.assert_array_equal(decode_image(message, "bag"), np.repeat(RGB[..., :1], 3, axis=2))
 
 
@@ -55,7 +55,7 @@ def test_compressed_png_is_exact_and_jpeg_is_close() -> None:
 
 
 @pytest.mark.parametrize("encoding, luma", [("yuv422", 1), ("yuv422_yuy2", 0), ("uyvy", 1), ("yuyv", 0)])
-def test_yuv_of_known_colours(encoding: str, luma: int) -> None:
+def test_yuv_of_known_colors(encoding: str, luma: int) -> None:
     # BT.601: white, black and pure red in limited range are (235, 128, 128), (16, 128, 128), (81, 90, 240).
     pairs = [[(235, 128, 128)] * 2, [(16, 128, 128)] * 2, [(81, 90, 240)] * 2]
     pixels = np.zeros((1, 6, 2), np.uint8)
@@ -68,7 +68,7 @@ def test_yuv_of_known_colours(encoding: str, luma: int) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
-def test_bayer_patterns_of_one_colour_and_of_a_ramp(pattern: str) -> None:
+def test_bayer_patterns_of_one_color_and_of_a_ramp(pattern: str) -> None:
     color = np.array([200, 100, 30])
     ramp = np.arange(8)[:, None, None] * 5 + np.zeros((8, 8, 1), int)
     for scene in (np.broadcast_to(color, (8, 8, 3)), np.repeat(ramp, 3, axis=2)):
@@ -80,42 +80,42 @@ def test_bayer_patterns_of_one_colour_and_of_a_ramp(pattern: str) -> None:
         np.testing.assert_allclose(image[1:-1, 1:-1], scene[1:-1, 1:-1], atol=1)
 
 
-METRES = np.array([[0.5, 1.234, 0], [65.0, 2.0, 9.999]], np.float32)
+METERS = np.array([[0.5, 1.234, 0], [65.0, 2.0, 9.999]], np.float32)
 
 
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("padding", [0, 6])
-def test_depth_in_millimetres_and_metres(order: str, padding: int) -> None:
-    millimetres = np.rint(METRES * 1000).astype(f"{order}u2")
-    message = MAKER.image(millimetres, "16UC1", padding=padding)
+def test_depth_in_millimeters_and_meters(order: str, padding: int) -> None:
+    millimeters = np.rint(METERS * 1000).astype(f"{order}u2")
+    message = MAKER.image(millimeters, "16UC1", padding=padding)
     assert image_kind(message) == "depth"
-    np.testing.assert_allclose(decode_depth(message, "bag"), METRES, atol=1e-6)
-    floats = METRES.astype(f"{order}f4")
+    np.testing.assert_allclose(decode_depth(message, "bag"), METERS, atol=1e-6)
+    floats = METERS.astype(f"{order}f4")
     floats[0, 2] = np.nan
-    np.testing.assert_array_equal(decode_depth(MAKER.image(floats, "32FC1", padding=padding), "bag"), METRES)
+    np.testing.assert_array_equal(decode_depth(MAKER.image(floats, "32FC1", padding=padding), "bag"), METERS)
 
 
 def test_compressed_depth() -> None:
-    raw = np.rint(METRES * 1000).astype(np.uint16)
+    raw = np.rint(METERS * 1000).astype(np.uint16)
     message = MAKER.compressed(compressed_depth(png(raw)), "16UC1; compressedDepth png")
     assert image_kind(message) == "depth"
-    np.testing.assert_allclose(decode_depth(message, "bag"), METRES, atol=1e-6)
+    np.testing.assert_allclose(decode_depth(message, "bag"), METERS, atol=1e-6)
     # 32FC1 is stored as a / depth + b.
-    inverse = np.where(METRES > 0, np.rint(10_000 / np.maximum(METRES, 0.1) + 1), 0).astype(np.uint16)
+    inverse = np.where(METERS > 0, np.rint(10_000 / np.maximum(METERS, 0.1) + 1), 0).astype(np.uint16)
     message = MAKER.compressed(compressed_depth(png(inverse), 10_000.0, 1.0), "32FC1; compressedDepth")
-    np.testing.assert_allclose(decode_depth(message, "bag"), METRES, rtol=0.01)
+    np.testing.assert_allclose(decode_depth(message, "bag"), METERS, rtol=0.01)
 
 
 REFUSED = {
     "infrared": (decode_image, MAKER.image(np.zeros((2, 2), "<u2"), "mono16"), "encoding: is 'mono16'"),
-    "depth as colour": (decode_image, MAKER.image(np.zeros((2, 2), "<u2"), "16UC1"), "encoding: is '16UC1'"),
-    "colour as depth": (decode_depth, MAKER.image(RGB, "rgb8"), "encoding: is 'rgb8'"),
+    "depth as color": (decode_image, MAKER.image(np.zeros((2, 2), "<u2"), "16UC1"), "encoding: is '16UC1'"),
+    "color as depth": (decode_depth, MAKER.image(RGB, "rgb8"), "encoding: is 'rgb8'"),
     "cut short": (decode_image, MAKER.image(RGB[:, :2].copy(), "rgba8"), "rgba8: holds 36 bytes"),
     "not an image": (decode_image, MAKER.compressed(b"\xff\xd8nothing", "jpeg"), "cannot be decompressed"),
     "empty": (decode_image, MAKER.compressed(b"", "png"), "cannot be decompressed"),
     "RVL depth": (decode_depth, MAKER.compressed(bytes(40), "16UC1; compressedDepth rvl"), "is '16UC1; compressed"),
     "no depth": (decode_depth, MAKER.compressed(b"", "16UC1; compressedDepth png"), "format: is"),
-    "colour PNG as depth": (
+    "color PNG as depth": (
         decode_depth, MAKER.compressed(compressed_depth(png(RGB)), "16UC1; compressedDepth png"), "single-channel"
     ),
 }  # fmt: skip

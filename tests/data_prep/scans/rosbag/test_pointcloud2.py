@@ -68,7 +68,7 @@ RED, TEAL = 0xFF0000, 0x1080F0
 
 
 @pytest.mark.parametrize("name, kind", [("rgb", "<f4"), ("rgb", "<u4"), ("rgba", "<u4"), ("rgb", ">f4")])
-def test_packed_colours(name: str, kind: str) -> None:
+def test_packed_colors(name: str, kind: str) -> None:
     order = kind[0]
     # With alpha 255 the float that they are typed as is NaN: bits must not be touched by arithmetic.
     words = np.array([RED, TEAL, 0xFF000000 | TEAL, 0], f"{order}u4")
@@ -79,7 +79,7 @@ def test_packed_colours(name: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind, full", [("u1", 255), ("<u2", 65535), ("<f4", 1.0)])
-def test_colours_in_three_fields(kind: str, full: float) -> None:
+def test_colors_in_three_fields(kind: str, full: float) -> None:
     dtype = [*((axis, "<f4") for axis in "xyz"), *((channel, kind) for channel in "bgr")]
     colors = read_pointcloud2(MAKER.cloud(table_of(dtype, r=full, b=[0, full, 0, 0])), "bag")[1]
     np.testing.assert_array_equal(colors, [[255, 0, 0], [255, 0, 255], [255, 0, 0], [255, 0, 0]])
@@ -123,7 +123,7 @@ BROKEN = {
     "unknown type": (_broken(fields=[*F4, _field("z", 8, 9)]), "z: is of type 9"),
     "beyond the point": (_broken(fields=[*F4, _field("z", 10, 7)]), "z: is of type 7 at byte 10 of 12"),
     "nothing measured": (_broken(data=np.zeros(48, np.uint8)), "no measured point among 4"),
-    "colour of two bytes": (_broken(fields=[*F4, _field("z", 8, 7), _field("rgb", 0, 4)]), "rgb: takes 2 bytes"),
+    "color of two bytes": (_broken(fields=[*F4, _field("z", 8, 7), _field("rgb", 0, 4)]), "rgb: takes 2 bytes"),
 }  # fmt: skip
 
 

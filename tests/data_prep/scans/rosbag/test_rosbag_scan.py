@@ -71,7 +71,7 @@ def test_depth_of_a_camera_beside_is_carried_over(tmp_path: Path) -> None:
     frame = open_scan("rosbag", write_rgbd(tmp_path, own_frame=True, meters=True))[0]
     assert frame.depth is not None
     assert frame.depth.shape == (HEIGHT, WIDTH)
-    # Each of 32x24 measurements covers 2x2 colour pixels, so it stands for the floor half a pixel beside.
+    # Each of 32x24 measurements covers 2x2 color pixels, so it stands for the floor half a pixel beside.
     assert_floor(frame, 0.05)
     assert np.abs(np.median(frame.world_points()[:, 2])) < 0.01
     # Nothing is lost but the strip that the other camera cannot see.
@@ -97,7 +97,7 @@ def test_depth_of_a_camera_beside_needs_tf(tmp_path: Path) -> None:
     (tmp_path / "calibration.yaml").write_text(f"cameras: {{/depth/image: {{T_points_cam: {T.tolist()}}}}}")
     depth = open_scan("rosbag", root, calibration=tmp_path / "calibration.yaml")[0].depth
     assert depth is not None
-    # Half a metre to the right at 1 m and 60 pixels of focal length: everything is seen 30 columns further.
+    # Half a meter to the right at 1 m and 60 pixels of focal length: everything is seen 30 columns further.
     assert not depth[:, :30].any()
     np.testing.assert_array_equal(depth[:, 30:], 1)
 
@@ -172,11 +172,11 @@ def test_images_too_far_in_time_are_left_out(vehicle: Path) -> None:
     assert len(open_scan("rosbag", vehicle, max_time_gap=0.03)[0].views) == 1
 
 
-def test_depth_without_colour_in_time_is_told_and_left_out(tmp_path: Path) -> None:
+def test_depth_without_color_in_time_is_told_and_left_out(tmp_path: Path) -> None:
     scan = open_scan("rosbag", write_rgbd(tmp_path, color_delay=SECOND // 60 + SECOND // 200))
     # 21.7 ms after each depth image; 11.7 ms before the next one: only the first has no partner.
     assert len(scan) == 2
-    assert scan.notes == ("/depth/image: 1 depth images have no colour image within 0.02 s",)  # type: ignore[attr-defined]
+    assert scan.notes == ("/depth/image: 1 depth images have no color image within 0.02 s",)  # type: ignore[attr-defined]
 
 
 def test_several_topics_are_named_and_can_be_chosen(tmp_path: Path) -> None:
