@@ -175,7 +175,7 @@ def _scannet(root: Path) -> Iterator[Case]:
         case = Case("scannet", frame.world_points() @ T[:3, :3].T + T[:3, 3], None, "auto", frame.colors)
         for item in document["instances"]:
             case.labels.append(item["name"])
-            case.boxes.append(OrientedBox(item["center"], item["size"]))
+            case.boxes.append(OrientedBox(item["centre"], item["size"]))
         yield case
 
 

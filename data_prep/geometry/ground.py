@@ -167,7 +167,7 @@ def _opened(z: NDArray[np.float64], cells: NDArray[np.int64], shape: tuple[int, 
     flat[cells] = z
     image = flat.reshape(shape)
     row, column = ndimage.distance_transform_edt(np.isnan(image), return_distances=False, return_indices=True)
-    opened: NDArray[np.float64] = ndimage.gray_opening(image[row, column], size=_HOUSE, mode="nearest")
+    opened: NDArray[np.float64] = ndimage.grey_opening(image[row, column], size=_HOUSE, mode="nearest")
     return opened
 
 

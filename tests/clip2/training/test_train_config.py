@@ -39,7 +39,7 @@ def test_numbers_are_numbers_however_they_are_written(text: str) -> None:
     ("override", "field", "said"),
     [
         ("optimizer.learning_rat=1", "optimizer.learning_rat", "not a known key"),
-        ("optimizer.lr=1", "optimizer", "did you mean optimizer?"),
+        ("optimiser.lr=1", "optimiser", "did you mean optimizer?"),
         ("loop.batchsize=8", "loop.batchsize", "did you mean batch_size?"),
         ("model.preprocessing.num_pts=8", "model.preprocessing.num_pts", "did you mean num_points?"),
         ("optimizer.lr=fast", "optimizer.lr", "'fast' is not possible"),

@@ -232,7 +232,7 @@ def test_real_boxes_hold_their_points_only_when_aligned(real_data: Path) -> None
     stated = json.loads((real_data / "scannet" / "scene0000_00_boxes.json").read_text())
 
     def inside(points: np.ndarray) -> np.ndarray:
-        halves = [(box["center"], np.array(box["size"]) / 2) for box in stated["instances"]]
+        halves = [(box["centre"], np.array(box["size"]) / 2) for box in stated["instances"]]
         return np.array([(np.abs(points - center) <= half).all(axis=1).sum() for center, half in halves])
 
     # The points counted by the statement are a subset of the mesh's vertices.
