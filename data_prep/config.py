@@ -1,13 +1,15 @@
-"""Typed configuration: a wrong key or value is one line that names the key and the nearest right one."""
+"""Typed configuration, read from YAML files and ``--set KEY=VALUE`` overrides."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from data_prep.errors import InputError
@@ -19,6 +21,52 @@ class TypedConfig(BaseModel):
     """Base of every configuration: frozen, no unknown keys, no silent conversion of types, no NaN or infinity."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def load_config(kind: type[Config], path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
+    """Configuration from a YAML file, changed by overrides.
+
+    Args:
+        kind: the configuration's class.
+        path: YAML file; keys left out keep their defaults. None: all defaults.
+        overrides: dotted keys and YAML values, like ``optimizer.lr=1e-3``; later ones win.
+
+    Raises:
+        InputError: the file cannot be read; or a key is unknown, has the wrong type or an impossible value. The
+            error names the file or ``--set``, and the key.
+    """
+    values: Any = {}
+    if path is not None:
+        values = read_yaml(path)
+        parse_config(kind, values, source=path)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"{override!r} is not KEY=VALUE", source="--set", fix="like optimizer.lr=1e-3")
+        try:
+            value = yaml.load(text, _StrictLoader)
+        except yaml.YAMLError:
+            raise InputError(f"{text!r} is not a YAML value", source="--set", field=key) from None
+        values = _with_value(values, key.strip().split("."), value)
+    return parse_config(kind, values, source="--set" if overrides else path or "configuration")
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Content of a YAML file; an empty file is ``{}``. ``1e-3`` is a number, as in YAML 1.2.
+
+    Raises:
+        InputError: the file does not exist, cannot be read, is not YAML or repeats a key.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError("does not exist", source=path, fix="check the path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read ({error})", source=path, fix="give a YAML file") from None
+    try:
+        return yaml.load(text, _StrictLoader) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"is not YAML ({error})", source=path) from None
 
 
 def parse_config(kind: type[Config], values: object, source: str | Path) -> Config:
@@ -80,3 +128,30 @@ def _tuples(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _tuples(item) for key, item in value.items()}
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _with_value(values: Any, path: list[str], value: Any) -> dict[str, Any]:
+    copy = dict(values) if isinstance(values, dict) else {}
+    copy[path[0]] = value if len(path) == 1 else _with_value(copy.get(path[0]), path[1:], value)
+    return copy
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader that reads 1e-3 as a number (YAML 1.2) and rejects repeated keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"key {key.value!r} is repeated", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)

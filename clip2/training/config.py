@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 from pydantic import Field, field_validator, model_validator
@@ -14,8 +13,8 @@ from clip2.model_config import EncoderConfig
 from clip2.objectives import ObjectiveConfig
 from clip2.preprocessing import Preprocessing
 from clip2.training.dataset import NAMELESS
-from data_prep.config import TypedConfig, parse_config
-from data_prep.errors import InputError
+from data_prep import config
+from data_prep.config import TypedConfig
 
 # Far beyond any real run: what is above is a slip, and would end hours or all memory later.
 MOST_OBJECTS_PER_STEP = 1 << 16  # their similarities with each other alone are 16 GiB
@@ -182,66 +181,5 @@ class TrainConfig(TypedConfig):
 
 
 def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> TrainConfig:
-    """Read a configuration.
-
-    Args:
-        path: YAML file; keys left out keep their defaults. None: all defaults.
-        overrides: ``optimizer.lr=1e-3`` and the like; the value is YAML.
-
-    Raises:
-        InputError: naming the key that is unknown, of the wrong type or impossible.
-    """
-    values: Any = {}
-    if path is not None:
-        values = _read_yaml(Path(path))
-        parse_config(TrainConfig, values, source=path)
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not key.strip():
-            raise InputError(f"{override!r} is not KEY=VALUE", source="--set", fix="like optimizer.lr=1e-3")
-        try:
-            value = yaml.load(text, _StrictLoader)
-        except yaml.YAMLError:
-            raise InputError(f"{text!r} is not a YAML value", source="--set", field=key) from None
-        values = _with_value(values, key.strip().split("."), value)
-    return parse_config(TrainConfig, values, source="--set" if overrides else path or "configuration")
-
-
-def _with_value(values: Any, path: list[str], value: Any) -> dict[str, Any]:
-    copy = dict(values) if isinstance(values, dict) else {}
-    copy[path[0]] = value if len(path) == 1 else _with_value(copy.get(path[0]), path[1:], value)
-    return copy
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError("does not exist", source=path, fix="check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read ({error})", source=path, fix="give a YAML file") from None
-    try:
-        return yaml.load(text, _StrictLoader) or {}
-    except yaml.YAMLError as error:
-        raise InputError(f"is not YAML ({error})", source=path) from None
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that reads 1e-3 as a number (YAML 1.2) and refuses a key given twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"key {key.value!r} is there twice", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-_StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
+    """Training configuration from a YAML file and overrides; see :func:`data_prep.config.load_config`."""
+    return config.load_config(TrainConfig, path, overrides)

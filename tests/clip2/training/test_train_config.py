@@ -89,7 +89,7 @@ def test_a_wrong_override_is_one_line_that_names_the_key(override: str, field: s
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("optimizer: {lr: 1, lr: 2}", "there twice"),
+        ("optimizer: {lr: 1, lr: 2}", "is repeated"),
         ("- 1", "holds list"),
         ("a: [", "is not YAML"),
         ("loop: {epoch: 3}", "did you mean epochs?"),
