@@ -32,8 +32,8 @@ from rich.table import Table
 
 from clip2.recognition import fuse_frames, propose_objects
 from clip2.recognition.proposals.propose import Kind
-from clip2.recognition.voxels import voxel_index
 from data_prep.geometry import OrientedBox
+from data_prep.geometry.voxels import voxel_index
 from data_prep.report import Page
 from data_prep.scans import Scan, open_scan
 

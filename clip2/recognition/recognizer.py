@@ -20,6 +20,7 @@ from clip2.teacher.text_source import words_asked
 from data_prep.detect import Detections2D
 from data_prep.errors import InputError
 from data_prep.geometry import OrientedBox
+from data_prep.geometry.local_origin import local_origin
 from data_prep.scans import Frame, open_scan
 
 if TYPE_CHECKING:
@@ -205,10 +206,7 @@ def _as_frame(scan: Scannable) -> Frame:
     points = np.asarray(points)
     if points.ndim != 2 or points.shape[1] != 3:
         raise InputError(f"has shape {points.shape}", field="points", fix="give (N, 3)")
-    # Survey-size coordinates lose a whole offset before they become float32.
-    offset = (
-        np.floor(np.nanmin(points, axis=0)) if len(points) and np.abs(points).max() > 1e4 else np.zeros(3)
-    )
+    offset = local_origin(points)
     T_world_points = np.eye(4)
     T_world_points[:3, 3] = offset
     return Frame.build("scan", points - offset, colors=colors, T_world_points=T_world_points)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.associate.observation import SAMPLE, Observation
+from data_prep.geometry.voxels import voxel_codes
 
 _FIT = 5  # latest sightings that a velocity is fitted to
 _ENOUGH, _CELLS = 4, 10  # sightings from which two must agree on a place; places along the diagonal
@@ -126,7 +127,7 @@ class Track:
         """
         if len(self) < _ENOUGH:
             return np.ones(len(self.union), bool)
-        codes = self._codes(self.union, self._cell)
+        codes = voxel_codes(self.union, self._cell, self.centers[0])
         supported = np.array([code for code, count in self._seen.items() if count >= 2], np.int64)
         return np.isin(codes, supported)
 
@@ -155,24 +156,18 @@ class Track:
             if self.union_colors is not None and triplet.colors is not None:
                 self.union_colors = np.concatenate([self.union_colors, triplet.colors])
             self._thin()
-        self._seen.update(np.unique(self._codes(points, self._cell)).tolist())
+        self._seen.update(np.unique(voxel_codes(points, self._cell, self.centers[0])).tolist())
         while len(self.union) > at_most:
             self._voxel *= 1.5
             self._thin()
 
     def _thin(self) -> None:
         """Keep the first point of every voxel."""
-        codes = self._codes(self.union, self._voxel)
+        codes = voxel_codes(self.union, self._voxel, self.centers[0])
         kept = np.sort(np.unique(codes, return_index=True)[1])
         self.union = self.union[kept]
         if self.union_colors is not None:
             self.union_colors = self.union_colors[kept]
-
-    def _codes(self, points: NDArray[np.float64], cell: float) -> NDArray[np.int64]:
-        """(n,) one number per cell of a grid."""
-        # Relative to the first sighting, so that places far from the origin fit 21 bits per axis.
-        cells = np.floor((points - self.centers[0]) / cell).astype(np.int64) + (1 << 20)
-        return np.asarray((cells[:, 0] << 42) | (cells[:, 1] << 21) | cells[:, 2])
 
 
 def _fit_velocity(seen: list[tuple[float, NDArray[np.float64]]]) -> NDArray[np.float64] | None:

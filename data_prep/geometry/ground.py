@@ -1,4 +1,4 @@
-"""Which points are ground: a smooth, sloped surface fitted under the scene."""
+"""Ground surface: a smooth, sloped height map fitted under a scene."""
 
 from __future__ import annotations
 
@@ -19,25 +19,19 @@ _CONTENT = (
 _HOUSE = 9  # cells: what is narrower stands on the ground
 
 
-def ground_mask(points: NDArray, *, cell: float = 1.0, height: float = 0.2) -> NDArray[np.bool_]:
-    """Tell ground points from the rest, on slopes and over kerbs.
+def height_above_ground(points: NDArray, *, cell: float = 1.0) -> NDArray[np.float64]:
+    """Signed height of every point over the ground around it.
 
     Args:
         points: (N, 3) z-up, meters.
         cell: side of the height map's cells, meters: about the width of the things that stand on the ground.
-        height: a point further than this above or below the fitted ground is not ground, meters.
 
     Returns:
-        (N,) True on the ground.
+        (N,) meters, on slopes and over curbs; negative below the ground.
 
     Raises:
         InputError: points are not finite (N, 3).
     """
-    return np.abs(height_above_ground(points, cell=cell)) < height
-
-
-def height_above_ground(points: NDArray, *, cell: float = 1.0) -> NDArray[np.float64]:
-    """Signed height of every point over the ground around it, meters: (N, 3) z-up points in, (N,) out."""
     points = np.asarray(points)
     if len(points) == 0:
         return np.zeros(0)

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.geometry import rigid
+from data_prep.geometry.local_origin import local_origin
 from data_prep.scans.formats.cloud import CLOUD_SUFFIXES, read_cloud
 from data_prep.scans.formats.images import require_finite
 from data_prep.scans.frame import Frame
 from data_prep.scans.indexed import IndexedScan
 from data_prep.scans.scan import register_source
 from data_prep.scans.up_axis import T_zup_from
-
-# Beyond this, float32 is coarser than a quarter of a millimeter, and map coordinates turn into steps.
-_FAR = 4096.0
 
 
 @register_source("cloud")
@@ -84,7 +79,7 @@ class CloudScan(IndexedScan[Path]):
     def read(self, id: str, entry: Path) -> Frame:
         cloud = read_cloud(entry, self._columns, self._sample, self._count, self._seed, self._scan)
         require_finite(cloud.points, entry)
-        offset = _whole_meter_offset(cloud.points)
+        offset = local_origin(cloud.points)
         up = self._up or ("y" if entry.suffix.lower() == ".glb" else "z")
         return Frame.build(
             id,
@@ -96,10 +91,3 @@ class CloudScan(IndexedScan[Path]):
 
     def image_name(self, id: str, entry: Path) -> None:
         return None
-
-
-def _whole_meter_offset(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(3,) what to subtract so that float32 suffices; zero where it already does."""
-    finite = points[np.isfinite(points).all(axis=1)]
-    center = np.floor(np.median(finite, axis=0))
-    return center if np.abs(center).max() > _FAR else np.zeros(3)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clip2.recognition.proposals.component_tree import stable_clusters
-from clip2.recognition.voxels import voxel_index
 from data_prep.geometry.ground import height_above_ground
+from data_prep.geometry.voxels import voxel_index
 
 _VOXEL = 0.08  # m: nothing that is searched here is parted by less
 _GROUND = 0.2  # m above the ground: what is lower does not join objects

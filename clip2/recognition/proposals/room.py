@@ -8,8 +8,8 @@ from scipy.spatial import cKDTree
 
 from clip2.recognition.proposals.normal_signs import orient_normals
 from clip2.recognition.proposals.region_tree import convex_regions
-from clip2.recognition.voxels import voxel_index
 from data_prep.geometry.planes import RoomPlanes, estimate_normals, main_direction, room_planes
+from data_prep.geometry.voxels import voxel_index
 
 _FINEST = 0.025  # m: a finer voxel shows nothing that an object's outline needs
 _MOST_VOXELS = 100_000

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import Camera
+from data_prep.geometry.local_origin import FAR
 from data_prep.scans.annotations import Annotations3D
 from data_prep.scans.formats.cloud import read_cloud
 from data_prep.scans.formats.images import read_depth, read_image, unreadable
@@ -33,7 +34,6 @@ from data_prep.scans.rgbd.depth_frame import depth_frame
 from data_prep.scans.scan import register_source
 from data_prep.scans.up_axis import T_zup_from
 
-_FAR = 4096.0  # meters; beyond this, float32 is coarser than a quarter of a millimeter
 _ARRAYS = {"points", "colors", "intensity"}
 _SUFFIXES = (".npz", ".npy", ".ply", ".pcd", ".bin")
 
@@ -182,7 +182,7 @@ class LayoutScan(IndexedScan[Path]):
                 fix=f'write {{"file": "{record.file}", "columns": 4}} with its number',
             )  # fmt: skip
         cloud = _read_npz(path) if path.suffix == ".npz" else read_cloud(path, record.columns)
-        if len(cloud.points) and np.nanmax(np.abs(cloud.points)) > _FAR:
+        if len(cloud.points) and np.nanmax(np.abs(cloud.points)) > FAR:
             raise BadFrameError(
                 f"reaches {np.nanmax(np.abs(cloud.points)):.0f} m, where float32 is too coarse",
                 source=path,

@@ -8,12 +8,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from data_prep.errors import InputError
-from data_prep.geometry.ground import GroundMap, ground_mask, height_above_ground
+from data_prep.geometry.ground import GroundMap, height_above_ground
 
 
 def carpet(size: float, count: int, seed: int = 0) -> NDArray[np.float64]:
     xy = np.random.default_rng(seed).uniform(-size / 2, size / 2, (count, 2))
     return np.column_stack([xy, np.zeros(count)])
+
+
+def ground_mask(points: NDArray) -> NDArray[np.bool_]:
+    return np.abs(height_above_ground(points)) < 0.2
 
 
 def box(
@@ -32,7 +36,7 @@ def test_a_flat_floor_with_a_car_and_a_wall() -> None:
 
 
 @pytest.mark.parametrize("slope", [0.05, -0.1, 0.2])
-def test_a_slope_with_a_kerb(slope: float) -> None:
+def test_a_slope_with_a_curb(slope: float) -> None:
     street = carpet(40, 12000)
     street[:, 2] = slope * street[:, 0] + np.where(street[:, 1] > 6, 0.15, 0)  # a pavement 15 cm higher
     street[:, 2] += np.random.default_rng(2).normal(0, 0.01, len(street))

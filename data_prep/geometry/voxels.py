@@ -1,0 +1,85 @@
+"""Voxel numbering: the cell of a regular grid that each point lies in."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from data_prep.errors import InputError
+
+_BITS = 21  # per axis: three of them fit into an int64
+
+
+def voxel_index(points: NDArray, size: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find the occupied voxels of side ``size``; the grid begins at the points' lowest corner.
+
+    Args:
+        points: (N, 3) meters.
+        size: meters.
+
+    Raises:
+        InputError: a size that is not above 0, or so small that the voxels cannot be numbered.
+
+    Returns:
+        first (M,): the first point of each voxel, ascending; voxel (N,): which of the M each point is in.
+
+    >>> first, voxel = voxel_index(np.array([[0, 0, 0], [5, 0, 0], [0.1, 0, 0]]), 1.0)
+    >>> first.tolist(), voxel.tolist()
+    ([0, 1], [0, 1, 0])
+    """
+    columns = np.ascontiguousarray(points.T)  # numpy is slow along an axis of three
+    key = number_cells(voxel_cells(columns - columns.min(axis=1, keepdims=True), size))
+    order = np.argsort(key)
+    starts = np.flatnonzero(np.diff(key[order], prepend=-1))
+    first = np.minimum.reduceat(order, starts)
+    is_first = np.zeros(len(key), dtype=bool)
+    is_first[first] = True
+    rank = np.cumsum(is_first) - 1
+    voxel = np.empty_like(order)
+    voxel[order] = np.repeat(rank[first], np.diff(starts, append=len(key)))
+    return np.flatnonzero(is_first), voxel
+
+
+def voxel_cells(columns: NDArray, size: float) -> NDArray[np.int64]:
+    """(3, N) cell of each point along each axis, from (3, N) coordinates in meters.
+
+    Raises:
+        InputError: a size that is not above 0, or coordinates too large for it.
+    """
+    if not (np.isfinite(size) and size > 0):
+        raise InputError(f"is {size}", field="voxel size", fix="give meters above 0")
+    cells = np.floor(columns / size)
+    if cells.size and np.abs(cells).max() > 2.0**61:
+        raise _too_far(f"{np.abs(columns).max():.3g} m with voxels of {size} m")
+    return cells.astype(np.int64)
+
+
+def number_cells(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N,) one number from 0 per distinct cell of (3, N); numbers of two calls cannot be compared.
+
+    Raises:
+        InputError: the cells span more than int64 can number.
+    """
+    low = cells.min(axis=1)
+    shape = cells.max(axis=1) - low + 1
+    if float(np.prod(shape.astype(np.float64))) > 2.0**62:
+        raise _too_far(f"{shape.max():.3g} voxels")
+    x, y, z = cells - low[:, None]
+    key: NDArray[np.int64] = (x * shape[1] + y) * shape[2] + z
+    return key
+
+
+def voxel_codes(points: NDArray[np.float64], size: float, origin: ArrayLike) -> NDArray[np.int64]:
+    """(N,) one number per voxel of a fixed grid, the same in every call with this size and origin.
+
+    Args:
+        points: (N, 3) meters, within a million voxels of the origin.
+        size: meters.
+        origin: (3,) meters, a corner of the grid.
+    """
+    cells = np.floor((points - origin) / size).astype(np.int64) + (1 << (_BITS - 1))
+    return np.asarray((cells[:, 0] << 2 * _BITS) | (cells[:, 1] << _BITS) | cells[:, 2])
+
+
+def _too_far(extent: str) -> InputError:
+    return InputError(f"span {extent}, too far to count", field="points", fix="use larger voxels")
