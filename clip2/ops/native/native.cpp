@@ -36,8 +36,8 @@ namespace {
 constexpr int ABI = 5;  // raised with every change of a C signature; the Python side asks for its own
 
 #include "cloud.hpp"
-#include "forest.hpp"
-#include "crew.hpp"
+#include "kd_tree.hpp"
+#include "thread_pool.hpp"
 
 struct Kernels {
   const char* name;
