@@ -1,4 +1,4 @@
-"""clip2: words for things in 3D.
+"""Open-vocabulary names for objects in 3D point clouds.
 
 >>> import clip2
 >>> clip2.__version__
@@ -7,37 +7,45 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
-
-# Name → module. Resolved on first use, so that `clip2 --help` and `clip2 prep` never import torch.
-_LAZY = {
-    "load": "clip2.checkpoint",
-    "Clip2Model": "clip2.model",
-    "Recognizer": "clip2.recognition",
-    "Instances3D": "clip2.recognition",
-    "TextBank": "clip2.teacher",
-    "Teacher": "clip2.teacher",
-    "create_encoder": "clip2.encoders",
-    "list_encoders": "clip2.encoders",
-}
-
-__all__ = ["__version__", *_LAZY]
+from clip2.version import __version__ as __version__
+from data_prep.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from clip2.checkpoint import load as load
+    from clip2.checkpoint import save as save
+    from clip2.classification import Classification as Classification
     from clip2.encoders import create_encoder as create_encoder
     from clip2.encoders import list_encoders as list_encoders
     from clip2.model import Clip2Model as Clip2Model
-    from clip2.recognition import Instances3D as Instances3D
-    from clip2.recognition import Recognizer as Recognizer
+    from clip2.preprocessing import Preprocessing as Preprocessing
+    from clip2.recognition.instances import Instances3D as Instances3D
+    from clip2.recognition.recognizer import Recognizer as Recognizer
     from clip2.teacher import Teacher as Teacher
     from clip2.teacher import TextBank as TextBank
+    from clip2.teacher import embed_triplets as embed_triplets
+    from clip2.training import train as train
+    from data_prep.errors import InputError as InputError
 
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'clip2' has no attribute {name!r}")
+# Imported on first use: a help page, or a robot that reads results, never pays for torch.
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "Classification": "clip2.classification",
+        "Clip2Model": "clip2.model",
+        "InputError": "data_prep.errors",
+        "Instances3D": "clip2.recognition.instances",
+        "Preprocessing": "clip2.preprocessing",
+        "Recognizer": "clip2.recognition.recognizer",
+        "Teacher": "clip2.teacher",
+        "TextBank": "clip2.teacher",
+        "create_encoder": "clip2.encoders",
+        "embed_triplets": "clip2.teacher",
+        "list_encoders": "clip2.encoders",
+        "load": "clip2.checkpoint",
+        "save": "clip2.checkpoint",
+        "train": "clip2.training",
+    },
+)
+__all__ = ["__version__", *__all__]

@@ -16,11 +16,11 @@ import torch
 from pydantic import Field
 from safetensors import SafetensorError
 
-import clip2
 from clip2.encoders import weights_follow
 from clip2.model import Clip2Model
 from clip2.model_config import ModelConfig
 from clip2.ood.detector import OODDetector
+from clip2.version import __version__
 from data_prep.config import TypedConfig, parse_config
 from data_prep.errors import InputError
 from data_prep.storage.files import file_sha256, write_atomically
@@ -141,7 +141,7 @@ def save(
     config = CheckpointConfig(
         format="clip2-checkpoint",
         format_version=1,
-        clip2_version=clip2.__version__,
+        clip2_version=__version__,
         model=model.config,
         weights=FileRecord(file=WEIGHTS_FILE, sha256=file_sha256(folder / WEIGHTS_FILE)),
         text_bank=bank_record,

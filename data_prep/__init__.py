@@ -1,27 +1,56 @@
-"""data_prep: LiDAR + camera and RGB-D scans become triplets of words, image crop and points.
+"""Scans (LiDAR + cameras, RGB-D) become triplets of points, image crop and labels.
 
-Nothing here needs torch, so it runs on a bare robot or a CPU farm.
+No torch outside ``data_prep.detect``, so that mining runs on a bare robot or a CPU farm.
+
+>>> import data_prep
+>>> "open_scan" in dir(data_prep)
+True
 """
 
-from data_prep.detect import Detections2D
-from data_prep.errors import BadDatasetError, BadFrameError, InputError
-from data_prep.geometry import Camera, OrientedBox
-from data_prep.lift import ObjectCloud
-from data_prep.scans import Frame, Scan, View, list_sources, open_scan
-from data_prep.triplets import Triplet
+from __future__ import annotations
 
-__all__ = [
-    "BadDatasetError",
-    "BadFrameError",
-    "Camera",
-    "Detections2D",
-    "Frame",
-    "InputError",
-    "ObjectCloud",
-    "OrientedBox",
-    "Scan",
-    "Triplet",
-    "View",
-    "list_sources",
-    "open_scan",
-]
+from typing import TYPE_CHECKING
+
+from data_prep.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from data_prep.detect.coco import CocoDetections as CocoDetections
+    from data_prep.detect.detections import Detections2D as Detections2D
+    from data_prep.errors import BadDatasetError as BadDatasetError
+    from data_prep.errors import BadFrameError as BadFrameError
+    from data_prep.errors import InputError as InputError
+    from data_prep.geometry.boxes import OrientedBox as OrientedBox
+    from data_prep.geometry.camera import Camera as Camera
+    from data_prep.lift import create_lifter as create_lifter
+    from data_prep.lift.object_cloud import ObjectCloud as ObjectCloud
+    from data_prep.scans.frame import Frame as Frame
+    from data_prep.scans.frame import View as View
+    from data_prep.scans.scan import Scan as Scan
+    from data_prep.scans.scan import list_sources as list_sources
+    from data_prep.scans.scan import open_scan as open_scan
+    from data_prep.triplets.mine import mine as mine
+    from data_prep.triplets.reader import open_triplets as open_triplets
+    from data_prep.triplets.triplet import Triplet as Triplet
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "BadDatasetError": "data_prep.errors",
+        "BadFrameError": "data_prep.errors",
+        "Camera": "data_prep.geometry.camera",
+        "CocoDetections": "data_prep.detect.coco",
+        "Detections2D": "data_prep.detect.detections",
+        "Frame": "data_prep.scans.frame",
+        "InputError": "data_prep.errors",
+        "ObjectCloud": "data_prep.lift.object_cloud",
+        "OrientedBox": "data_prep.geometry.boxes",
+        "Scan": "data_prep.scans.scan",
+        "Triplet": "data_prep.triplets.triplet",
+        "View": "data_prep.scans.frame",
+        "create_lifter": "data_prep.lift",
+        "list_sources": "data_prep.scans.scan",
+        "mine": "data_prep.triplets.mine",
+        "open_scan": "data_prep.scans.scan",
+        "open_triplets": "data_prep.triplets.reader",
+    },
+)

@@ -1,4 +1,4 @@
-"""``clip2 export``: any scan as a folder in our own layout."""
+"""``clip2 convert``: any scan as a folder in our own layout."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data_prep.report.counted import counted
 
 
 @dataclass
-class Export:
+class Convert:
     """Write a scan of any source as a `layout` folder: images as files, points as npz, poses and cameras as JSON.
 
     Detectors want image files and other tools want plain arrays; a bag has neither. Views keep their names, so
@@ -34,7 +34,7 @@ class Export:
     """Print one JSON object instead of text."""
 
     def run(self) -> int:
-        """Export and report."""
+        """Convert and report."""
         from rich.console import Console
 
         from clip2.cli.key_values import reader_options
@@ -45,7 +45,7 @@ class Export:
         options = reader_options(self.source, self.option)
         scan = open_scan(self.source, self.root, **options)
         frames = self.frame.choose(scan)
-        with FrameBar("exporting", Console(stderr=True)) as bar:
+        with FrameBar("converting", Console(stderr=True)) as bar:
             export = save_layout(scan, self.out, frames, bar.show)
         if self.json:
             print(json_format.dumps({"out": str(self.out), **asdict(export)}, ensure_ascii=False))

@@ -1,73 +1,116 @@
-"""Finds the subcommand, runs it, turns errors into one line and an exit code."""
+"""Command line entry point: chooses the command, runs it, turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Protocol
-
-import tyro
-from rich.console import Console
+from typing import NamedTuple, Protocol
 
 from data_prep.errors import InputError
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130
 
-# Name → "module:Class". Each class is a dataclass of options with `run() -> int`; its docstring is the help text.
+
+class Entry(NamedTuple):
+    """One command. ``clip2 --help`` reads this table alone, so that it imports no command."""
+
+    target: str
+    """``module:Class``: a dataclass of options with ``run() -> int``; its docstring is the help text."""
+    summary: str
+    continues: bool = False
+    """Whether the same command continues a job that was interrupted."""
+
+
 COMMANDS = {
-    "demo": "clip2.cli.demo:Demo",
-    "check": "clip2.cli.check:Check",
-    "detect": "clip2.cli.detect:Detect",
-    "prep": "clip2.cli.prep:Prep",
-    "inspect": "clip2.cli.inspect:Inspect",
-    "embed": "clip2.cli.embed:Embed",
-    "train": "clip2.cli.train:Train",
-    "classify": "clip2.cli.classify:Classify",
-    "recognize": "clip2.cli.recognize:Recognize",
-    "export": "clip2.cli.convert:Export",
-    "info": "clip2.cli.info:Info",
+    "demo": Entry("clip2.cli.demo:Demo", "the whole path on a synthetic world, offline", True),
+    "check": Entry(
+        "clip2.cli.check:Check", "find what is wrong with a scan: axes, poses, scale, calibration"
+    ),
+    "convert": Entry("clip2.cli.convert:Convert", "write any scan as a folder in our own layout", True),
+    "detect": Entry("clip2.cli.detect:Detect", "detect objects in the images of a scan", True),
+    "prep": Entry(
+        "clip2.cli.prep:Prep", "mine triplets (points, crop, labels) from a scan and 2D boxes", True
+    ),
+    "inspect": Entry("clip2.cli.inspect:Inspect", "show what a triplet set holds"),
+    "embed": Entry("clip2.cli.embed:Embed", "compute and cache the CLIP features of triplets", True),
+    "train": Entry("clip2.cli.train:Train", "train a point encoder on triplets"),
+    "classify": Entry("clip2.cli.classify:Classify", "name the object in each cloud or mesh file"),
+    "recognize": Entry("clip2.cli.recognize:Recognize", "find and name the objects of a scan"),
+    "info": Entry("clip2.cli.info:Info", "show versions, devices and backends, or what a checkpoint is"),
 }
-# What these have done so far is kept, and the same command goes on from there.
-_CONTINUE = ("demo", "detect", "prep", "embed", "export")
 
 
 class Command(Protocol):
-    """What a subcommand's dataclass offers."""
+    """Interface of a command's dataclass."""
 
     def run(self) -> int:
-        """Do it and return the exit code."""
+        """Do the work and return the exit code."""
         ...
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point. 0: done. 2: bad input or usage. 130: interrupted; some jobs continue when called again."""
+    """Run one command.
+
+    Args:
+        argv: command and options; None: those of the process.
+
+    Returns:
+        0: done. 2: bad input or usage. 130: interrupted. Commands may return further codes.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # Importing only the command that was asked for keeps start-up short.
-    chosen = [arguments[0]] if arguments and arguments[0] in COMMANDS else list(COMMANDS)
-    commands = {name: _load(COMMANDS[name]) for name in chosen}
-    command = tyro.extras.subcommand_cli_from_dict(
-        commands,  # type: ignore[arg-type]
-        prog="clip2",
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview(), file=sys.stdout if arguments else sys.stderr)
+        return EXIT_OK if arguments else EXIT_BAD_INPUT
+    name = arguments[0]
+    try:
+        _require_known(name)
+        return _parse(name, arguments[1:]).run()
+    except InputError as error:
+        print(f"clip2: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        advice = "; run the same command again to continue" if COMMANDS[name].continues else ""
+        print(f"clip2: interrupted{advice}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def load_command(name: str) -> type[Command]:
+    """The dataclass of a command, imported now."""
+    module, attribute = COMMANDS[name].target.split(":")
+    command: type[Command] = getattr(import_module(module), attribute)
+    return command
+
+
+def _parse(name: str, arguments: Sequence[str]) -> Command:
+    import tyro
+
+    return tyro.cli(
+        load_command(name),
+        prog=f"clip2 {name}",
         args=arguments,
-        description="Words for things in 3D: scans to triplets, training, open-vocabulary recognition.",
         config=(
             tyro.conf.OmitArgPrefixes,
             tyro.conf.OmitSubcommandPrefixes,
             tyro.conf.FlagCreatePairsOff,  # --json alone, no --no-json
         ),
     )
-    try:
-        return command.run()
-    except InputError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"clip2: {error}", markup=False)
-        return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        advice = "; run the same command again to continue" if arguments[0] in _CONTINUE else ""
-        Console(stderr=True).print(f"clip2: interrupted{advice}")
-        return EXIT_INTERRUPTED
 
 
-def _load(target: str) -> type[Command]:
-    module, name = target.split(":")
-    return getattr(import_module(module), name)
+def _require_known(name: str) -> None:
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        fix = f"did you mean clip2 {near[0]}?" if near else f"use one of {', '.join(COMMANDS)}"
+        raise InputError(f"{name!r} is unknown", field="command", fix=fix)
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {entry.summary}" for name, entry in COMMANDS.items())
+    return (
+        "usage: clip2 COMMAND [OPTIONS]\n\n"
+        "Open-vocabulary names for objects in 3D: mine, train, recognize.\n\n"
+        f"commands:\n{rows}\n\n"
+        "clip2 COMMAND --help lists the options of a command."
+    )

@@ -5,7 +5,20 @@ import sys
 import pytest
 
 from clip2.cli import main
-from clip2.cli.main import COMMANDS, _load
+from clip2.cli.main import COMMANDS, load_command
+
+# What each command needs before it can run.
+REQUIRED = {
+    "check": ["kitti", "root"],
+    "detect": ["kitti", "root", "--vocabulary", "mug", "--out", "out.json"],
+    "prep": ["kitti", "root", "--out", "out"],
+    "inspect": ["set"],
+    "embed": ["set"],
+    "train": ["--out", "run"],
+    "classify": ["a.ply", "--labels", "mug"],
+    "recognize": ["a.ply", "--labels", "mug"],
+    "convert": ["kitti", "root", "out"],
+}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -14,6 +27,7 @@ def test_json_is_one_flag_in_every_command(name, capsys):
         main([name, "--help"])
     assert stopped.value.code == 0
     shown = capsys.readouterr().out
+    assert f"usage: clip2 {name} " in shown
     assert "--json" in shown
     assert "--no-" not in shown
 
@@ -23,24 +37,38 @@ def test_an_interrupted_command_promises_to_continue_only_if_it_does(name, capsy
     def stop(_):
         raise KeyboardInterrupt
 
-    command = _load(COMMANDS[name])
+    command = load_command(name)
     monkeypatch.setattr(command, "run", stop)
-    required = {
-        "check": ["kitti", "root"],
-        "detect": ["kitti", "root", "--vocabulary", "mug", "--out", "out.json"],
-        "prep": ["kitti", "root", "--out", "out"],
-        "inspect": ["set"],
-        "embed": ["set"],
-        "train": ["--out", "run"],
-        "classify": ["a.ply", "--labels", "mug"],
-        "recognize": ["a.ply", "--labels", "mug"],
-        "export": ["kitti", "root", "out"],
-    }
-    assert main([name, *required.get(name, [])]) == 130
+    assert main([name, *REQUIRED.get(name, [])]) == 130
     said = capsys.readouterr().err
     assert "clip2: interrupted" in said
     promises = "same command continues" in " ".join((python_inspect.getdoc(command) or "").split())
     assert ("same command again" in said) == promises
+
+
+def test_the_overview_lists_every_command_with_one_line(capsys):
+    assert main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name, entry in COMMANDS.items():
+        assert f"  {name:<9}  {entry.summary}" in lines
+    assert max(map(len, lines)) <= 80
+
+
+def test_no_command_is_a_usage_error(capsys):
+    assert main([]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("usage: clip2 COMMAND")
+
+
+@pytest.mark.parametrize(
+    ("typed", "advice"), [("clasify", "did you mean clip2 classify?"), ("xyz", "use one of demo, check, ")]
+)
+def test_a_misspelt_command_is_one_line(typed, advice, capsys):
+    assert main([typed, "--json"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"clip2: command: '{typed}' is unknown. Fix: {advice}")
+    assert said.count("\n") == 1
 
 
 def test_python_dash_m_is_the_command():

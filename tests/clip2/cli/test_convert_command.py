@@ -47,7 +47,7 @@ def write_thing(folder: Path) -> tuple[Path, Path]:
 
 def test_a_bag_is_mined_and_so_is_its_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bag, boxes = write_thing(tmp_path)
-    assert main(["export", "rosbag", str(bag), str(tmp_path / "plain"), "--json"]) == 0
+    assert main(["convert", "rosbag", str(bag), str(tmp_path / "plain"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["written"] == 2
     for source, root in (("rosbag", bag), ("layout", tmp_path / "plain")):
         out = tmp_path / source
@@ -70,7 +70,7 @@ def test_objects_of_a_bag_without_a_model(tmp_path: Path, capsys: pytest.Capture
 
 def test_options_reach_the_reader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bag = write_vehicle(tmp_path)
-    command = ["export", "rosbag", str(bag), str(tmp_path / "out")]
+    command = ["convert", "rosbag", str(bag), str(tmp_path / "out")]
     assert main([*command, "--option", "points=/nothing"]) == 2
     assert (
         "points: '/nothing' is not in the bag. Fix: choose among /velodyne_points" in capsys.readouterr().err
@@ -84,7 +84,7 @@ def test_options_reach_the_reader(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_an_rgbd_bag_reads_back_from_its_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bag = write_rgbd(tmp_path, "ros1")
-    assert main(["export", "rosbag", str(bag), str(tmp_path / "out")]) == 0
+    assert main(["convert", "rosbag", str(bag), str(tmp_path / "out")]) == 0
     assert "3 frames written, 0 were there, 0 left out" in capsys.readouterr().out
     frame, copy = open_scan("rosbag", bag)[1], open_scan("layout", tmp_path / "out")[1]
     np.testing.assert_array_equal(frame.points, copy.points)
@@ -92,14 +92,14 @@ def test_an_rgbd_bag_reads_back_from_its_export(tmp_path: Path, capsys: pytest.C
     # Millimeters lose nothing, so depth is a PNG and there is no points file.
     assert sorted(path.suffix for path in (tmp_path / "out/depth").iterdir()) == [".png"] * 3
     assert not (tmp_path / "out/points").exists()
-    assert main(["export", "rosbag", str(bag), str(tmp_path / "out")]) == 0
+    assert main(["convert", "rosbag", str(bag), str(tmp_path / "out")]) == 0
     assert "0 frames written, 3 were there" in capsys.readouterr().out
 
 
 def test_bad_frames_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = write_kitti(tmp_path / "kitti")
     (root / "training/image_2/000001.png").unlink()
-    assert main(["export", "kitti", str(root), str(tmp_path / "out")]) == 0
+    assert main(["convert", "kitti", str(root), str(tmp_path / "out")]) == 0
     out = capsys.readouterr().out
     assert "bad frame 000001: " in out
     assert "1 frame written, 0 were there, 1 left out" in out
