@@ -16,8 +16,9 @@ from clip2.labels import UNKNOWN
 from data_prep.errors import InputError
 from data_prep.geometry import OrientedBox
 from data_prep.storage.files import write_atomically
+from data_prep.storage.versioned import FileFormat
 
-FORMAT, FORMAT_VERSION = "clip2-instances", 1
+FORMAT = FileFormat("clip2-instances", 1)
 # Grays of a PLY.
 _NO_OBJECT, _UNKNOWN_OBJECT = (110, 110, 110), (185, 185, 185)
 
@@ -103,8 +104,7 @@ class Instances3D:
         The layout is described in ``docs/recognition.md``; :meth:`from_json` reads it back without loss.
         """
         document = {
-            "format": FORMAT,
-            "version": FORMAT_VERSION,
+            **FORMAT.header,
             "frame": {"id": self.frame_id, "axes": "world, z up, right-handed", "unit": "meter"},
             "timestamp": self.timestamp,
             "model": self.model,
@@ -139,13 +139,7 @@ class Instances3D:
         name = "instances" if isinstance(source, Mapping) else str(source)
         try:
             document = source if isinstance(source, Mapping) else json.loads(Path(source).read_text("utf-8"))
-            if document["format"] != FORMAT or document["version"] != FORMAT_VERSION:
-                raise InputError(
-                    f"is {document['format']} {document['version']}",
-                    source=name,
-                    field="format",
-                    fix=f"give a {FORMAT} {FORMAT_VERSION} file",
-                )
+            FORMAT.require(document, name, fix="give a file of Instances3D.to_json")
             objects = document["objects"]
             width = len(objects[0]["embedding"]) if objects else 0
             return cls(
@@ -169,7 +163,7 @@ class Instances3D:
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"is not a {FORMAT} file ({error!r})", source=name) from error
+            raise InputError(f"is not a {FORMAT.name} file ({error!r})", source=name) from error
 
     def to_ros(self, frame_id: str = "map") -> dict[str, Any]:
         """The objects in the layout of ``vision_msgs/Detection3DArray`` (ROS 2), as plain dicts; no ROS needed.

@@ -21,9 +21,10 @@ from safetensors.numpy import save
 
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
+from data_prep.storage.versioned import FileFormat
 
 FEATURES, INDEX = "features", "index.json"
-FORMAT, FORMAT_VERSION = "clip2-features", 1
+FORMAT = FileFormat("clip2-features", 1)
 _RECORD = "clip2"
 REPEAT = "run `clip2 embed` on it again; only what is missing is computed"
 
@@ -65,9 +66,8 @@ class FeatureIndex:
         path = folder / INDEX
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            if (record.pop("format"), record.pop("version")) != (FORMAT, FORMAT_VERSION):
-                raise InputError(f"is not {FORMAT} version {FORMAT_VERSION}", source=path, fix="embed again")
-            return cls(**record)
+            FORMAT.require(record, path, fix="embed again")
+            return cls(**{key: value for key, value in record.items() if key not in FORMAT.header})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
@@ -77,7 +77,7 @@ class FeatureIndex:
 
     def save(self, folder: Path) -> None:
         """Write ``index.json`` in one step."""
-        record = {"format": FORMAT, "version": FORMAT_VERSION, **asdict(self)}
+        record = {**FORMAT.header, **asdict(self)}
         text = json.dumps(record, indent=1, sort_keys=True) + "\n"
         write_atomically(folder / INDEX, lambda scratch: scratch.write_text(text, encoding="utf-8"))
 

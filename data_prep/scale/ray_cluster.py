@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 from uuid import uuid4
 
-from data_prep.errors import InputError
 from data_prep.scale.engine import (
     DEATHS_ALLOWED,
     IN_FLIGHT_PER_WORKER,
@@ -15,6 +14,7 @@ from data_prep.scale.engine import (
     Result,
     item_keeps_dying,
 )
+from data_prep.storage.extras import require_extra
 
 
 class RayCluster:
@@ -89,10 +89,4 @@ def _apply(name: str, shared: list, item: Any) -> Any:
 
 
 def _require_ray() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise InputError(
-            "needs Ray", source="engine ray", fix="pip install 'clip2[ray]', or use --workers on this machine"
-        ) from None
-    return ray
+    return require_extra("ray", "ray", needed_for="engine ray")

@@ -1,4 +1,4 @@
-"""Optional dependencies: one line that says what to install."""
+"""Optional dependencies: a missing one raises one line with the pip command."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ def require_extra(module: str, extra: str, *, needed_for: str | None = None) -> 
     try:
         return import_module(module)
     except ImportError as error:
-        broken = "" if isinstance(error, ModuleNotFoundError) else f" ({error})"
+        absent = isinstance(error, ModuleNotFoundError)
+        why = "which is not installed" if absent else f"which cannot be loaded ({error})"
         raise InputError(
-            f"needs {module.partition('.')[0]}, which is not installed{broken}",
+            f"needs {module.partition('.')[0]}, {why}",
             source=needed_for,
             fix=f"pip install 'clip2[{extra}]'",
         ) from error

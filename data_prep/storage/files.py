@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic file writes, checksums, and checks that a folder is writable."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from data_prep.errors import InputError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Have ``write`` fill a scratch file beside ``path``, then move it there in one step, on disk before it shows.
+    """Let ``write`` fill a scratch file beside ``path``, flush it to disk, then rename it in one step.
 
     Args:
-        path: the file; replaced if it exists. What a killed process leaves is called ``.NAME.….part``.
+        path: the file; replaced if it exists. A killed process leaves at most a ``.NAME.….part``.
         write: called with the scratch file's path.
     """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -41,18 +41,18 @@ def file_sha256(path: Path) -> str:
 
 
 def require_writable(folder: Path, field: str | None = None) -> None:
-    """Refuse a folder that nothing can be written into, before hours of work are lost on it.
+    """Refuse a folder that cannot be written, before hours of work are lost on it.
 
-    Nothing is left behind, and a folder that is not there yet is not made.
+    Leaves nothing behind and does not create the folder.
 
     Args:
-        folder: where something will be written, itself or in folders made on the way.
+        folder: an existing folder, or one that will be created later.
         field: the option that names it.
 
     Raises:
-        InputError: it, or what should hold it, is a file or may not be written.
+        InputError: the folder, or its nearest existing parent, is a file or is not writable.
     """
-    # os.path.exists also says False where a folder on the way may not be looked into.
+    # os.path.exists also returns False below a folder without search permission.
     nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
     if not nearest.is_dir():
         problem = "is a file" if nearest == folder else f"{nearest} is a file"

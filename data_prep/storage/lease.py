@@ -1,4 +1,4 @@
-"""One writer at a time where no operating system keeps a lock."""
+"""Lease on an object store: one writer at a time where no operating system holds a lock."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 from uuid import uuid4
 
 from data_prep.errors import InputError
-from data_prep.storage.holder import being_written, this_process
+from data_prep.storage.lock import being_written, this_process
 from data_prep.storage.urls import url_errors
 
-BEAT, PATIENCE = 10.0, 60.0  # seconds between signs of life; silence after which a writer is held to be dead
+BEAT, PATIENCE = 10.0, 60.0  # seconds between heartbeats; silence after which a writer counts as dead
 _log = logging.getLogger(__name__)
 
 
 class Lease:
-    """An object that tells who writes (:mod:`data_prep.storage.holder`) and changes every ``BEAT`` seconds while it lives.
+    """An object that names its writer (:mod:`data_prep.storage.lock`) and changes every ``BEAT`` seconds.
 
-    It is made with the store's create-if-absent where fsspec offers that (S3, memory), else by a look before. One that
-    has not changed for ``PATIENCE`` seconds, measured by our own clock, was left by a killed writer and is taken over.
-    Of two that take over at the same moment, the one whose lease is gone stops before it lists its next shard. Even
-    if two wrote for a moment nothing breaks: equal configurations write equal bytes under equal names.
+    It is created with the store's create-if-absent where fsspec offers that (S3, memory), else after a check. A lease
+    that has not changed for ``PATIENCE`` seconds of our own clock belongs to a killed writer and is taken over. If two
+    writers take over at the same moment, the one that lost its lease stops before it lists its next shard. Both may
+    write for a moment without harm: equal configurations write equal bytes under equal names.
 
     Raises:
         InputError: another writer lives, or the store cannot be written.
@@ -41,10 +41,10 @@ class Lease:
         self._thread.start()
 
     def require(self) -> None:
-        """Raises :class:`InputError` if another writer has taken over."""
+        """Raise :class:`InputError` if another writer has taken over."""
         if self._lost:
             raise InputError(
-                "was taken over by another process, which found no sign of life here",
+                "was taken over by another process, which saw no heartbeat of this one",
                 source=self._place,
                 fix="let it finish",
             )
@@ -53,7 +53,7 @@ class Lease:
         """Let the next writer in."""
         self._stop.set()
         self._thread.join()
-        with suppress(*url_errors()):  # a lease that cannot be removed ends by its silence
+        with suppress(*url_errors()):  # a lease that cannot be removed expires
             if not self._lost and self._read().get("token") == self._me["token"]:
                 self._system.rm_file(self._path)
 
@@ -64,7 +64,7 @@ class Lease:
         try:
             self._system.pipe_file(self._path, self._content(), mode="create")
         except OSError:
-            # Stores say "exists" in different ways; that it does is what counts.
+            # Stores report "exists" in different ways, so look.
             self._system.invalidate_cache()
             if not self._system.exists(self._path):
                 raise
@@ -74,7 +74,7 @@ class Lease:
     def _wait_for_silence(self) -> None:
         before = self._read()
         _log.warning(
-            "clip2: %s has a writer, process %s on %s; looking up to %d s whether it lives",
+            "clip2: %s has a writer, process %s on %s; waiting up to %d s for its heartbeat",
             self._place,
             before.get("pid", "?"),
             before.get("host", "?"),
@@ -104,5 +104,5 @@ class Lease:
                     return
                 self._beats += 1
                 self._system.pipe_file(self._path, self._content())
-            except url_errors() as error:  # a network that fails for a moment; the next beat may come through
-                _log.warning("clip2: %s: no sign of life could be written (%s)", self._place, error)
+            except url_errors() as error:  # a brief network failure; the next beat may succeed
+                _log.warning("clip2: %s: the heartbeat could not be written (%s)", self._place, error)

@@ -1,4 +1,4 @@
-"""Addresses like ``s3://bucket/folder``, read and written through fsspec (https://filesystem-spec.readthedocs.io)."""
+"""URLs like ``s3://bucket/folder``, read and written through fsspec (https://filesystem-spec.readthedocs.io)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import InputError
+from data_prep.storage.extras import require_extra
 
 _log = logging.getLogger(__name__)
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://?(?=[^/])(.*)", re.DOTALL)
 
 
 def as_url(path: str | Path) -> str | None:
-    """The URL that a path stands for, or None: it is a path of this machine.
+    """The URL that a path stands for, or None for a path of this machine.
 
-    ``Path("s3://bucket/folder")`` has lost a slash, as pathlib takes two for one; it is put back. A ``file://`` URL is
-    a path of this machine too; :func:`as_path` says which.
+    ``Path("s3://bucket/folder")`` has lost a slash to pathlib; it is put back. A ``file://`` URL is a path of this
+    machine too; see :func:`as_path`.
 
     >>> as_url("s3://bucket/folder"), as_url(Path("s3://bucket/folder"))
     ('s3://bucket/folder', 's3://bucket/folder')
@@ -37,7 +38,7 @@ def as_url(path: str | Path) -> str | None:
 
 
 def as_path(path: str | Path) -> Path:
-    """A path of this machine, given as one or as a ``file://`` URL.
+    """A path of this machine, from a path or a ``file://`` URL.
 
     >>> as_path("file:///data/kitti").as_posix(), as_path("runs/1").as_posix()
     ('/data/kitti', 'runs/1')
@@ -47,7 +48,7 @@ def as_path(path: str | Path) -> Path:
 
 
 def as_here(path: str | Path) -> Path:
-    """A path of this machine for any path or URL; what is elsewhere is brought here by :func:`fetch`."""
+    """A path of this machine for any path or URL; :func:`fetch` copies remote files here."""
     url = as_url(path)
     return as_path(path) if url is None else fetch(url)
 
@@ -58,10 +59,7 @@ def open_url(url: str) -> tuple[Any, str]:
     Raises:
         InputError: fsspec or the package for this kind of URL is not installed, or there is no such kind.
     """
-    try:
-        import fsspec
-    except ImportError:
-        raise InputError("needs fsspec", source=url, fix="pip install 'clip2[cloud]'") from None
+    fsspec = require_extra("fsspec", "cloud", needed_for=url)
     try:
         system, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
@@ -72,7 +70,7 @@ def open_url(url: str) -> tuple[Any, str]:
 
 
 def url_errors() -> tuple[type[BaseException], ...]:
-    """What file systems raise when something is not there, not allowed or not reachable."""
+    """Exceptions of file systems for what is missing, forbidden or unreachable."""
     found: list[type[BaseException]] = [OSError]
     for module, name in (("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError")):
         if module in sys.modules:  # they do not make theirs OSErrors
@@ -81,11 +79,11 @@ def url_errors() -> tuple[type[BaseException], ...]:
 
 
 def cache_folder(url: str, kind: str) -> Path:
-    """The folder of this machine that keeps what belongs to a URL: ``$CLIP2_CACHE`` or ``~/.cache/clip2``.
+    """The local folder for copies and products of a URL, under ``$CLIP2_CACHE`` or ``~/.cache/clip2``.
 
     Args:
-        url: whose.
-        kind: what is kept, a folder name.
+        url: the address.
+        kind: subfolder, for example ``files`` or ``sets``.
     """
     root = Path(os.environ.get("CLIP2_CACHE", Path.home() / ".cache" / "clip2"))
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", url.rstrip("/"))[-60:]
@@ -93,15 +91,15 @@ def cache_folder(url: str, kind: str) -> Path:
 
 
 def fetch(url: str) -> Path:
-    """Bring a file, or a folder with all in it, to this machine; what is here already at its size is kept.
+    """Copy a file, or a folder with all its files, to this machine; a local copy of the same size is kept.
 
-    How much there is to copy is said in a line first.
+    Logs the amount to copy first.
 
     Returns:
-        Where it is, under :func:`cache_folder`.
+        Path of the copy, under :func:`cache_folder`.
 
     Raises:
-        InputError: there is nothing, it cannot be read, or there is no room for it.
+        InputError: the address is empty, cannot be read, or does not fit on the disk.
     """
     system, base = open_url(url)
     target = cache_folder(url, "files")
@@ -137,7 +135,7 @@ def fetch(url: str) -> Path:
 
 
 def _announce(url: str, target: Path, missing: dict[str, tuple[int, Path]], kept: int) -> None:
-    """Say how much will be copied; refuse what the disk cannot hold, before hours of copying end in a full one."""
+    """Log how much will be copied; refuse what does not fit on the disk."""
     size = sum(size for size, _ in missing.values())
     nearest = next(path for path in (target, *target.parents) if path.is_dir())
     free = shutil.disk_usage(nearest).free

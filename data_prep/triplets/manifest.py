@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_fie
 
 from data_prep.errors import BadDatasetError
 from data_prep.storage.store import Store, open_store
+from data_prep.storage.versioned import FileFormat
 
 MANIFEST = "manifest.json"
-FORMAT, FORMAT_VERSION = "clip2-triplets", 1
+FORMAT = FileFormat("clip2-triplets", 1)
 
 
 class Shard(BaseModel):
@@ -73,8 +74,8 @@ class Manifest(BaseModel):
         is_ground_truth: the 2D boxes are labels, not a detector's; None = not known.
     """
 
-    format: str = FORMAT
-    version: int = FORMAT_VERSION
+    format: str = FORMAT.name
+    version: int = FORMAT.version
     software: str = Field(default_factory=lambda: software_version())
     versions: dict[str, str] = Field(default_factory=dict)
     source: str
@@ -122,10 +123,9 @@ class Manifest(BaseModel):
         """
         store = open_store(folder) if isinstance(folder, str | Path) else folder
         where = f"{store.place}/{name}"
-        unreadable: tuple[type[BaseException], ...] = (*store.error_types(), ValueError, KeyError)
+        unreadable: tuple[type[BaseException], ...] = (*store.error_types(), ValueError)
         try:
             record = json.loads(store.read(name))
-            found = (record["format"], record["version"]) if isinstance(record, dict) else None
         except FileNotFoundError:
             raise _no_manifest(store, name) from None
         except unreadable as error:
@@ -134,15 +134,7 @@ class Manifest(BaseModel):
                 source=where,
                 fix="restore it from a copy, or mine the set again",
             ) from None
-        if found is None or found[0] != FORMAT:
-            raise BadDatasetError(f"is not a {FORMAT} manifest", source=where, field="format")
-        if found[1] != FORMAT_VERSION:
-            raise BadDatasetError(
-                f"is {found[1]!r}, this software reads {FORMAT_VERSION}",
-                source=where,
-                field="version",
-                fix="upgrade clip2, or mine the set again",
-            )
+        FORMAT.require(record, where, fix="give a folder that clip2 prep wrote", error=BadDatasetError)
         try:
             return cls.model_validate(record)
         except ValidationError as error:

@@ -13,10 +13,12 @@ from data_prep.errors import InputError
 from data_prep.geometry import Camera, Distortion, OrientedBox, invert, validate_rigid
 from data_prep.scans.annotations import Annotations3D
 from data_prep.scans.formats.json_file import read_json
+from data_prep.storage.versioned import FileFormat
 
 Numbers = list[float]
 Matrix = list[Numbers]
 Vector = Annotated[Numbers, Field(min_length=3, max_length=3)]
+FORMAT = FileFormat("clip2-scan", 1)
 _Record = TypeVar("_Record", bound="Record")
 
 
@@ -210,13 +212,18 @@ class FrameRecord(Record):
 class ScanRecord(Record):
     """``scan.json``."""
 
-    format: Literal["clip2-scan"]
-    version: Literal[1]
+    format: str = FORMAT.name
+    version: int = FORMAT.version
     units: Literal["m"]
     up: Literal["x", "y", "z", "-x", "-y", "-z"]
     cameras: dict[str, CameraRecord] = Field(default_factory=dict)
     frames: list[str] | None = None
     about: dict[str, Any] = Field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> ScanRecord:
+        FORMAT.require(read_json(path), path, fix="see docs/layout.md")
+        return super().load(path)
 
 
 _UPPER = {name for record in (CameraRecord, FrameRecord) for name in record.model_fields if name[0].isupper()}

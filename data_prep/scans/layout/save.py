@@ -99,8 +99,6 @@ def save_layout(
             fix="look at the source with clip2 check",
         )
     whole = ScanRecord(
-        format="clip2-scan",
-        version=1,
         units="m",
         up="z",
         frames=[id for id in ids if id in there],

@@ -76,7 +76,7 @@ def test_damage_is_found_by_verify(folder: Path, capsys: pytest.CaptureFixture[s
             lambda folder: (folder / "manifest.json").write_text(
                 '{"format": "clip2-triplets", "version": 9}'
             ),
-            "version: is 9, this software reads 1. Fix: upgrade clip2",
+            "version: is 9, this release reads 1. Fix: upgrade clip2",
         ),
     ],
 )

@@ -165,7 +165,7 @@ def test_points_are_needed_to_draw(three, tmp_path):
 @pytest.mark.parametrize(
     "text, message",
     [("{", "not a clip2-instances file"), ('{"a": 1}', "not a clip2-instances file"), ("[]", "not a clip2-instances file"),
-     ('{"format": "clip2-instances", "version": 2}', "format: is clip2-instances 2")],
+     ('{"format": "clip2-instances", "version": 2}', "version: is 2, this release reads 1")],
 )  # fmt: skip
 def test_other_json_is_refused(tmp_path, text, message):
     (tmp_path / "x.json").write_text(text)

@@ -156,9 +156,12 @@ def test_one_worker_is_this_process() -> None:
 def test_ray_and_fsspec_name_their_extra_where_they_are_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ray", "fsspec"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(InputError, match=r"^engine ray: needs Ray\. Fix: pip install 'clip2\[ray\]'"):
+    with pytest.raises(
+        InputError, match=r"^engine ray: needs ray, which is not installed\. Fix: pip install 'clip2\[ray\]'"
+    ):
         create_engine("ray")
     with pytest.raises(
-        InputError, match=r"^s3://bucket/set: needs fsspec\. Fix: pip install 'clip2\[cloud\]'"
+        InputError,
+        match=r"^s3://bucket/set: needs fsspec, which is not installed\. Fix: pip install 'clip2\[cloud\]'",
     ):
         open_triplets("s3://bucket/set")

@@ -141,7 +141,7 @@ def test_a_bin_says_how_many_columns_it_has(tmp_path: Path) -> None:
 
 
 SCANS = {
-    "another format": ({"format": "kitti"}, "format: Input should be 'clip2-scan'"),
+    "another format": ({"format": "kitti"}, "format: is not a clip2-scan file"),
     "feet": ({"units": "ft"}, "units: Input should be 'm'"),
     "no up": ({"up": "up"}, "up: Input should be 'x'"),
     "misspelt": ({"camera": {}}, "camera: Extra inputs are not permitted"),

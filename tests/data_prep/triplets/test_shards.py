@@ -264,9 +264,9 @@ def test_a_shard_name_that_is_not_listed_is_refused(folder: Path) -> None:
     ("text", "message"),
     [
         ("{", "cannot be read"),
-        ("[]", "is not a clip2-triplets manifest"),
-        ('{"format": "other", "version": 1}', "format: is not a clip2-triplets manifest"),
-        ('{"format": "clip2-triplets", "version": 2}', "version: is 2, this software reads 1. Fix: upgrade"),
+        ("[]", "is not a clip2-triplets file"),
+        ('{"format": "other", "version": 1}', "format: is not a clip2-triplets file"),
+        ('{"format": "clip2-triplets", "version": 2}', "version: is 2, this release reads 1. Fix: upgrade"),
         ('{"format": "clip2-triplets", "version": 1}', "source: Field required"),
     ],
 )

@@ -14,7 +14,6 @@ import pytest
 from support.triplet_stand_ins import mine_stand_ins
 
 from data_prep.errors import BadDatasetError, InputError
-from data_prep.storage.lock import FolderLock
 from data_prep.triplets import open_triplets
 
 
@@ -24,7 +23,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 # Children are forked from one clean process that has imported everything, so that a kill meets work, not imports.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["triplet_stand_ins"])
+PROCESSES.set_forkserver_preload(["support.triplet_stand_ins"])
 
 
 def start_mining(out: Path, frames: int, pause: float) -> multiprocessing.process.BaseProcess:
@@ -171,31 +170,6 @@ def test_two_processes_never_write_one_folder(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.join()
-
-
-def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
-    (tmp_path / ".lock").write_text('{"pid": 1, "host": "elsewhere"}')  # pid 1 lives, and holds nothing
-    FolderLock(tmp_path).release()
-    assert not (tmp_path / ".lock").exists()
-
-
-@pytest.mark.parametrize("text", ["", '{"pi', "[1]"])
-def test_a_lock_that_does_not_say_whose_it_is_is_respected(tmp_path: Path, text: str) -> None:
-    lock = FolderLock(tmp_path)
-    (tmp_path / ".lock").write_text(text)
-    with pytest.raises(
-        InputError, match=r"by another process\. Fix: wait for it, or stop it and run the same"
-    ):
-        FolderLock(tmp_path)
-    lock.release()
-
-
-def test_a_lock_is_exclusive_until_released(tmp_path: Path) -> None:
-    lock = FolderLock(tmp_path)
-    with pytest.raises(InputError, match="is being written"):
-        FolderLock(tmp_path)
-    lock.release()
-    FolderLock(tmp_path).release()
 
 
 @pytest.mark.parametrize("call", [0, 3, 4])
