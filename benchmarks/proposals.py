@@ -31,7 +31,7 @@ from rich.progress import track
 from rich.table import Table
 
 from clip2.recognition import fuse_frames, propose_objects
-from clip2.recognition.proposals.propose import Kind
+from clip2.recognition.proposals import Kind
 from data_prep.geometry import OrientedBox
 from data_prep.geometry.voxels import voxel_index
 from data_prep.report import Page

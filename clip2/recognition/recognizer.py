@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from clip2.labels import UNKNOWN
 from clip2.recognition.boxes import fit_upright_boxes
 from clip2.recognition.instances import Instances3D
+from clip2.recognition.proposals import Kind, propose_objects
 from clip2.recognition.proposals.lidar import seen_from
-from clip2.recognition.proposals.propose import Kind, propose_objects
 from clip2.teacher.text_source import words_asked
 from data_prep.detect import Detections2D
 from data_prep.errors import InputError

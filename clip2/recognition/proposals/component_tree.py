@@ -1,4 +1,4 @@
-"""Clusters at several radii at once, and the choice among them: neither torn apart nor glued together."""
+"""Clustering at several radii, with the most persistent clusters kept."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from clip2.ops import radius_components
 
-# A part lighter than this share of an object is a crumb of it, not a second object.
-_CRUMB = 0.1
+# A part lighter than this share of an object is a fragment of it, not a second object.
+_FRAGMENT = 0.1
 
 IsObject = Callable[[NDArray, Sequence[float]], bool]
 
@@ -26,20 +26,19 @@ def stable_clusters(
     weights: NDArray[np.int64] | None = None,
     min_weight: int = 10,
 ) -> list[NDArray[np.int64]]:
-    """Clusters that last longest as the radius grows.
+    """Find the clusters that persist longest as the radius grows.
 
-    Components at a larger radius contain those at a smaller one: a tree. Going down it, a cluster dies where
-    it falls into two or more parts worth the name. Of a cluster and its parts the ones with the longer life
-    (in steps of the geometric radius, weighted by points) are kept, as HDBSCAN does with density (Campello et al.,
-    "Hierarchical density estimates", TKDD 2015). Clusters that cannot be an object never win over their parts.
+    Components at a larger radius contain those at a smaller one, so they form a tree. Going down the tree, a cluster ends
+    where it splits into two or more parts that are heavy enough. Of a cluster and its parts, the choice with the longer
+    lifetime (in steps of the radius, weighted by points) is kept, as in HDBSCAN (Campello et al., "Hierarchical density
+    estimates", TKDD 2015). Clusters that cannot be an object never win over their parts.
 
     Args:
         points: (N, 3) meters.
-        radii: ascending, each one number or (N,) numbers, meters.
-        is_object: given a cluster's points (n, 3) and its lengths along x, y and z, whether it could be one object by
-            its size.
-        weights: (N,) measured points that each given point stands for; default 1.
-        min_weight: lightest cluster.
+        radii: ascending, meters; each a number or (N,).
+        is_object: whether a cluster could be one object, given its points (n, 3) and its lengths along x, y and z.
+        weights: (N,) number of measured points that each point represents; default 1.
+        min_weight: of the lightest cluster.
 
     Returns:
         Ascending indices into ``points`` of each cluster; clusters do not overlap.
@@ -59,7 +58,7 @@ def stable_clusters(
 
 @dataclass
 class _Node:
-    """A component at one level: a stretch of the tree's order."""
+    """A component at one level: a slice of the tree's order."""
 
     tree: _Tree
     start: int
@@ -74,7 +73,7 @@ class _Node:
         return self.tree.is_object(self.tree.points[self.start : self.stop], self.lengths)
 
     def choose(self) -> tuple[int, list[_Node]]:
-        """The best value of this branch and the nodes that give it."""
+        """The best value of this branch and the nodes that reach it."""
         below = [child.choose() for child in self.children]
         value = sum(part for part, _ in below)
         own = self.weight * self.lifetime if self.possible else 0
@@ -84,7 +83,7 @@ class _Node:
 
 
 class _Tree:
-    """Points in an order in which the components of every level are stretches: what a level joins, the next keeps."""
+    """Points sorted so that the components of every level are contiguous: each level only merges those before it."""
 
     def __init__(
         self, points: NDArray, levels: NDArray[np.int64], is_object: IsObject, weights: NDArray[np.int64]
@@ -97,8 +96,8 @@ class _Tree:
         self.order = np.argsort(place[levels[0]], kind="stable")
         self.points, self.is_object = points[self.order], is_object
         self._levels = []
-        # Of a level's components from those of the finer level: where they start, weigh, reach from and to. Plain lists,
-        # as a walk down the tree looks at a few at a time.
+        # Start, weight and extent of each level's components, from those of the finer level. Plain lists: a walk down
+        # the tree reads few entries at a time.
         starts, weight = np.arange(len(points)), weights[self.order]
         low = high = self.points
         for labels in levels:
@@ -108,7 +107,7 @@ class _Tree:
             self._levels.append(([*starts.tolist(), len(points)], weight.tolist(), (high - low).tolist()))
 
     def parts(self, start: int, stop: int, level: int, least: float) -> list[_Node]:
-        """The components of a level in a stretch that are no lighter than ``least``."""
+        """Components of a level within a slice that weigh at least ``least``."""
         starts, weights, lengths = self._levels[level]
         return [
             _Node(self, starts[i], starts[i + 1], weights[i], lengths[i])
@@ -117,9 +116,9 @@ class _Tree:
         ]
 
     def grow(self, node: _Node, level: int, min_weight: int) -> None:
-        """Follow a node down. Crumbs that fall off leave it the same object; a real split ends it."""
+        """Follow a node down the tree. Losing fragments leaves it the same object; a real split ends it."""
         core = node
-        least = max(min_weight, _CRUMB * node.weight) if node.possible else min_weight
+        least = max(min_weight, _FRAGMENT * node.weight) if node.possible else min_weight
         while level >= 0:
             parts = self.parts(core.start, core.stop, level, least)
             level -= 1

@@ -1,4 +1,4 @@
-"""Proposals in a LiDAR sweep: the ground away, then clusters whose radius grows with the gap between beams."""
+"""Object proposals in a LiDAR sweep: ground removal, then clusters whose radius grows with the gap between beams."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clip2.recognition.proposals.component_tree import stable_clusters
+from clip2.recognition.proposals.groups import group_indices, owners
 from data_prep.geometry.ground import height_above_ground
 from data_prep.geometry.voxels import voxel_index
 
-_VOXEL = 0.08  # m: nothing that is searched here is parted by less
-_GROUND = 0.2  # m above the ground: what is lower does not join objects
-_FOOT = 0.08  # m: what is between this and _GROUND under an object is given back to it
+_VOXEL = 0.08  # m: objects outdoors are further apart than this
+_GROUND = 0.2  # m above the ground: lower points do not join objects
+_FOOT = 0.08  # m: points from here to _GROUND under an object are given back to it
 _FINEST_RADIUS = (0.25, 0.9)  # m, near and far
-_EVEN_RADIUS = 0.3  # m: the finest where no sensor's place is known and the cloud is taken to be evenly dense
-_MOST_BEHIND = 0.05  # of a sweep's points may be behind another: they graze an edge
+_EVEN_RADIUS = (
+    0.3  # m: the finest radius if the sensor's position is unknown; the cloud is assumed evenly dense
+)
+_MOST_BEHIND = 0.05  # share of a sweep's points that may lie behind another one: they graze an edge
 _LARGEST = (20.0, 4.0, 5.0)  # m, an articulated bus: length, width, height
 _SMALLEST_HEIGHT = 0.25
 _MIN_POINTS = 8
 
 
 def propose_lidar(points: NDArray, viewpoint: NDArray | None) -> list[NDArray[np.int64]]:
-    """Indices of the points of each proposal; arguments as in :func:`propose_objects`."""
+    """Ascending indices of each proposal; arguments as in :func:`propose_objects`."""
     height = height_above_ground(points)
     above = np.flatnonzero(height > _GROUND)
     if len(above) == 0:
@@ -35,32 +38,32 @@ def propose_lidar(points: NDArray, viewpoint: NDArray | None) -> list[NDArray[np
     if viewpoint is not None:
         reach = np.linalg.norm(sample - viewpoint, axis=1) * beam_gap(points, viewpoint)
         finest = np.clip(1.1 * reach, *_FINEST_RADIUS)
-    # From just over the gap between beams to what bridges two missing ones.
+    # From just over the gap between beams to wide enough to bridge two missing ones.
     radii = [finest * 1.35**step for step in range(4)]
     clusters = stable_clusters(
         sample, radii, _could_be_object, np.bincount(voxel, minlength=len(first)), _MIN_POINTS
     )
-    owner = np.full(len(first), -1)
-    for number, cluster in enumerate(clusters):
-        owner[cluster] = number
-    of_point = owner[voxel]
-    order = np.argsort(of_point, kind="stable")
-    parts = np.split(above[order], np.searchsorted(of_point[order], np.arange(len(clusters))))[1:]
+    owner = owners(clusters, len(first))
+    parts = [above[group] for group in group_indices(owner[voxel], len(clusters))]
     return members_with_feet(points, parts, np.flatnonzero((height > _FOOT) & (height <= _GROUND)))
 
 
 def beam_gap(points: NDArray, viewpoint: NDArray) -> float:
-    """Angle between neighboring beams of a spinning LiDAR, radians, measured from the sweep itself.
+    """Angle between neighboring beams of a spinning LiDAR in radians, measured from the sweep.
 
-    In narrow columns of azimuth the elevations step from beam to beam; the median step is the gap.
+    Within narrow columns of azimuth, elevations step from beam to beam. The median step is the gap.
+
+    Args:
+        points: (N, 3) meters.
+        viewpoint: (3,) position of the sensor in the same axes.
     """
     x, y, z = (points[:, axis] - viewpoint[axis] for axis in range(3))
     elevation = np.arctan2(z, np.hypot(x, y))
     column = np.floor(np.arctan2(y, x) / np.deg2rad(0.2))
-    # Columns 4 radians apart on one axis: one sort of plain numbers, and what is a step from one column to the next
-    # is too large to be a gap, as elevations end at a right angle.
+    # Columns are put 4 radians apart on one axis, so that one sort is enough: a step from one column to the next is too
+    # large to be a gap, as elevations end at a right angle.
     step = np.diff(np.sort(4 * column + elevation))
-    # Neighbors on one beam differ by its jitter, holes span several beams: neither is the gap.
+    # Neither the jitter within one beam nor a hole over several beams is the gap.
     step = step[(step > np.deg2rad(0.08)) & (step < np.deg2rad(4))]
     return float(np.median(step)) if len(step) else float(np.deg2rad(0.5))
 
@@ -68,7 +71,7 @@ def beam_gap(points: NDArray, viewpoint: NDArray) -> float:
 def seen_from(points: NDArray, place: NDArray) -> bool:
     """Whether the points look like one sweep of a sensor at ``place``.
 
-    Each ray of a sweep returns once. From elsewhere, and in a cloud of several sweeps, more points lie behind
+    Each ray of a sweep returns once. Seen from another place, or in a cloud of several sweeps, more points lie behind
     others in the same direction.
 
     Args:
@@ -89,7 +92,7 @@ def _share_behind(points: NDArray, place: NDArray) -> float:
         np.floor(angle / np.deg2rad(0.2)).astype(np.int64)
         for angle in (np.arctan2(y, x), np.arctan2(z, flat))
     )
-    # The bits of positive floats are in order of their size: cell and distance in one number sort at once.
+    # The bits of positive floats are ordered like their values, so cell and distance fit into one sortable number.
     distance = np.hypot(flat, z).astype(np.float32).view(np.uint32)
     ordered = np.sort((10_000 * column + row) << 32 | distance)
     cell, distance = ordered >> 32, ordered.astype(np.uint32).view(np.float32)
@@ -99,41 +102,38 @@ def _share_behind(points: NDArray, place: NDArray) -> float:
 def members_with_feet(
     points: NDArray, parts: list[NDArray[np.int64]], low: NDArray[np.int64]
 ) -> list[NDArray[np.int64]]:
-    """Give each part the low points inside its footprint rectangle; of two that overlap, the smaller has them.
+    """Give each part the low points inside its footprint rectangle; of overlapping rectangles the smaller gets them.
 
     Args:
-        points: (N, 3).
-        parts: ascending indices into them, each at least one; they share none.
+        points: (N, 3) meters.
+        parts: ascending indices into ``points``, none empty, without overlap.
         low: indices of the low points, which belong to no part yet.
 
     Returns:
-        The parts with what they were given, ascending.
+        The parts with their new points, ascending.
     """
     if not parts:
         return []
-    members, sizes = np.concatenate(parts), [len(part) for part in parts]
-    owned, starts = points.take(members, axis=0)[:, :2], np.cumsum([0, *sizes[:-1]])
+    owned = points.take(np.concatenate(parts), axis=0)[:, :2]
+    starts = np.cumsum([0, *map(len, parts[:-1])])
     least, most = np.minimum.reduceat(owned, starts), np.maximum.reduceat(owned, starts)
-    # In order of x, a rectangle needs to look at the points of its own stretch only.
+    # Sorted by x, each rectangle checks only the points within its own range.
     low = low[np.argsort(points[low, 0])]
     x, y = np.ascontiguousarray(points[low, :2].T)
     begins, ends = np.searchsorted(x, least[:, 0]), np.searchsorted(x, most[:, 0], side="right")
-    owner = np.full(len(points), -1)
-    owner[members] = np.repeat(np.arange(len(parts)), sizes)
+    owner = owners(parts, len(points))
     for number in np.argsort(-(most - least).prod(axis=1), kind="stable"):
         stretch = slice(begins[number], ends[number])
         inside = (y[stretch] >= least[number, 1]) & (y[stretch] <= most[number, 1])
         owner[low[stretch][inside]] = number
-    members = np.flatnonzero(owner >= 0)
-    members = members[np.argsort(owner[members], kind="stable")]
-    return np.split(members, np.cumsum(np.bincount(owner[members], minlength=len(parts)))[:-1])
+    return group_indices(owner, len(parts))
 
 
 def _could_be_object(points: NDArray, lengths: Sequence[float]) -> bool:
     x, y, z = lengths
     if not _SMALLEST_HEIGHT <= z <= _LARGEST[2]:
         return False
-    if math.hypot(x, y) <= _LARGEST[1]:  # in whatever direction: most objects are small
+    if math.hypot(x, y) <= _LARGEST[1]:  # small in every direction, as most objects are
         return True
     xy = points[:, :2] - points[:, :2].mean(axis=0)
     _, axes = np.linalg.eigh(xy.T @ xy)

@@ -1,4 +1,4 @@
-"""Surfaces grown together along smooth and convex borders first: objects part where they meet in a hollow edge."""
+"""Region merging over surface borders: smooth and convex borders first, concave ones last."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-# A part lighter than this share of its partner is a crumb of it, not a second object.
-_CRUMB = 0.2
-# A convex edge speaks this much less for a border than a hollow one: boxes are convex, what stands on them is not.
+from clip2.recognition.proposals.groups import group_indices, owners
+
+# A part lighter than this share of its partner is a fragment of it, not a second object.
+_FRAGMENT = 0.2
+# Weight of a convex edge relative to a concave one: the edges of a box are convex, the edge where it touches its table is not.
 _CONVEX = 0.15
-# Where nothing touches any more: higher than any border that is passed.
+# Strength at which nothing is connected any more: above that of any border.
 _APART = 3.0
-# What is small is merged more easily, by its size to this power: it is more often a part.
+# Small regions merge more easily, by their size to this power: they are more often parts.
 _EASE = 0.2
-# A step between parallel surfaces is worth this much of a hollow edge: noise makes small ones everywhere.
+# Weight of a step between parallel surfaces relative to a concave edge: noise makes small steps everywhere.
 _STEP = 0.1
-# A crumb that stands on a level place behind a border this strong is a thing of its own: a cup on a table.
-_STANDS = 0.2
+# A fragment on a level surface behind a border this strong is an object by itself: a cup on a table.
+_RESTS = 0.2
 
 
 def convex_regions(
@@ -34,18 +36,18 @@ def convex_regions(
     is_object: Callable[[NDArray, NDArray], bool],
     min_points: int,
 ) -> list[NDArray[np.int64]]:
-    """Groups of surface patches that hold together longest while ever stronger borders are passed.
+    """Group surface patches into regions that persist while ever stronger borders are crossed.
 
-    Small patches are merged over their weakest common border first; a border is strong where it is hollow (concave) or a
-    step, weak where it is smooth or convex (after LCCP, Stein et al., CVPR 2014), and is averaged over its
-    whole length. From the tree of merges, groups are chosen as HDBSCAN chooses clusters: by points times lifetime.
+    Small patches are merged over their weakest common border first. A border is strong if it is concave or a step, weak
+    if it is smooth or convex (after LCCP, Stein et al., CVPR 2014); its strength is averaged over its length. From the
+    tree of merges, groups are chosen as in HDBSCAN: by number of points times lifetime.
 
     Args:
         points: (N, 3) meters, evenly spread.
         normals: (N, 3) unit, oriented.
         spacing: of the points, meters.
-        is_object: given the lowest and highest corner of a group, whether it could be one object.
-        min_points: smallest group.
+        is_object: whether a group could be one object, given its lowest and highest corner.
+        min_points: of the smallest group.
 
     Returns:
         Ascending indices of each group; groups do not overlap.
@@ -57,18 +59,13 @@ def convex_regions(
     merging = _Merging(points, normals, patch, pairs, spacing)
     merging.run()
     clusters = merging.condensed(is_object, min_points)
-    chosen = _choose(clusters)
-    owner = np.full(merging.count, -1)
-    for number, cluster in enumerate(chosen):
-        owner[merging.leaves(cluster.node)] = number
-    of_point = owner[patch]
-    order = np.argsort(of_point, kind="stable")
-    cuts = np.searchsorted(of_point[order], np.arange(len(chosen)))
-    return [np.sort(part) for part in np.split(order, cuts)[1:]]
+    chosen = choose_clusters(clusters)
+    owner = owners([merging.leaves(cluster.node) for cluster in chosen], merging.count)
+    return group_indices(owner[patch], len(chosen))
 
 
 def _patches(points: NDArray, normals: NDArray, pairs: NDArray[np.int64], side: float) -> NDArray[np.int64]:
-    """(N,) number of a small connected patch: one grid cell, one of six ways to face."""
+    """(N,) number of the patch of each point: connected, within one grid cell, facing one of six ways."""
     cell = np.floor((points - points.min(axis=0)) / side).astype(np.int64)
     axis = np.abs(normals).argmax(axis=1)
     way = 2 * axis + (normals[np.arange(len(normals)), axis] > 0)
@@ -79,7 +76,7 @@ def _patches(points: NDArray, normals: NDArray, pairs: NDArray[np.int64], side: 
 
 
 class _Merge(NamedTuple):
-    """Two nodes made one. Of the border they had in common: its mean height, meters, and how level it was, 0 to 1."""
+    """A merge of two nodes, with the mean height (meters) and levelness (0 to 1) of their common border."""
 
     big: int
     small: int
@@ -89,22 +86,33 @@ class _Merge(NamedTuple):
 
 
 @dataclass
-class _Cluster:
+class Cluster:
+    """A region of the merge tree that is heavy enough to be an object or to hold some.
+
+    Attributes:
+        node: of the merge tree.
+        size: number of points.
+        born: border strength at which it was formed.
+        children: the two parts it splits into.
+        riders: small objects that rest on it, like a cup on a table.
+        value: points times lifetime; 0 if it cannot be one object.
+    """
+
     node: int
     size: int
     born: float
-    children: list[_Cluster] = field(default_factory=list)
-    riders: list[_Cluster] = field(default_factory=list)
+    children: list[Cluster] = field(default_factory=list)
+    riders: list[Cluster] = field(default_factory=list)
     value: float = 0.0
 
 
-def _choose(roots: list[_Cluster]) -> list[_Cluster]:
-    """Of each cluster and its parts those of the higher value; those that stand on them as well.
+def choose_clusters(roots: list[Cluster]) -> list[Cluster]:
+    """Choose between each cluster and its parts by value, and add the riders of the chosen ones.
 
-    Stacks instead of recursion: the tree is as deep as a scan is long, where parts join one after the other.
+    Stacks replace recursion: where parts join one after another, the tree is as deep as the scan is long.
     """
     order = list(roots)
-    for cluster in order:  # grows while it is walked: parents come before what is below them
+    for cluster in order:  # grows during the loop: parents come before their children
         order += cluster.children + cluster.riders
     best: dict[int, float] = {}
     for cluster in reversed(order):
@@ -117,7 +125,7 @@ def _choose(roots: list[_Cluster]) -> list[_Cluster]:
             chosen += [cluster] if cluster.value > 0 else []
             stack += cluster.riders[::-1]
         else:
-            # What stands on a whole comes after its parts: of two that share leaves, the later owns them.
+            # Riders come after the parts: of two clusters that share leaves, the later owns them.
             stack += cluster.riders[::-1] + cluster.children[::-1]
     return chosen
 
@@ -146,8 +154,8 @@ class _Merging:
         np.maximum.at(self.high, patch, points)
         self.unit = 0.02 / spacing**2  # points on 200 cm²: what a small object shows
         self.ease = [self._ease(count) for count in self.size]
-        # Of a region the number of the border to each neighbor. Plain numbers: a scan has tens of thousands of borders,
-        # and as many small objects would cost more to make, and to collect, than all that is done with them.
+        # Border number by neighbor, for each region. Plain integers: with tens of thousands of borders, making and
+        # collecting small objects would cost more than all the work on them.
         self.borders: list[dict[int, int]] = [{} for _ in range(self.count)]
         ends = np.sort(patch[pairs], axis=1)
         across = ends[:, 0] != ends[:, 1]
@@ -155,7 +163,7 @@ class _Merging:
         height = np.bincount(pair.reshape(-1), points[pairs[across], 2].mean(axis=1))
         level = np.abs(normal[ends, 2]).max(axis=1) * length
         strength = _border_strength(center, normal, ends) * length
-        # Sums over the pairs of points that meet along a border; divided by its length they are means.
+        # Sums over the pairs of points along a border; divided by its length they are means.
         self.strength, self.length = strength.tolist(), length.astype(float).tolist()
         self.height, self.level = height.tolist(), level.tolist()
         for border, (a, b) in enumerate(ends.tolist()):
@@ -181,7 +189,7 @@ class _Merging:
             self._merge(a, b, passed, heap)
 
     def _merge(self, big: int, small: int, strength: float, heap: list[tuple[float, int, int]]) -> None:
-        """The smaller region goes into the bigger one's place: borders that do not change need no new entry."""
+        """Merge the smaller region into the bigger one, so that unchanged borders need no new entry."""
         if self.size[big] < self.size[small]:
             big, small = small, big
         before = self.size[big]
@@ -224,13 +232,13 @@ class _Merging:
     def _ease(self, size: int) -> float:
         return (min(size, 50 * self.unit) / self.unit) ** _EASE
 
-    def condensed(self, is_object: Callable[[NDArray, NDArray], bool], min_points: int) -> list[_Cluster]:
-        """The tree of merges with crumbs taken up by their big neighbor; its roots."""
+    def condensed(self, is_object: Callable[[NDArray, NDArray], bool], min_points: int) -> list[Cluster]:
+        """Roots of the tree of merges, after fragments are absorbed by their bigger neighbor."""
         low, high = list(self.low), list(self.high)
         size = list(self.patch_size)
-        roots = {i: _Cluster(i, count, 0.0) for i, count in enumerate(size)}
+        roots = {i: Cluster(i, count, 0.0) for i, count in enumerate(size)}
 
-        def end(cluster: _Cluster, node: int, height: float) -> None:
+        def end(cluster: Cluster, node: int, height: float) -> None:
             cluster.node, cluster.size = node, size[node]
             possible = cluster.size >= min_points and is_object(low[node], high[node])
             cluster.value = cluster.size * (height - cluster.born) if possible else 0.0
@@ -245,21 +253,21 @@ class _Merging:
             if size[small] < min_points:
                 roots[node] = first
                 continue
-            if size[small] < _CRUMB * size[big] and is_object(low[big], high[big]):
+            if size[small] < _FRAGMENT * size[big] and is_object(low[big], high[big]):
                 roots[node] = first
-                if height - second.born > _STANDS and _stands(merge, low[small], high[small]):
+                if height - second.born > _RESTS and _rests(merge, low[small], high[small]):
                     end(second, small, height)
                     first.riders.append(second)
                 continue
             end(first, big, height)
             end(second, small, height)
-            roots[node] = _Cluster(node, size[node], height, [first, second])
+            roots[node] = Cluster(node, size[node], height, [first, second])
         for node, cluster in roots.items():
             end(cluster, node, max(_APART, cluster.born))
         return list(roots.values())
 
-    def leaves(self, node: int) -> list[int]:
-        """Patches under a node."""
+    def leaves(self, node: int) -> NDArray[np.int64]:
+        """Patches below a node."""
         found, stack = [], [node]
         while stack:
             node = stack.pop()
@@ -267,17 +275,17 @@ class _Merging:
                 found.append(node)
             else:
                 stack.extend(self.merges[node - self.count][:2])
-        return found
+        return np.array(found)
 
 
-def _stands(merge: _Merge, low: NDArray, high: NDArray) -> bool:
-    """Whether the border is a level one at the foot of what lies between the corners ``low`` and ``high``."""
+def _rests(merge: _Merge, low: NDArray, high: NDArray) -> bool:
+    """Whether the border is level and at the foot of the region between the corners ``low`` and ``high``."""
     foot = low[2] + 0.4 * (high[2] - low[2])
     return merge.border_level > 0.85 and merge.border_height <= foot
 
 
 def _border_strength(center: NDArray, normal: NDArray, ends: NDArray[np.int64]) -> NDArray:
-    """(E,) how much each border between two patches looks like one between two objects, 0 smooth to about 1."""
+    """(E,) how much each border looks like one between two objects: from 0 (smooth) to about 1."""
     a, b = ends.T
     way = center[b] - center[a]
     way = way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)

@@ -1,4 +1,4 @@
-"""Proposals indoors: floor, ceiling and walls away, then surfaces that belong together."""
+"""Object proposals indoors: removal of floor, ceiling and walls, then grouping of surfaces."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from clip2.recognition.proposals.normal_signs import orient_normals
+from clip2.recognition.proposals.groups import group_indices, owners
+from clip2.recognition.proposals.normals import orient_normals
 from clip2.recognition.proposals.region_tree import convex_regions
 from data_prep.geometry.planes import RoomPlanes, estimate_normals, main_direction, room_planes
 from data_prep.geometry.voxels import voxel_index
 
-_FINEST = 0.025  # m: a finer voxel shows nothing that an object's outline needs
+_FINEST = 0.025  # m: finer voxels add nothing to the outline of an object
 _MOST_VOXELS = 100_000
 _MIN_SURFACE = 0.015  # m²: about a mug
-_FOOT = 0.04  # m: how far beside itself an object looks for its foot
+_FOOT = 0.04  # m: reach of an object to its foot
 _LARGEST = 4.0  # m, a corner sofa
 
 
 def propose_room(points: NDArray) -> list[NDArray[np.int64]]:
-    """Indices of the points of each proposal; arguments as in :func:`propose_objects`."""
+    """Ascending indices of each proposal; arguments as in :func:`propose_objects`."""
     spacing, first, voxel = _voxels(points)
     sample = points[first].astype(np.float64)
     if len(sample) < 4:
         return []
     normals, _ = estimate_normals(sample)
-    # Along the walls, grids cut surfaces as their edges do, and the answer does not depend on the world's yaw.
+    # Turned to the walls, a grid cuts surfaces along their edges, and the result does not depend on the world's yaw.
     yaw = main_direction(normals)
     c, s = np.cos(yaw), np.sin(yaw)
     level = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
@@ -37,18 +38,13 @@ def propose_room(points: NDArray) -> list[NDArray[np.int64]]:
     regions = convex_regions(
         sample[rest], normals[rest], spacing, _could_be_object, max(8, round(_MIN_SURFACE / spacing**2))
     )
-    owner = np.full(len(first), -1)
-    for number, region in enumerate(regions):
-        owner[rest[region]] = number
+    owner = owners([rest[region] for region in regions], len(first))
     _give_back_feet(sample, normals, room, owner)
-    of_point = owner[voxel]
-    order = np.argsort(of_point, kind="stable")
-    cuts = np.searchsorted(of_point[order], np.arange(len(regions)))
-    return [np.sort(part) for part in np.split(order, cuts)[1:]]
+    return group_indices(owner[voxel], len(regions))
 
 
 def _give_back_feet(sample: NDArray, normals: NDArray, room: RoomPlanes, owner: NDArray[np.int64]) -> None:
-    """Let objects reach the floor: what rises from it below them was taken for floor. Changes ``owner``."""
+    """Extend objects down to the floor: their lowest points were taken for floor. Changes ``owner``."""
     owned = np.flatnonzero(owner >= 0)
     if room.floor_height is None or len(owned) == 0:
         return
@@ -56,7 +52,7 @@ def _give_back_feet(sample: NDArray, normals: NDArray, room: RoomPlanes, owner: 
     feet = np.flatnonzero(rises)
     if len(feet) == 0:
         return
-    # Straight above, not beside: heights count a quarter.
+    # An object above counts more than one beside: heights are scaled to a quarter.
     squash = np.array([1, 1, 0.25])
     distance, nearest = cKDTree(sample[owned] * squash).query(sample[feet] * squash)
     near = distance < _FOOT
@@ -67,7 +63,7 @@ def _voxels(points: NDArray) -> tuple[float, NDArray[np.int64], NDArray[np.int64
     size = _FINEST
     while True:
         first, voxel = voxel_index(points, size)
-        # With fewer than two points a voxel, neighbors go missing and surfaces fall apart.
+        # With fewer than two points per voxel, neighbors are missing and surfaces fall apart.
         if len(first) <= _MOST_VOXELS and (len(points) >= 2 * len(first) or size >= 0.05):
             return size, first, voxel
         size *= 1.25

@@ -138,7 +138,7 @@ def make_example(scan: ProceduralScan, mined: Path) -> Example:
 
 def make_scene(scan: ProceduralScan, on_view: Callable[[int], None] = lambda views: None) -> Scene:
     """All frames of a scan as one cloud; a single frame stays as it is."""
-    from clip2.recognition.voxels import fuse_frames
+    from clip2.recognition.fusion import fuse_frames
 
     frames, instances = [], []
     for number in range(len(scan)):

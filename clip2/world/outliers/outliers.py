@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.recognition.proposals.propose import Kind, propose_objects
+from clip2.recognition.proposals import Kind, propose_objects
 from data_prep.world import list_categories
 from data_prep.world.assemblies import make_assembly
 

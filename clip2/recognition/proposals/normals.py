@@ -1,4 +1,4 @@
-"""Which of its two signs a surface normal has, from the cloud alone."""
+"""Consistent signs of surface normals."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components, mini
 def orient_normals(
     points: NDArray, normals: NDArray, pairs: NDArray[np.int64], upward: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Give normals consistent signs, outward from things, inward from walls.
+    """Flip normals to consistent signs: outward on objects, inward on walls.
 
-    Signs are passed on along a spanning tree of the surest steps (Hoppe et al., 1992), across edges too: a normal is
-    compared with its neighbor's mirror image (Xie et al., 2003). Which of the two signs a connected piece gets
-    is said by its level surfaces: more is seen from above than from below.
+    Signs spread along a spanning tree of the most certain steps (Hoppe et al., SIGGRAPH 1992), across edges too: a normal
+    is compared with the mirror image of its neighbor's (Xie et al., 2003). Level surfaces decide the sign of a connected
+    piece: more of them are seen from above than from below.
 
     Args:
-        points, normals: (N, 3).
-        pairs: (E, 2) neighbors.
-        upward: (N,) points that vote; a ceiling should not.
+        points: (N, 3) meters, z-up.
+        normals: (N, 3) unit, of either sign.
+        pairs: (E, 2) indices of neighbors.
+        upward: (N,) True for points that vote; those of a ceiling should not.
+
+    Returns:
+        (N, 3) unit.
     """
     count = len(points)
     agreement, climb = _agreement(points, normals, *pairs.T)
@@ -28,14 +32,14 @@ def orient_normals(
     graph = coo_matrix((doubt, (pairs[:, 0], pairs[:, 1])), shape=(count, count)).tocsr()
     tree = minimum_spanning_tree(graph).tocoo()
     _, piece = connected_components(tree, directed=False)
-    # One root above all pieces, so that a single walk reaches everything.
+    # One root above all pieces, so that a single traversal reaches everything.
     heads = np.unique(piece, return_index=True)[1]
     rows = np.concatenate([tree.row, np.full(len(heads), count)])
     columns = np.concatenate([tree.col, heads])
     whole = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(count + 1, count + 1)).tocsr()
     _, parent = breadth_first_order(whole, count, directed=False)
     parent[count] = count
-    # Heads and the root above them keep their sign.
+    # The heads and the root keep their sign.
     inner = np.flatnonzero(parent[:count] != count)
     sign = np.ones(count + 1)
     sign[inner] = np.where(_agreement(points, normals, inner, parent[inner])[0] < 0, -1.0, 1.0)
@@ -52,11 +56,11 @@ def orient_normals(
 def _agreement(
     points: NDArray, normals: NDArray, a: NDArray[np.int64], b: NDArray[np.int64]
 ) -> tuple[NDArray, NDArray]:
-    """How a bending surface would turn the normals at a into those at b.
+    """Agreement of the normals at a and b on a surface that bends evenly between them.
 
     Returns:
         (E,) cosine between the normals at b and the mirror images of those at a, -1 to 1; and (E,) how far the
-        step leaves the surface, 0 to 1: points that noise puts above each other say nothing about signs.
+        step leaves the surface, 0 to 1: two points stacked by noise tell nothing about signs.
     """
     way = points[b] - points[a]
     way = way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-12)

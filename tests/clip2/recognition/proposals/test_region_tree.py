@@ -1,12 +1,12 @@
-from clip2.recognition.proposals.region_tree import _choose, _Cluster
+from clip2.recognition.proposals.region_tree import Cluster, choose_clusters
 
 
 def cluster(node, value, children=(), riders=()):
-    return _Cluster(node, 1, 0.0, list(children), list(riders), value)
+    return Cluster(node, 1, 0.0, list(children), list(riders), value)
 
 
 def nodes(*roots):
-    return [chosen.node for chosen in _choose(list(roots))]
+    return [chosen.node for chosen in choose_clusters(list(roots))]
 
 
 def test_a_whole_is_kept_where_it_is_worth_more_than_its_parts():

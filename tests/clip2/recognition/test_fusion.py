@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clip2.recognition.voxels import fuse_frames
+from clip2.recognition.fusion import fuse_frames
 from data_prep import Frame, InputError
 
 
