@@ -1,12 +1,18 @@
-"""The embedded world: parametric objects, rooms and streets with exact ground truth, an ordinary scan like any other."""
+"""Synthetic world: parametric objects, rooms and streets with exact ground truth, readable as a scan."""
 
 from data_prep.world.assemblies import ASSEMBLY_SIZES, make_assembly
-from data_prep.world.crops import ObjectViews, random_directions, render_object
-from data_prep.world.objects import ProceduralObject, make_object
-from data_prep.world.registry import NAMELESS, Category, category, get_category, list_categories
+from data_prep.world.category import NAMELESS, Category, Setting
+from data_prep.world.objects import (
+    ObjectViews,
+    ProceduralObject,
+    get_category,
+    list_categories,
+    make_object,
+    random_directions,
+    render_object,
+)
 from data_prep.world.scan import ProceduralScan
-from data_prep.world.sensors import DepthNoise, Lidar
-from data_prep.world.truth import ProceduralTruth
+from data_prep.world.sensors import DepthNoise, Lidar, ProceduralTruth
 from data_prep.world.world import PlacedObject
 
 __all__ = [
@@ -20,7 +26,7 @@ __all__ = [
     "ProceduralObject",
     "ProceduralScan",
     "ProceduralTruth",
-    "category",
+    "Setting",
     "get_category",
     "list_categories",
     "make_assembly",

@@ -1,25 +1,17 @@
-"""What is plugged in."""
+"""Household appliances and lamps."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from data_prep.world.registry import category
+from data_prep.world.category import category
 from data_prep.world.solids import CORNERS, Parts
 
 Rng = np.random.Generator
 
 
-@category(
-    setting="room",
-    spot="wall",
-    extent=(1.0, 2.6),
-    synonyms=("fridge", "icebox"),
-    confusions=("oven", "bookcase"),
-    materials=("lacquer", "metal"),
-)
-def refrigerator(rng: Rng) -> Parts:
-    p = Parts()
+@category("wall", (1.0, 2.6), "fridge, icebox", like="oven, bookcase", materials="lacquer, metal")
+def refrigerator(p: Parts, rng: Rng) -> None:
     height, width, depth = rng.uniform(1.55, 1.9), rng.uniform(0.6, 0.75), rng.uniform(0.58, 0.66)
     p.box((depth - 0.06, width, height - 0.04), (-0.03, 0, 0.04))
     double = rng.random() < 0.35
@@ -49,19 +41,10 @@ def refrigerator(rng: Rng) -> Parts:
             sections=5,
         )
     p.box((0.12, width * 0.8, 0.22), (-depth / 2 + 0.03, 0, 0.04), "dark")
-    return p
 
 
-@category(
-    setting="room",
-    spot="wall",
-    extent=(0.6, 1.3),
-    synonyms=("washer", "automatic washer"),
-    confusions=("oven", "microwave"),
-    materials=("lacquer",),
-)
-def washing_machine(rng: Rng) -> Parts:
-    p = Parts()
+@category("wall", (0.6, 1.3), "washer, automatic washer", like="oven, microwave", materials="lacquer")
+def washing_machine(p: Parts, rng: Rng) -> None:
     height, width, depth = rng.uniform(0.83, 0.9), rng.uniform(0.58, 0.64), rng.uniform(0.55, 0.62)
     p.box((depth, width, height - 0.04), (0, 0, 0.04))
     for sx, sy in CORNERS:
@@ -92,19 +75,12 @@ def washing_machine(rng: Rng) -> Parts:
             "light",
         )
     p.has("a round door")
-    return p
 
 
 @category(
-    setting="room",
-    spot="wall",
-    extent=(0.7, 1.6),
-    synonyms=("stove", "cooker"),
-    confusions=("washing machine", "refrigerator"),
-    materials=("lacquer", "metal"),
+    "wall", (0.7, 1.6), "stove, cooker", like="washing machine, refrigerator", materials="lacquer, metal"
 )
-def oven(rng: Rng) -> Parts:
-    p = Parts()
+def oven(p: Parts, rng: Rng) -> None:
     height, width, depth = rng.uniform(0.86, 0.92), rng.uniform(0.58, 0.76), rng.uniform(0.58, 0.64)
     p.box((depth, width, height - 0.06), (0, 0, 0.06))
     p.box((depth * 0.9, width * 0.94, 0.06), (0, 0, 0), "dark")
@@ -138,19 +114,10 @@ def oven(rng: Rng) -> Parts:
         )
     p.box((0.04, width, rng.uniform(0.12, 0.3)), (-x + 0.02, 0, height))
     p.has("four burners")
-    return p
 
 
-@category(
-    setting="room",
-    spot="table",
-    extent=(0.45, 1.35),
-    synonyms=("tv", "television set"),
-    confusions=("laptop",),
-    materials=("plastic", "lacquer"),
-)
-def television(rng: Rng) -> Parts:
-    p = Parts()
+@category("table", (0.45, 1.35), "tv, television set", like="laptop", materials="plastic, lacquer")
+def television(p: Parts, rng: Rng) -> None:
     width = rng.uniform(0.62, 0.98)
     tall, foot = width * 0.58, rng.uniform(0.06, 0.1)
     rim = 0.025
@@ -174,7 +141,7 @@ def television(rng: Rng) -> Parts:
         for side in (1, -1):
             p.rod((0, 0, tall), (-0.05, side * 0.22, tall + 0.26), 0.006, "metal", sections=5)
         p.has("an antenna")
-        return p
+        return
     p.box((0.035, width, tall), (0, 0, foot))
     p.box(
         (0.037, width - 2 * rim, tall - 2 * rim),
@@ -192,19 +159,16 @@ def television(rng: Rng) -> Parts:
                 p.rod((0, side * width * 0.36, foot + 0.02), (sx * 0.11, side * width * 0.4, 0), 0.01, "dark")
         p.has("two feet")
     p.has("a screen")
-    return p
 
 
 @category(
-    setting="room",
-    spot="table",
-    extent=(0.22, 0.62),
-    synonyms=("laptop computer", "notebook computer"),
-    confusions=("television", "book"),
-    materials=("metal", "plastic"),
+    "table",
+    (0.22, 0.62),
+    "laptop computer, notebook computer",
+    like="television, book",
+    materials="metal, plastic",
 )
-def laptop(rng: Rng) -> Parts:
-    p = Parts()
+def laptop(p: Parts, rng: Rng) -> None:
     width, open_by = rng.uniform(0.31, 0.38), rng.uniform(0.1, 0.55)
     depth = width * rng.uniform(0.64, 0.7)
     p.box((depth, width, 0.016))
@@ -223,19 +187,10 @@ def laptop(rng: Rng) -> Parts:
     )
     p.has("a keyboard")
     p.has("an open screen")
-    return p
 
 
-@category(
-    setting="room",
-    spot="floor",
-    extent=(0.7, 1.85),
-    synonyms=("electric fan", "standing fan"),
-    confusions=("lamp",),
-    materials=("plastic", "metal"),
-)
-def fan(rng: Rng) -> Parts:
-    p = Parts()
+@category("floor", (0.7, 1.85), "electric fan, standing fan", like="lamp", materials="plastic, metal")
+def fan(p: Parts, rng: Rng) -> None:
     radius, height = rng.uniform(0.2, 0.26), rng.uniform(0.85, 1.15)
     p.cylinder(0.2, 0.04, top=0.17)
     p.cylinder(0.022, height, paint="dark", sections=10)
@@ -267,19 +222,10 @@ def fan(rng: Rng) -> Parts:
         )
     p.disc(0.05, 0.06, (0.08, 0, height), "x", "main", sections=14)
     p.has(f"{('three', 'four', 'five')[blades - 3]} blades")
-    return p
 
 
-@category(
-    setting="room",
-    spot="table",
-    extent=(0.13, 0.32),
-    synonyms=("clock", "bedside clock"),
-    confusions=("globe", "toaster"),
-    materials=("metal", "lacquer"),
-)
-def alarm_clock(rng: Rng) -> Parts:
-    p = Parts()
+@category("table", (0.13, 0.32), "clock, bedside clock", like="globe, toaster", materials="metal, lacquer")
+def alarm_clock(p: Parts, rng: Rng) -> None:
     radius, depth = rng.uniform(0.06, 0.075), rng.uniform(0.045, 0.06)
     z = radius + 0.02
     p.disc(radius, depth, (0, 0, z), "x", "main", sections=28)
@@ -318,4 +264,61 @@ def alarm_clock(rng: Rng) -> Parts:
         "dark",
     )
     p.has("two bells")
-    return p
+
+
+@category("floor", (1.0, 2.5), "floor lamp, standing lamp", like="table lamp, fan", materials="fabric, metal")
+def lamp(p: Parts, rng: Rng) -> None:
+    height, shade = rng.uniform(1.45, 1.8), rng.uniform(0.17, 0.25)
+    bar = "dark" if rng.random() < 0.6 else "gold"
+    tall = rng.uniform(0.22, 0.34)
+    x = 0.0
+    if rng.random() < 0.35:
+        for k in range(3):
+            angle = 2 * np.pi * k / 3
+            p.rod((0.28 * np.cos(angle), 0.28 * np.sin(angle), 0), (0, 0, height - tall), 0.016, bar)
+        p.has("a tripod")
+    elif rng.random() < 0.4:
+        arc = np.linspace(0, np.pi * 0.55, 9)
+        curve = [(0, 0, 0.03), *[(0.45 * (1 - np.cos(a)), 0, height - 0.45 + 0.45 * np.sin(a)) for a in arc]]
+        p.tube(curve, 0.014, bar)
+        p.cylinder(0.17, 0.035, paint=bar)
+        x, height = float(curve[-1][0]), float(curve[-1][2]) + 0.02
+        p.has("a bent arm")
+    else:
+        p.cylinder(0.15, 0.03, paint=bar)
+        p.rod((0, 0, 0), (0, 0, height - 0.05), 0.013, bar)
+        p.has("a straight pole")
+    upper = shade * rng.uniform(0.5, 0.95)
+    p.lathe([(shade, 0), (upper, tall)], (x, 0, height - tall), sections=24)
+    p.blob((0.09, 0.09, 0.12), (x, 0, height - tall * 0.8), "lamp", sections=10)
+
+
+@category(
+    "table", (0.27, 0.85), "bedside lamp, reading lamp", like="lamp, vase", materials="ceramic, lacquer"
+)
+def table_lamp(p: Parts, rng: Rng) -> None:
+    body, girth = rng.uniform(0.16, 0.24), rng.uniform(0.07, 0.1)
+    belly = rng.uniform(0.3, 0.6)
+    p.lathe(
+        [
+            (0, 0),
+            (girth * 0.8, 0),
+            (girth * 0.8, 0.015),
+            (girth * 0.5, 0.03),
+            (girth, body * belly),
+            (girth * 0.75, body * 0.85),
+            (0.015, body),
+            (0, body),
+        ],
+        sections=20,
+    )
+    p.rod((0, 0, body), (0, 0, body + 0.09), 0.008, "gold")
+    shade, tall = rng.uniform(0.13, 0.17), rng.uniform(0.14, 0.19)
+    p.lathe(
+        [(shade, 0), (shade * rng.uniform(0.45, 0.7), tall)],
+        (0, 0, body + 0.04),
+        "sheet" if rng.random() < 0.6 else "main",
+        sections=24,
+    )
+    p.blob((0.06, 0.06, 0.08), (0, 0, body + 0.06), "lamp", sections=10)
+    p.has("a shade")

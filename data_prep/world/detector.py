@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from data_prep.detect import Detections2D
 from data_prep.errors import InputError
-from data_prep.world.registry import NAMELESS, get_category
+from data_prep.world.category import NAMELESS
+from data_prep.world.objects import get_category
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One object: a category's parts at a size, in a color, of a material."""
+"""Synthetic objects by category, and pictures of single objects."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ from zlib import crc32
 
 import numpy as np
 import trimesh
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from data_prep.errors import InputError
+from data_prep.world import (  # noqa: F401  registers the categories
+    appliances,
+    furniture,
+    household,
+    kitchen,
+    street,
+    vehicles,
+)
+from data_prep.world.category import CATEGORIES, NAMELESS, Category, Setting
 from data_prep.world.palette import COLORS, SIZES, Paint, mix_paints
-from data_prep.world.registry import NAMELESS, get_category
 from data_prep.world.solids import Parts
-from data_prep.world.surface import Surface, Tracer
+from data_prep.world.surface import Light, Surface, Tracer
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,21 @@ class ProceduralObject:
         )
 
 
+def list_categories(setting: Setting | None = None, spot: str | None = None) -> list[str]:
+    """Names of all categories, sorted; optionally of one setting (``room``, ``street``) or one of its spots."""
+    kinds = (CATEGORIES[name] for name in CATEGORIES)
+    return [c.name for c in kinds if setting in (None, c.setting) and spot in (None, c.spot)]
+
+
+def get_category(name: str) -> Category:
+    """The category of that name.
+
+    Raises:
+        InputError: the name is unknown.
+    """
+    return CATEGORIES[name]
+
+
 def make_object(
     category: str,
     rng: np.random.Generator | int,
@@ -103,7 +126,8 @@ def make_object(
     scale = float(np.interp(generator.random(), (0, 1), SIZES[size]))
     paint_rng, shape_rng = generator.spawn(2)
 
-    parts = kind.build(shape_rng)
+    parts = Parts()
+    kind.build(parts, shape_rng)
     corners = np.concatenate([solid.corners.reshape(-1, 3) for solid in parts.solids])
     low, high = corners.min(axis=0), corners.max(axis=0)
     paints = mix_paints(color, material, pattern, float((high - low).max()), paint_rng)
@@ -125,3 +149,123 @@ def stand(
     surface.local = surface.corners
     top = None if parts.top is None else (parts.top[0] * scale, parts.top[1] * scale, parts.top[2] * scale)
     return surface, top
+
+
+@dataclass(frozen=True)
+class ObjectViews:
+    """V pictures of one object.
+
+    Attributes:
+        crops: (V, S, S, 3) uint8 RGB.
+        masks: (V, S, S) bool, True on the object.
+        points: V arrays (n, 3) float32, what each view sees, meters in the object's axes, row-major pixels.
+        colors: V arrays (n, 3) uint8, the pixels those points came from.
+    """
+
+    crops: NDArray[np.uint8]
+    masks: NDArray[np.bool_]
+    points: tuple[NDArray[np.float32], ...]
+    colors: tuple[NDArray[np.uint8], ...]
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+
+def render_object(
+    obj: ProceduralObject,
+    directions: ArrayLike,
+    size: int = 64,
+    *,
+    rng: np.random.Generator | int | None = None,
+    margin: float = 0.06,
+) -> ObjectViews:
+    """Photograph an object from several directions.
+
+    Several directions in one call cost far less than several calls.
+
+    Args:
+        obj: what to photograph.
+        directions: (3,) or (V, 3), from the object towards the camera, in the object's axes.
+        size: side S of the square crops in pixels; the object's longer side fills it but for ``margin``.
+        rng: draws lamp, distance and background of each view; None = fixed lamp on light gray.
+        margin: share of the crop left free on each side.
+    """
+    toward = np.atleast_2d(np.asarray(directions, float))
+    toward = toward / np.linalg.norm(toward, axis=1, keepdims=True)
+    count = len(toward)
+    generator = None if rng is None else np.random.default_rng(rng)
+    distances = np.full(count, 3.5) if generator is None else generator.uniform(2.0, 5.0, count)
+    rays = np.concatenate([_rays(obj, *pair, size, margin) for pair in zip(toward, distances, strict=True)])
+    hits = obj.tracer.cast(rays)
+    light = Light() if generator is None else _random_light(generator, toward.mean(axis=0))
+    colors, rows, _ = obj.tracer.shade(rays, hits, light)
+
+    pixels = size * size
+    image = np.full((count * pixels, 3), 0.86, np.float32)
+    if generator is not None:
+        image = np.concatenate([_random_background(generator, size) for _ in range(count)])
+        colors = np.clip(colors * generator.uniform(0.88, 1.1), 0, 1)
+    image[rows] = colors
+    flat = np.rint(image * 255).astype(np.uint8)
+    mask = np.zeros(count * pixels, bool)
+    mask[rows] = True
+    points = rays[rows, :3] + rays[rows, 3:] * hits.distance[rows, None]
+    cuts = np.searchsorted(rows, np.arange(1, count) * pixels)
+    return ObjectViews(
+        flat.reshape(count, size, size, 3),
+        mask.reshape(count, size, size),
+        tuple(np.split(points, cuts)),
+        tuple(np.split(flat[rows], cuts)),
+    )
+
+
+def random_directions(
+    rng: np.random.Generator, count: int, elevation: tuple[float, float] = (-5, 60)
+) -> NDArray:
+    """(count, 3) unit directions all around, at ``elevation`` degrees above the horizon."""
+    azimuth = rng.uniform(0, 2 * np.pi, count)
+    height = np.deg2rad(rng.uniform(*elevation, count))
+    return np.stack(
+        [np.cos(height) * np.cos(azimuth), np.cos(height) * np.sin(azimuth), np.sin(height)], axis=1
+    )
+
+
+def _rays(
+    obj: ProceduralObject, toward: NDArray, distance: float, size: int, margin: float
+) -> NDArray[np.float32]:
+    """(S*S, 6) rays of a camera that frames the object tightly."""
+    center = np.array([0, 0, obj.extent[2] / 2])
+    eye = center + toward * distance * np.linalg.norm(obj.extent) / 2
+    up = np.array([0.0, 0.0, 1.0]) if abs(toward[2]) < 0.98 else np.array([1.0, 0.0, 0.0])
+    right = np.cross(-toward, up)
+    right /= np.linalg.norm(right)
+    down = np.cross(-toward, right)
+    axes = np.stack([right, down, -toward])  # rows: camera axes in the object's
+    seen = (obj.surface.corners.reshape(-1, 3) - eye.astype(np.float32)) @ axes.T.astype(np.float32)
+    plane = seen[:, :2] / seen[:, 2:]
+    low, high = plane.min(axis=0), plane.max(axis=0)
+    half = (high - low).max() / 2 / (1 - 2 * margin)
+    steps = ((np.arange(size) + 0.5) / size * 2 - 1) * half
+    x, y = np.meshgrid(steps + (low[0] + high[0]) / 2, steps + (low[1] + high[1]) / 2)
+    direction = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3) @ axes
+    return np.concatenate([np.broadcast_to(eye, direction.shape), direction], axis=1).astype(np.float32)
+
+
+def _random_light(rng: np.random.Generator, toward: NDArray) -> Light:
+    lamp = rng.normal(size=3) * 0.6 + [0, 0, 1.0] + 0.5 * toward
+    return Light(
+        direction=(float(lamp[0]), float(lamp[1]), float(lamp[2])),
+        ambient=float(rng.uniform(0.55, 0.74)),
+        direct=float(rng.uniform(0.3, 0.5)),
+    )
+
+
+def _random_background(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+    """(S*S, 3) wall above floor, each with a soft gradient and grain: the places where objects stand."""
+    wall, floor = rng.uniform(0.25, 0.95, (2, 1)) + rng.uniform(-0.12, 0.12, (2, 3))
+    rows = np.linspace(0, 1, size)[:, None, None]
+    columns = np.linspace(-1, 1, size)[None, :, None]
+    picture = np.where(rows < rng.uniform(0.2, 0.9), wall, floor) + columns * rng.uniform(-0.08, 0.08)
+    picture = picture + rows * rng.uniform(-0.1, 0.1) + rng.normal(0, 0.015, (size, size, 1))
+    flat: NDArray[np.float32] = np.clip(picture, 0, 1).reshape(-1, 3).astype(np.float32)
+    return flat

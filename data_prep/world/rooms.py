@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 from data_prep.errors import InputError
 from data_prep.geometry import rigid
 from data_prep.world.assemblies import make_assembly
-from data_prep.world.footprints import Footprints
-from data_prep.world.objects import ProceduralObject, make_object
+from data_prep.world.objects import ProceduralObject, list_categories, make_object
 from data_prep.world.palette import CHECKS, PLAIN, PLANKS, STRIPES, TILES, Paint, tone
-from data_prep.world.registry import list_categories
 from data_prep.world.solids import Parts
 from data_prep.world.surface import Light
-from data_prep.world.world import PlacedObject, World, WorldBuilder
+from data_prep.world.world import Footprints, PlacedObject, World, WorldBuilder
 
 CLEARANCE = 0.6  # meters between the camera and anything that reaches its height
 

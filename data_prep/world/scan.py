@@ -17,11 +17,17 @@ from data_prep.scans.annotations import Annotations3D
 from data_prep.scans.frame import Frame, View
 from data_prep.scans.scan import register_source
 from data_prep.world.detector import get_profile, simulate_detector
-from data_prep.world.registry import list_categories
+from data_prep.world.objects import list_categories
 from data_prep.world.rooms import Room, build_room
-from data_prep.world.sensors import DepthNoise, Lidar, Photo, take_photo
+from data_prep.world.sensors import (
+    DepthNoise,
+    Lidar,
+    Photo,
+    ProceduralTruth,
+    take_photo,
+    true_detections,
+)
 from data_prep.world.streets import Street, build_street
-from data_prep.world.truth import ProceduralTruth, true_detections
 from data_prep.world.world import PlacedObject
 
 SETTINGS = ("room", "street")

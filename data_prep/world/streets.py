@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 from data_prep.errors import InputError
 from data_prep.geometry import rigid
 from data_prep.world.assemblies import make_assembly
-from data_prep.world.footprints import Footprints
-from data_prep.world.objects import make_object
+from data_prep.world.objects import list_categories, make_object
 from data_prep.world.palette import BRICK, GROUND, TILES, WINDOWS, Paint, tone
-from data_prep.world.registry import list_categories
 from data_prep.world.solids import Parts
 from data_prep.world.surface import Light
-from data_prep.world.world import World, WorldBuilder
+from data_prep.world.world import Footprints, World, WorldBuilder
 
 LANE = 3.5  # meters
 KERB = 0.14

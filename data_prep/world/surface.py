@@ -9,9 +9,8 @@ import numpy as np
 import open3d as o3d
 from numpy.typing import NDArray
 
-from data_prep.world.palette import Paint
+from data_prep.world.palette import Paint, mix_factor
 from data_prep.world.solids import Solid
-from data_prep.world.textures import mix_factor
 
 BACKGROUND = -1
 MISS = -1

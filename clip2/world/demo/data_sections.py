@@ -19,7 +19,7 @@ from data_prep.report import Card
 from data_prep.report.cloud_data import cloud_figure
 from data_prep.scans import Frame
 from data_prep.triplets import open_triplets
-from data_prep.world.registry import Setting
+from data_prep.world import Setting
 
 if TYPE_CHECKING:
     from clip2.world.demo.stages import DemoResult

@@ -11,8 +11,7 @@ import clip2
 from clip2.teacher.bundled import shipped_folder
 from data_prep.errors import InputError
 from data_prep.storage.files import require_writable, write_atomically
-from data_prep.world import ProceduralScan
-from data_prep.world.registry import Setting
+from data_prep.world import ProceduralScan, Setting
 
 SETTINGS: tuple[Setting, ...] = ("room", "street")
 PLAN_FILE = "plan.json"

@@ -15,9 +15,8 @@ from clip2.recognition import Instances3D, Recognizer
 from clip2.teacher import Teacher
 from clip2.world.demo.scenes import NOTHING, Scene
 from clip2.world.teacher.captions import KINDS
-from data_prep.world import list_categories
+from data_prep.world import Setting, list_categories
 from data_prep.world.palette import COLORS
-from data_prep.world.registry import Setting
 
 HITS, QUERIES = 4, 10
 _DESCRIBES = 0.85  # a name this similar to a word, as a share of the most similar name, is described by it

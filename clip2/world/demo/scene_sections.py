@@ -14,7 +14,7 @@ from clip2.world.demo.pictures import Album, open_room, open_street
 from clip2.world.demo.queries import Hit, Recognized
 from clip2.world.demo.scenes import NOTHING, Scene
 from data_prep.report.cloud_data import cloud_figure
-from data_prep.world.registry import Setting
+from data_prep.world import Setting
 
 if TYPE_CHECKING:
     from clip2.world.demo.stages import DemoResult

@@ -21,8 +21,7 @@ from data_prep.lift import create_lifter
 from data_prep.scans import Frame, View
 from data_prep.storage.files import write_atomically
 from data_prep.triplets import Manifest, open_triplets
-from data_prep.world import ProceduralScan
-from data_prep.world.registry import Setting
+from data_prep.world import ProceduralScan, Setting
 
 NOTHING = -1  # owner of a point that no detection holds, instance of wall and ground
 _VOXEL = 0.02  # meters, of a room put together from several pictures

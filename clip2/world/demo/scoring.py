@@ -18,8 +18,7 @@ from clip2.model import Clip2Model
 from clip2.teacher import Teacher, load_features
 from clip2.world.points.data import MAX_HIDDEN, MIN_PIXELS
 from data_prep.triplets import open_triplets
-from data_prep.world import list_categories
-from data_prep.world.registry import Setting
+from data_prep.world import Setting, list_categories
 
 SCORE_CARD = "score_card.json"
 EVERYTHING = "all"

@@ -26,7 +26,7 @@ from clip2.world.demo.scoring import SCORE_CARD, Naming, card, score
 from clip2.world.demo.workers import make_settings
 from data_prep.storage.files import write_atomically
 from data_prep.triplets import Manifest
-from data_prep.world.registry import Setting
+from data_prep.world import Setting
 
 TEACHER = "mini"
 _SECONDS_FILE = "seconds.json"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from clip2.world.demo.plan import Plan
-    from data_prep.world.registry import Setting
+    from data_prep.world import Setting
 
 
 def make_settings(out: Path, settings: Sequence[Setting], plan: Plan, console: Console) -> None:

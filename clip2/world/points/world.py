@@ -14,8 +14,7 @@ from data_prep.scans import Scan
 from data_prep.storage.files import write_atomically
 from data_prep.triplets.manifest import Manifest
 from data_prep.triplets.mine import Progress, mine
-from data_prep.world import ProceduralScan, list_categories
-from data_prep.world.registry import Setting
+from data_prep.world import ProceduralScan, Setting, list_categories
 
 
 def world_scan(

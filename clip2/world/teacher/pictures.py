@@ -17,6 +17,7 @@ from data_prep.storage.files import write_atomically
 from data_prep.world import (
     ProceduralObject,
     ProceduralScan,
+    Setting,
     get_category,
     list_categories,
     make_object,
@@ -24,7 +25,6 @@ from data_prep.world import (
     render_object,
 )
 from data_prep.world.palette import COLORS
-from data_prep.world.registry import Setting
 
 SIZE = 64  # pixels; what the image tower sees
 VIEWS = 4  # of one object; together they cost little more than one

@@ -12,7 +12,7 @@ from data_prep.detect import CocoDetections
 from data_prep.errors import BadDatasetError
 from data_prep.lift import create_lifter
 from data_prep.triplets import mine, open_triplets
-from data_prep.world.registry import Setting
+from data_prep.world import Setting
 
 
 @pytest.mark.parametrize("setting", ["room", "street"])

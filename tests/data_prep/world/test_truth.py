@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 
 from data_prep.geometry import Camera
-from data_prep.world.footprints import Footprints
 from data_prep.world.objects import ProceduralObject
 from data_prep.world.palette import Paint
 from data_prep.world.rooms import look_at
-from data_prep.world.sensors import Lidar, take_photo
+from data_prep.world.sensors import Lidar, take_photo, true_detections
 from data_prep.world.solids import Parts
 from data_prep.world.surface import Light, Surface
-from data_prep.world.truth import true_detections
-from data_prep.world.world import World, WorldBuilder
+from data_prep.world.world import Footprints, World, WorldBuilder
 
 # 100 px per radian, straight along +x from the origin at eye height 1 m.
 CAMERA = Camera(np.array([[100.0, 0, 100], [0, 100, 100], [0, 0, 1]]), 201, 201)
