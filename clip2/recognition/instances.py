@@ -1,4 +1,4 @@
-"""Objects found in a scan: where they are, what they are called, and files to hand on."""
+"""Recognized objects of one scan, with their JSON, PLY, HTML and ROS forms."""
 
 from __future__ import annotations
 
@@ -19,30 +19,44 @@ from data_prep.storage.files import write_atomically
 from data_prep.storage.versioned import FileFormat
 
 FORMAT = FileFormat("clip2-instances", 1)
-# Grays of a PLY.
+# Grays in a PLY file.
 _NO_OBJECT, _UNKNOWN_OBJECT = (110, 110, 110), (185, 185, 185)
 
 
 @dataclass(frozen=True)
 class Instances3D:
-    """N objects of one scan, in the world's axes (z-up, meters). Slices like an array.
+    """N objects of one scan in world axes (z-up, meters). Slices like an array.
 
     Attributes:
         indices: N ascending int64 arrays into the scan's points.
         boxes: (N, 7) float64: center x y z, length, width, height, yaw (radians about z).
         rotations: (N, 3, 3) float64, box axes to world axes.
-        labels: N words; ``unknown`` for what is unlike anything the model was trained on.
-        scores: (N,) float32 in 0..1: probability among the words that were asked for; 0 for ``unknown``.
+        labels: N; ``unknown`` for objects unlike anything the model was trained on.
+        scores: (N,) float32 in 0..1: probability among the labels that were asked for; 0 for ``unknown``.
         embeddings: (N, D) float32 unit rows in the space of ``model``.
-        points: (P, 3) float64 the scan in the world, shared by all slices; None after reading a JSON file.
+        points: (P, 3) float64 the scan in world axes, shared by all slices; None after reading a JSON file.
         colors: (P, 3) uint8, or None.
         frame_id: of the frame the scan came from.
         timestamp: seconds, or None.
         model: name of the CLIP model whose space the embeddings are in.
-        vocabulary: the words that were asked for.
+        vocabulary: the labels that were asked for.
 
     Raises:
         InputError: fields that do not fit together.
+
+    >>> import numpy as np
+    >>> objects = Instances3D(
+    ...     indices=(np.array([0, 1]), np.array([2])),
+    ...     boxes=np.array([[0.0, 0, 0.5, 1, 1, 1, 0], [3, 0, 0.2, 0.2, 0.1, 0.4, 0]]),
+    ...     rotations=np.stack([np.eye(3)] * 2),
+    ...     labels=("chair", "mug"),
+    ...     scores=np.array([0.9, 0.6], np.float32),
+    ...     embeddings=np.eye(2, 4, dtype=np.float32),
+    ... )
+    >>> objects[objects.scores > 0.8].labels
+    ('chair',)
+    >>> Instances3D.from_json(objects.to_json()).labels
+    ('chair', 'mug')
     """
 
     indices: tuple[NDArray[np.int64], ...]
@@ -94,14 +108,18 @@ class Instances3D:
         return [OrientedBox(row[:3], row[3:6], R) for row, R in zip(self.boxes, self.rotations, strict=True)]
 
     def object_points(self, number: int) -> NDArray[np.float64]:
-        """(n, 3) world points of one object."""
+        """(n, 3) world points of one object.
+
+        Raises:
+            InputError: the scan's points are not there, as after :meth:`from_json`.
+        """
         points, _ = self._scan("object_points")
         return points[self.indices[number]]
 
     def to_json(self, path: str | Path | None = None) -> dict[str, Any]:
-        """All but the scan itself, as a dict that ``json`` takes; written to ``path`` if given.
+        """Everything except the scan as a dict for ``json``, also written to ``path`` if given.
 
-        The layout is described in ``docs/recognition.md``; :meth:`from_json` reads it back without loss.
+        ``docs/recognition.md`` describes the layout; :meth:`from_json` reads it back without loss.
         """
         document = {
             **FORMAT.header,
@@ -131,10 +149,10 @@ class Instances3D:
 
     @classmethod
     def from_json(cls, source: str | Path | Mapping[str, Any]) -> Instances3D:
-        """Read what :meth:`to_json` gave: a file, or the dict itself. The scan's points are not in it.
+        """Read the file or the dict of :meth:`to_json`. It does not hold the scan's points.
 
         Raises:
-            InputError: not such a document.
+            InputError: the file cannot be read, or is not such a document.
         """
         name = "instances" if isinstance(source, Mapping) else str(source)
         try:
@@ -166,10 +184,10 @@ class Instances3D:
             raise InputError(f"is not a {FORMAT.name} file ({error!r})", source=name) from error
 
     def to_ros(self, frame_id: str = "map") -> dict[str, Any]:
-        """The objects in the layout of ``vision_msgs/Detection3DArray`` (ROS 2), as plain dicts; no ROS needed.
+        """Plain dicts in the layout of ``vision_msgs/Detection3DArray`` (ROS 2); needs no ROS.
 
         Args:
-            frame_id: tf frame of the world the boxes are in.
+            frame_id: tf frame of the boxes.
         """
         whole, fraction = divmod(self.timestamp or 0.0, 1.0)
         header = {"stamp": {"sec": int(whole), "nanosec": int(fraction * 1e9)}, "frame_id": frame_id}
@@ -192,9 +210,12 @@ class Instances3D:
         return {"header": header, "detections": detections}
 
     def to_ply(self, path: str | Path) -> Path:
-        """Write the scan as a binary PLY, each object in its own color, unknown ones light gray, the rest dark gray.
+        """Write the scan as a binary PLY: a color per object, light gray for ``unknown``, dark gray for the rest.
 
-        Besides x y z and red green blue every vertex has ``instance`` (int, -1 for none).
+        Besides x y z and red green blue, every vertex has ``instance`` (int, -1 for none).
+
+        Raises:
+            InputError: the scan's points are not there.
         """
         points, _ = self._scan("to_ply")
         owner = self.owners()
@@ -217,14 +238,36 @@ class Instances3D:
         return _write(Path(path), header.encode() + vertices.tobytes())
 
     def to_html(self, path: str | Path, title: str = "Recognized objects", notes: str = "") -> Path:
-        """Write one self-contained page: the scan to turn, boxes with names, a table and a gallery."""
-        from clip2.recognition.page import instances_page
+        """Write one self-contained page: the scan with named boxes, a table of labels and a gallery.
+
+        Args:
+            path: of the HTML file.
+            title: of the page.
+            notes: a paragraph below it.
+
+        Raises:
+            InputError: the scan's points are not there.
+        """
+        from clip2.recognition.page import ShownObject, objects_page
+        from data_prep.report import Page
 
         points, colors = self._scan("to_html")
-        return instances_page(self, points, colors, title, notes).write(path)
+        strange = self.labels.count(UNKNOWN)
+        unlike = f", {strange} of them unlike anything the model knows" if strange else ""
+        asked = f", asked for: {', '.join(self.vocabulary)}" if self.vocabulary else ""
+        page = Page(title, f"{self.frame_id}: {len(self)} objects{unlike} in {len(points):,} points{asked}.")
+        if notes:
+            page.paragraph(notes)
+        rows = zip(self.labels, self.scores.tolist(), self.oriented_boxes(), self.indices, strict=True)
+        shown = [ShownObject(*row) for row in rows]
+        return objects_page(page, shown, points, colors, self.owners()).write(path)
 
     def owners(self) -> NDArray[np.int64]:
-        """(P,) number of the object each point of the scan belongs to, -1 for none; the smaller object wins."""
+        """(P,) number of the object that each point of the scan belongs to, -1 for none; the smaller object wins.
+
+        Raises:
+            InputError: the scan's points are not there.
+        """
         points, _ = self._scan("owners")
         owner = np.full(len(points), -1, dtype=np.int64)
         for i in sorted(range(len(self)), key=lambda i: -len(self.indices[i])):
@@ -234,7 +277,7 @@ class Instances3D:
     def _scan(self, what: str) -> tuple[NDArray[np.float64], NDArray[np.uint8] | None]:
         if self.points is None:
             raise InputError(
-                f"{what} needs the scan's points, which a JSON file does not hold",
+                f"{what} needs the scan's points, and a JSON file does not hold them",
                 field="instances.points",
                 fix="use dataclasses.replace(result, points=...)",
             )
@@ -242,7 +285,7 @@ class Instances3D:
 
 
 def instance_palette(count: int) -> NDArray[np.uint8]:
-    """(count, 3) uint8 colors that differ between neighbors: hues a golden angle apart."""
+    """(count, 3) uint8 colors, hues a golden angle apart, so that neighbors differ."""
     hue = (np.arange(count) * 137.508 + 20) % 360 / 60
     rgb = np.clip(np.abs((hue[:, None] + [0, 4, 2]) % 6 - 3) - 1, 0, 1)
     value = np.array([1.0, 0.8])[np.arange(count) % 2]
@@ -250,7 +293,7 @@ def instance_palette(count: int) -> NDArray[np.uint8]:
 
 
 def _short(value: np.float32) -> float:
-    """The shortest decimal that reads back as the same float32."""
+    """Shortest decimal that reads back as the same float32."""
     return float(str(np.float32(value)))
 
 
