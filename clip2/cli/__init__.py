@@ -1,4 +1,4 @@
-"""The ``clip2`` command. One file per subcommand; heavy imports happen inside ``run``."""
+"""The ``clip2`` command: one file per subcommand, heavy imports inside ``run``."""
 
 from clip2.cli.main import main
 

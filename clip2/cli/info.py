@@ -1,4 +1,4 @@
-"""`clip2 info`: what is installed here, and what a checkpoint is."""
+"""``clip2 info``: facts about this installation or a checkpoint."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 
 _PACKAGES = (
     "torch",
@@ -26,12 +24,12 @@ _PACKAGES = (
     "torch-scatter",
 )
 _SCORE_CARD = "score_card.json"
-_LISTED = 30  # words of a list that a table shows; --json has them all
+_LISTED = 30  # entries of a list that a table shows; --json has them all
 
 
 @dataclass
 class Info:
-    """Versions, devices, backends and shipped models of this machine; with RUN, what that checkpoint is."""
+    """Show versions, devices, backends and shipped models of this machine; with RUN, facts about that checkpoint."""
 
     run_or_checkpoint: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = None
     """A folder made by clip2 train, local-dir:FOLDER, hf-hub:ORG/NAME or mini-points."""
@@ -40,6 +38,9 @@ class Info:
 
     def run(self) -> int:
         """Print the facts."""
+        from rich.console import Console
+        from rich.table import Table
+
         facts = _machine() if self.run_or_checkpoint is None else _checkpoint(self.run_or_checkpoint)
         if self.json:
             sys.stdout.write(json.dumps(facts) + "\n")
@@ -92,7 +93,7 @@ def _machine() -> dict[str, dict[str, Any]]:
 
 
 def _shipped_model() -> dict[str, Any]:
-    """The model used where none is named: whether its files are whole, and what it scored."""
+    """State and scores of the default model."""
     from clip2.checkpoint import MINI_POINTS, read_config, require_whole, resolve
     from data_prep.errors import InputError
 
@@ -106,7 +107,7 @@ def _shipped_model() -> dict[str, Any]:
 
 
 def _shipped_teacher() -> dict[str, Any]:
-    """The embedded teacher."""
+    """State and scores of the teacher of the synthetic world."""
     from clip2.teacher import bundled
     from data_prep.errors import InputError
 
@@ -123,7 +124,7 @@ def _files(folder: Path) -> dict[str, str]:
 
 
 def _score_card(folder: Path) -> dict[str, Any]:
-    """Measured figures that lie beside the weights, one row each."""
+    """Measured scores stored beside the weights, one row each."""
     path = folder / _SCORE_CARD
     if not path.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""Files that a command writes: never over what it reads, and unwritable places are named before the work."""
+"""Checks of output files before the work: writable, and not an input."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def require_outputs(files: Sequence[Path], inputs: Sequence[Path], field: str) -
 
     Args:
         files: to be written.
-        inputs: files that are read; folders among them stand for themselves, not for what is in them.
-        field: the option that says where to write.
+        inputs: files that are read; a folder among them stands for itself, not for its contents.
+        field: the option that names the output.
 
     Raises:
         InputError: a file is an input, or a folder, or given twice; or its folder cannot be written to.
@@ -38,7 +38,11 @@ def require_outputs(files: Sequence[Path], inputs: Sequence[Path], field: str) -
 
 @contextmanager
 def writing(file: Path, field: str) -> Iterator[None]:
-    """Turn what the system says when a disk is full or a folder read-only into one line."""
+    """Turn an error of the file system (disk full, read-only folder) into one line.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     try:
         yield
     except OSError as error:

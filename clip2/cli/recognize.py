@@ -1,4 +1,4 @@
-"""``clip2 recognize``: a scan goes in, boxes with names come out."""
+"""``clip2 recognize``: named boxes for the objects of a scan."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from clip2.cli.scan_options import CloudCommand
 from clip2.cli.words import WordOptions, limits_of, say
 from clip2.labels import UNKNOWN
 from data_prep.errors import BadFrameError, InputError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from clip2.recognition import Instances3D
     from data_prep.detect import Detections2D
     from data_prep.scans import Frame, Scan
@@ -27,49 +27,46 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-@dataclass
-class Recognize:
-    """Find the objects of a scan and name them from any list of words.
+@dataclass(kw_only=True)
+class Recognize(CloudCommand):
+    """Find the objects of a scan and name them from any list of labels.
 
-    Writes OUT (JSON: boxes, labels, scores, embeddings), and beside it a PLY colored by object and an HTML page to
-    look at. Boxes are in the scan's world axes: z up, meters.
+    Writes OUT (JSON: boxes, labels, scores, embeddings), a PLY colored by object, and an HTML page. Boxes are in the
+    scan's world axes: z up, meters.
     """
 
     scan: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SCAN")]
-    """A cloud file, or with --source the root of a dataset."""
+    """A cloud file, or the root of a dataset that --source names."""
     words: WordOptions
     out: Path = Path("result.json")
-    """Where to write the JSON; the .ply and .html beside it get the same stem."""
+    """JSON file to write; the .ply and .html beside it get the same stem."""
     source: str = "cloud"
-    """What SCAN is: cloud, kitti, kitti-tracking, rgbd, sunrgbd ..."""
-    option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Option of the reader as key=value, for example columns=6 for a .bin of x y z r g b; may be repeated."""
+    """Reader of SCAN: cloud, kitti, kitti-tracking, rgbd, sunrgbd …"""
     frame: str | None = None
-    """Which frame of the dataset, by id or number. Without it all frames are fused, if their poses lead to one world."""
+    """Frame of the dataset, by id or number. Default: all frames are fused, if their poses lead to one world."""
     every: int = 1
-    """Of frames that are fused, one in this many; neighbors in a video see the same."""
+    """Fuse one frame in this many: neighbors in a video see the same."""
     detections: Path | None = None
     """COCO JSON of 2D boxes: objects are lifted from these instead of being searched in the cloud."""
     detection_images: Path | None = None
-    """COCO file with the images and categories, where --detections is a bare list of results."""
+    """COCO file with the images and categories, if --detections is a bare list of results."""
     min_score: float = 0.3
-    """With --detections: boxes the detector gives less are not used."""
+    """With --detections: boxes with a lower score are not used."""
     proposals: Literal["auto", "lidar", "room"] = "auto"
     """How objects are searched in the cloud; auto decides by the scan's extent."""
     threshold: float = 0.0
-    """Leave out objects whose best word has a lower probability."""
+    """Leave out objects whose best label has a lower probability."""
     background: str = ""
-    """More words that compete but are not wanted, for example "wall,floor,tree"."""
+    """Further labels that compete but are not wanted, for example "wall,floor,tree"."""
     unknown: Literal["keep", "name", "drop"] = "keep"
-    """Objects unlike all that the model was trained on: keep them as "unknown", name them all the same, or drop them."""
+    """Objects unlike anything the model was trained on: keep them as "unknown", name them like all others, or drop them."""
     voxel: float = 0.02
-    """Meters: side of the voxels in which a sequence is fused."""
-    up: str | None = None
-    """For a cloud file: the axis that points up, x, y, z, -x, -y or -z. Default: z, for .glb y."""
-    json: bool = False
-    """Print one JSON object."""
+    """Side in meters of the voxels in which a sequence is fused."""
 
     def run(self) -> int:
+        """Recognize, write the three files, and report."""
+        from rich.console import Console
+
         from clip2.cli.outputs import require_outputs
         from clip2.recognition import Recognizer
 
@@ -80,7 +77,7 @@ class Recognize:
         model = self.words.load_model()
         note = limits_of(model)
         recognizer = Recognizer(model, self.words.text_source(model))
-        # A misspelt word should not cost a minute of work.
+        # A misspelled label must fail before the slow part.
         recognizer.check(self.words.labels, self.background)
         with console.status("reading the scan"):
             frame, detections = self._open()
@@ -113,7 +110,7 @@ class Recognize:
         if self.every < 1:
             raise InputError(f"is {self.every}", field="--every", fix="give 1 or more")
         if self.every > 1 and self.frame is not None:
-            raise InputError("is for frames that are fused", field="--every", fix="leave --frame away")
+            raise InputError("is for frames that are fused", field="--every", fix="leave out --frame")
 
     def _files(self) -> list[Path]:
         if not self.out.name or self.out.is_dir():
@@ -128,13 +125,9 @@ class Recognize:
         return inputs
 
     def _open(self) -> tuple[Frame, list[Detections2D] | None]:
-        from clip2.cli.key_values import reader_options
         from clip2.recognition import fuse_frames
-        from data_prep.scans import open_scan
 
-        given = self.option if self.up is None else (*self.option, f"up={self.up}")
-        options = reader_options(self.source, given)
-        scan = open_scan(self.source, self.scan, **options)
+        scan = self.open(self.scan, self.source)
         if len(scan) > 1 and self.frame is None:
             self._require_one_world(scan)
             return fuse_frames(_readable(scan, range(0, len(scan), self.every)), self.voxel), None
@@ -167,7 +160,7 @@ class Recognize:
         if self.frame.isdecimal() and int(self.frame) < len(ids):
             return int(self.frame)
         if len(ids) == 1:
-            fix = f"the scan has one frame: give 0 or {ids[0]}, or leave --frame away"
+            fix = f"the scan has one frame: give 0 or {ids[0]}, or leave out --frame"
         else:
             fix = f"the scan has {len(ids):,} frames: give 0 to {len(ids) - 1}, or an id like {ids[0]}"
         raise InputError(f"is {self.frame!r}", field="--frame", fix=fix)
@@ -181,7 +174,7 @@ class Recognize:
             raise InputError(
                 f"frame {frame.id} has no image for the boxes",
                 source=self.scan,
-                fix="leave --detections away, or name a source with images by --source",
+                fix="leave out --detections, or name a source with images by --source",
             )
         found = CocoDetections.load(self.detections, self.min_score, self.detection_images)
         names = ImageNames(found.image_names)
@@ -201,13 +194,10 @@ class Recognize:
         from clip2.cli.outputs import writing
 
         document, ply, html = files
-        notes = f"Words were chosen by {self.words.model}. "
-        notes += (
-            f"Objects come from the 2D boxes of {self.detections}."
-            if self.detections
-            else "Objects were searched in the geometry alone."
+        origin = (
+            f"lifted from the 2D boxes of {self.detections}" if self.detections else "found by geometry alone"
         )
-        notes = f"{notes} {note}".strip()
+        notes = f"Objects were {origin} and named by {self.words.model}. {note}".strip()
         with writing(document, "--out"):
             result.to_json(document)
             result.to_ply(ply)
@@ -215,7 +205,7 @@ class Recognize:
 
 
 def _readable(scan: Scan, indices: range) -> Iterator[Frame]:
-    """The frames that can be read; how many could not, and why, is told at the end."""
+    """The frames that can be read; a warning at the end counts the others."""
     bad, complaint = 0, None
     for index in indices:
         try:
@@ -231,7 +221,7 @@ def _readable(scan: Scan, indices: range) -> Iterator[Frame]:
 
 
 def _summary(result: Instances3D, seconds: dict[str, float], files: list[Path], note: str) -> dict[str, Any]:
-    """The document without its long arrays, which are in the file."""
+    """The JSON document without its long arrays, with times and files."""
     document = result.to_json()
     for item in document["objects"]:
         del item["indices"], item["embedding"]
@@ -244,6 +234,9 @@ def _summary(result: Instances3D, seconds: dict[str, float], files: list[Path], 
 
 
 def _table(result: Instances3D) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, header_style="bold")
     for column in ("label", "score", "points", "size l w h (m)", "center x y z (m)"):
         table.add_column(column, justify="left" if column == "label" else "right")

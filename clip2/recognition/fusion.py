@@ -13,18 +13,24 @@ from data_prep.scans import Frame
 
 
 def fuse_frames(frames: Iterable[Frame], size: float = 0.02) -> Frame:
-    """One cloud from posed frames: the mean position and color of what falls into each voxel.
+    """Fuse posed frames into one cloud: the mean position and color of the points in each voxel.
 
     Args:
-        frames: each with its ``T_world_points``; all with colors, or none.
+        frames: each with its ``T_world_points``; read one at a time. Colors are kept if all have them.
         size: of a voxel, meters.
 
     Returns:
-        A frame whose points are in the world, relative to the first frame's first point's meter (large
-        coordinates survive float32); no views.
+        A frame without views. Its points are relative to the first point of the first frame, rounded down to meters,
+        so that survey coordinates survive float32.
 
     Raises:
-        InputError: no frames; or a size as :func:`~data_prep.geometry.voxels.voxel_index` refuses it.
+        InputError: no frames, a size that is not above 0, or voxels too small for the extent of the frames.
+
+    >>> from data_prep import Frame
+    >>> frames = [Frame.build(name, np.array([[0.01, 0, 0], [x, 0, 0]])) for name, x in (("a", 1.0), ("b", 2.0))]
+    >>> fused = fuse_frames(frames, size=0.1)
+    >>> fused.id, len(fused.points)
+    ('a-b', 3)
     """
     origin: NDArray | None = None
     cells = np.zeros((3, 0), np.int64)

@@ -1,8 +1,25 @@
-"""Pages to look at: one HTML file with tables, images and clouds that turn, readable without a network."""
+"""Self-contained HTML pages with tables, images and clouds that turn; readable without a network."""
 
-from data_prep.report.cards import Card
-from data_prep.report.charts import Bar, Spread
-from data_prep.report.explorer import Measure
-from data_prep.report.page import Page
+from __future__ import annotations
 
-__all__ = ["Bar", "Card", "Measure", "Page", "Spread"]
+from typing import TYPE_CHECKING
+
+from data_prep.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from data_prep.report.cards import Card as Card
+    from data_prep.report.charts import Bar as Bar
+    from data_prep.report.charts import Spread as Spread
+    from data_prep.report.explorer import Measure as Measure
+    from data_prep.report.page import Page as Page
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "Bar": "data_prep.report.charts",
+        "Card": "data_prep.report.cards",
+        "Measure": "data_prep.report.explorer",
+        "Page": "data_prep.report.page",
+        "Spread": "data_prep.report.charts",
+    },
+)

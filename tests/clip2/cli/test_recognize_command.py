@@ -122,7 +122,7 @@ def test_a_sequence_is_fused(run, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["frame"]["id"] == "room-0000-000003"
     many = "--frame: is '8'. Fix: the scan has 8 frames: give 0 to 7, or an id like room-0000-000000"
     assert many in error_of(capsys, *arguments, "--frame", "8")
-    one = "--frame: is '8'. Fix: the scan has one frame: give 0 or room-0000-000000, or leave --frame away"
+    one = "--frame: is '8'. Fix: the scan has one frame: give 0 or room-0000-000000, or leave out --frame"
     assert one in error_of(capsys, *arguments, "--option", "frames=1", "--frame", "8")
     assert main(["recognize", *arguments, *out, "--every", "4"]) == 0
     assert json.loads(capsys.readouterr().out)["frame"]["id"] == "room-0000-000000-room-0000-000004"

@@ -1,0 +1,90 @@
+"""The public names of both packages, and what every one of them documents."""
+
+import inspect
+
+import pytest
+
+import clip2
+import data_prep
+
+PUBLIC = {
+    clip2: (
+        "Classification Clip2Model InputError Instances3D Preprocessing Recognizer Teacher TextBank __version__ "
+        "create_encoder embed_triplets list_encoders load save train"
+    ),
+    data_prep: (
+        "BadDatasetError BadFrameError Camera CocoDetections Detections2D Frame InputError ObjectCloud OrientedBox "
+        "Scan Triplet View create_lifter list_sources mine open_scan open_triplets"
+    ),
+}
+# Docstrings that still lack a part. This list only gets shorter.
+TODO = {
+    "Classification",
+    "Recognizer",
+    "Clip2Model",
+    "Preprocessing",
+    "Teacher",
+    "TextBank",
+    "create_encoder",
+    "embed_triplets",
+    "list_encoders",
+    "load",
+    "save",
+    "train",
+    "BadDatasetError",
+    "BadFrameError",
+    "Camera",
+    "CocoDetections",
+    "Detections2D",
+    "Frame",
+    "InputError",
+    "ObjectCloud",
+    "OrientedBox",
+    "Scan",
+    "Triplet",
+    "View",
+    "create_lifter",
+    "list_sources",
+    "mine",
+    "open_scan",
+    "open_triplets",
+}
+NAMES = [
+    pytest.param(getattr(package, name), id=f"{package.__name__}.{name}")
+    for package, names in PUBLIC.items()
+    for name in names.split()
+    if name not in ("__version__", *TODO)
+]
+
+
+@pytest.mark.parametrize("package", PUBLIC, ids=lambda package: package.__name__)
+def test_the_list_is_locked_and_shown(package):
+    assert sorted(package.__all__) == PUBLIC[package].split()
+    assert set(package.__all__) <= set(dir(package))
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'clip2' has no attribute 'recognise'"):
+        clip2.recognise  # noqa: B018
+
+
+@pytest.mark.parametrize("thing", NAMES)
+def test_every_name_documents_its_arguments_its_errors_and_an_example(thing):
+    text = inspect.getdoc(thing) or ""
+    assert text.splitlines()[0].endswith("."), "the first line is a sentence"
+    assert ">>> " in text, "no example"
+    if inspect.signature(thing).parameters:
+        assert "Args:" in text or "Attributes:" in text
+    if _raises(thing):
+        assert "Raises:" in text
+
+
+def _raises(thing) -> bool:
+    """Whether a function, or the construction of a class, has a ``raise`` of its own."""
+    makers = (
+        [thing] if inspect.isfunction(thing) else [vars(thing).get(n) for n in ("__init__", "__post_init__")]
+    )
+    written = [
+        make for make in makers if make is not None and make.__code__.co_filename == inspect.getfile(thing)
+    ]
+    return any("raise " in inspect.getsource(make) for make in written)
