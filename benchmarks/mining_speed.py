@@ -16,7 +16,6 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -219,25 +218,19 @@ class Workers:
         )
 
 
-class RepeatedScan:
+class RepeatedScan(Scan):
     """A scan's frames round and round, each time under another id."""
 
     def __init__(self, scan: Scan, count: int) -> None:
         self._scan, self._count = scan, count
         self.source, self.root = scan.source, scan.root
 
-    def __len__(self) -> int:
-        return self._count
-
     def frame_ids(self) -> list[str]:
         ids = self._scan.frame_ids()
         return [f"{ids[number % len(ids)]}_{number // len(ids)}" for number in range(self._count)]
 
     def image_names(self) -> list[str]:
-        return self._scan.image_names()  # type: ignore[attr-defined, no-any-return]
-
-    def __iter__(self) -> Iterator[Frame]:
-        return (self[number] for number in range(self._count))
+        return self._scan.image_names()
 
     def __getitem__(self, index: int) -> Frame:
         frame = self._scan[index % len(self._scan)]
@@ -245,7 +238,7 @@ class RepeatedScan:
         return Frame(id=f"{frame.id}_{index // len(self._scan)}", **fields)
 
 
-class SmallScan:
+class SmallScan(Scan):
     """Frames of 800 points with four things 8 m ahead, as LiDAR sees them, small enough to mine ten thousand."""
 
     source = "small"
@@ -254,14 +247,8 @@ class SmallScan:
     def __init__(self, count: int) -> None:
         self._count = count
 
-    def __len__(self) -> int:
-        return self._count
-
     def frame_ids(self) -> list[str]:
         return [f"{number:06d}" for number in range(self._count)]
-
-    def __iter__(self) -> Iterator[Frame]:
-        return (self[number] for number in range(self._count))
 
     def __getitem__(self, index: int) -> Frame:
         random = np.random.default_rng(index)

@@ -36,9 +36,9 @@ from clip2.ood.detector import Kind, OODDetector
 from clip2.recognition import propose_objects
 from data_prep.errors import InputError
 from data_prep.geometry import Camera, OrientedBox
+from data_prep.geometry.transforms import T_zup_from
 from data_prep.lift import create_lifter
 from data_prep.scans import open_scan
-from data_prep.scans.up_axis import T_zup_from
 from data_prep.world import ProceduralScan, get_category, list_categories
 
 # KITTI's labels that are no words of their own, and what may be said of them.

@@ -1,8 +1,13 @@
-"""Errors that say in one line which file, which field, and what to do about it."""
+"""Input errors: one line that names the file, the field and the fix."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+Kind = TypeVar("Kind", bound="InputError")
 
 
 class InputError(ValueError):
@@ -32,6 +37,12 @@ class InputError(ValueError):
         advice = f". Fix: {fix}" if fix else ""
         super().__init__(" ".join(f"{where}{problem}{advice}".split()))
 
+    def as_kind(
+        self, kind: type[Kind], *, source: str | Path | None = None, field: str | None = None
+    ) -> Kind:
+        """The same complaint as an error of another kind; ``source`` and ``field`` fill in where it names none."""
+        return kind(self.problem, source=self.source or source, field=self.field or field, fix=self.fix)
+
     def __reduce__(self) -> tuple:  # keyword-only arguments do not survive default exception pickling
         return _rebuild, (type(self), self.problem, self.source, self.field, self.fix)
 
@@ -42,6 +53,21 @@ class BadFrameError(InputError):
 
 class BadDatasetError(InputError):
     """The dataset as a whole cannot be used. Jobs stop before they start."""
+
+
+@contextmanager
+def shared_by_all_frames(source: str | Path | None = None) -> Iterator[None]:
+    """Inside, an input error becomes a :class:`BadDatasetError`: it is about something that every frame needs.
+
+    Args:
+        source: the file or folder to name where the error names none.
+    """
+    try:
+        yield
+    except BadDatasetError:
+        raise
+    except InputError as error:
+        raise error.as_kind(BadDatasetError, source=source) from error
 
 
 def _rebuild(cls: type[InputError], problem: str, source: str, field: str, fix: str) -> InputError:

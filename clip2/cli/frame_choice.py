@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -33,7 +33,7 @@ class FrameOptions:
         return choose_frames(scan.frame_ids(), self.frames, self.every, self.limit)
 
 
-def require_images(scan: Any, what_for: str, otherwise: str = "") -> None:
+def require_images(scan: Scan, what_for: str, otherwise: str = "") -> None:
     """Refuse a scan that says it has no images.
 
     Args:
@@ -41,8 +41,7 @@ def require_images(scan: Any, what_for: str, otherwise: str = "") -> None:
         what_for: ends the sentence "holds no images …".
         otherwise: a further way out.
     """
-    list_names = getattr(scan, "image_names", None)
-    if list_names is not None and not list_names():
+    if not scan.image_names():
         raise InputError(
             f"holds no images{what_for}",
             source=scan.root,

@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from data_prep.errors import InputError
-from data_prep.scans.scan import find_opener
+from data_prep.scans.sources import find_opener
 
 
 def typed_options(

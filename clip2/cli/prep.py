@@ -149,7 +149,7 @@ class Prep:
 
         if self.detections is not None:
             return nullcontext(as_here(self.detections))
-        if not hasattr(scan, "save_detections"):
+        if not scan.simulates_detector:
             raise InputError(
                 "is missing",
                 source="--detections",

@@ -135,9 +135,7 @@ class Recognize(CloudCommand):
         return frame, None if self.detections is None else self._detections(scan, frame)
 
     def _require_one_world(self, scan: Scan) -> None:
-        from data_prep.scans.scan import world_of
-
-        worlds = list(dict.fromkeys(world_of(scan, index) for index in range(len(scan))))
+        worlds = list(dict.fromkeys(scan.world_of(index) for index in range(len(scan))))
         problem = None
         if None in worlds:
             problem = f"has {len(scan)} frames that are not one cloud"
@@ -186,8 +184,7 @@ class Recognize(CloudCommand):
                 fix=f"give detections made on this scan; here the first image is "
                 f"{found.image_names[0] if found.image_names else 'missing'}",
             )
-        if hasattr(scan, "image_names"):
-            found.check(scan)  # one name of the file must not stand for several images of the scan
+        found.check(scan)  # one name of the file must not stand for several images of the scan
         return [found.for_image(view.name, view.camera.width, view.camera.height) for view in frame.views]
 
     def _write(self, result: Instances3D, files: list[Path], note: str) -> None:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from data_prep.check.finding import Finding
 from data_prep.check.sample import Sample
 from data_prep.geometry.planes import estimate_normals
+from data_prep.geometry.transforms import AXES
 from data_prep.scans import Frame
-from data_prep.scans.up_axis import AXES
 
 _POINTS = 6000  # per frame
 _FLAT = 0.02  # surface variation below which a normal is believed

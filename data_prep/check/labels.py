@@ -10,13 +10,10 @@ from data_prep.scans import Scan
 
 def check_labels(scan: Scan, sample: Sample) -> tuple[int | None, list[Finding]]:
     """Number of labeled boxes in the sampled frames (None: the source has no labels), and what is wrong with them."""
-    read = getattr(scan, "annotations", None)
-    if read is None:
-        return None, []
     boxes, filled, labeled = 0, 0, False
     for index, frame in sample.frames.items():
         try:
-            annotations = read(index)
+            annotations = scan.annotations(index)
         except InputError as error:
             return None, [
                 Finding("labels", "warning", f"labels cannot be read: {error}", {}, "mend the file")

@@ -13,8 +13,8 @@ from data_prep.check.finding import Finding
 from data_prep.check.sample import Sample
 from data_prep.geometry import invert, transform_points
 from data_prep.geometry.ground import height_above_ground
+from data_prep.geometry.transforms import AXES, T_zup_from
 from data_prep.scans import Frame, Scan
-from data_prep.scans.up_axis import AXES, T_zup_from
 
 GIVEN, INVERSE, NONE = "as given", "inverse", "none"
 OPENGL, OPENGL_INVERSE = "OpenGL camera axes", "inverse, OpenGL camera axes"
@@ -54,9 +54,8 @@ class Residuals:
 
 def measure_motion(scan: Scan, sample: Sample) -> list[Residuals]:
     """Residuals of every pair whose poses differ."""
-    T_world_poses = getattr(scan, "T_world_poses", None)
     return [
-        _rgbd(first, second, T_world_poses) if first.depth is not None else _lidar(first, second)
+        _rgbd(first, second, scan.T_world_poses) if first.depth is not None else _lidar(first, second)
         for first, second in _moving_pairs(sample)
         if (first.depth is None) == (second.depth is None)
     ]

@@ -118,7 +118,7 @@ def _bad_frames(sample: Sample) -> list[Finding]:
 def _notes(scan: Scan) -> list[Finding]:
     """What the source itself found odd when it was opened."""
     fix = "look at the recording, if this is not what you expect"
-    return [Finding("notes", "warning", note, fix=fix) for note in getattr(scan, "notes", ())]
+    return [Finding("notes", "warning", note, fix=fix) for note in scan.notes]
 
 
 def _contents(sample: Sample, boxes: int | None) -> tuple[dict[str, str], tuple[str, ...]]:

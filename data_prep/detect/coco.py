@@ -6,7 +6,7 @@ become x0 y0 x1 y1 by addition alone: no half pixel is moved, so a box over the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,16 +143,13 @@ class CocoDetections:
         )
 
     def check(self, scan: Scan) -> Coverage:
-        """Compare the file's images with the scan's, reading none.
-
-        Sources without ``image_names()`` are read through once for their views.
+        """Compare the file's images with the scan's.
 
         Raises:
             BadDatasetError: none of the file's images is in the scan, or two images of the scan are the same
                 one of the file.
         """
-        list_names = getattr(scan, "image_names", None)
-        in_scan = list_names() if list_names else list(_names_of_views(scan))
+        in_scan = scan.image_names()
         partner: dict[str, str] = {}
         lonely = []
         for name in in_scan:
@@ -223,14 +220,6 @@ def save_coco(
         ],
         info,
     )
-
-
-def _names_of_views(scan: Scan) -> Iterator[str]:
-    for position in range(len(scan)):
-        try:
-            yield from (view.name for view in scan[position].views)
-        except BadFrameError:  # the job that goes through the frames will say so
-            continue
 
 
 def _is_scalar(value: Any) -> bool:

@@ -7,6 +7,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from data_prep.errors import InputError
 
+AXES = {
+    f"{sign}{axis}": side * np.eye(3)[i]
+    for i, axis in enumerate("xyz")
+    for sign, side in (("", 1), ("-", -1))
+}
+
 
 def rigid(rotation: ArrayLike | None = None, translation: ArrayLike | None = None) -> NDArray[np.float64]:
     """Build a (4, 4) rigid transform from a (3, 3) rotation and a (3,) translation in meters.
@@ -100,6 +106,17 @@ def rotation_between(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     x, y, z = np.cross(u, v)
     skew = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.eye(3) + skew + skew @ skew / (1 + cosine)
+
+
+def T_zup_from(up: str | ArrayLike) -> NDArray[np.float64]:
+    """(4, 4) smallest rotation that takes direction ``up``, one of ``AXES`` or three numbers, to z.
+
+    Raises:
+        InputError: not an axis name.
+    """
+    if isinstance(up, str) and up not in AXES:
+        raise InputError(f"is {up!r}", field="up", fix=f"use one of {', '.join(AXES)}")
+    return rigid(rotation_between(AXES[up] if isinstance(up, str) else up, [0, 0, 1]))
 
 
 def quaternion_to_rotation(wxyz: ArrayLike) -> NDArray[np.float64]:

@@ -7,12 +7,12 @@ from pathlib import Path
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.geometry import rigid
 from data_prep.geometry.local_origin import local_origin
+from data_prep.geometry.transforms import T_zup_from
 from data_prep.scans.formats.cloud import CLOUD_SUFFIXES, read_cloud
 from data_prep.scans.formats.images import require_finite
 from data_prep.scans.frame import Frame
-from data_prep.scans.indexed import IndexedScan
-from data_prep.scans.scan import register_source
-from data_prep.scans.up_axis import T_zup_from
+from data_prep.scans.scan import IndexedScan
+from data_prep.scans.sources import register_source
 
 
 @register_source("cloud")

@@ -1,14 +1,15 @@
-"""One moment of a scan: points, the images taken with them, and where they sit in the world."""
+"""Scan frames: points, the images taken with them, their place in the world, and human labels."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import BadFrameError
-from data_prep.geometry import Camera
+from data_prep.errors import BadFrameError, InputError
+from data_prep.geometry import Camera, OrientedBox
 from data_prep.geometry.transforms import transform_points, validate_rigid
 
 
@@ -119,3 +120,28 @@ class Frame:
     def world_points(self) -> NDArray[np.float64]:
         """(N, 3) float64 points in the z-up world."""
         return transform_points(self.T_world_points, self.points, np.float64)
+
+
+@dataclass(frozen=True)
+class Annotations3D:
+    """Human labels of one frame, where a dataset has them. Used to score, never to mine.
+
+    Attributes:
+        boxes: M boxes in the frame of ``Frame.points``.
+        labels: M labels, lower case, ``_`` replaced by spaces.
+        boxes_2d: (M, 4) labeled xyxy pixels in ``views[0]``, or None.
+        attributes: further (M,) arrays by name: ``truncated``, ``occluded``, ``track_id`` …
+    """
+
+    boxes: tuple[OrientedBox, ...]
+    labels: tuple[str, ...]
+    boxes_2d: NDArray | None = None
+    attributes: Mapping[str, NDArray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = len(self.boxes)
+        if len(self.labels) != count or any(len(column) != count for column in self.attributes.values()):
+            raise InputError(f"columns differ in length from {count} boxes", field="annotations")
+
+    def __len__(self) -> int:
+        return len(self.boxes)

@@ -1,34 +1,46 @@
-"""The protocol every source implements, and the registry that finds it by name."""
+"""Scan base classes: the interface of every source, and what sources with one file or row per frame share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from operator import index as as_index
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Generic, TypeVar
 
-from data_prep.errors import BadDatasetError, InputError
-from data_prep.scans.frame import Frame
-from data_prep.storage.urls import as_here
+from numpy.typing import NDArray
+
+from data_prep.errors import BadDatasetError, BadFrameError, InputError
+from data_prep.scans.frame import Annotations3D, Frame
+
+Entry = TypeVar("Entry")
 
 
-@runtime_checkable
-class Scan(Protocol):
-    """A sequence of frames. Opening one reads no frame; indexing reads exactly one.
+class Scan(ABC):
+    """A sequence of frames. Opening a scan reads no frame; indexing reads exactly one.
 
-    Sources with more to say also have ``image_names()``, ``annotations(index)``, and ``world_of(index)``
-    (:func:`world_of`).
+    A source implements ``frame_ids`` and ``__getitem__``. The other methods have defaults that fit a source with
+    nothing more to say.
 
     Attributes:
         source: registry name, for example ``kitti``.
         root: the folder that view names are relative to.
+        notes: oddities found on opening that do not stop the scan, one line each.
+        T_world_poses: (4, 4) rotation from the world of the pose files to the z-up world; None: no pose files.
+        simulates_detector: whether ``save_detections`` works.
     """
 
     source: str
     root: Path
+    notes: tuple[str, ...] = ()
+    T_world_poses: NDArray | None = None
+    simulates_detector: bool = False
 
-    def __len__(self) -> int: ...
+    @abstractmethod
+    def frame_ids(self) -> list[str]:
+        """Ids of all frames in order, without reading them."""
 
+    @abstractmethod
     def __getitem__(self, index: int) -> Frame:
         """Read one frame.
 
@@ -36,95 +48,105 @@ class Scan(Protocol):
             BadFrameError: this frame is unusable; others may be fine.
             IndexError: past the end.
         """
-        ...
 
-    def __iter__(self) -> Iterator[Frame]: ...
+    def __len__(self) -> int:
+        return len(self.frame_ids())
 
-    def frame_ids(self) -> list[str]:
-        """Ids of all frames in order, without reading them."""
-        ...
+    def __iter__(self) -> Iterator[Frame]:
+        """All frames in order; stops at a bad one. Jobs that go on past bad frames index instead."""
+        return (self[i] for i in range(len(self)))
 
+    def image_names(self) -> list[str]:
+        """Names of all images in order; an image that two frames share comes once.
 
-Opener = Callable[..., Scan]
-_O = TypeVar("_O", bound=Opener)
-_OPENERS: dict[str, Opener] = {}
-# Name → module. A source's module is imported when it is asked for, so a missing extra hurts nobody else.
-_MODULES = {
-    "kitti": "data_prep.scans.kitti.object",
-    "kitti-tracking": "data_prep.scans.kitti.tracking",
-    "nuscenes": "data_prep.scans.nuscenes.scan",
-    "once": "data_prep.scans.once.scan",
-    "waymo": "data_prep.scans.kitti.waymo",
-    "sunrgbd": "data_prep.scans.rgbd.sunrgbd",
-    "rgbd": "data_prep.scans.rgbd.posed",
-    "scannet": "data_prep.scans.rgbd.scannet",
-    "tum": "data_prep.scans.rgbd.tum",
-    "replica": "data_prep.scans.rgbd.replica",
-    "record3d": "data_prep.scans.phone.record3d",
-    "polycam": "data_prep.scans.phone.polycam",
-    "cloud": "data_prep.scans.cloud",
-    "rosbag": "data_prep.scans.rosbag",
-    "layout": "data_prep.scans.layout.scan",
-    "procedural": "data_prep.world",
-}
+        This default reads every frame and skips bad ones; sources that know their files override it.
+        """
+        names: dict[str, None] = {}
+        for index in range(len(self)):
+            try:
+                names.update(dict.fromkeys(view.name for view in self[index].views))
+            except BadFrameError:
+                continue
+        return list(names)
 
+    def annotations(self, index: int) -> Annotations3D | None:
+        """Human labels of one frame in the axes of its points; None where it has none."""
+        return None
 
-def world_of(scan: Scan, index: int) -> str | None:
-    """Name of the world that a frame's pose leads to; frames of one world can be put together. None: its own.
+    def world_of(self, index: int) -> str | None:
+        """Name of the world that a frame's pose leads to; frames of one world can be put together. None: its own.
 
-    >>> from data_prep import open_scan
-    >>> world_of(open_scan("procedural", "room"), 0)
-    'room 0'
-    """
-    ask: Callable[[int], str | None] | None = getattr(scan, "world_of", None)
-    return None if ask is None else ask(index)
+        >>> from data_prep import open_scan
+        >>> open_scan("procedural", "room").world_of(0)
+        'room 0'
+        """
+        return None
 
+    def save_detections(self, path: str | Path) -> None:
+        """Write detections of a simulated detector as COCO JSON; synthetic worlds only.
 
-def register_source(name: str) -> Callable[[_O], _O]:
-    """Class or function decorator that makes ``open_scan(name, root, **options)`` call it."""
-
-    def register(opener: _O) -> _O:
-        _OPENERS[name] = opener
-        return opener
-
-    return register
+        Raises:
+            InputError: a source of real data.
+        """
+        raise InputError("has no detector of its own", field=f"source {self.source}", fix="run clip2 detect")
 
 
-def list_sources() -> list[str]:
-    """Names that :func:`open_scan` knows."""
-    return sorted({*_MODULES, *_OPENERS})
+class IndexedScan(Scan, Generic[Entry]):
+    """A scan over a list of (id, entry) pairs.
 
-
-def find_opener(source: str) -> Opener:
-    """The class or function behind a source; its signature says which options it takes.
-
-    Raises:
-        InputError: unknown source.
-    """
-    if source not in _OPENERS:
-        if source not in _MODULES:
-            raise InputError(
-                f"{source!r} is unknown", field="source", fix=f"use one of {', '.join(list_sources())}"
-            )
-        import_module(_MODULES[source])
-    return _OPENERS[source]
-
-
-def open_scan(source: str, root: str | Path, **options: object) -> Scan:
-    """Open a scan without reading its frames.
+    A source implements :meth:`read`, :meth:`image_name` or, where frames have several images, :meth:`view_names`,
+    and :meth:`world` where its poses lead to a world that frames share.
 
     Args:
-        source: one of :func:`list_sources`.
-        root: the dataset's folder, or the file for single-file sources; or the URL of one, all of which is copied to
-            this machine first (:func:`data_prep.storage.urls.fetch`).
-        **options: what the source documents.
+        root: the folder that view names are relative to.
+        entries: frame id → whatever ``read`` needs to find the frame, in order.
+        expected: what the folder should hold, named when ``entries`` is empty.
 
     Raises:
-        InputError: unknown source.
-        BadDatasetError: ``root`` is not such a dataset.
+        BadDatasetError: there are no entries.
     """
-    opener = find_opener(source)
-    root = as_here(root)
-    if source != "procedural" and not root.exists():
-        raise BadDatasetError("does not exist", source=root, fix="check the path")
-    return opener(root, **options)
+
+    def __init__(self, root: Path, entries: dict[str, Entry], expected: str) -> None:
+        if not entries:
+            raise BadDatasetError("holds no frames", source=root, fix=f"point at a folder with {expected}")
+        self.root = root
+        self._ids = list(entries)
+        self._entries = list(entries.values())
+
+    @abstractmethod
+    def read(self, id: str, entry: Entry) -> Frame:
+        """Read one frame; may raise any :class:`InputError`."""
+
+    def image_name(self, id: str, entry: Entry) -> str | None:
+        """Name of the frame's image as its view will carry it, without reading it; None where there is none."""
+        return None
+
+    def view_names(self, id: str, entry: Entry) -> Sequence[str]:
+        """Names of all the frame's images in the order of its views, without reading them."""
+        name = self.image_name(id, entry)
+        return () if name is None else (name,)
+
+    def world(self, id: str, entry: Entry) -> str | None:
+        """Name of the world that ``T_world_points`` leads to, without reading the frame; None: the frame's own."""
+        return None
+
+    def frame_ids(self) -> list[str]:
+        return list(self._ids)
+
+    def __getitem__(self, index: int) -> Frame:
+        position = range(len(self._ids))[as_index(index)]
+        id = self._ids[position]
+        try:
+            return self.read(id, self._entries[position])
+        except BadFrameError:
+            raise
+        except InputError as error:  # geometry and file readers do not know that one frame is at stake
+            raise error.as_kind(BadFrameError, source=f"frame {id}") from error
+
+    def image_names(self) -> list[str]:
+        frames = zip(self._ids, self._entries, strict=True)
+        return list(dict.fromkeys(name for id, entry in frames for name in self.view_names(id, entry)))
+
+    def world_of(self, index: int) -> str | None:
+        position = range(len(self._ids))[as_index(index)]
+        return self.world(self._ids[position], self._entries[position])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from data_prep.detect import Detections2D
 from data_prep.detect.coco import save_coco
 from data_prep.errors import InputError
 from data_prep.geometry import Camera, OrientedBox, invert, rigid
-from data_prep.scans.annotations import Annotations3D
-from data_prep.scans.frame import Frame, View
-from data_prep.scans.scan import register_source
+from data_prep.scans.frame import Annotations3D, Frame, View
+from data_prep.scans.scan import Scan
+from data_prep.scans.sources import register_source
 from data_prep.world.detector import get_profile, simulate_detector
 from data_prep.world.objects import list_categories
 from data_prep.world.rooms import Room, build_room
@@ -54,7 +53,7 @@ class _Observation:
 
 
 @register_source("procedural")
-class ProceduralScan:
+class ProceduralScan(Scan):
     """Rooms seen by an RGB-D camera, or streets seen by a spinning LiDAR and cameras.
 
     Rooms: points are the unprojected depth in camera axes. Streets: points are in LiDAR axes, x forward, y left,
@@ -78,6 +77,7 @@ class ProceduralScan:
     """
 
     source = "procedural"
+    simulates_detector = True
 
     def __init__(
         self,
@@ -131,9 +131,6 @@ class ProceduralScan:
     def __getitem__(self, index: int) -> Frame:
         """Render one frame."""
         return self._observe(index).frame
-
-    def __iter__(self) -> Iterator[Frame]:
-        return (self[index] for index in range(len(self)))
 
     def frame_ids(self) -> list[str]:
         """Ids of all frames: setting, seed and number."""

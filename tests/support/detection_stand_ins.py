@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,7 @@ from scipy import ndimage
 from data_prep.detect import Detections2D
 from data_prep.errors import BadFrameError
 from data_prep.geometry import Camera
-from data_prep.scans import Frame
-from data_prep.scans.frame import View
+from data_prep.scans import Frame, Scan, View
 
 COLORS = {"mug": (255, 0, 0), "bottle": (0, 255, 0), "traffic cone": (0, 0, 255)}
 WIDTH, HEIGHT = 64, 48
@@ -36,7 +35,7 @@ def thing(frame: int, view: int) -> tuple[tuple[int, int, int, int], str]:
     return (x, y, x + 12, y + 9), list(COLORS)[(frame + view) % 3]
 
 
-class PaintedScan:
+class PaintedScan(Scan):
     """Frames of ``views`` pictures with one thing each; counts how often each frame is read."""
 
     source = "painted"
@@ -44,9 +43,6 @@ class PaintedScan:
     def __init__(self, root: Path, frames: int = 5, views: int = 2, bad: Sequence[int] = ()) -> None:
         self.root, self._frames, self._views, self._bad = root, frames, views, bad
         self.reads: list[int] = []
-
-    def __len__(self) -> int:
-        return self._frames
 
     def __getitem__(self, index: int) -> Frame:
         position = range(self._frames)[index]
@@ -59,9 +55,6 @@ class PaintedScan:
             for view in range(self._views)
         )
         return Frame(f"{position:03d}", np.ones((1, 3), np.float32), views=views)
-
-    def __iter__(self) -> Iterator[Frame]:
-        return (self[position] for position in range(len(self)))
 
     def frame_ids(self) -> list[str]:
         return [f"{position:03d}" for position in range(self._frames)]

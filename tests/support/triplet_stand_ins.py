@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +24,7 @@ T_WORLD_POINTS = rigid([[0, -1, 0], [1, 0, 0], [0, 0, 1]], [4e6, 5e5, 100])  # a
 WORDS = ("Mug", "traffic_light", "Potted_Plant")
 
 
-class StandInScan:
+class StandInScan(Scan):
     """``count`` frames with three objects each; every fifth frame from 3 on is bad."""
 
     source = "stand-in"
@@ -32,14 +32,8 @@ class StandInScan:
     def __init__(self, root: Path, count: int = 12, pause: float = 0.0) -> None:
         self.root, self.count, self.pause = root, count, pause
 
-    def __len__(self) -> int:
-        return self.count
-
     def frame_ids(self) -> list[str]:
         return [f"f{index:03d}" for index in range(self.count)]
-
-    def __iter__(self) -> Iterator[Frame]:
-        return (self[index] for index in range(self.count))
 
     def __getitem__(self, index: int) -> Frame:
         time.sleep(self.pause)

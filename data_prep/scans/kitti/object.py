@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_prep.errors import BadDatasetError
-from data_prep.scans.annotations import Annotations3D
 from data_prep.scans.formats.images import (
     read_image,
     read_lines,
@@ -18,10 +17,10 @@ from data_prep.scans.formats.images import (
     require_centered,
     require_finite,
 )
-from data_prep.scans.frame import Frame, View
-from data_prep.scans.indexed import IndexedScan
+from data_prep.scans.frame import Annotations3D, Frame, View
 from data_prep.scans.kitti.files import Calibration, parse_labels
-from data_prep.scans.scan import register_source
+from data_prep.scans.scan import IndexedScan
+from data_prep.scans.sources import register_source
 
 
 @register_source("kitti")

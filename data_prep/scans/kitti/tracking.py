@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_prep.errors import BadDatasetError, InputError
-from data_prep.scans.annotations import Annotations3D
+from data_prep.errors import BadDatasetError, InputError, shared_by_all_frames
 from data_prep.scans.formats.images import read_lines
-from data_prep.scans.frame import Frame
-from data_prep.scans.indexed import IndexedScan
+from data_prep.scans.frame import Annotations3D, Frame
 from data_prep.scans.kitti.files import Calibration, parse_labels
 from data_prep.scans.kitti.object import kitti_frame, split_folder
-from data_prep.scans.scan import register_source
+from data_prep.scans.scan import IndexedScan
+from data_prep.scans.sources import register_source
 
 
 @register_source("kitti-tracking")
@@ -83,12 +82,8 @@ class KittiTrackingScan(IndexedScan[Path]):
         return self._folder / "image_02" / sweep.parent.name / f"{sweep.stem}.png"
 
     def _calibration(self, sequence: str) -> Calibration:
-        try:
+        with shared_by_all_frames():  # of a sequence: better to stop now than at every frame
             return Calibration(self._folder / "calib" / f"{sequence}.txt")
-        except InputError as error:  # shared by the whole sequence: better to stop now than at every frame
-            raise BadDatasetError(
-                error.problem, source=error.source, field=error.field, fix=error.fix
-            ) from error
 
     @staticmethod
     def _read_label_rows(path: Path) -> dict[int, list[list[str]]]:

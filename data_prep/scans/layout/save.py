@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data_prep.errors import BadFrameError, InputError
-from data_prep.scans.annotations import Annotations3D
 from data_prep.scans.formats.images import read_image
 from data_prep.scans.formats.json_file import read_json
-from data_prep.scans.frame import Frame, View
+from data_prep.scans.frame import Annotations3D, Frame, View
 from data_prep.scans.layout.records import (
     BoxRecord,
     CameraRecord,
@@ -26,7 +25,7 @@ from data_prep.scans.layout.records import (
     ViewRecord,
 )
 from data_prep.scans.rgbd.depth_frame import depth_frame
-from data_prep.scans.scan import Scan, world_of
+from data_prep.scans.scan import Scan
 from data_prep.storage.files import require_writable, write_atomically
 
 _ORIGIN = ".export.json"  # what is being exported, while scan.json is not there yet
@@ -83,8 +82,9 @@ def save_layout(
         else:
             try:
                 frame = scan[position]
-                labels = scan.annotations(position) if hasattr(scan, "annotations") else None
-                record = _write_frame(frame, labels, scan.root, folder, world_of(scan, position))
+                record = _write_frame(
+                    frame, scan.annotations(position), scan.root, folder, scan.world_of(position)
+                )
             except BadFrameError as error:
                 bad.append((ids[position], str(error)))
             else:

@@ -20,19 +20,18 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import BadDatasetError, BadFrameError, InputError
+from data_prep.errors import BadDatasetError, BadFrameError, InputError, shared_by_all_frames
 from data_prep.geometry import Camera
 from data_prep.geometry.local_origin import FAR
-from data_prep.scans.annotations import Annotations3D
+from data_prep.geometry.transforms import T_zup_from
 from data_prep.scans.formats.cloud import read_cloud
 from data_prep.scans.formats.images import read_depth, read_image, unreadable
 from data_prep.scans.formats.records import RawCloud
-from data_prep.scans.frame import Frame, View
-from data_prep.scans.indexed import IndexedScan
+from data_prep.scans.frame import Annotations3D, Frame, View
 from data_prep.scans.layout.records import CameraRecord, DepthRecord, FrameRecord, PointsRecord, ScanRecord
 from data_prep.scans.rgbd.depth_frame import depth_frame
-from data_prep.scans.scan import register_source
-from data_prep.scans.up_axis import T_zup_from
+from data_prep.scans.scan import IndexedScan
+from data_prep.scans.sources import register_source
 
 _ARRAYS = {"points", "colors", "intensity"}
 _SUFFIXES = (".npz", ".npy", ".ply", ".pcd", ".bin")
@@ -63,15 +62,11 @@ class LayoutScan(IndexedScan[Path]):
                 source=path,
                 fix="write it as docs/layout.md says; after an export that was interrupted, run the same command again",
             )
-        try:
+        with shared_by_all_frames(path):
             self._scan = ScanRecord.load(path)
             self._cameras = {
                 name: camera.camera(f"{path}: cameras.{name}") for name, camera in self._scan.cameras.items()
             }
-        except InputError as error:
-            raise BadDatasetError(
-                error.problem, source=error.source or path, field=error.field, fix=error.fix
-            ) from error
         self._T_zup = T_zup_from(self._scan.up)
         ids = self._scan.frames
         if ids is None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.geometry import OrientedBox, quaternion_to_rotation, rigid
-from data_prep.scans.annotations import Annotations3D
+from data_prep.scans.frame import Annotations3D
 from data_prep.scans.nuscenes.tables import Table
 
 # Where the last part of a category is not the word for it: the names of the detection challenge.

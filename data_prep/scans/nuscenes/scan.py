@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import Camera, invert, transform_points
-from data_prep.scans.annotations import Annotations3D
 from data_prep.scans.formats.images import read_image, read_records, require_centered, require_finite
-from data_prep.scans.frame import Frame, View
-from data_prep.scans.indexed import IndexedScan
+from data_prep.scans.frame import Annotations3D, Frame, View
 from data_prep.scans.nuscenes.index import Keyframe, NuscenesIndex, Recording
 from data_prep.scans.nuscenes.labels import NuscenesLabels
-from data_prep.scans.scan import register_source
+from data_prep.scans.scan import IndexedScan
+from data_prep.scans.sources import register_source
 
 _COLUMNS = 5  # x y z intensity ring
 # Returns of the car's own roof: |x| and |y| below this at the sensor (nuscenes-devkit, remove_close).

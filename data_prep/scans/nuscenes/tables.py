@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import BadDatasetError, InputError
+from data_prep.errors import BadDatasetError, InputError, shared_by_all_frames
 from data_prep.scans.rgbd.quaternion_pose import quaternion_pose
 
 _CHUNK = 1 << 20
@@ -120,14 +120,10 @@ class Table:
             BadDatasetError: not a rotation.
         """
         rotation, translation = (self.value(row, field, list) for field in ("rotation", "translation"))
-        try:
+        with shared_by_all_frames():
             return quaternion_pose(
                 rotation, translation, source=self.path, field=f"{row.get('token')}.rotation, translation"
             )
-        except InputError as error:
-            raise BadDatasetError(
-                error.problem, source=error.source, field=error.field, fix=error.fix
-            ) from error
 
     def error(self, problem: str, field: str) -> BadDatasetError:
         """A complaint about this table."""

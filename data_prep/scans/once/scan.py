@@ -15,7 +15,6 @@ import numpy as np
 
 from data_prep.errors import BadDatasetError, BadFrameError
 from data_prep.geometry import Camera
-from data_prep.scans.annotations import Annotations3D
 from data_prep.scans.formats.images import (
     read_image,
     read_lines,
@@ -24,10 +23,10 @@ from data_prep.scans.formats.images import (
     require_finite,
 )
 from data_prep.scans.formats.records import unit_intensity
-from data_prep.scans.frame import Frame, View
-from data_prep.scans.indexed import IndexedScan
+from data_prep.scans.frame import Annotations3D, Frame, View
 from data_prep.scans.once.sequence import OnceSequence
-from data_prep.scans.scan import register_source
+from data_prep.scans.scan import IndexedScan
+from data_prep.scans.sources import register_source
 
 
 @register_source("once")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.geometry import Distortion, OrientedBox, validate_rigid
-from data_prep.scans.annotations import Annotations3D
+from data_prep.scans.frame import Annotations3D
 from data_prep.scans.rgbd.quaternion_pose import quaternion_pose
 
 _FIX = "use the JSON of the official download"

@@ -18,9 +18,9 @@ from data_prep.geometry import rigid, validate_rigid
 from data_prep.scans.formats.images import read_depth, read_image
 from data_prep.scans.formats.json_file import finite_number, read_json
 from data_prep.scans.frame import Frame
-from data_prep.scans.indexed import IndexedScan
 from data_prep.scans.phone.arkit import T_WORLD_ARKIT, arkit_frame
-from data_prep.scans.scan import register_source
+from data_prep.scans.scan import IndexedScan
+from data_prep.scans.sources import register_source
 
 _DEPTH_SCALE = 1000.0
 

@@ -19,15 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import BadDatasetError, BadFrameError, InputError
+from data_prep.errors import BadDatasetError, BadFrameError, InputError, shared_by_all_frames
 from data_prep.geometry import rigid
 from data_prep.geometry.transforms import quaternion_to_rotation
 from data_prep.scans.formats.images import read_image, unreadable
 from data_prep.scans.formats.json_file import finite_number, read_json
 from data_prep.scans.frame import Frame
-from data_prep.scans.indexed import IndexedScan
 from data_prep.scans.phone.arkit import T_WORLD_ARKIT, arkit_frame
-from data_prep.scans.scan import register_source
+from data_prep.scans.scan import IndexedScan
+from data_prep.scans.sources import register_source
 
 _LZFSE = b"bvx"  # the first bytes of every block
 
@@ -52,7 +52,7 @@ class Record3dScan(IndexedScan[int]):
         root = Path(root)
         self.T_world_poses = T_WORLD_ARKIT
         self.root, self._files = root, _Files(root)
-        try:
+        with shared_by_all_frames():
             self._metadata = read_json(root / "metadata", self._files.read("metadata"))
             self._size, self._depth_size = (
                 tuple(int(finite_number(self._metadata, key, root / "metadata")) for key in keys)
@@ -61,12 +61,6 @@ class Record3dScan(IndexedScan[int]):
             self._poses = self._rows("poses", 7)
             self._cameras = self._rows("perFrameIntrinsicCoeffs", 4)
             self._times = self._metadata.get("frameTimestamps") or []
-        except BadDatasetError:
-            raise
-        except InputError as error:  # shared by every frame
-            raise BadDatasetError(
-                error.problem, source=error.source, field=error.field, fix=error.fix
-            ) from error
         numbers = self._files.frame_numbers()
         if numbers and len(self._poses) == 0:
             raise BadDatasetError(

@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import BadDatasetError, BadFrameError, InputError
+from data_prep.errors import BadDatasetError, BadFrameError, InputError, shared_by_all_frames
 from data_prep.geometry import Camera, invert, validate_rigid
 from data_prep.scans.formats.images import read_depth, read_image, read_matrix, require_centered
 from data_prep.scans.frame import Frame
-from data_prep.scans.indexed import IndexedScan
 from data_prep.scans.rgbd.depth_frame import depth_frame, depth_seen_by
 from data_prep.scans.rgbd.folders import RgbdFiles, find_generic, find_seven_scenes
 from data_prep.scans.rgbd.statement import RgbdStatement
-from data_prep.scans.scan import register_source
+from data_prep.scans.scan import IndexedScan
+from data_prep.scans.sources import register_source
 
 # 7-Scenes documents millimeters and camera-to-world poses; which way is up it does not say.
 _SEVEN_SCENES = {
@@ -65,7 +65,7 @@ class RgbdScan(IndexedScan[RgbdFiles]):
         entries = find_seven_scenes(root) or find_generic(root)
         super().__init__(root, entries, "frame-NNNNNN.depth.png files, or color/ depth/ pose/ folders")
         seven_scenes = next(iter(entries.values())).depth.name.endswith(".depth.png")
-        try:
+        with shared_by_all_frames(root / "scan.yaml"):
             known = {**_SEVEN_SCENES, **_gravity(root)} if seven_scenes else None
             self._statement = RgbdStatement.load(root / "scan.yaml", known)
             self.T_world_poses = self._statement.T_zup_world()
@@ -73,12 +73,6 @@ class RgbdScan(IndexedScan[RgbdFiles]):
             self._K_depth = _intrinsics(root / self._statement.intrinsics)
             color = self._statement.color_intrinsics
             self._K_color = self._K_depth if color is None else _intrinsics(root / color)
-        except BadDatasetError:
-            raise
-        except InputError as error:  # shared by every frame
-            raise BadDatasetError(
-                error.problem, source=error.source or root / "scan.yaml", field=error.field, fix=error.fix
-            ) from error
 
     def read(self, id: str, entry: RgbdFiles) -> Frame:
         pose = validate_rigid(read_matrix(entry.pose, (4, 4)), source=str(entry.pose), field="pose")

@@ -13,15 +13,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_prep.errors import BadDatasetError, BadFrameError, InputError
+from data_prep.errors import BadDatasetError, BadFrameError, InputError, shared_by_all_frames
 from data_prep.geometry import Camera, validate_rigid
+from data_prep.geometry.transforms import T_zup_from
 from data_prep.scans.formats.images import read_depth, read_image, read_lines
 from data_prep.scans.formats.json_file import finite_number, read_json
 from data_prep.scans.frame import Frame
-from data_prep.scans.indexed import IndexedScan
 from data_prep.scans.rgbd.depth_frame import depth_frame
-from data_prep.scans.scan import register_source
-from data_prep.scans.up_axis import T_zup_from
+from data_prep.scans.scan import IndexedScan
+from data_prep.scans.sources import register_source
 
 _PARAMETERS = "cam_params.json"
 
@@ -100,7 +100,7 @@ class ReplicaScan(IndexedScan[ReplicaFrame]):
 
 def _parameters(path: Path) -> tuple[Camera, float]:
     """The camera, and depth units per meter (6553.5)."""
-    try:
+    with shared_by_all_frames(path):
         record = read_json(path).get("camera")
         if not isinstance(record, dict):
             raise InputError("is missing", source=path, field="camera", fix="use NICE-SLAM's cam_params.json")
@@ -110,19 +110,13 @@ def _parameters(path: Path) -> tuple[Camera, float]:
         if scale <= 0:
             raise InputError(f"is {scale:g}", source=path, field="scale", fix="write 6553.5")
         return Camera(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]), int(w), int(h)), scale
-    except InputError as error:  # shared by every frame
-        raise BadDatasetError(
-            error.problem, source=error.source or path, field=error.field, fix=error.fix
-        ) from error
 
 
 def _trajectory(path: Path, frames: int) -> list[list[float]]:
     """Rows of 16 numbers, at least one per frame."""
     rows: list[list[float]] = []
-    try:
+    with shared_by_all_frames(path):
         lines = read_lines(path, "poses")
-    except BadFrameError as error:
-        raise BadDatasetError(error.problem, source=path, field="poses", fix=error.fix) from error
     for number, line in enumerate(lines, start=1):
         try:
             rows.append([float(word) for word in line.split()])

@@ -19,16 +19,15 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import Camera, validate_rigid
-from data_prep.scans.annotations import Annotations3D
 from data_prep.scans.formats.images import read_depth, read_image, read_lines, read_matrix, require_centered
 from data_prep.scans.formats.ply import read_ply
 from data_prep.scans.formats.sens import SensFile, SensFrame
-from data_prep.scans.frame import Frame
-from data_prep.scans.indexed import IndexedScan
+from data_prep.scans.frame import Annotations3D, Frame
 from data_prep.scans.rgbd.depth_frame import depth_frame, depth_seen_by
 from data_prep.scans.rgbd.folders import RgbdFiles, find_generic
 from data_prep.scans.rgbd.scannet_labels import read_scannet_labels
-from data_prep.scans.scan import register_source
+from data_prep.scans.scan import IndexedScan
+from data_prep.scans.sources import register_source
 
 PARTS = ("frames", "sens", "mesh")
 _DEPTH_SCALE = 1000.0  # exported depth is in millimeters

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadFrameError
 from data_prep.geometry import OrientedBox, invert, transform_points
-from data_prep.scans.annotations import Annotations3D
 from data_prep.scans.formats.json_file import read_json
+from data_prep.scans.frame import Annotations3D
 
 
 def read_scannet_labels(

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from data_prep.errors import BadDatasetError
 from data_prep.geometry import Distortion
-from data_prep.scans.up_axis import AXES, T_zup_from
+from data_prep.geometry.transforms import AXES, T_zup_from
 
 EXAMPLE = "{depth_scale: 1000, pose_direction: camera_to_world, up: z}"
 

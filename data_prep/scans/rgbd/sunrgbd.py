@@ -21,13 +21,12 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import Camera, rigid, validate_rigid
-from data_prep.scans.annotations import Annotations3D
 from data_prep.scans.formats.images import read_depth, read_image, read_matrix, require_centered
-from data_prep.scans.frame import Frame
-from data_prep.scans.indexed import IndexedScan
+from data_prep.scans.frame import Annotations3D, Frame
 from data_prep.scans.rgbd.depth_frame import depth_frame
 from data_prep.scans.rgbd.sunrgbd_votenet import CAMERA_TO_LEVEL, VotenetFrame, find_votenet_frames
-from data_prep.scans.scan import register_source
+from data_prep.scans.scan import IndexedScan
+from data_prep.scans.sources import register_source
 
 DEPTH_FOLDERS = ("depth", "depth_bfx")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")

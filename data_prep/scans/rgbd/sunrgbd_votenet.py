@@ -14,9 +14,8 @@ from scipy.io.matlab import MatReadError
 
 from data_prep.errors import BadFrameError, InputError
 from data_prep.geometry import Camera, OrientedBox, invert, rigid, transform_points, validate_rigid
-from data_prep.scans.annotations import Annotations3D
 from data_prep.scans.formats.images import read_image, read_lines, read_matrix, require_centered, unreadable
-from data_prep.scans.frame import Frame
+from data_prep.scans.frame import Annotations3D, Frame
 from data_prep.scans.rgbd.depth_frame import depth_frame
 
 # What scipy raises for a file that is damaged, or of Matlab 7.3.

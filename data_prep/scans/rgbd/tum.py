@@ -17,13 +17,13 @@ import yaml
 
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import Camera, Distortion
+from data_prep.geometry.transforms import T_zup_from
 from data_prep.scans.formats.images import read_depth, read_image, read_lines, require_centered
 from data_prep.scans.frame import Frame
-from data_prep.scans.indexed import IndexedScan
 from data_prep.scans.rgbd.depth_frame import depth_frame
 from data_prep.scans.rgbd.tum_files import Trajectory, associate, read_image_list
-from data_prep.scans.scan import register_source
-from data_prep.scans.up_axis import T_zup_from
+from data_prep.scans.scan import IndexedScan
+from data_prep.scans.sources import register_source
 
 # fx fy cx cy, then k1 k2 p1 p2 k3 (https://cvg.cit.tum.de/data/datasets/rgbd-dataset/intrinsic_calibration).
 PRESETS: dict[str, tuple[float, ...]] = {

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from data_prep.errors import BadDatasetError, BadFrameError
+from data_prep.errors import BadDatasetError, shared_by_all_frames
 from data_prep.geometry import rigid
 from data_prep.scans.formats.images import read_lines
 
@@ -112,10 +112,8 @@ class Trajectory:
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
     """Line number and words of every line that is no comment."""
-    try:
+    with shared_by_all_frames():
         lines = read_lines(path, "list")
-    except BadFrameError as error:
-        raise BadDatasetError(error.problem, source=path, field=error.field, fix=error.fix) from error
     rows = [
         (number, line.replace(",", " ").split())
         for number, line in enumerate(lines, start=1)

@@ -11,10 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import BadDatasetError, BadFrameError, InputError
+from data_prep.errors import BadDatasetError, BadFrameError, InputError, shared_by_all_frames
 from data_prep.geometry import Camera, invert, rigid
+from data_prep.geometry.transforms import T_zup_from
 from data_prep.scans.frame import Frame, View
-from data_prep.scans.indexed import IndexedScan
 from data_prep.scans.rgbd.depth_frame import depth_frame, depth_seen_by
 from data_prep.scans.rosbag.bag import Bag, frame_name
 from data_prep.scans.rosbag.calibration import Calibration
@@ -24,8 +24,8 @@ from data_prep.scans.rosbag.index import index_bag
 from data_prep.scans.rosbag.pointcloud2 import read_pointcloud2
 from data_prep.scans.rosbag.registration import register_depth
 from data_prep.scans.rosbag.topics import choose_topics
-from data_prep.scans.scan import register_source
-from data_prep.scans.up_axis import T_zup_from
+from data_prep.scans.scan import IndexedScan
+from data_prep.scans.sources import register_source
 
 _GAP = 0.1  # seconds: one turn of a 10 Hz LiDAR
 _PAIR = 0.02  # seconds between a depth image and its colors; TUM RGB-D's own rule
@@ -298,12 +298,8 @@ class RosbagScan(IndexedScan[int]):
                     field=topic,
                     fix="record it, state calibration=FILE, or leave the camera out by images=",
                 )
-            try:
+            with shared_by_all_frames():
                 self._lens(topic, 0)
-            except InputError as error:
-                raise BadDatasetError(
-                    error.problem, source=error.source, field=error.field, fix=error.fix
-                ) from error
 
     def _find_notes(self) -> list[str]:
         notes = self._index.notes()

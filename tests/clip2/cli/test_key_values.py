@@ -10,7 +10,7 @@ import pytest
 
 from clip2.cli.key_values import parameter_types, typed_options
 from data_prep.errors import InputError
-from data_prep.scans.scan import find_opener
+from data_prep.scans.sources import find_opener
 
 WANTED = {
     "split": str,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,21 +11,18 @@ import pytest
 from data_prep.associate import ThinConfig, thin_frames
 from data_prep.errors import BadFrameError, InputError
 from data_prep.geometry import Camera, rigid
-from data_prep.scans import Frame, View
+from data_prep.scans import Frame, Scan, View
 
 POINTS = np.random.default_rng(0).uniform(-5, 5, (400, 3)).astype(np.float32)
 
 
 @dataclass
-class Frames:
+class Frames(Scan):
     """A scan of frames made by hand; None is a bad one."""
 
     frames: list[Frame | None]
     source: str = "by-hand"
     root: Path = Path("/nowhere")
-
-    def __len__(self) -> int:
-        return len(self.frames)
 
     def __getitem__(self, index: int) -> Frame:
         frame = self.frames[index]
@@ -34,11 +30,8 @@ class Frames:
             raise BadFrameError("is cut short", source=str(index))
         return frame
 
-    def __iter__(self) -> Iterator[Frame]:
-        return (self[index] for index in range(len(self)))
-
     def frame_ids(self) -> list[str]:
-        return [str(index) for index in range(len(self))]
+        return [str(index) for index in range(len(self.frames))]
 
 
 def posed(x: float, degrees: float = 0.0) -> Frame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ FLIP = np.diag([1.0, -1, -1, 1])
 UP = {"z": [0, 0, 1], "y": [0, 1, 0], "-y": [0, -1, 0], "x": [1, 0, 0]}
 
 
-class FrameList:
+class FrameList(Scan):
     """A scan of given frames; None stands for one that cannot be read."""
 
     source = "list"
@@ -32,17 +32,11 @@ class FrameList:
     def __init__(self, frames: list[Frame | None], labels: Annotations3D | None = None) -> None:
         self.frames, self._labels = frames, labels
 
-    def __len__(self) -> int:
-        return len(self.frames)
-
     def __getitem__(self, index: int) -> Frame:
         frame = self.frames[index]
         if frame is None:
             raise BadFrameError("is missing", source=f"{index}.png", field="depth")
         return frame
-
-    def __iter__(self) -> Iterator[Frame]:
-        return (self[i] for i in range(len(self)))
 
     def frame_ids(self) -> list[str]:
         return [f"{i}" if frame is None else frame.id for i, frame in enumerate(self.frames)]

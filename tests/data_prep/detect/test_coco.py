@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,17 @@ from pycocotools.coco import COCO
 from support.coco_twins import annotation, content, mask_of_a_rectangle, write
 from support.scan_twins import write_kitti, write_kitti_tracking
 
-from data_prep import BadDatasetError, BadFrameError, Detections2D, InputError, open_scan
+from data_prep import (
+    BadDatasetError,
+    BadFrameError,
+    Camera,
+    Detections2D,
+    Frame,
+    InputError,
+    Scan,
+    View,
+    open_scan,
+)
 from data_prep.detect import CocoDetections, save_coco
 
 
@@ -161,19 +170,21 @@ def test_an_image_that_is_not_in_the_file_has_no_detections(file: Path) -> None:
 
 
 def test_a_frame_that_cannot_be_read_hides_no_names_of_the_others(file: Path) -> None:
-    class Broken:
+    class Broken(Scan):
         root = Path("/nowhere")
 
-        def __len__(self) -> int:
-            return 2
+        def frame_ids(self) -> list[str]:
+            return ["0", "1"]
 
-        def __getitem__(self, index: int) -> SimpleNamespace:
+        def __getitem__(self, index: int) -> Frame:
             if index == 0:
                 raise BadFrameError("is cut short", source="0.bin")
-            return SimpleNamespace(views=(SimpleNamespace(name="a/img.png"),))
+            camera = Camera(np.eye(3), 1, 1)
+            view = View("a/img.png", camera, np.zeros((1, 1, 3), np.uint8))
+            return Frame("1", np.zeros((1, 3), np.float32), views=(view,))
 
     write(file, content(annotation()))
-    assert CocoDetections.load(file).check(Broken()).matched == 1  # type: ignore[arg-type]
+    assert CocoDetections.load(file).check(Broken()).matched == 1
 
 
 def test_attributes_are_the_keys_that_every_annotation_has(file: Path) -> None:

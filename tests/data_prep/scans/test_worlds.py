@@ -1,4 +1,4 @@
-"""Which frames lie in one world, so that their poses put them together."""
+"""Worlds of frames: those that poses put together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from support.scan_twins import write_kitti
 
 from data_prep.scans import Scan, open_scan
 from data_prep.scans.layout.save import save_layout
-from data_prep.scans.scan import world_of
 
 
 def _scenes(folder: Path) -> Scan:
@@ -24,7 +23,7 @@ def _scenes(folder: Path) -> Scan:
 
 
 def worlds(scan: Scan) -> list[str | None]:
-    return [world_of(scan, index) for index in range(len(scan))]
+    return [scan.world_of(index) for index in range(len(scan))]
 
 
 ONE: dict[str, Callable[[Path], Scan]] = {

@@ -17,6 +17,7 @@ from support import triplet_stand_ins
 from support.triplet_stand_ins import StandInScan, mine_stand_ins
 
 from data_prep.geometry import Camera
+from data_prep.registry import Registry
 from data_prep.report.cards import Card, card_element
 from data_prep.report.explorer import EXPLORER_SIZE
 from data_prep.report.gallery import CARDS, OVERLAYS, write_gallery
@@ -24,7 +25,7 @@ from data_prep.report.overlay import OverlayObject
 from data_prep.report.overlay_view import overlay_view
 from data_prep.report.overlays import camera_of, frame_points
 from data_prep.report.plots import RangeFigures, WordFigures, measure_triplets
-from data_prep.scans.scan import register_source
+from data_prep.scans.sources import register_source
 from data_prep.triplets import Look, Triplet, open_triplets, write_triplets
 
 
@@ -55,7 +56,7 @@ def scan_that_opens(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         asked.append(root)
         return StandInScan(root)
 
-    monkeypatch.setattr("data_prep.scans.scan._OPENERS", {})
+    monkeypatch.setattr("data_prep.scans.sources.SOURCES", Registry("source"))
     register_source("stand-in")(open_stand_in)
     return asked
 

@@ -207,7 +207,7 @@ def test_detections_that_break_a_frame_make_it_bad_and_the_rest_goes_on(tmp_path
 def test_frame_ids_that_repeat_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     class Twice(StandInScan):
         def frame_ids(self) -> list[str]:
-            return ["f000"] * len(self)
+            return ["f000"] * self.count
 
     with pytest.raises(BadDatasetError, match="frame ids: 'f000' comes twice"):
         mine(Twice(Path("/nowhere")), StandInDetections(), StandInLifter(), tmp_path / "out")
