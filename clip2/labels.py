@@ -1,4 +1,4 @@
-"""Lists of words as people type them, and the form in which two spellings are the same word."""
+"""Parsing of label lists."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ UNKNOWN = "unknown"  # the label of objects unlike everything a model was traine
 
 
 def parse_labels(labels: str | Iterable[str], *, source: str = "labels") -> tuple[str, ...]:
-    """Read a list of words; the spelling is kept, surrounding and repeated blanks are not.
+    """Read a list of labels; spelling is kept, surrounding and repeated blanks are not.
 
     Args:
-        labels: words separated by commas, or the words themselves (which may then hold commas).
-        source: what to call the list in an error.
+        labels: one string with commas, or the labels themselves (which may then hold commas).
+        source: name of the list in an error.
 
     Raises:
-        InputError: no word, an empty word, or one word twice (``Mug`` and ``mug``, ``night_stand`` and
-            ``night stand`` are one word).
+        InputError: no label, an empty one, one that is not text, or a repeated one (``Mug`` and ``mug``, ``night_stand``
+            and ``night stand`` are the same label).
 
     >>> parse_labels("mug, traffic  light")
     ('mug', 'traffic light')
     """
+    if not isinstance(labels, Iterable):
+        raise InputError(f"is {labels!r}", source=source, fix='give a list of labels, or "chair,table"')
     parts = labels.split(",") if isinstance(labels, str) else list(labels)
+    if wrong := [part for part in parts if not isinstance(part, str)]:
+        raise InputError(f"{wrong[0]!r} is not text", source=source, fix='give labels like "chair"')
     words = tuple(" ".join(part.split()) for part in parts)
     if not any(words):
         raise InputError("is empty", source=source, fix='give at least one word, for example "chair,table"')

@@ -20,7 +20,6 @@ PUBLIC = {
 # Docstrings that still lack a part. This list only gets shorter.
 TODO = {
     "Classification",
-    "Recognizer",
     "Clip2Model",
     "Preprocessing",
     "Teacher",

@@ -1,15 +1,17 @@
-"""Name the objects of a scan: set the scan once, then ask for any words cheaply."""
+"""Open-vocabulary recognition: set a scan once, then query it with any labels."""
 
 from __future__ import annotations
 
 import time
 import weakref
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from clip2.labels import UNKNOWN
 from clip2.recognition.boxes import fit_upright_boxes
@@ -17,7 +19,8 @@ from clip2.recognition.instances import Instances3D
 from clip2.recognition.proposals import Kind, propose_objects
 from clip2.recognition.proposals.lidar import seen_from
 from clip2.teacher.text_source import words_asked
-from data_prep.detect import Detections2D
+from data_prep.detect.detections import Detections2D
+from data_prep.detect.nms import nms
 from data_prep.errors import InputError
 from data_prep.geometry import OrientedBox
 from data_prep.geometry.local_origin import local_origin
@@ -27,35 +30,55 @@ if TYPE_CHECKING:
     from clip2.model import Clip2Model
     from clip2.teacher.text_source import TextSource
 
-Unfamiliar = Literal["keep", "name", "drop"]
-Scannable = Frame | str | Path | tuple[NDArray, NDArray | None]
-# Two boxes of a detector, or of two cameras, that share more of their points than this are one object.
+Unknown = Literal["keep", "name", "drop"]
+Scannable = Frame | str | Path | NDArray | tuple[NDArray, NDArray | None]
+# Lifted objects that share more of their points (IoU) are one object, seen by two boxes or two cameras.
 _SAME_OBJECT = 0.5
-# Two boxes of one image that overlap more (IoU) are one object seen double, whatever they are called.
+# Boxes of one image that overlap more (IoU) are one object detected twice, whatever their labels.
 _SAME_BOX = 0.8
 
 
-class Recognizer:
-    """Objects with names, in three lines::
+@dataclass(frozen=True)
+class _Found:
+    """The objects of a scan: indices (n,), boxes, embeddings (N, D), and which are like the training objects (N,)."""
 
-        model = clip2.load("RUN")
-        scan = clip2.Recognizer(model).set_scan("room.ply")
-        result = scan.query(["chair", "table"])
+    frame: Frame
+    indices: list[NDArray[np.int64]]
+    boxes: list[OrientedBox]
+    embeddings: NDArray[np.float32]
+    in_distribution: NDArray[np.bool_]
+
+
+class Recognizer:
+    """Finds the objects of a scan and names them from any list of labels.
 
     Args:
-        model: what :func:`clip2.load` returns.
-        text: where word vectors come from (a TextBank or a Teacher); None: the model's own words.
+        model: as :func:`clip2.load` returns it.
+        text: source of label vectors (a TextBank or a Teacher); None: the model's own labels.
 
     Raises:
-        InputError: no words anywhere, or words of another CLIP model than the one this model was trained against.
+        InputError: no labels anywhere, or label vectors of another CLIP model than the model was trained against.
 
     Attributes:
-        seconds: how long the steps of the last ``set_scan`` took: ``propose``, ``boxes``, ``encode``.
+        seconds: time of each step of the last ``set_scan``: ``propose``, ``boxes``, ``encode``.
+
+    >>> import clip2, numpy as np
+    >>> grid = np.stack(np.meshgrid(*[np.arange(0, 0.4, 0.02)] * 3), axis=-1).reshape(-1, 3)
+    >>> scan = clip2.Recognizer(clip2.load("mini-points")).set_scan(np.concatenate([grid, grid + [2, 0, 0]]))
+    >>> objects = scan.query(["chair", "box"], unknown="name")
+    >>> len(objects), objects.boxes.shape, objects.vocabulary
+    (2, (2, 7), ('chair', 'box'))
     """
 
     def __init__(self, model: Clip2Model, text: TextSource | None = None) -> None:
+        from clip2.model import Clip2Model
+
+        if not isinstance(model, Clip2Model):
+            raise InputError(
+                f"is a {type(model).__name__}", field="model", fix="give what clip2.load returns"
+            )
         self._model, self._text = model, model.text_source(text)
-        self._frame: Frame | None = None
+        self._found: _Found | None = None
         self.seconds: dict[str, float] = {}
 
     def set_scan(
@@ -64,40 +87,41 @@ class Recognizer:
         detections: Sequence[Detections2D] | None = None,
         proposals: Kind = "auto",
     ) -> Recognizer:
-        """Find the objects of a scan and embed them: the expensive part, done once.
+        """Find the objects of a scan and embed them. This is the expensive part; it is done once.
 
         Args:
-            scan: a Frame; a cloud file; or (points (N, 3) meters z-up, colors (N, 3) uint8 or None).
+            scan: a Frame; a cloud file; points (N, 3) in meters, z-up; or these and their colors (N, 3) uint8.
             detections: one per view of the frame; objects are then lifted from them, not searched in the cloud.
             proposals: how objects are searched: ``lidar``, ``room``, or ``auto`` by the scan's extent.
 
+        Returns:
+            The recognizer itself.
+
         Raises:
-            InputError: an empty or broken scan, or detections that do not fit its views. The scan set before stays.
+            InputError: an empty or broken scan, or detections that do not fit its views. The previous scan stays.
         """
         frame = _as_frame(scan)
         started = time.perf_counter()
         world = frame.world_points()
         if detections is None:
-            objects = propose_objects(world, proposals, _viewpoint(frame, world))
+            indices = propose_objects(world, proposals, _viewpoint(frame, world))
         else:
-            objects = _lift(frame, detections)
-        clouds = [world.take(index, axis=0) for index in objects]
-        # One single place is no shape: nothing could be said of it.
+            indices = _lift(frame, detections)
+        clouds = [world.take(index, axis=0) for index in indices]
+        # A cloud that is one single place has no shape.
         shaped = [i for i, cloud in enumerate(clouds) if (cloud != cloud[0]).any()]
-        objects, clouds = [objects[i] for i in shaped], [clouds[i] for i in shaped]
+        indices, clouds = [indices[i] for i in shaped], [clouds[i] for i in shaped]
         proposed = time.perf_counter()
         boxes = fit_upright_boxes(clouds)
         fitted = time.perf_counter()
         embeddings = np.zeros((0, self._model.teacher.width), dtype=np.float32)
-        familiar = np.zeros(0, dtype=bool)
-        if objects:
-            colors = None if frame.colors is None else [frame.colors[index] for index in objects]
+        in_distribution = np.zeros(0, dtype=bool)
+        if indices:
+            colors = None if frame.colors is None else [frame.colors[index] for index in indices]
             embeddings, features = self._model.describe(clouds, colors)
-            familiar = self._model.are_familiar(features)
-        # All at once, so that a scan that fails leaves the one before it whole.
-        self._frame, self._objects, self._boxes = frame, objects, boxes
+            in_distribution = self._model.are_familiar(features)
+        self._found = _Found(frame, indices, boxes, embeddings, in_distribution)
         self._shared_world = weakref.ref(world)
-        self._embeddings, self._familiar = embeddings, familiar
         self.seconds = {
             "propose": proposed - started,
             "boxes": fitted - proposed,
@@ -110,59 +134,60 @@ class Recognizer:
         labels: str | Iterable[str] | None = None,
         threshold: float = 0.0,
         background: str | Iterable[str] = (),
-        unknown: Unfamiliar = "keep",
+        unknown: Unknown = "keep",
     ) -> Instances3D:
-        """Give each object the best of ``labels``. Cheap: call it as often as you like.
+        """Give each object the most probable label. This is cheap; call it as often as you like.
 
         Args:
-            labels: words, or one string of words separated by commas; None: all that the words' source lists and
-                ``background`` does not.
-            threshold: objects whose best word is less probable are left out.
-            background: further words that compete but are not wanted (``"wall, floor, tree"``): objects that
-                they describe better are left out.
-            unknown: what becomes of objects unlike all that the model was trained on: ``keep`` them as ``unknown``
-                with a score of 0, ``name`` them all the same, or ``drop`` them. A model without statistics of its
-                training objects has none.
+            labels: to choose from, a list or one string with commas; None: all that the text source lists, except
+                ``background``.
+            threshold: objects whose best label is less probable are left out.
+            background: further labels that compete but are not wanted (``"wall, floor, tree"``): objects that match
+                one of them best are left out.
+            unknown: for objects unlike anything the model was trained on: ``keep`` them as ``unknown`` with score 0,
+                ``name`` them like all others, or ``drop`` them. A model without statistics of its training objects
+                has none.
 
         Returns:
-            The objects, scores highest first. A score is the probability among all words given, labels and background,
-            at the temperature the model learned. Of ``unknown`` objects no word is claimed: they come last, and any
+            The objects, highest scores first. A score is the probability among labels and background, at the
+            temperature that the model learned. Objects labeled ``unknown`` get no probability: they come last, and any
             threshold above 0 leaves them out.
 
         Raises:
-            InputError: no scan set; no labels, one twice, or one without a vector; a threshold outside 0..1;
-                another ``unknown``.
+            InputError: no scan set; no labels, a repeated label, or one without a vector; a threshold outside 0..1;
+                another value of ``unknown``.
         """
-        if self._frame is None:
+        if self._found is None:
             raise InputError("no scan is set", field="scan", fix="call set_scan first")
-        if not 0 <= threshold <= 1:
+        if not isinstance(threshold, int | float | np.number) or not 0 <= threshold <= 1:
             raise InputError(f"is {threshold}", field="threshold", fix="give a probability, 0 to 1")
-        if unknown not in get_args(Unfamiliar):
-            raise InputError(f"is {unknown!r}", field="unknown", fix=f"use {', '.join(get_args(Unfamiliar))}")
+        if unknown not in get_args(Unknown):
+            raise InputError(f"is {unknown!r}", field="unknown", fix=f"use {', '.join(get_args(Unknown))}")
+        found = self._found
         wanted, vectors = self.check(labels, background)
         scale = float(self._model.log_text_scale.detach().exp())
-        scores = _softmax(scale * self._embeddings @ vectors.T)
+        scores = softmax(scale * found.embeddings @ vectors.T, axis=1)
         best = scores.argmax(axis=1)
         score = scores[np.arange(len(scores)), best].astype(np.float32)
-        strange = np.zeros(len(best), bool) if unknown == "name" else ~self._familiar
+        strange = np.zeros(len(best), bool) if unknown == "name" else ~found.in_distribution
         score[strange] = 0
         keep = (best < len(wanted)) & (score >= threshold)
         if unknown == "drop":
             keep &= ~strange
         kept = np.flatnonzero(keep)
         kept = kept[np.argsort(-score[kept], kind="stable")]
-        boxes = [self._boxes[i] for i in kept]
+        boxes = [found.boxes[i] for i in kept]
         return Instances3D(
-            indices=tuple(self._objects[i] for i in kept),
+            indices=tuple(found.indices[i] for i in kept),
             boxes=np.array([[*box.center, *box.size, box.yaw] for box in boxes]).reshape(-1, 7),
             rotations=np.array([box.rotation for box in boxes]).reshape(-1, 3, 3),
             labels=tuple(UNKNOWN if strange[i] else wanted[best[i]] for i in kept),
             scores=score[kept],
-            embeddings=self._embeddings[kept],
-            points=self._world(self._frame),
-            colors=self._frame.colors,
-            frame_id=self._frame.id,
-            timestamp=self._frame.timestamp,
+            embeddings=found.embeddings[kept],
+            points=self._world(found.frame),
+            colors=found.frame.colors,
+            frame_id=found.frame.id,
+            timestamp=found.frame.timestamp,
             model=self._model.teacher.name,
             vocabulary=wanted,
         )
@@ -170,20 +195,20 @@ class Recognizer:
     def check(
         self, labels: str | Iterable[str] | None = None, background: str | Iterable[str] = ()
     ) -> tuple[tuple[str, ...], NDArray[np.float32]]:
-        """Refuse words that :meth:`query` would refuse; needs no scan.
+        """Check labels before the work of :meth:`set_scan`; needs no scan.
 
         Returns:
-            The labels, and the vectors (K, D) of labels and background words, in this order.
+            The labels, and the vectors (K, D) of labels and background, in this order.
 
         Raises:
-            InputError: no labels, a word twice, or one without a vector.
+            InputError: no labels, a repeated label, or one without a vector.
         """
         return words_asked(self._text, labels, background)
 
     def _world(self, frame: Frame) -> NDArray[np.float64]:
-        """The scan in the world, one array for all results that live at a time.
+        """World points, one array for all results that are alive.
 
-        Held by them alone: in float64 it is larger than all the rest of the scan, and quickly made again.
+        Only results hold it: in float64 it is larger than the rest of the scan, and cheap to compute again.
         """
         world = self._shared_world()
         if world is None:
@@ -194,7 +219,7 @@ class Recognizer:
     @property
     def boxes(self) -> tuple[OrientedBox, ...]:
         """Boxes of all objects found by ``set_scan``, in world axes."""
-        return () if self._frame is None else tuple(self._boxes)
+        return () if self._found is None else tuple(self._found.boxes)
 
 
 def _as_frame(scan: Scannable) -> Frame:
@@ -202,35 +227,42 @@ def _as_frame(scan: Scannable) -> Frame:
         return scan
     if isinstance(scan, str | Path):
         return open_scan("cloud", scan)[0]
-    points, colors = scan
-    points = np.asarray(points)
-    if points.ndim != 2 or points.shape[1] != 3:
-        raise InputError(f"has shape {points.shape}", field="points", fix="give (N, 3)")
-    offset = local_origin(points)
+    points, colors = scan if isinstance(scan, tuple) and len(scan) == 2 else (scan, None)
+    try:
+        array = np.asarray(points)
+    except ValueError:  # rows of different lengths
+        array = np.empty(0)
+    if array.ndim != 2 or array.shape[1] != 3 or array.dtype.kind not in "fiu":
+        raise InputError(
+            f"is a {type(points).__name__} of shape {array.shape}",
+            field="points",
+            fix="give an array (N, 3) in meters, a tuple (points, colors), a Frame, or the path of a file",
+        )
+    offset = local_origin(array)
     T_world_points = np.eye(4)
     T_world_points[:3, 3] = offset
-    return Frame.build("scan", points - offset, colors=colors, T_world_points=T_world_points)
+    return Frame.build("scan", array - offset, colors=colors, T_world_points=T_world_points)
 
 
 def _viewpoint(frame: Frame, world: NDArray) -> NDArray | None:
-    """(3,) where the sensor was in the world; None where the cloud is not one sweep of it."""
+    """(3,) position of the sensor in the world; None if the cloud is not one sweep of it."""
     place = frame.T_world_points[:3, 3]
-    # With images a frame comes from a sensor. A cloud from a file, or fused, has its origin anywhere.
+    # A frame with images comes from a sensor. The origin of a cloud file or a fused cloud can be anywhere.
     return place if frame.views or seen_from(world, place) else None
 
 
 def _lift(frame: Frame, detections: Sequence[Detections2D]) -> list[NDArray[np.int64]]:
     from data_prep.lift import create_lifter
 
-    if len(detections) != len(frame.views):
+    if len(detections) != len(frame.views) or not all(isinstance(d, Detections2D) for d in detections):
         raise InputError(
             f"given for {len(detections)} images, the frame has {len(frame.views)}",
             source=f"frame {frame.id}",
             field="detections",
-            fix="give one Detections2D per view",
+            fix="give a list with one Detections2D per view",
         )
-    # Doubles would compete for the points of their one object and get half of it each.
-    detections = [_without_doubles(found) for found in detections]
+    # Duplicate boxes would compete for the points of one object and get half of it each.
+    detections = [found[np.sort(nms(found.boxes, found.scores, _SAME_BOX))] for found in detections]
     lifted = create_lifter("auto").lift(frame, detections).objects
     scores = [float(detections[o.view].scores[o.detection]) for o in lifted]
     kept: list[NDArray[np.int64]] = []
@@ -241,26 +273,6 @@ def _lift(frame: Frame, detections: Sequence[Detections2D]) -> list[NDArray[np.i
     return kept
 
 
-def _without_doubles(found: Detections2D) -> Detections2D:
-    kept: list[int] = []
-    for i in np.argsort(-found.scores, kind="stable").tolist():
-        if not kept or _box_iou(found.boxes[i], found.boxes[kept]).max() <= _SAME_BOX:
-            kept.append(i)
-    return found[np.array(sorted(kept), dtype=np.int64)]
-
-
-def _box_iou(box: NDArray, others: NDArray) -> NDArray:
-    overlap = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    shared = overlap.clip(0).prod(axis=1)
-    areas = (others[:, 2:] - others[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod()
-    return shared / (areas - shared)
-
-
 def _point_iou(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
     shared = len(np.intersect1d(a, b, assume_unique=True))
     return shared / (len(a) + len(b) - shared)
-
-
-def _softmax(logits: NDArray) -> NDArray:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True)) if logits.size else logits
-    return shifted / shifted.sum(axis=1, keepdims=True) if logits.size else logits

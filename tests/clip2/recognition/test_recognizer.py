@@ -13,7 +13,6 @@ from support.recognition_stand_ins import (
     tiny_model,
 )
 
-import clip2
 from clip2.recognition import Instances3D, Recognizer
 from data_prep import Camera, Detections2D, Frame, InputError, View
 
@@ -26,10 +25,6 @@ def points():
 @pytest.fixture(scope="module")
 def recognizer(points):
     return Recognizer(tiny_model(tiny_bank())).set_scan((points, None))
-
-
-def test_is_what_the_package_offers():
-    assert clip2.Recognizer is Recognizer
 
 
 def test_three_objects_get_names_boxes_and_embeddings(recognizer, points):
@@ -167,11 +162,13 @@ class PlyData:
         return [tuple(color) for color in np.unique(self.rows["rgb"][mask], axis=0).tolist()]
 
 
-def test_the_scan_is_embedded_once(recognizer, monkeypatch):
+def test_the_scan_is_embedded_once(points, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("encoded again")
 
-    monkeypatch.setattr(recognizer._model, "describe", refuse)
+    model = tiny_model(tiny_bank())
+    recognizer = Recognizer(model).set_scan((points, None))
+    monkeypatch.setattr(model, "describe", refuse)
     recognizer.query("chair")
     recognizer.query("table")
 
@@ -198,41 +195,38 @@ def test_boxes_are_in_the_world_not_the_sensor(points):
     assert turned.boxes[order[0], :6] == pytest.approx(straight.boxes[order[1], :6], abs=0.03)
 
 
-def test_detections_choose_the_objects(points):
+@pytest.fixture
+def seen_from_above(points):
+    """A frame with one view from 5 m above the floor, and the rectangle (4,) of the middle box in it."""
     camera = Camera(
         np.array([[200.0, 0, 160], [0, 200.0, 120], [0, 0, 1]]),
         320,
         240,
-        # Looks down from 5 m above the floor.
         T_points_cam=np.array([[1, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, 5], [0, 0, 0, 1]], dtype=float),
     )
     view = View("view.png", camera, np.zeros((240, 320, 3), np.uint8))
-    frame = Frame("above", points.astype(np.float32), views=(view,))
     around = points[np.linalg.norm(points[:, :2] - [1.2, 0.8], axis=1) < 0.4]
     uv, _ = camera.project(around[around[:, 2] > 0.4])
     box = np.concatenate([uv.min(axis=0) - 2, uv.max(axis=0) + 2])
+    return Frame("above", points.astype(np.float32), views=(view,)), box
+
+
+def test_detections_choose_the_objects(seen_from_above):
+    frame, box = seen_from_above
+    recognizer = Recognizer(tiny_model(tiny_bank()))
     detections = Detections2D(box[None], np.ones(1), ("box",))
-    result = Recognizer(tiny_model(tiny_bank())).set_scan(frame, [detections]).query("box")
+    result = recognizer.set_scan(frame, [detections]).query("box")
     assert len(result) == 1
     assert result.boxes[0, :2] == pytest.approx([1.2, 0.8], abs=0.1)
-    none = Recognizer(tiny_model(tiny_bank())).set_scan(frame, [Detections2D.empty()]).query("box")
-    assert len(none) == 0
+    assert len(recognizer.set_scan(frame, [Detections2D.empty()]).query("box")) == 0
     with pytest.raises(InputError, match="given for 2 images, the frame has 1"):
-        Recognizer(tiny_model(tiny_bank())).set_scan(frame, [detections, detections])
+        recognizer.set_scan(frame, [detections, detections])
+    with pytest.raises(InputError, match="one Detections2D per view"):
+        recognizer.set_scan(frame, [box])
 
 
-def test_a_detector_that_sees_double_gives_one_object(points):
-    camera = Camera(
-        np.array([[200.0, 0, 160], [0, 200.0, 120], [0, 0, 1]]),
-        320,
-        240,
-        T_points_cam=np.array([[1, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, 5], [0, 0, 0, 1]], dtype=float),
-    )
-    view = View("view.png", camera, np.zeros((240, 320, 3), np.uint8))
-    frame = Frame("above", points.astype(np.float32), views=(view,))
-    around = points[np.linalg.norm(points[:, :2] - [1.2, 0.8], axis=1) < 0.4]
-    uv, _ = camera.project(around[around[:, 2] > 0.4])
-    box = np.concatenate([uv.min(axis=0) - 2, uv.max(axis=0) + 2])
+def test_a_box_detected_twice_gives_one_object(seen_from_above):
+    frame, box = seen_from_above
     twice = Detections2D(np.stack([box, box + 1]), np.array([0.9, 0.8]), ("box", "chair"))
     assert len(Recognizer(tiny_model(tiny_bank())).set_scan(frame, [twice]).query("box")) == 1
 
@@ -253,6 +247,8 @@ def test_an_empty_floor_gives_an_empty_result():
         ("chair,,table", "empty"),
         ("chair, Chair", "one word"),
         ("chiar", "chair"),
+        (7, "labels"),
+        ([7, 8], "labels"),
     ],
 )
 def test_bad_words_are_refused(recognizer, labels, message):
@@ -280,30 +276,42 @@ def test_order_of_use_is_checked():
         recognizer.query("chair")
 
 
-@pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
+@pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan"), "half", None])
 def test_threshold_is_a_probability(recognizer, threshold):
     with pytest.raises(InputError, match="threshold"):
         recognizer.query("chair", threshold=threshold)
 
 
+def test_an_array_alone_is_a_scan(points, recognizer):
+    alone = Recognizer(tiny_model(tiny_bank())).set_scan(points)
+    assert (alone.query("chair").boxes == recognizer.query("chair").boxes).all()
+
+
+def test_a_model_is_loaded_first():
+    with pytest.raises(InputError, match=r"model: is a str.*clip2\.load"):
+        Recognizer("run/")
+
+
 def test_bad_clouds_are_refused():
     recognizer = Recognizer(tiny_model(tiny_bank()))
-    with pytest.raises(InputError, match="points"):
-        recognizer.set_scan((np.zeros((0, 3)), None))
-    with pytest.raises(InputError, match="points"):
-        recognizer.set_scan((np.zeros((5, 2)), None))
-    with pytest.raises(InputError, match="points"):
-        recognizer.set_scan((np.full((5, 3), np.nan), None))
+    one = np.zeros((5, 3))
+    nan = np.full((5, 3), np.nan)
+    for scan in (one[:0], one[:, :2], nan, (one, None, None), None, 7, [], ["a", "b", "c"], {"points": one}):
+        with pytest.raises(InputError, match="points"):
+            recognizer.set_scan(scan)
+    with pytest.raises(InputError, match="colors"):
+        recognizer.set_scan((one, np.zeros((4, 3), np.uint8)))
 
 
 def test_a_scan_that_fails_leaves_the_one_before(points, monkeypatch):
-    recognizer = Recognizer(tiny_model(tiny_bank())).set_scan((points, None))
+    model = tiny_model(tiny_bank())
+    recognizer = Recognizer(model).set_scan((points, None))
     before = recognizer.query("chair,table")
 
     def fail(*_):
         raise InputError("no memory")
 
-    monkeypatch.setattr(recognizer._model, "describe", fail)
+    monkeypatch.setattr(model, "describe", fail)
     with pytest.raises(InputError, match="no memory"):
         recognizer.set_scan((points[::2], None))
     after = recognizer.query("chair,table")
