@@ -5,7 +5,7 @@
 ROOT holds any of ``kitti_object/``, ``kitti_tracking/``, ``nuscenes/`` and ``sunrgbd/`` in the official layouts. The labels'
 own 2D boxes are the detections; where a set has none, the hulls of the projected 3D boxes. The truth of an object is the
 points inside its labeled 3D box among the points inside its 2D box; objects with fewer than 10 such points are left
-out. All filters are open: what a filters refuses is not a lifting error, and what a lifter does not find counts as IoU 0.
+out. All filters are open: what a filter rejects is not a lifting error, and what a lifter does not find counts as IoU 0.
 Where ``detections/*_fastestdet.json`` lie under ROOT, a real detector's boxes are measured too: those that overlap a
 label by 2D IoU >= 0.5, the truth now within the detector's box.
 
@@ -33,9 +33,9 @@ from rich.table import Table
 from benchmarks.lift_cases import SETS, Case, labeled_cases, made_up_cases
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.lift import Lifter, create_lifter
-from data_prep.lift.lidar import LidarConfig
+from data_prep.lift.config import LidarConfig
 from data_prep.lift.regions import ProjectedPoints
-from data_prep.lift.scene import SeenScene
+from data_prep.lift.sweep import SeenScene
 
 MIN_POINTS = 10
 OPEN_GATES: dict[str, float] = {"min_points": 1, "min_side": 0.0, "max_truncated": 1.0, "max_occluded": 1.0}
@@ -132,7 +132,7 @@ def _contenders(cases: list[Case], labeled: bool) -> dict[str, Any]:
 
 def _varied(cases: list[Case]) -> dict[str, Any]:
     varied = {}
-    for name, value in vars(LidarConfig()).items():
+    for name, value in LidarConfig().model_dump().items():
         for factor in (0.5, 2.0):
             lifter = create_lifter("lidar", **OPEN_GATES, **{name: value * factor})
             varied[f"{name} x{factor:g}"] = _figures(_score(cases, _lifted(lifter)))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from data_prep.scans.scan import Scan as Scan
     from data_prep.scans.sources import list_sources as list_sources
     from data_prep.scans.sources import open_scan as open_scan
-    from data_prep.triplets.mine import mine as mine
+    from data_prep.triplets.mining import mine as mine
     from data_prep.triplets.reader import open_triplets as open_triplets
     from data_prep.triplets.triplet import Triplet as Triplet
 
@@ -49,7 +49,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "View": "data_prep.scans.frame",
         "create_lifter": "data_prep.lift",
         "list_sources": "data_prep.scans.sources",
-        "mine": "data_prep.triplets.mine",
+        "mine": "data_prep.triplets.mining",
         "open_scan": "data_prep.scans.sources",
         "open_triplets": "data_prep.triplets.reader",
     },

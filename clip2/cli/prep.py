@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from data_prep.scans import Scan
     from data_prep.triplets import Manifest
     from data_prep.triplets.captions import Captions
-    from data_prep.triplets.mine import Progress
+    from data_prep.triplets.mining import Progress
     from data_prep.triplets.parts import Part
 
 
@@ -99,7 +99,7 @@ class Prep:
         from data_prep.scale import create_engine
         from data_prep.scans import open_scan
         from data_prep.storage.urls import as_url
-        from data_prep.triplets.mine import mine
+        from data_prep.triplets.mining import mine
         from data_prep.triplets.parts import WHOLE, Part
 
         console = Console(stderr=True)

@@ -1,4 +1,4 @@
-"""Who gets the points that several boxes of one view want."""
+"""Point assignment among the competing boxes of a view."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 from data_prep.geometry import box_iou_2d
 
-_HEART = 0.5  # share of an object's claims that a box behind it cannot take away
-_DOUBT = 0.85  # a box this much less certain than another does not hold points against it,
-_SAME = 0.1  # if they overlap so much, as IoU in the image, that they may be two boxes of one thing
-_PLAUSIBLE = 0.01  # of a box's best cluster: what speaks less for a cluster that is left says nothing
+_HEART = 0.5  # share of an object's claims; a box behind it cannot take more than the rest
+_DOUBT = 0.85  # a box less certain than this share of another's score does not hold points against it,
+_SAME = 0.1  # if their IoU in the image is at least this, so that they may show one object
+_PLAUSIBLE = 0.01  # of the support of a box's best cluster: less support for a remaining cluster is none
 
 
 class Claimant(Protocol):
     """One box and the clusters it can choose from."""
 
     def best(self, free: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
-        """The cluster that the free points speak for.
+        """The cluster that the free points support most.
 
         Returns:
-            (m,) positions, held ones included; (m,) claims > 0; and how much speaks for the cluster.
+            (m,) positions, held ones included; (m,) claims > 0; the support of the cluster.
         """
         ...
 
@@ -36,10 +36,10 @@ def assign_points(
 ) -> NDArray[np.int64]:
     """Divide the points of a view among its boxes.
 
-    Boxes are served from near to far, so that what an object in front holds is not offered to those behind it. A box
-    further away may take points of a nearer object that are more central to it, as along a row of things that
-    touch, but not the nearer object's heart. A box much less certain than another that may show the same thing holds
-    nothing against it. A box whose cluster is held does not turn to what is left when hardly anything speaks for that.
+    Boxes are served from near to far. A box further away may take points of a nearer object that are more central
+    to it, as in a row of touching objects, but not the nearer object's heart. A box much less certain than another that
+    may show the same object holds nothing against it. A box whose cluster is taken does not fall back on a cluster
+    with hardly any support.
 
     Args:
         claimants: the boxes.
@@ -61,8 +61,8 @@ def assign_points(
     for i in order:
         doubtful = same[i] & (scores < _DOUBT * scores[i])
         free = np.append(doubtful, True)[owner]  # the last entry is owner -1: nobody
-        chosen, strength, says = claimants[i].best(free)
-        if says < _PLAUSIBLE * first[i][2]:
+        chosen, strength, support = claimants[i].best(free)
+        if support < _PLAUSIBLE * first[i][2]:
             chosen, strength, _ = first[i]
         wins = free[chosen] | (strength > claim[chosen])
         for rival in np.unique(owner[chosen[wins & ~free[chosen]]]):

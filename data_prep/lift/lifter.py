@@ -1,21 +1,46 @@
-"""The protocol of lifters, the registry that finds them by name, and the frame all of them share."""
+"""Lifter protocol and registry; regions, filters and bookkeeping that all lifters share."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.config import TypedConfig, parse_config
 from data_prep.detect import Detections2D
 from data_prep.errors import InputError
-from data_prep.lift import filters as lift_filters
+from data_prep.lift.config import AutoConfig, Filters, LiftConfig
 from data_prep.lift.object_cloud import LiftQuality, LiftResult, ObjectCloud, Rejection
 from data_prep.lift.regions import ProjectedPoints
+from data_prep.registry import Registry
 from data_prep.scans import Frame, View
+
+OUTSIDE_IMAGE = "outside-image"
+TINY_REGION = "tiny-region"
+TRUNCATED = "truncated"
+OCCLUDED = "occluded"
+NO_POINTS = "no-points-in-region"
+ONLY_GROUND = "only-ground"
+ONLY_BACKGROUND = "only-background"
+NO_CLUSTER = "no-cluster"
+TOO_FEW_POINTS = "too-few-points"
+REASONS = (
+    OUTSIDE_IMAGE,
+    TINY_REGION,
+    TRUNCATED,
+    OCCLUDED,
+    NO_POINTS,
+    ONLY_GROUND,
+    ONLY_BACKGROUND,
+    NO_CLUSTER,
+    TOO_FEW_POINTS,
+)
+
+C = TypeVar("C", bound=TypedConfig)
 
 
 @dataclass(frozen=True)
@@ -42,8 +67,8 @@ class Choice:
     """A lifter's answer for one region.
 
     Attributes:
-        where: positions in the view's :class:`ProjectedPoints`; empty when refused.
-        depth: meters from the camera, by which objects of a view are ordered; inf when refused.
+        where: positions in the view's :class:`ProjectedPoints`; empty when rejected.
+        depth: meters from the camera, by which objects of a view are ordered; inf when rejected.
         reason: why nothing was found, or None.
     """
 
@@ -52,23 +77,29 @@ class Choice:
     reason: str | None = None
 
 
-class Lifter(ABC):
+class Lifter(ABC, Generic[C]):
     """Cuts the points of objects out of a frame. Make one with :func:`create_lifter`.
 
-    A lifter says which points of a region are the object (:meth:`choose`); finding the regions, the filters and
-    the book-keeping are the same for all.
+    A subclass decides which points of a region are the object (:meth:`choose`). Regions, filters and bookkeeping are
+    the same for all.
 
     Attributes:
         name: registry name.
-        config: the lifter's frozen, validated settings.
-        filters: thresholds under which detections are refused.
+        Config: class of the lifter's own settings.
+        config: the lifter's own settings.
+        filters: thresholds below which detections are rejected.
     """
 
     name: ClassVar[str]
-    Config: ClassVar[type]
+    Config: ClassVar[type[TypedConfig]]
 
-    def __init__(self, config: Any, filters: lift_filters.Filters) -> None:
+    def __init__(self, config: C, filters: Filters) -> None:
         self.config, self.filters = config, filters
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Name, filters and own settings, for the provenance of triplets."""
+        return {"name": self.name, **self.filters.model_dump(), **self.config.model_dump()}
 
     @abstractmethod
     def choose(
@@ -118,16 +149,16 @@ class Lifter(ABC):
         truncated: list[float] = []
         regions: list[Region] = []
         for row, box in enumerate(detections.boxes):
-            cut = lift_filters.clip_box(box, camera.width, camera.height)
-            truncated.append(lift_filters.box_truncation(box, camera.width, camera.height))
-            reason = self._refuse_box(box, cut, truncated[-1], camera.width, camera.height)
+            cut = _clip_box(box, camera.width, camera.height)
+            truncated.append(box_truncation(box, camera.width, camera.height))
+            reason = self._reject_box(box, cut, truncated[-1], camera.width, camera.height)
             if reason is None:
                 mask = None if detections.masks is None else detections.masks[row]
                 where = seen.in_box(box) if mask is None else seen.in_mask(mask)
                 if len(where) == 0:
-                    reason = lift_filters.NO_POINTS
+                    reason = NO_POINTS
                 elif len(where) < self.filters.min_points:
-                    reason = lift_filters.TOO_FEW_POINTS
+                    reason = TOO_FEW_POINTS
                 else:
                     regions.append(Region(row, cut, where, mask is not None, float(detections.scores[row])))
             reasons.append(reason)
@@ -143,9 +174,9 @@ class Lifter(ABC):
                 occluded = float(np.mean(nearest[region.where] < choice.depth))
                 reason = choice.reason
                 if reason is None and occluded > self.filters.max_occluded:
-                    reason = lift_filters.OCCLUDED
+                    reason = OCCLUDED
                 if reason is None and len(choice.where) < self.filters.min_points:
-                    reason = lift_filters.TOO_FEW_POINTS
+                    reason = TOO_FEW_POINTS
             if reason is not None:
                 rejections.append(Rejection(index, row, reason))
                 continue
@@ -161,57 +192,115 @@ class Lifter(ABC):
             colors = None if frame.colors is None else frame.colors[indices]
             objects.append(ObjectCloud(indices, points, colors, index, row, quality))
 
-    def _refuse_box(
+    def _reject_box(
         self, box: NDArray, cut: NDArray[np.float64], truncated: float, width: int, height: int
     ) -> str | None:
         if box[0] > width - 0.5 or box[1] > height - 0.5 or box[2] < -0.5 or box[3] < -0.5:
-            return lift_filters.OUTSIDE_IMAGE
+            return OUTSIDE_IMAGE
         if min(cut[2] - cut[0], cut[3] - cut[1]) < self.filters.min_side:
-            return lift_filters.TINY_REGION
+            return TINY_REGION
         if truncated > self.filters.max_truncated:
-            return lift_filters.TRUNCATED
+            return TRUNCATED
         return None
 
 
-_L = TypeVar("_L", bound=type[Lifter])
-_LIFTERS: dict[str, type[Lifter]] = {}
+LIFTERS = Registry[type[Lifter[Any]]](
+    "lifter",
+    {
+        "auto": "data_prep.lift.lifter",
+        "lidar": "data_prep.lift.lidar",
+        "rgbd": "data_prep.lift.rgbd",
+        "frustum-dbscan": "data_prep.lift.frustum_dbscan",
+    },
+)
 
 
-def register_lifter(lifter: _L) -> _L:
-    """Class decorator: ``create_lifter(lifter.name)`` makes it."""
-    _LIFTERS[lifter.name] = lifter
-    return lifter
+@LIFTERS.register("auto")
+class AutoLifter(Lifter[AutoConfig]):
+    """``rgbd`` for frames with a depth image, ``lidar`` for all others."""
+
+    name: ClassVar[str] = "auto"
+    Config: ClassVar = AutoConfig
+
+    def __init__(self, config: AutoConfig, filters: Filters) -> None:
+        super().__init__(config, filters)
+        self._lidar = LIFTERS["lidar"](config.lidar, filters)
+        self._rgbd = LIFTERS["rgbd"](config.rgbd, filters)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Name, filters, and what differs from the defaults of the two lifters."""
+        changed = {
+            kind: values
+            for kind, config in (("lidar", self.config.lidar), ("rgbd", self.config.rgbd))
+            if (values := config.model_dump(exclude_defaults=True))
+        }
+        return {"name": self.name, **self.filters.model_dump(), **changed}
+
+    def choose(
+        self, frame: Frame, view: View, seen: ProjectedPoints, regions: Sequence[Region]
+    ) -> list[Choice]:
+        """See :meth:`Lifter.choose`."""
+        lifter = self._lidar if frame.depth is None else self._rgbd
+        return lifter.choose(frame, view, seen, regions)
 
 
 def list_lifters() -> list[str]:
     """Names that :func:`create_lifter` knows."""
-    return sorted(_LIFTERS)
+    return list(LIFTERS)
 
 
-def create_lifter(name: str, **config: object) -> Lifter:
+def create_lifter(lifter: str | LiftConfig = "auto", **settings: object) -> Lifter[Any]:
     """Make a lifter.
 
     Args:
-        name: ``auto`` (by what a frame holds), ``lidar``, ``rgbd``, or ``frustum-dbscan``, the recipe of CLIP².
-        **config: fields of :class:`~data_prep.lift.lift_filters.Filters` and of the lifter's own ``Config``.
+        lifter: ``auto`` (by what a frame holds), ``lidar``, ``rgbd``, or ``frustum-dbscan``, the recipe of CLIP²; or a
+            whole configuration.
+        **settings: with a name: fields of :class:`Filters` and of the lifter's own configuration, like
+            ``min_points=20``.
 
     Raises:
         InputError: unknown name, unknown setting (it is named), or a value out of range.
+
+    >>> create_lifter("lidar", min_points=20).filters.min_points
+    20
     """
-    if name not in _LIFTERS:
-        raise InputError(
-            f"{name!r} is unknown", field="lifter", fix=f"use one of {', '.join(list_lifters())}"
-        )
-    lifter = _LIFTERS[name]
-    filters, own = lift_filters.split_filters(config)
-    allowed = {field.name for field in fields(lifter.Config)}
-    unknown = sorted(set(own) - allowed)
-    if unknown:
-        known = sorted(allowed | {field.name for field in fields(lift_filters.Filters)})
-        raise InputError(
-            "is not a setting",
-            source=f"lifter {name}",
-            field=unknown[0],
-            fix=f"use one of {', '.join(known)}",
-        )
-    return lifter(lifter.Config(**own), filters)
+    if isinstance(lifter, LiftConfig):
+        kind = LIFTERS[lifter.name]
+        return kind(lifter.of_lifter(kind.Config), lifter.filters())
+    kind = LIFTERS[lifter]
+    known = [*Filters.model_fields, *kind.Config.model_fields]
+    for name in settings:
+        if name not in known:
+            raise InputError(
+                "is not a setting",
+                source=f"lifter {lifter}",
+                field=name,
+                fix=f"use one of {', '.join(sorted(known))}",
+            )
+    filters, own = (
+        parse_config(part, {name: settings[name] for name in settings if name in part.model_fields}, "lifter")
+        for part in (Filters, kind.Config)
+    )
+    return kind(own, filters)
+
+
+def box_truncation(box: NDArray, width: int, height: int) -> float:
+    """Share of an xyxy pixel box's border, cut to the image, that lies within a pixel of the image's border.
+
+    >>> box_truncation(np.array([0, 100, 50, 150]), 640, 480)
+    0.25
+    """
+    x0, y0, x1, y1 = _clip_box(box, width, height)
+    w, h = x1 - x0, y1 - y0
+    if w + h <= 0:
+        return 1.0
+    touching = h * (x0 <= 1) + h * (x1 >= width - 2) + w * (y0 <= 1) + w * (y1 >= height - 2)
+    return float(touching / (2 * (w + h)))
+
+
+def _clip_box(box: NDArray, width: int, height: int) -> NDArray[np.float64]:
+    """(4,) the part of an xyxy box inside the image; a box wholly outside comes back with a side of zero."""
+    limit = np.array([width - 1, height - 1, width - 1, height - 1], dtype=np.float64)
+    clipped: NDArray[np.float64] = np.clip(np.asarray(box, dtype=np.float64), 0, limit)
+    return clipped

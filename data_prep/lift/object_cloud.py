@@ -1,4 +1,4 @@
-"""The points of one object, cut out of a frame."""
+"""Lifting results: object clouds, their quality, rejected detections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from data_prep.errors import InputError
 
 @dataclass(frozen=True)
 class LiftQuality:
-    """Figures by which an object cloud is judged.
+    """Quality of an object cloud.
 
     Attributes:
         num_points: points kept.
@@ -40,7 +40,7 @@ class ObjectCloud:
         colors: (n, 3) uint8 RGB or None.
         view: index into ``Frame.views``.
         detection: row of the view's ``Detections2D``.
-        quality: figures for gating and reports.
+        quality: for filters and reports.
     """
 
     indices: NDArray[np.int64]
@@ -81,7 +81,7 @@ class Rejection:
 
 @dataclass(frozen=True)
 class LiftResult:
-    """What became of a frame's detections: each is an object or a rejection.
+    """Objects and rejections of a frame; each detection is in one of the two.
 
     Attributes:
         objects: the objects found, in the order of views and detections.

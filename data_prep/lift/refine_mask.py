@@ -1,4 +1,4 @@
-"""Where an object ends inside its box, by color and depth: what GrabCut does, with depth known and a linear solver."""
+"""Mask refinement by color and depth: GrabCut's model with known depth and a linear solver."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 _MARGIN = 0.2  # of the box's sides: what is around the box shows what the background looks like
-_PIXELS = 20_000  # of the window that is looked at; larger ones are looked at every second, third, … pixel
-_INSIDE, _OUTSIDE = 0.85, 0.2  # how probable a pixel is the object's, before its color is known
+_PIXELS = 20_000  # of the window; of larger windows every second, third, … pixel is used
+_INSIDE, _OUTSIDE = 0.85, 0.2  # probability that a pixel is the object's, before its color is known
 _BINS, _BLUR = 12, 0.7  # of the histograms of color, per channel
-_STRONGEST = 4.0  # the most that one color can say, as a logarithm of odds
-_SURE = 0.1  # weight of what a pixel says of itself beside what one neighbor says
+_STRONGEST = 4.0  # bound of one color's log odds
+_SURE = 0.1  # weight of a pixel's own odds relative to one neighbor
 _COLOR_STEP, _DEPTH_STEP = (
     0.15,
     0.02,
-)  # differences to a neighbor from which on it says little: of white, of the depth
-_ROUNDS = 40  # neighbors are asked so often
+)  # differences at which a neighbor stops counting: of white, of the depth
+_ROUNDS = 40  # of relaxation
 
 
 def refine_mask(
@@ -53,11 +53,11 @@ def refine_mask(
     prior = np.where(inside, np.log(_INSIDE / (1 - _INSIDE)), np.log(_OUTSIDE / (1 - _OUTSIDE)))
     odds = (prior + _color_odds(color, inside)).astype(np.float32)
     belief = np.where(in_box, 1 / (1 + np.exp(-odds)), 0).astype(np.float32)
-    # Outside the box there is nothing to ask; where depth is missing there is nothing to win.
+    # Outside the box the answer is fixed; pixels without depth cannot become the object's.
     weight = np.where(in_box, np.where(measured, _SURE * np.abs(odds) + 0.02, 1e-3), 50).astype(np.float32)
     log_depth = np.log(np.where(measured, depth[window], 1)).astype(np.float32)
     flipped = (_share(belief, weight, color, log_depth, stride) > 0.5) != inside
-    # Only what changes is taken over: a coarse look must not coarsen the outline elsewhere.
+    # Only changed pixels are taken over, so that a coarse stride does not coarsen the rest of the outline.
     result = np.zeros_like(chosen)
     part = (slice(top, bottom), slice(left, right))
     result[part] = chosen[part] ^ flipped.repeat(stride, 0).repeat(stride, 1)[: bottom - top, : right - left]
@@ -86,7 +86,7 @@ def _share(
     log_depth: NDArray,
     stride: int,
 ) -> NDArray[np.float32]:
-    """(h, w) what each pixel believes after it has heard its neighbors."""
+    """(h, w) beliefs after relaxation over the neighbors."""
 
     def alike(a: tuple[slice, slice], b: tuple[slice, slice]) -> NDArray[np.float32]:
         contrast = ((color[a] - color[b]) ** 2).sum(axis=2) / _COLOR_STEP**2

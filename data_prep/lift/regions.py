@@ -1,4 +1,4 @@
-"""A frame's points in one view: projected once, then found by box or mask without touching the others."""
+"""Projected points of a view, searched by box or mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects in dense depth images: surfaces that end where the box ends, the background behind and under them away."""
+"""RGB-D lifter: surfaces of a dense depth image that end where the box ends, without the background."""
 
 from __future__ import annotations
 
@@ -11,65 +11,43 @@ from numpy.typing import NDArray
 
 from data_prep.geometry import box_iou_2d
 from data_prep.geometry.cluster import connected_components
-from data_prep.lift.filters import OCCLUDED, ONLY_BACKGROUND, TOO_FEW_POINTS, require
-from data_prep.lift.lifter import Choice, Lifter, Region, register_lifter
+from data_prep.lift.config import RgbdConfig
+from data_prep.lift.lifter import (
+    LIFTERS,
+    OCCLUDED,
+    ONLY_BACKGROUND,
+    TOO_FEW_POINTS,
+    Choice,
+    Lifter,
+    Region,
+)
 from data_prep.lift.refine_mask import refine_mask
 from data_prep.lift.regions import ProjectedPoints
 from data_prep.lift.surfaces import surface_pieces
 from data_prep.scans import Frame, View
 
 _NEAREST = 0.05  # quantile of a cluster's depths that counts as its nearest point: stray pixels do not
-_HELD_POWER = 3.0  # how strongly a surface that runs out of the box is disbelieved
+_HELD_POWER = 3.0  # exponent of the held share: a surface that runs out of the box counts little
 _CLUSTERS = 8  # of a region that are looked at
-_FIT_POWER = 2.0  # how strongly a cluster is disbelieved whose own box is not the region's
-_WORTH = 1e-4  # of the best cluster's score: less is nothing to fall back on
-_SAME = 0.6  # of the larger one: clusters that share more are one thing
+_FIT_POWER = 2.0  # exponent of the IoU of a cluster's own box with the region's
+_WORTH = 1e-4  # of the best cluster's score: the least for an alternative
+_SAME = 0.6  # of the larger one: clusters that share more are one object
 _BETWEEN = (
     0.02  # of its depth: a pixel further than this from what is before and behind it belongs to neither
 )
 
 
-@dataclass(frozen=True)
-class RgbdConfig:
-    """Attributes:
-    held: share of a piece of surface that a box must hold for it to be the object's, 0..1: walls, floors and table
-        tops run out of the box.
-    gap: largest gap within an object, as a share of its size (the geometric mean of its box's sides).
-    focus: how far from the box's middle points speak for their cluster: standard deviation as a share of the
-        box's sides.
-    extent: how far an object reaches behind its nearest point, in lengths of its box's longer side.
-    refine_mask: move the outline of what a box holds to where color and depth change.
-    share: least share an object must be of its region's measured pixels that nothing nearer hides, 0..1
-        (``too-few-points``). Depth is dense, so that a number of points says nothing by itself: of 3,000 pixels in a
-        box 8 are not what the box is around. A line from corner to corner, its width a fiftieth of its length, is 0.04.
-    """
-
-    held: float = 0.5
-    gap: float = 0.3
-    focus: float = 0.25
-    extent: float = 3.0
-    refine_mask: bool = True
-    share: float = 0.03
-
-    def __post_init__(self) -> None:
-        for name in ("held", "share"):
-            require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "0..1")
-        for name in ("gap", "focus", "extent"):
-            value = getattr(self, name)
-            require(bool(np.isfinite(value)) and value > 0, name, value, "a finite number above 0")
-
-
-@register_lifter
-class RgbdLifter(Lifter):
-    """Unprojected depth inside each box or mask, without the surfaces of the room and without pixels between surfaces."""
+@LIFTERS.register("rgbd")
+class RgbdLifter(Lifter[RgbdConfig]):
+    """Unprojects the depth inside each box or mask, without the surfaces of the room and without flying pixels."""
 
     name: ClassVar[str] = "rgbd"
-    Config: ClassVar[type] = RgbdConfig
-    config: RgbdConfig
+    Config: ClassVar = RgbdConfig
 
     def choose(
         self, frame: Frame, view: View, seen: ProjectedPoints, regions: Sequence[Region]
     ) -> list[Choice]:
+        """See :meth:`Lifter.choose`."""
         if not regions:
             return []
         scene = _DepthScene(view, seen)

@@ -1,4 +1,4 @@
-"""Surfaces in a depth image: planes such as walls, floors and table tops, and what else hangs together."""
+"""Depth image segmentation: connected pieces of large planes, and connected pieces of the rest."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def surface_pieces(depth: NDArray) -> NDArray[np.int64]:
     )
     planes = labels.copy()
     labels[rest] = labels.max() + 1 + component
-    # Noise leaves specks beside their plane: they are no things on it.
+    # Specks that noise leaves beside a plane belong to the plane.
     speck = np.zeros(depth.shape, dtype=bool)
     speck[rest] = size[component] < _SPECK
     distance, (row, column) = ndimage.distance_transform_edt(planes == 0, return_indices=True)
@@ -198,6 +198,6 @@ def _tolerance(inverse: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArra
             if mine.any():
                 # The second difference of three values with noise s has noise s * sqrt(6).
                 noise[kind == k] = 1.4826 * float(np.median(np.abs(bend[mine]))) / np.sqrt(6)
-    # Depth is stored in millimeters and lenses are never quite straightened: half a percent is no thing of its own.
+    # Depth is stored in millimeters and lenses are never quite straightened: half a percent is no object.
     limit: NDArray[np.float64] = np.maximum(_SIGNIFICANT * noise, 0.005 * inverse)
     return limit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -87,8 +87,11 @@ class StandInConfig:
 class StandInLifter:
     """Knows which points belong to which box."""
 
-    name = "stand-in"
-    filters = config = StandInConfig()
+    config = StandInConfig()
+
+    @property
+    def settings(self) -> dict[str, object]:
+        return {"name": "stand-in", **asdict(self.config)}
 
     def lift(self, frame: Frame, detections: Sequence[Detections2D]) -> SimpleNamespace:
         def cloud(row: int) -> ObjectCloud:

@@ -13,7 +13,7 @@ from data_prep.lift import create_lifter
 from data_prep.scans import Scan
 from data_prep.storage.files import write_atomically
 from data_prep.triplets.manifest import Manifest
-from data_prep.triplets.mine import Progress, mine
+from data_prep.triplets.mining import Progress, mine
 from data_prep.world import ProceduralScan, Setting, list_categories
 
 
@@ -77,7 +77,7 @@ def detections_file(folder: Path) -> Path:
 
 
 class WatchedDetector:
-    """A scan's simulated detector, asked frame by frame; a :class:`data_prep.triplets.mine.DetectionSource`.
+    """A scan's simulated detector, asked frame by frame; a :class:`data_prep.triplets.mining.DetectionSource`.
 
     The boxes of a frame need its rendered truth. Asked while the frame is at hand they cost nothing; written to a file
     first, as a real detector's are, they cost a second rendering of everything: mining rooms took 1.6 times as long,

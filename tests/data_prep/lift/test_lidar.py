@@ -188,7 +188,7 @@ def test_only_road_in_the_box() -> None:
 @pytest.mark.parametrize("setting", ["ground", "gap", "beams", "focus", "extent"])
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
 def test_settings_out_of_range_are_named(setting: str, value: float) -> None:
-    with pytest.raises(InputError, match=f"lifter: {setting}: is"):
+    with pytest.raises(InputError, match=f"lifter: {setting}: {value} is not possible"):
         create_lifter("lidar", **{setting: value})
 
 

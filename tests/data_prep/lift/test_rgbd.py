@@ -177,7 +177,7 @@ def test_every_measured_pixel_has_a_piece_and_no_other_has() -> None:
     ("setting", "value"), [("held", 1.5), ("share", -0.1), ("gap", 0.0), ("focus", -1.0), ("extent", np.nan)]
 )
 def test_settings_out_of_range_are_named(setting: str, value: float) -> None:
-    with pytest.raises(InputError, match=f"lifter: {setting}: is"):
+    with pytest.raises(InputError, match=f"lifter: {setting}: {value} is not possible"):
         create_lifter("rgbd", **{setting: value})
 
 

@@ -136,7 +136,7 @@ def mine(
     if coverage.not_in_scan or coverage.not_in_file:
         _log.warning("clip2: warning: %s: %s", detections.path, coverage)
     texts_of = {normalize_label(label): tuple(texts) for label, texts in (words or {}).items()}
-    lifter_config = {"name": lifter.name, **asdict(lifter.filters), **asdict(lifter.config)}
+    lifter_config = lifter.settings
     writer = TripletWriter(
         out,
         source=scan.source,
