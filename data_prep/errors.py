@@ -38,10 +38,17 @@ class InputError(ValueError):
         super().__init__(" ".join(f"{where}{problem}{advice}".split()))
 
     def as_kind(
-        self, kind: type[Kind], *, source: str | Path | None = None, field: str | None = None
+        self,
+        kind: type[Kind],
+        *,
+        source: str | Path | None = None,
+        field: str | None = None,
+        fix: str | None = None,
     ) -> Kind:
-        """The same complaint as an error of another kind; ``source`` and ``field`` fill in where it names none."""
-        return kind(self.problem, source=self.source or source, field=self.field or field, fix=self.fix)
+        """The same complaint as an error of another kind; the arguments fill in what it does not name."""
+        return kind(
+            self.problem, source=self.source or source, field=self.field or field, fix=self.fix or fix
+        )
 
     def __reduce__(self) -> tuple:  # keyword-only arguments do not survive default exception pickling
         return _rebuild, (type(self), self.problem, self.source, self.field, self.fix)
@@ -56,18 +63,19 @@ class BadDatasetError(InputError):
 
 
 @contextmanager
-def shared_by_all_frames(source: str | Path | None = None) -> Iterator[None]:
+def shared_by_all_frames(source: str | Path | None = None, fix: str | None = None) -> Iterator[None]:
     """Inside, an input error becomes a :class:`BadDatasetError`: it is about something that every frame needs.
 
     Args:
         source: the file or folder to name where the error names none.
+        fix: the advice to give where the error gives none.
     """
     try:
         yield
     except BadDatasetError:
         raise
     except InputError as error:
-        raise error.as_kind(BadDatasetError, source=source) from error
+        raise error.as_kind(BadDatasetError, source=source, fix=fix) from error
 
 
 def _rebuild(cls: type[InputError], problem: str, source: str, field: str, fix: str) -> InputError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
@@ -120,7 +122,10 @@ def T_zup_from(up: str | ArrayLike) -> NDArray[np.float64]:
 
 
 def quaternion_to_rotation(wxyz: ArrayLike) -> NDArray[np.float64]:
-    """(3, 3) rotation from a quaternion in order w, x, y, z (nuScenes order); it is normalized first."""
+    """(3, 3) rotation from a quaternion in order w, x, y, z (nuScenes order); it is normalized first.
+
+    Written out, not ``scipy``'s: triplet shards hold poses to the last bit, and scipy rounds differently.
+    """
     w, x, y, z = np.asarray(wxyz, dtype=np.float64) / np.linalg.norm(wxyz)
     return np.array(
         [
@@ -129,3 +134,36 @@ def quaternion_to_rotation(wxyz: ArrayLike) -> NDArray[np.float64]:
             [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
         ]
     )
+
+
+def quaternion_pose(
+    wxyz: ArrayLike, translation: ArrayLike, *, source: str | Path, field: str
+) -> NDArray[np.float64]:
+    """(4, 4) rigid transform from a unit quaternion w x y z and a translation in meters.
+
+    Raises:
+        InputError: not 4 and 3 finite numbers, or a quaternion whose length is not 1: normalizing it would hide
+            a scaled, swapped or empty rotation.
+    """
+    try:
+        rotation, shift = np.asarray(wxyz, np.float64), np.asarray(translation, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"is not numbers ({error})", source=source, field=field) from error
+    if rotation.shape != (4,) or shift.shape != (3,):
+        raise InputError(
+            f"has {rotation.size} and {shift.size} numbers",
+            source=source,
+            field=field,
+            fix="give 4 for the rotation and 3 for the translation",
+        )
+    if not (np.isfinite(rotation).all() and np.isfinite(shift).all()):
+        raise InputError("holds values that are not finite", source=source, field=field, fix="drop this pose")
+    length = float(np.linalg.norm(rotation))
+    if abs(length - 1) > 1e-2:
+        raise InputError(
+            f"is not a rotation (quaternion {rotation.tolist()} has length {length:.3g})",
+            source=source,
+            field=field,
+            fix="give a unit quaternion",
+        )
+    return rigid(quaternion_to_rotation(rotation), shift)

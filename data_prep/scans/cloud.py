@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from pathlib import Path
+from tokenize import TokenError
 
-from data_prep.errors import BadDatasetError, InputError
+import numpy as np
+
+from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import rigid
 from data_prep.geometry.local_origin import local_origin
 from data_prep.geometry.transforms import T_zup_from
-from data_prep.scans.formats.cloud import CLOUD_SUFFIXES, read_cloud
-from data_prep.scans.formats.images import require_finite
+from data_prep.scans.formats.e57 import read_e57
+from data_prep.scans.formats.las import read_las
+from data_prep.scans.formats.mesh import sample_mesh
+from data_prep.scans.formats.pcd import read_pcd
+from data_prep.scans.formats.ply import read_ply
+from data_prep.scans.formats.records import RawCloud, cloud_from_columns, read_records, require_finite
+from data_prep.scans.formats.text import unreadable
 from data_prep.scans.frame import Frame
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
+
+_MESH_SUFFIXES = (".obj", ".off", ".glb")
+_SUFFIXES = (".ply", ".pcd", ".xyz", ".bin", ".npy", ".las", ".laz", ".e57", *_MESH_SUFFIXES)
+# KITTI object, tracking and raw: x y z intensity. (Waymo's exports in this layout have seven digits and six values.)
+_KITTI = re.compile(r"/velodyne(/\d{4})?/\d{6}\.bin$|/velodyne_points/data/\d{10}\.bin$")
 
 
 @register_source("cloud")
@@ -28,8 +43,7 @@ class CloudScan(IndexedScan[Path]):
         up: the axis of the file that points up: ``z``, ``-y`` …; None = ``y`` for ``.glb``, as glTF defines,
             else ``z``.
         columns: float32 values per point of a ``.bin``: 3 x y z, 4 + intensity, 5 + ring, 6 x y z r g b;
-            None = 5 where the name ends in ``.pcd.bin`` (nuScenes), else what the content says without doubt:
-            each column has a distribution of its own, which a wrong number would mix. In doubt, it is refused.
+            None = what the name says: 4 for KITTI's ``velodyne/000000.bin``, 5 for nuScenes' ``.pcd.bin``.
         sample: sample the faces of a ``.ply`` instead of taking its vertices.
         points: how many points to sample on a mesh.
         seed: of the sampling; the same seed gives the same points.
@@ -61,20 +75,18 @@ class CloudScan(IndexedScan[Path]):
             raise InputError(f"is {points}", field="points", fix="ask for at least one point")
         self._up, self._columns, self._sample, self._count, self._seed = up, columns, sample, points, seed
         self._scan = scan
-        if root.is_file() and root.suffix.lower() not in CLOUD_SUFFIXES:
+        if root.is_file() and root.suffix.lower() not in _SUFFIXES:
             raise BadDatasetError(
-                f"ends in {root.suffix!r}", source=root, fix=f"give one of {' '.join(CLOUD_SUFFIXES)}"
+                f"ends in {root.suffix!r}", source=root, fix=f"give one of {' '.join(_SUFFIXES)}"
             )
         files = (
-            [root]
-            if root.is_file()
-            else sorted(p for p in root.iterdir() if p.suffix.lower() in CLOUD_SUFFIXES)
+            [root] if root.is_file() else sorted(p for p in root.iterdir() if p.suffix.lower() in _SUFFIXES)
         )
         stems = [path.stem for path in files]
         entries = {
             path.stem if stems.count(path.stem) == 1 else path.name.replace(".", "_"): path for path in files
         }
-        super().__init__(root, entries, " ".join(CLOUD_SUFFIXES))
+        super().__init__(root, entries, " ".join(_SUFFIXES))
 
     def read(self, id: str, entry: Path) -> Frame:
         cloud = read_cloud(entry, self._columns, self._sample, self._count, self._seed, self._scan)
@@ -89,5 +101,95 @@ class CloudScan(IndexedScan[Path]):
             T_world_points=T_zup_from(up) @ rigid(translation=offset),
         )
 
-    def image_name(self, id: str, entry: Path) -> None:
-        return None
+
+def read_cloud(
+    path: Path,
+    columns: int | None = None,
+    sample: bool = False,
+    count: int = 100_000,
+    seed: int = 0,
+    scan: int | None = None,
+) -> RawCloud:
+    """Read a cloud, or sample a mesh.
+
+    Args:
+        path: a file of one of these formats.
+        columns: float32 values per point of a ``.bin``; None = what its name says: 4 for ``velodyne/000000.bin``
+            (KITTI), 5 for ``.pcd.bin`` (nuScenes).
+        sample: sample the faces of a ``.ply`` too, instead of taking its vertices.
+        count: points to sample on a mesh.
+        seed: of the sampling.
+        scan: number of one scan of an ``.e57``; None = all of them.
+
+    Raises:
+        InputError: the extra that the format needs is not installed.
+        BadFrameError: unreadable, or not what its name or header says.
+    """
+    suffix = path.suffix.lower()
+    if suffix in _MESH_SUFFIXES or (sample and suffix == ".ply"):
+        if suffix == ".ply":
+            read_ply(path)  # trimesh fills what a lying header promises with zeros; this refuses it
+        return sample_mesh(path, count, seed)
+    if suffix == ".ply":
+        return read_ply(path)
+    if suffix == ".pcd":
+        return read_pcd(path)
+    if suffix == ".bin":
+        return cloud_from_columns(read_records(path, columns or _columns_by_name(path)), path)
+    if suffix == ".npy":
+        return _read_npy(path)
+    if suffix in (".las", ".laz"):
+        return read_las(path)
+    if suffix == ".e57":
+        return read_e57(path, scan)
+    return _read_text(path)
+
+
+def _columns_by_name(path: Path) -> int:
+    """Float32 values per point of a ``.bin`` whose name belongs to a dataset that fixes them.
+
+    Raises:
+        BadFrameError: any other name.
+    """
+    if path.name.endswith(".pcd.bin"):
+        return 5
+    if _KITTI.search(path.absolute().as_posix()):
+        return 4
+    raise BadFrameError(
+        "does not say how many float32 values a point has",
+        source=path,
+        field="columns",
+        fix="state columns=3 for x y z, 4 with intensity, 6 for x y z r g b (clip2: --option columns=4)",
+    )
+
+
+def _read_npy(path: Path) -> RawCloud:
+    try:
+        with path.open("rb") as file:
+            # numpy takes what has not its mark for a pickle, and says how to run that.
+            if file.read(6) != np.lib.format.MAGIC_PREFIX:
+                raise BadFrameError(
+                    "does not begin like a .npy file",
+                    source=path,
+                    field="points",
+                    fix="write it with numpy.save",
+                )
+        table = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:
+        raise unreadable(path, "points", error) from error
+    if not isinstance(table, np.ndarray) or table.dtype.kind not in "fiu":
+        raise BadFrameError(
+            "does not hold numbers", source=path, field="points", fix="save an (N, 3) float array"
+        )
+    return cloud_from_columns(table, path)
+
+
+def _read_text(path: Path) -> RawCloud:
+    try:
+        lines = path.read_text(encoding="ascii").replace(",", " ").splitlines()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # numpy warns where there is no number at all
+            table = np.loadtxt(lines, dtype=np.float64, comments=("#", "//"), ndmin=2)
+    except (OSError, ValueError, UserWarning) as error:
+        raise unreadable(path, "points", error) from error
+    return cloud_from_columns(table, path)

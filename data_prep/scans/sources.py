@@ -17,10 +17,10 @@ _O = TypeVar("_O", bound=Opener)
 SOURCES = Registry[Opener](
     "source",
     {
-        "kitti": "data_prep.scans.kitti.object",
-        "kitti-tracking": "data_prep.scans.kitti.tracking",
+        "kitti": "data_prep.scans.kitti.scan",
+        "kitti-tracking": "data_prep.scans.kitti.scan",
         "nuscenes": "data_prep.scans.nuscenes.scan",
-        "once": "data_prep.scans.once.scan",
+        "once": "data_prep.scans.once",
         "waymo": "data_prep.scans.kitti.waymo",
         "sunrgbd": "data_prep.scans.rgbd.sunrgbd",
         "rgbd": "data_prep.scans.rgbd.posed",

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadFrameError, InputError
 from data_prep.geometry import transform_points
-from data_prep.scans.formats.images import unreadable
+from data_prep.geometry.transforms import quaternion_pose
 from data_prep.scans.formats.records import RawCloud, unit_intensity
-from data_prep.scans.rgbd.quaternion_pose import quaternion_pose
+from data_prep.scans.formats.text import unreadable
 
 _CARTESIAN = ("cartesianX", "cartesianY", "cartesianZ")
 _SPHERICAL = ("sphericalRange", "sphericalAzimuth", "sphericalElevation")

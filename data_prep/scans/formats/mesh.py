@@ -11,8 +11,8 @@ import trimesh
 from numpy.typing import NDArray
 
 from data_prep.errors import BadFrameError
-from data_prep.scans.formats.images import unreadable
 from data_prep.scans.formats.records import RawCloud
+from data_prep.scans.formats.text import unreadable
 
 # What trimesh's parsers raise for files that are not what their name says.
 _PARSER_ERRORS = (

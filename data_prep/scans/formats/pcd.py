@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.errors import BadFrameError
-from data_prep.scans.formats.images import unreadable
 from data_prep.scans.formats.ply import require_size, text_table
 from data_prep.scans.formats.records import RawCloud, cloud_from_fields
+from data_prep.scans.formats.text import unreadable
 
 _KINDS = {"F": "f", "I": "i", "U": "u"}
 _LONGEST_HEADER = 1 << 16

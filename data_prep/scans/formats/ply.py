@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import BadFrameError
-from data_prep.scans.formats.images import unreadable
 from data_prep.scans.formats.records import RawCloud, cloud_from_fields
+from data_prep.scans.formats.text import unreadable
 
 _TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",

@@ -1,4 +1,4 @@
-"""Tables of per-point values, and how columns become points, colors and intensity."""
+"""Tables of per-point values: columns become points, colors and intensity."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import BadFrameError
+from data_prep.scans.formats.text import unreadable
 
 
 @dataclass(frozen=True)
@@ -112,3 +113,39 @@ def scale_colors(values: NDArray) -> NDArray[np.uint8]:
     if scaled_to_one and values.max() <= 1:
         values = values * 255
     return np.rint(values.clip(0, 255)).astype(np.uint8)
+
+
+def read_records(path: Path, columns: int) -> NDArray[np.float32]:
+    """Read a headerless little-endian float32 file as (N, columns).
+
+    Raises:
+        BadFrameError: missing, empty, or not a whole number of records.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, "points", error) from error
+    record = 4 * columns
+    if not raw or len(raw) % record:
+        raise BadFrameError(
+            f"holds {len(raw)} bytes, not a positive multiple of {record} ({columns} float32 per point)",
+            source=path,
+            field="points",
+            fix="copy the file again, it is cut short, or state its number of columns",
+        )
+    return np.frombuffer(raw, dtype="<f4").reshape(-1, columns)
+
+
+def require_finite(points: NDArray, path: Path) -> None:
+    """Refuse a cloud (N, 3) in which not one point is finite; single ones are dropped by ``Frame.build``.
+
+    Raises:
+        BadFrameError: it names ``path``.
+    """
+    if not np.isfinite(points).all(axis=1).any():
+        raise BadFrameError(
+            f"holds no finite point among {len(points)}",
+            source=path,
+            field="points",
+            fix="write the sweep again, it is all NaN or inf",
+        )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadFrameError, InputError
 from data_prep.geometry import Camera, OrientedBox, invert, rigid, validate_rigid
-from data_prep.scans.formats.images import read_lines
+from data_prep.scans.formats.text import read_lines
 from data_prep.scans.frame import Annotations3D
 
 # Object and tracking name the same matrices differently.

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import Camera, OrientedBox, invert, transform_points, validate_rigid
-from data_prep.scans.formats.images import read_image, read_lines, read_matrix, read_records, require_finite
+from data_prep.scans.formats.images import read_image
+from data_prep.scans.formats.records import read_records, require_finite
+from data_prep.scans.formats.text import read_lines, read_matrix
 from data_prep.scans.frame import Annotations3D, Frame, View
 from data_prep.scans.kitti.files import calibration_matrix, read_calibration
-from data_prep.scans.kitti.object import split_folder
+from data_prep.scans.kitti.scan import split_folder
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from data_prep.errors import InputError
 from data_prep.geometry import Camera, Distortion, OrientedBox, invert, validate_rigid
-from data_prep.scans.formats.json_file import read_json
+from data_prep.scans.formats.text import read_json
 from data_prep.scans.frame import Annotations3D
 from data_prep.storage.versioned import FileFormat
 

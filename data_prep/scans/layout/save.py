@@ -14,7 +14,7 @@ from PIL import Image
 
 from data_prep.errors import BadFrameError, InputError
 from data_prep.scans.formats.images import read_image
-from data_prep.scans.formats.json_file import read_json
+from data_prep.scans.formats.text import read_json
 from data_prep.scans.frame import Annotations3D, Frame, View
 from data_prep.scans.layout.records import (
     BoxRecord,
@@ -24,7 +24,7 @@ from data_prep.scans.layout.records import (
     ScanRecord,
     ViewRecord,
 )
-from data_prep.scans.rgbd.depth_frame import depth_frame
+from data_prep.scans.rgbd.depth import depth_frame
 from data_prep.scans.scan import Scan
 from data_prep.storage.files import require_writable, write_atomically
 

@@ -24,12 +24,13 @@ from data_prep.errors import BadDatasetError, BadFrameError, InputError, shared_
 from data_prep.geometry import Camera
 from data_prep.geometry.local_origin import FAR
 from data_prep.geometry.transforms import T_zup_from
-from data_prep.scans.formats.cloud import read_cloud
-from data_prep.scans.formats.images import read_depth, read_image, unreadable
+from data_prep.scans.cloud import read_cloud
+from data_prep.scans.formats.images import read_depth, read_image
 from data_prep.scans.formats.records import RawCloud
+from data_prep.scans.formats.text import unreadable
 from data_prep.scans.frame import Annotations3D, Frame, View
 from data_prep.scans.layout.records import CameraRecord, DepthRecord, FrameRecord, PointsRecord, ScanRecord
-from data_prep.scans.rgbd.depth_frame import depth_frame
+from data_prep.scans.rgbd.depth import depth_frame
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 

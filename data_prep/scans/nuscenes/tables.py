@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import BadDatasetError, InputError, shared_by_all_frames
-from data_prep.scans.rgbd.quaternion_pose import quaternion_pose
+from data_prep.geometry.transforms import quaternion_pose
 
 _CHUNK = 1 << 20
 _LONGEST_ROW = 1 << 24  # characters; what does not end by then is no row

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from data_prep.geometry import Camera
 from data_prep.geometry.transforms import T_zup_from
 from data_prep.scans.frame import Frame
-from data_prep.scans.rgbd.depth_frame import depth_frame, depth_seen_by
+from data_prep.scans.rgbd.depth import depth_frame, depth_seen_by
 
 # ARKit's camera looks along -z with y up (https://developer.apple.com/documentation/arkit/arcamera/transform);
 # its world has y up, against gravity.

@@ -16,7 +16,7 @@ import numpy as np
 from data_prep.errors import BadDatasetError, BadFrameError
 from data_prep.geometry import rigid, validate_rigid
 from data_prep.scans.formats.images import read_depth, read_image
-from data_prep.scans.formats.json_file import finite_number, read_json
+from data_prep.scans.formats.text import finite_number, read_json
 from data_prep.scans.frame import Frame
 from data_prep.scans.phone.arkit import T_WORLD_ARKIT, arkit_frame
 from data_prep.scans.scan import IndexedScan

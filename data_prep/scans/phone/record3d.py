@@ -20,10 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import BadDatasetError, BadFrameError, InputError, shared_by_all_frames
-from data_prep.geometry import rigid
-from data_prep.geometry.transforms import quaternion_to_rotation
-from data_prep.scans.formats.images import read_image, unreadable
-from data_prep.scans.formats.json_file import finite_number, read_json
+from data_prep.geometry import quaternion_to_rotation, rigid
+from data_prep.scans.formats.images import read_image
+from data_prep.scans.formats.text import finite_number, read_json, unreadable
 from data_prep.scans.frame import Frame
 from data_prep.scans.phone.arkit import T_WORLD_ARKIT, arkit_frame
 from data_prep.scans.scan import IndexedScan

@@ -12,18 +12,22 @@ Generic, frames named by file stem, the conventions stated as :class:`RgbdStatem
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, field_validator
 
+from data_prep.config import TypedConfig, parse_config, read_yaml
 from data_prep.errors import BadDatasetError, BadFrameError, InputError, shared_by_all_frames
-from data_prep.geometry import Camera, invert, validate_rigid
-from data_prep.scans.formats.images import read_depth, read_image, read_matrix, require_centered
+from data_prep.geometry import Camera, Distortion, invert, validate_rigid
+from data_prep.geometry.transforms import AXES, T_zup_from
+from data_prep.scans.formats.images import read_depth, read_image, require_centered
+from data_prep.scans.formats.text import read_matrix
 from data_prep.scans.frame import Frame
-from data_prep.scans.rgbd.depth_frame import depth_frame, depth_seen_by
-from data_prep.scans.rgbd.folders import RgbdFiles, find_generic, find_seven_scenes
-from data_prep.scans.rgbd.statement import RgbdStatement
+from data_prep.scans.rgbd.depth import depth_frame, depth_seen_by
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 
@@ -36,6 +40,18 @@ _SEVEN_SCENES = {
 _NO_DEPTH = 65535  # what Kinect-era recordings write for "nothing measured", besides 0
 
 
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+_EXAMPLE = "{depth_scale: 1000, pose_direction: camera_to_world, up: z}"
+
+
+class RgbdFiles(NamedTuple):
+    """The three files of one frame; the color file may be absent, then reading says so."""
+
+    color: Path
+    depth: Path
+    pose: Path
+
+
 @register_source("rgbd")
 class RgbdScan(IndexedScan[RgbdFiles]):
     """Posed RGB-D frames.
@@ -44,7 +60,7 @@ class RgbdScan(IndexedScan[RgbdFiles]):
     row, colored by their pixel; ``T_world_points`` is the pose followed by the rotation that puts up along z.
 
     Color and depth share one camera, as in registered recordings. (7-Scenes does not register its color:
-    words and colors sit a few pixels beside the geometry there.) With ``color_intrinsics`` the two images share
+    labels and colors sit a few pixels beside the geometry there.) With ``color_intrinsics`` the two images share
     the viewpoint but not the pixels (ScanNet exports): each color pixel takes the depth measured nearest to its
     ray, so images keep the size that detectors saw.
 
@@ -66,10 +82,11 @@ class RgbdScan(IndexedScan[RgbdFiles]):
         super().__init__(root, entries, "frame-NNNNNN.depth.png files, or color/ depth/ pose/ folders")
         seven_scenes = next(iter(entries.values())).depth.name.endswith(".depth.png")
         with shared_by_all_frames(root / "scan.yaml"):
-            known = {**_SEVEN_SCENES, **_gravity(root)} if seven_scenes else None
+            known = {**_SEVEN_SCENES, **_gravity(root)} if seven_scenes else {}
             self._statement = RgbdStatement.load(root / "scan.yaml", known)
-            self.T_world_poses = self._statement.T_zup_world()
-            self._lens = self._statement.lens()
+            self.T_world_poses = T_zup_from(self._statement.up)
+            distortion = self._statement.distortion
+            self._lens = Distortion() if distortion is None else distortion.lens()
             self._K_depth = _intrinsics(root / self._statement.intrinsics)
             color = self._statement.color_intrinsics
             self._K_color = self._K_depth if color is None else _intrinsics(root / color)
@@ -125,3 +142,95 @@ def _intrinsics(path: Path) -> NDArray[np.float64]:
             "is not a camera matrix", source=path, field="intrinsics", fix="write fx 0 cx / 0 fy cy / 0 0 1"
         )
     return K
+
+
+class LensStatement(TypedConfig):
+    """``model`` and ``coefficients`` of a :class:`Distortion`."""
+
+    model: Literal["radtan", "fisheye"]
+    coefficients: tuple[float, ...]
+
+    def lens(self) -> Distortion:
+        """The stated distortion.
+
+        Raises:
+            InputError: a wrong number of coefficients.
+        """
+        return Distortion(self.model, self.coefficients)
+
+
+class RgbdStatement(TypedConfig):
+    """The keys of ``scan.yaml``: what an RGB-D folder cannot say by itself.
+
+    Attributes:
+        depth_scale: depth units per meter; 1000 for millimeters, 5000 for TUM.
+        pose_direction: what the pose files hold.
+        up: the world direction that points up: an axis (``z``, ``-y`` …) or three numbers.
+        intrinsics: file with the 3x3 or 4x4 matrix, relative to the folder.
+        color_intrinsics: the same for the color images, where they are not pixel for pixel with the depth.
+        distortion: lens of the color images as stored; their depth is taken to share it, unless
+            ``color_intrinsics`` is given: then depth has none.
+        max_depth: meters; farther depth is no measurement.
+    """
+
+    depth_scale: float = Field(gt=0)
+    pose_direction: Literal["camera_to_world", "world_to_camera"]
+    up: str | tuple[float, ...]
+    intrinsics: str = "intrinsics.txt"
+    color_intrinsics: str | None = None
+    distortion: LensStatement | None = None
+    max_depth: float | None = Field(default=None, gt=0)
+
+    @field_validator("up")
+    @classmethod
+    def _up_is_a_direction(cls, up: str | tuple[float, ...]) -> str | tuple[float, ...]:
+        if isinstance(up, str):
+            if up not in AXES:
+                raise ValueError(f"is not one of {', '.join(AXES)} or three numbers")
+        elif len(up) != 3 or not np.linalg.norm(up) > 0:
+            raise ValueError("is not three numbers that make a direction")
+        return up
+
+    @classmethod
+    def load(cls, path: Path, known: dict[str, Any]) -> RgbdStatement:
+        """Read ``path``, which may be absent where ``known`` says everything; its keys win over ``known``.
+
+        Raises:
+            BadDatasetError: not YAML, an unknown key, a value of the wrong type, or a key that is missing.
+        """
+        with shared_by_all_frames(path, fix=f"write for example {_EXAMPLE}, with your values"):
+            stated = read_yaml(path) if path.exists() else {}
+            values = {**known, **stated} if isinstance(stated, dict) else stated
+            return parse_config(cls, values, source=path)
+
+
+def find_seven_scenes(root: Path) -> dict[str, RgbdFiles]:
+    """``frame-000000.depth.png`` and its like, in ``root`` or in ``root/seq-*``, by frame id; empty if none."""
+    entries = {}
+    for depth in sorted(root.glob("frame-*.depth.png")) or sorted(root.glob("seq-*/frame-*.depth.png")):
+        stem = depth.name.removesuffix(".depth.png")
+        colors = [depth.with_name(f"{stem}.color{suffix}") for suffix in _IMAGE_SUFFIXES]
+        color = next(filter(Path.exists, colors), colors[0])
+        id = stem if depth.parent == root else f"{depth.parent.name}_{stem}"
+        entries[id] = RgbdFiles(color, depth, depth.with_name(f"{stem}.pose.txt"))
+    return entries
+
+
+def find_generic(root: Path) -> dict[str, RgbdFiles]:
+    """``depth/STEM.png`` with ``color/STEM.*`` and ``pose/STEM.txt``, by stem; empty if none."""
+    colors = {p.stem: p for p in sorted((root / "color").glob("*")) if p.suffix.lower() in _IMAGE_SUFFIXES}
+    depths = sorted((root / "depth").glob("*.png"), key=_natural)
+    return {
+        path.stem: RgbdFiles(
+            colors.get(path.stem, root / "color" / f"{path.stem}.jpg"),
+            path,
+            root / "pose" / f"{path.stem}.txt",
+        )
+        for path in depths
+    }
+
+
+def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """2 before 10: exports number frames without leading zeros."""
+    parts = re.findall(r"\d+|\D+", path.stem)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts], path.stem

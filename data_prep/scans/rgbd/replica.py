@@ -16,10 +16,10 @@ import numpy as np
 from data_prep.errors import BadDatasetError, BadFrameError, InputError, shared_by_all_frames
 from data_prep.geometry import Camera, validate_rigid
 from data_prep.geometry.transforms import T_zup_from
-from data_prep.scans.formats.images import read_depth, read_image, read_lines
-from data_prep.scans.formats.json_file import finite_number, read_json
+from data_prep.scans.formats.images import read_depth, read_image
+from data_prep.scans.formats.text import finite_number, read_json, read_lines
 from data_prep.scans.frame import Frame
-from data_prep.scans.rgbd.depth_frame import depth_frame
+from data_prep.scans.rgbd.depth import depth_frame
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 

@@ -15,14 +15,12 @@ from data_prep.errors import BadDatasetError, BadFrameError, InputError, shared_
 from data_prep.geometry import Camera, invert, rigid
 from data_prep.geometry.transforms import T_zup_from
 from data_prep.scans.frame import Frame, View
-from data_prep.scans.rgbd.depth_frame import depth_frame, depth_seen_by
+from data_prep.scans.rgbd.depth import depth_frame, depth_seen_by, register_depth
 from data_prep.scans.rosbag.bag import Bag, frame_name
-from data_prep.scans.rosbag.calibration import Calibration
-from data_prep.scans.rosbag.camera_info import Lens, camera_info_topic, is_rectified, lens_from_info
+from data_prep.scans.rosbag.cameras import Calibration, Lens, camera_info_topic, is_rectified, lens_from_info
 from data_prep.scans.rosbag.images import decode_depth, decode_image
 from data_prep.scans.rosbag.index import index_bag
 from data_prep.scans.rosbag.pointcloud2 import read_pointcloud2
-from data_prep.scans.rosbag.registration import register_depth
 from data_prep.scans.rosbag.topics import choose_topics
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation, Slerp
 
 from data_prep.errors import BadDatasetError, BadFrameError
-from data_prep.geometry import invert, quaternion_to_rotation, rigid
+from data_prep.geometry import invert, rigid
 from data_prep.scans.rosbag.bag import frame_name
 from data_prep.scans.rosbag.stream import Stream
 
@@ -195,30 +196,16 @@ class _Link:
             return None
         first, second = self._table[pair[0]], self._table[pair[1]]
         t0, t1 = (int(self.stream.stamps[k]) for k in pair)
-        share = min(max((stamp - t0) / (t1 - t0), 0.0), 1.0) if t1 > t0 else 0.0
-        quaternion = _slerp(first[3:], second[3:], share)
-        if quaternion is None:
+        lengths = np.linalg.norm([first[3:], second[3:]], axis=1)
+        if not (np.isfinite(lengths).all() and lengths.min() > 1e-6):
             return np.full((4, 4), np.nan)
-        return rigid(quaternion_to_rotation(quaternion), (1 - share) * first[:3] + share * second[:3])
+        share = min(max((stamp - t0) / (t1 - t0), 0.0), 1.0) if t1 > t0 else 0.0
+        turns = Rotation.from_quat([first[3:], second[3:]], scalar_first=True)
+        return rigid(Slerp([0, 1], turns)(share).as_matrix(), (1 - share) * first[:3] + share * second[:3])
 
     def distance(self, stamp: int) -> int:
         assert self.stream is not None
         return self.stream.distance(stamp)
-
-
-def _slerp(a: NDArray, b: NDArray, share: float) -> NDArray | None:
-    """Quaternion on the short way from a to b; None where one of them is not a rotation."""
-    lengths = np.linalg.norm([a, b], axis=1)
-    if not (np.isfinite(lengths).all() and lengths.min() > 1e-6):
-        return None
-    a, b = a / lengths[0], b / lengths[1]
-    cosine = float(a @ b)
-    if cosine < 0:  # q and -q are the same rotation
-        b, cosine = -b, -cosine
-    if cosine > 1 - 1e-9:
-        return (1 - share) * a + share * b
-    angle = np.arccos(cosine)
-    return (np.sin((1 - share) * angle) * a + np.sin(share * angle) * b) / np.sin(angle)
 
 
 def _draw(frame: str, children: dict[str, list[str]], above: tuple[str, ...]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from data_prep.errors import BadDatasetError
 from data_prep.scans.rosbag.bag import Bag
-from data_prep.scans.rosbag.camera_info import base_topic, camera_info_topic
+from data_prep.scans.rosbag.cameras import base_topic, camera_info_topic
 from data_prep.scans.rosbag.images import image_kind
 
 POINTS = "sensor_msgs/msg/PointCloud2"

@@ -181,7 +181,7 @@ def test_looking_down_is_not_another_up() -> None:
     from support.scan_twins import LOOKING_DOWN, RGBD_K, floor_depth
 
     from data_prep.geometry import Camera
-    from data_prep.scans.rgbd.depth_frame import depth_frame
+    from data_prep.scans.rgbd.depth import depth_frame
 
     image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
     depth = floor_depth(LOOKING_DOWN, RGBD_K, 64, 48).astype(np.float32)

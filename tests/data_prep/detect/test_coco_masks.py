@@ -17,7 +17,7 @@ from data_prep.geometry import Camera
 from data_prep.lift import create_lifter
 from data_prep.lift.lifter import Choice, Region
 from data_prep.scans import Frame, View
-from data_prep.scans.rgbd.depth_frame import depth_frame
+from data_prep.scans.rgbd.depth import depth_frame
 
 
 @pytest.fixture

@@ -108,15 +108,37 @@ def test_absent_color_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "columns, name, scale", [(4, "a.bin", 1.0), (5, "a.pcd.bin", 255.0), (5, "b.bin", 255.0)]
+    "columns, name, scale",
+    [
+        (4, "velodyne/000007.bin", 1.0),
+        (4, "velodyne/0001/000007.bin", 1.0),
+        (4, "velodyne_points/data/0000000007.bin", 1.0),
+        (5, "a.pcd.bin", 255.0),
+    ],
 )
-def test_raw_sweeps_by_their_number_of_columns(tmp_path: Path, columns: int, name: str, scale: float) -> None:
+def test_raw_sweeps_whose_names_fix_their_columns(
+    tmp_path: Path, columns: int, name: str, scale: float
+) -> None:
     intensity = np.linspace(0, scale, 40, dtype=np.float32)
     rows = np.c_[POINTS, intensity, np.arange(40, dtype=np.float32)][:, :columns]
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     rows.astype("<f4").tofile(tmp_path / name)
-    frame = read(tmp_path / name, **({"columns": 5} if name == "b.bin" else {}))
+    frame = read(tmp_path / name)
     np.testing.assert_array_equal(frame.points, POINTS)
     np.testing.assert_allclose(frame.intensity, intensity / scale, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["a.bin", "velodyne/0000007.bin", "points/scene0000_00.bin"])
+def test_other_raw_files_ask_for_their_columns(tmp_path: Path, name: str) -> None:
+    """Waymo's exports have velodyne folders too, with seven digits and six values."""
+    colors = np.random.default_rng(0).integers(0, 256, (40, 3))
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    np.c_[POINTS, colors].astype("<f4").tofile(tmp_path / name)
+    with pytest.raises(BadFrameError, match=r"columns: does not say .* Fix: state .*--option columns=4"):
+        read(tmp_path / name)
+    frame = read(tmp_path / name, columns=6)
+    np.testing.assert_array_equal(frame.points, POINTS)
+    np.testing.assert_array_equal(frame.colors, colors)
 
 
 def test_a_sweep_read_with_the_wrong_number_of_columns_is_noticed(tmp_path: Path) -> None:
@@ -271,9 +293,9 @@ LIES: dict[str, tuple[str, bytes, str]] = {
     "xyz is empty": ("a.xyz", b"", "a.xyz: points: cannot be read"),
     "xyz is ragged": ("a.xyz", b"1 2 3\n4 5\n", "a.xyz: points: cannot be read"),
     "xyz has two columns": ("a.xyz", b"1 2\n4 5\n", "has shape (2, 2)"),
-    "bin is cut short": ("a.bin", bytes(37), "holds 37 bytes, not a positive multiple of 3, 4, 5 or 6 float32"),
-    "bin is empty": ("a.bin", b"", "holds 0 bytes"),
-    "bin is all NaN": ("a.bin", np.full((4, 4), np.nan, "<f4").tobytes(), "holds no finite point among 4"),
+    "bin is cut short": ("a.pcd.bin", bytes(37), "holds 37 bytes, not a positive multiple of 20 (5 float32 per point)"),
+    "bin is empty": ("a.pcd.bin", b"", "holds 0 bytes"),
+    "bin is all NaN": ("a.pcd.bin", np.full((4, 5), np.nan, "<f4").tobytes(), "holds no finite point among 4"),
     "off is words": ("a.off", b"OFF\nhello\n", "a.off: mesh: cannot be read"),
     "glb is nothing": ("a.glb", b"glTF", "a.glb: mesh: cannot be read"),
     "obj without faces": ("a.obj", b"v 1 2 3\nv 1 2 4\n", "a.obj: faces: holds no faces"),

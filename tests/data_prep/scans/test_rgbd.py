@@ -148,7 +148,7 @@ def test_seven_scenes_sequences_below_the_scene(tmp_path: Path) -> None:
 
 def test_seven_scenes_without_gravity_asks_which_way_is_up(tmp_path: Path) -> None:
     root = write_seven_scenes(tmp_path / "scan", down=None)
-    with pytest.raises(BadDatasetError, match=r"scan\.yaml: up: is not stated") as caught:
+    with pytest.raises(BadDatasetError, match=r"scan\.yaml: up: is missing") as caught:
         open_scan("rgbd", root)
     assert "up: z}" in caught.value.fix
     (root / "scan.yaml").write_text("up: -y\n")
@@ -156,22 +156,22 @@ def test_seven_scenes_without_gravity_asks_which_way_is_up(tmp_path: Path) -> No
 
 
 STATEMENTS = {
-    "nothing said": ({}, "depth_scale: is not stated"),
-    "no pose direction": ({"depth_scale": 1000, "up": "z"}, "pose_direction: is not stated"),
-    "no up": ({"depth_scale": 1000, "pose_direction": "camera_to_world"}, "up: is not stated"),
-    "unknown key": ({**STATED, "depth_sclae": 5}, "depth_sclae: is not a key of it"),
-    "wrong type": ({**STATED, "depth_scale": "1000"}, "depth_scale: Input should be a valid number"),
-    "zero scale": ({**STATED, "depth_scale": 0}, "depth_scale: Input should be greater than 0"),
-    "other direction": ({**STATED, "pose_direction": "c2w"}, "pose_direction: Input should be 'camera_to_world'"),
-    "other axis": ({**STATED, "up": "up"}, "up: is 'up', not one of"),
-    "no direction": ({**STATED, "up": [0, 0, 0]}, "up: is [0"),
+    "nothing said": ({}, "depth_scale: is missing"),
+    "no pose direction": ({"depth_scale": 1000, "up": "z"}, "pose_direction: is missing"),
+    "no up": ({"depth_scale": 1000, "pose_direction": "camera_to_world"}, "up: is missing"),
+    "unknown key": ({**STATED, "depth_sclae": 5}, "depth_sclae: is not a known key"),
+    "wrong type": ({**STATED, "depth_scale": "1000"}, "depth_scale: '1000' is not possible: input should be a valid number"),
+    "zero scale": ({**STATED, "depth_scale": 0}, "depth_scale: 0 is not possible: input should be greater than 0"),
+    "other direction": ({**STATED, "pose_direction": "c2w"}, "pose_direction: 'c2w' is not possible: input should be 'camera_to_world'"),
+    "other axis": ({**STATED, "up": "up"}, "up: 'up' is not possible: is not one of"),
+    "no direction": ({**STATED, "up": [0, 0, 0]}, "up: (0, 0, 0) is not possible"),
     "few coefficients": (
         {**STATED, "distortion": {"model": "radtan", "coefficients": [0.1]}},
         "distortion.coefficients: is [0.1]",
     ),
     "unknown lens": (
         {**STATED, "distortion": {"model": "plumb", "coefficients": [0.1]}},
-        "distortion.model: Input should be 'radtan' or 'fisheye'",
+        "distortion.model: 'plumb' is not possible: input should be 'radtan' or 'fisheye'",
     ),
     "absent intrinsics": ({**STATED, "intrinsics": "K.txt"}, "K.txt: matrix: is missing"),
 }  # fmt: skip

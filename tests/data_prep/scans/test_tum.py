@@ -12,7 +12,7 @@ from support.rgbd_twins import pose, write_picture, write_tum
 
 from data_prep import BadDatasetError, BadFrameError, InputError, open_scan
 from data_prep.geometry import invert
-from data_prep.scans.rgbd.tum_files import Trajectory, associate
+from data_prep.scans.rgbd.tum import Trajectory, associate
 
 
 def test_color_and_depth_are_paired_by_time_and_posed_at_the_depth(tmp_path: Path) -> None:

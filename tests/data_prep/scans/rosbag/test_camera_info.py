@@ -8,7 +8,7 @@ from support.bag_twins import BagMaker
 
 from data_prep.errors import InputError
 from data_prep.geometry import Distortion
-from data_prep.scans.rosbag.camera_info import camera_info_topic, is_rectified, lens_from_info
+from data_prep.scans.rosbag.cameras import camera_info_topic, is_rectified, lens_from_info
 
 K = np.array([[500.0, 0, 319.5], [0, 510, 239.5], [0, 0, 1]])
 

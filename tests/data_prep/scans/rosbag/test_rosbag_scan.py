@@ -132,9 +132,9 @@ def test_a_calibration_file_stands_in_for_tf_and_camera_info(tmp_path: Path) -> 
 
 
 CALIBRATIONS = {
-    "absent": (None, "cannot be read"),
-    "not yaml": ("cameras: [", "cannot be read"),
-    "unknown key": ("cameras: {/a: {k: 1}}", "cameras./a.k: Extra inputs"),
+    "absent": (None, "does not exist"),
+    "not yaml": ("cameras: [", "is not YAML"),
+    "unknown key": ("cameras: {/a: {k: 1}}", "cameras./a.k: is not a known key"),
     "flat K": ("cameras: {/a: {K: [[1, 2], [3, 4]]}}", "cameras./a.K: is not 3x3"),
     "mirrored": (
         "cameras: {/a: {T_points_cam: [[1,0,0,0],[0,1,0,0],[0,0,-1,0],[0,0,0,1]]}}",

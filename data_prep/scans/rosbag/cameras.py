@@ -1,15 +1,19 @@
-"""sensor_msgs/CameraInfo as intrinsics."""
+"""Cameras of a bag: intrinsics from sensor_msgs/CameraInfo or from calibration.yaml."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from data_prep.errors import InputError
-from data_prep.geometry import Distortion
+from data_prep.config import TypedConfig, parse_config, read_yaml
+from data_prep.errors import InputError, shared_by_all_frames
+from data_prep.geometry import Distortion, validate_rigid
+from data_prep.scans.rgbd.posed import LensStatement
 
 _FIX = "calibrate the camera, or state calibration=FILE"
 _FEWEST = {"plumb_bob": 4, "rational_polynomial": 8, "equidistant": 4, "fisheye": 4}
@@ -106,3 +110,67 @@ def _numbers(info: Any, name: str) -> NDArray[np.float64]:
     """Upper case in ROS 1, lower case in ROS 2."""
     value = getattr(info, name) if hasattr(info, name) else getattr(info, name.lower())
     return np.array(value, dtype=np.float64)
+
+
+_EXAMPLE = (
+    "{cameras: {/cam0/image_raw: {K: [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], T_points_cam: [[...], ...]}}}"
+)
+_Matrix = tuple[tuple[float, ...], ...]
+
+
+class CameraStatement(TypedConfig):
+    """One camera of ``calibration.yaml``. What it leaves out comes from the bag: K and lens from CameraInfo, the
+    place from tf.
+
+    Attributes:
+        K: 3x3 intrinsics, pixels; with it, CameraInfo is not used.
+        distortion: lens of the images as recorded; only with K.
+        T_points_cam: 4x4, takes camera coordinates (x right, y down, z forward) to those of the points, meters.
+    """
+
+    K: _Matrix | None = None
+    distortion: LensStatement | None = None
+    T_points_cam: _Matrix | None = None
+
+    def lens(self) -> Lens | None:
+        """Intrinsics, or None where they are not stated; of whatever size the images have."""
+        if self.K is None:
+            return None
+        distortion = Distortion() if self.distortion is None else self.distortion.lens()
+        return Lens(np.array(self.K, dtype=np.float64), 0, 0, distortion)
+
+
+class Calibration(TypedConfig):
+    """``calibration.yaml``: what a bag does not say about its cameras, or says wrong, by image topic."""
+
+    cameras: dict[str, CameraStatement] = Field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> Calibration:
+        """Read and check the file.
+
+        Raises:
+            BadDatasetError: missing, not YAML, an unknown key, or numbers that are no camera.
+        """
+        with shared_by_all_frames(path, fix=f"write {_EXAMPLE}"):
+            calibration = parse_config(cls, read_yaml(path), source=path)
+            for topic, camera in calibration.cameras.items():
+                field = f"cameras.{topic}"
+                if camera.K is not None and (
+                    [len(row) for row in camera.K] != [3, 3, 3] or camera.K[0][0] <= 0 or camera.K[1][1] <= 0
+                ):
+                    raise InputError("is not 3x3", source=path, field=f"{field}.K")
+                if camera.K is None and camera.distortion is not None:
+                    raise InputError("is stated without K", source=path, field=f"{field}.distortion")
+                if camera.T_points_cam is not None:
+                    validate_rigid(camera.T_points_cam, source=str(path), field=f"{field}.T_points_cam")
+        return calibration
+
+    def lens(self, topic: str) -> Lens | None:
+        """Stated intrinsics of an image topic."""
+        return self.cameras[topic].lens() if topic in self.cameras else None
+
+    def T_points_cam(self, topic: str) -> NDArray[np.float64] | None:
+        """(4, 4) stated place of a camera."""
+        stated = self.cameras[topic].T_points_cam if topic in self.cameras else None
+        return None if stated is None else np.array(stated, dtype=np.float64)
