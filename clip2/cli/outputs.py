@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from data_prep.errors import InputError
+from data_prep.storage.files import require_writable
 
 
 def require_outputs(files: Sequence[Path], inputs: Sequence[Path], field: str) -> None:
@@ -33,7 +33,9 @@ def require_outputs(files: Sequence[Path], inputs: Sequence[Path], field: str) -
             raise InputError(
                 "would be written twice", source=file, field=field, fix="choose a name that ends in .json"
             )
-        _require_writable(file, field)
+        if file.is_dir():
+            raise InputError("is a folder", source=file, field=field, fix="give the name of a file")
+        require_writable(file.parent, field)
 
 
 @contextmanager
@@ -57,23 +59,3 @@ def writing(file: Path, field: str) -> Iterator[None]:
 def _same(a: Path, b: Path) -> bool:
     # By file, not by name: file systems differ in whether A.ply is a.ply.
     return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
-
-
-def _require_writable(file: Path, field: str) -> None:
-    if file.is_dir():
-        raise InputError("is a folder", source=file, field=field, fix="give the name of a file")
-    folder = next(parent for parent in file.absolute().parents if os.path.lexists(parent))
-    if not folder.is_dir():
-        raise InputError(
-            f"cannot be written: {folder} is not a folder",
-            source=file,
-            field=field,
-            fix="choose another place",
-        )
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(
-            f"cannot be written: no right to write in {folder}",
-            source=file,
-            field=field,
-            fix="choose another place",
-        )

@@ -221,17 +221,10 @@ class Instances3D:
         owner = self.owners()
         palette = np.vstack([instance_palette(len(self)), [_NO_OBJECT]]).astype(np.uint8)
         palette[[i for i, label in enumerate(self.labels) if label == UNKNOWN]] = _UNKNOWN_OBJECT
-        kinds = [("x", "<f8"), ("y", "<f8"), ("z", "<f8"), ("red", "u1"), ("green", "u1"), ("blue", "u1")]
-        vertices = np.empty(len(points), dtype=[*kinds, ("instance", "<i4")])
-        for axis, name in enumerate(("x", "y", "z")):
-            vertices[name] = points[:, axis]
-        for channel, name in enumerate(("red", "green", "blue")):
-            vertices[name] = palette[owner, channel]
-        vertices["instance"] = owner
-        names = {"<f8": "double", "u1": "uchar", "<i4": "int"}
-        properties = "".join(
-            f"property {names[kind]} {name}\n" for name, kind in [*kinds, ("instance", "<i4")]
-        )
+        vertices = np.empty(len(points), [("xyz", "<f8", 3), ("rgb", "u1", 3), ("instance", "<i4")])
+        vertices["xyz"], vertices["rgb"], vertices["instance"] = points, palette[owner], owner
+        kinds = {"double": ("x", "y", "z"), "uchar": ("red", "green", "blue"), "int": ("instance",)}
+        properties = "".join(f"property {kind} {name}\n" for kind, names in kinds.items() for name in names)
         header = (
             f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n{properties}end_header\n"
         )

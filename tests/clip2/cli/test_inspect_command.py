@@ -155,6 +155,10 @@ def test_the_page_disturbs_nobody_who_reads_or_goes_on_with_the_set(
     assert "o[a] is complete" in " ".join(capsys.readouterr().out.split())
 
 
+def no_right(**_: object) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
 def test_a_page_that_cannot_be_written_is_one_line(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,11 +170,9 @@ def test_a_page_that_cannot_be_written_is_one_line(
 
     assert "would be overwritten" in refused("--html", str(folder / "manifest.json"))
     assert "would be overwritten" in refused("--html", str(folder / "shard-000000.tar"))
-    assert "is not a folder" in refused("--html", str(folder / "manifest.json" / "page.html"))
-    monkeypatch.setattr("os.access", lambda path, mode: False)
-    error = refused()
-    assert "inspect.html: --html: cannot be written: no right to write in" in error
-    assert "Fix: choose another place" in error
+    assert "manifest.json: --html: is a file" in refused("--html", str(folder / "manifest.json" / "page.html"))
+    monkeypatch.setattr("tempfile.TemporaryFile", no_right)
+    assert "--html: cannot be written (Permission denied). Fix: name a folder you may write into" in refused()
 
 
 def test_words_with_brackets_are_shown_as_they_are(

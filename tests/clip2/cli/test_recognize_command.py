@@ -220,12 +220,16 @@ def test_the_name_given_is_the_name_written(cloud, run, tmp_path, capsys):
     assert "s.html: --out: is a folder" in error_of(capsys, cloud, *words, "--out", str(tmp_path / "s.json"))
 
 
+def no_right(**_):
+    raise PermissionError(13, "Permission denied")
+
+
 def test_a_place_that_cannot_be_written_is_said_before_the_work(run, tmp_path, capsys, monkeypatch):
     (tmp_path / "file").write_text("")
     arguments = ["no/such/scan.ply", "--model", run, "--labels", "chair", "--out"]
-    assert "file is not a folder" in error_of(capsys, *arguments, str(tmp_path / "file" / "r.json"))
-    monkeypatch.setattr("os.access", lambda path, mode: False)
-    assert "no right to write" in error_of(capsys, *arguments, str(tmp_path / "new" / "r.json"))
+    assert "file: --out: is a file" in error_of(capsys, *arguments, str(tmp_path / "file" / "r.json"))
+    monkeypatch.setattr("tempfile.TemporaryFile", no_right)
+    assert "--out: cannot be written (Permission denied)" in error_of(capsys, *arguments, str(tmp_path / "new" / "r.json"))
 
 
 def test_a_disk_that_fills_up_is_one_line(cloud, run, tmp_path, capsys, monkeypatch):
