@@ -170,7 +170,9 @@ def test_a_page_that_cannot_be_written_is_one_line(
 
     assert "would be overwritten" in refused("--html", str(folder / "manifest.json"))
     assert "would be overwritten" in refused("--html", str(folder / "shard-000000.tar"))
-    assert "manifest.json: --html: is a file" in refused("--html", str(folder / "manifest.json" / "page.html"))
+    assert "manifest.json: --html: is a file" in refused(
+        "--html", str(folder / "manifest.json" / "page.html")
+    )
     monkeypatch.setattr("tempfile.TemporaryFile", no_right)
     assert "--html: cannot be written (Permission denied). Fix: name a folder you may write into" in refused()
 

@@ -229,7 +229,9 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(run, tmp_path, c
     arguments = ["no/such/scan.ply", "--model", run, "--labels", "chair", "--out"]
     assert "file: --out: is a file" in error_of(capsys, *arguments, str(tmp_path / "file" / "r.json"))
     monkeypatch.setattr("tempfile.TemporaryFile", no_right)
-    assert "--out: cannot be written (Permission denied)" in error_of(capsys, *arguments, str(tmp_path / "new" / "r.json"))
+    assert "--out: cannot be written (Permission denied)" in error_of(
+        capsys, *arguments, str(tmp_path / "new" / "r.json")
+    )
 
 
 def test_a_disk_that_fills_up_is_one_line(cloud, run, tmp_path, capsys, monkeypatch):
