@@ -64,7 +64,7 @@ def _machine() -> dict[str, dict[str, Any]]:
     from clip2 import ops
     from clip2.cuda_graphs import why_no_graphs
     from clip2.encoders import list_encoders
-    from clip2.training.threads import physical_cores
+    from clip2.training.fabric import physical_cores
 
     versions: dict[str, Any] = {"clip2": clip2.__version__, "python": platform.python_version()}
     for package in _PACKAGES:

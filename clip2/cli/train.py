@@ -52,7 +52,7 @@ class Train:
         console = Console(stderr=True)
         result = train(config, self.out, self.resume, console=console)
         if self.json:
-            figures = {"run": str(result.run), "finished": result.finished, **result.figures}
+            figures = {"run": str(result.run), "finished": result.finished, **result.metrics}
             sys.stdout.write(json.dumps(figures) + "\n")
         if not result.finished:
             console.print(

@@ -83,10 +83,12 @@ class BatchAffine:
 
 def _track(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor) -> None:
     running_mean, running_var = running_statistics(norm)
-    assert norm.momentum is not None
-    running_mean.lerp_(mean, norm.momentum)
-    running_var.lerp_(variance, norm.momentum)
-    norm.get_buffer("num_batches_tracked").add_(1)
+    tracked = norm.get_buffer("num_batches_tracked").add_(1)
+    momentum = (
+        1 / float(tracked) if norm.momentum is None else norm.momentum
+    )  # None: the mean over all batches
+    running_mean.lerp_(mean, momentum)
+    running_var.lerp_(variance, momentum)
 
 
 def running_statistics(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:

@@ -1,32 +1,30 @@
-"""Training: configuration, data in memory, the loop."""
+"""Training of point encoders against cached CLIP features: configuration, data, loop."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from clip2.training.config import TrainConfig, load_config
-from clip2.training.dataset import TrainingSet, pack
-from clip2.training.folders import load_training_set
+from data_prep.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from clip2.training.config import TrainConfig as TrainConfig
+    from clip2.training.config import load_config as load_config
+    from clip2.training.dataset import TrainingSet as TrainingSet
     from clip2.training.loop import TrainingResult as TrainingResult
     from clip2.training.loop import train as train
+    from clip2.training.packing import load_training_set as load_training_set
+    from clip2.training.packing import pack as pack
 
-__all__ = [
-    "TrainConfig",
-    "TrainingResult",
-    "TrainingSet",
-    "load_config",
-    "load_training_set",
-    "pack",
-    "train",
-]
-
-
-def __getattr__(name: str) -> Any:
-    # Lightning Fabric takes seconds to import; a typing error in a configuration should be said before that.
-    if name in ("train", "TrainingResult"):
-        from clip2.training import loop
-
-        return getattr(loop, name)
-    raise AttributeError(f"module 'clip2.training' has no attribute {name!r}")
+# Lightning Fabric takes seconds to import; an error in a configuration is reported before that.
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "TrainConfig": "clip2.training.config",
+        "TrainingResult": "clip2.training.loop",
+        "TrainingSet": "clip2.training.dataset",
+        "load_config": "clip2.training.config",
+        "load_training_set": "clip2.training.packing",
+        "pack": "clip2.training.packing",
+        "train": "clip2.training.loop",
+    },
+)

@@ -1,26 +1,29 @@
-"""Random changes of a whole batch at once, from one generator of its own."""
+"""Random augmentation of a batch of clouds."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from clip2.training.config import AugmentationConfig
+from clip2.model_config import ColorsSeen
+from clip2.training.config import AugmentationConfig, TrainConfig
 
 
 def draw_points(
     counts: torch.Tensor, num_points: int, dropout: float, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which points of each object to show: spread over the object's list, which must be in random order.
+    """Draw points of each object, spread over its list, which must be in random order.
 
     Of an object's n points, ``m = (1 - r) * min(n, num_points)`` are drawn, one from each of m equal stretches of
     the list, and repeated cyclically up to ``num_points``; r is uniform in 0..``dropout``.
 
     Args:
         counts: (B,) int64, points per object, at least 1.
-        num_points: points to show.
-        dropout: largest share to leave out.
+        num_points: points to draw.
+        dropout: largest share of points to leave out.
         generator: on the device of ``counts``.
 
     Returns:
@@ -38,7 +41,7 @@ def draw_points(
 
 
 def rotate(points: torch.Tensor, config: AugmentationConfig, generator: torch.Generator) -> torch.Tensor:
-    """Turns each cloud of (B, N, 3) about the vertical and leans it a little."""
+    """Rotate each cloud of (B, N, 3) about the vertical and tilt it."""
     batch, device = len(points), points.device
     identity = torch.eye(3, device=device).expand(batch, 3, 3)
     turn = identity
@@ -54,7 +57,7 @@ def rotate(points: torch.Tensor, config: AugmentationConfig, generator: torch.Ge
 
 
 def disturb(points: torch.Tensor, config: AugmentationConfig, generator: torch.Generator) -> torch.Tensor:
-    """Scales, shifts and jitters each normalized cloud of (B, N, 3)."""
+    """Scale, shift and jitter each normalized cloud of (B, N, 3)."""
     batch, device = len(points), points.device
     low, high = config.scale
     if low != 1 or high != 1:
@@ -69,13 +72,13 @@ def disturb(points: torch.Tensor, config: AugmentationConfig, generator: torch.G
 
 
 def rescale(radii: torch.Tensor, config: AugmentationConfig, generator: torch.Generator) -> torch.Tensor:
-    """Changes the sizes (B,) that the model is told by factors of the same range as the clouds'."""
+    """Scale the sizes (B,) in meters that the model is given, by factors from the same range as the clouds."""
     low, high = config.scale
     return radii * (low + (high - low) * torch.rand(len(radii), generator=generator, device=radii.device))
 
 
 def drop_color(present: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:
-    """(B,) bool: which colored samples stay colored."""
+    """Choose the colored samples (B,) bool that keep their color; each loses it with probability ``share``."""
     return present & (torch.rand(len(present), generator=generator, device=present.device) >= share)
 
 
@@ -86,15 +89,15 @@ _LUMA = (0.299, 0.587, 0.114)
 def recolor(
     colors: torch.Tensor, share: float, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gives some clouds other colors: half of them one random paint with their shading, half turned hues.
+    """Change the colors of some clouds: half of these get one random paint with their shading, half rotated hues.
 
     Args:
         colors: (B, N, 3) RGB in 0..1.
-        share: of the clouds.
-        generator: on their device.
+        share: of the clouds to change.
+        generator: on the device of ``colors``.
 
     Returns:
-        (B, N, 3), and which were changed (B,) bool.
+        (B, N, 3) colors, and a (B,) bool mask of the changed clouds.
     """
     batch, device = len(colors), colors.device
     draws = torch.rand(batch, 6, generator=generator, device=device)
@@ -103,12 +106,25 @@ def recolor(
     coat = luma / luma.mean(dim=1, keepdim=True).clamp_min(0.05) * draws[:, None, 2:5]
     chroma = colors - luma
     angle = 2 * math.pi * draws[:, None, 5:]
-    # Rodrigues about the gray axis: hues turn, grays stay.
+    # Rodrigues' formula about the gray axis: hues rotate, grays stay.
     cross = (chroma.roll(-1, dims=2) - chroma.roll(1, dims=2)) / math.sqrt(3)
     turned = luma + chroma * angle.cos() + cross * angle.sin()
     turned = turned + chroma.mean(dim=2, keepdim=True) * (1 - angle.cos())
     other = torch.where(painted[:, None, None], coat, turned).clamp(0, 1)
     return torch.where(changed[:, None, None], other, colors), changed
+
+
+def colors_seen(has_color: NDArray[np.bool_], config: TrainConfig) -> ColorsSeen:
+    """States of color that a run shows to the network; it cannot be used with a state that it never saw.
+
+    Args:
+        has_color: (n,) of the training objects.
+        config: ``color_drop`` shows colored objects without their color too; at 1, all of them.
+    """
+    drop = config.augmentation.color_drop
+    if not config.model.preprocessing.color or drop == 1 or not has_color.any():
+        return "absent"
+    return "both" if drop > 0 or not has_color.all() else "present"
 
 
 def _about(axis: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""One training batch: points drawn, augmented and normalized, with the vectors they should land on."""
+"""Training batches: sampled, augmented clouds and their target vectors."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from clip2.training.clouds import CloudTensors
 from clip2.training.config import AugmentationConfig
 from clip2.training.dataset import TrainingSet
 
-# Packed points are kept on the GPU while they fill no more than this share of its free memory.
+# Points are kept on the GPU if they fill at most this share of its free memory.
 _SHARE_OF_GPU_MEMORY = 0.25
 
 
 class BatchMaker:
-    """Makes batches from a packed set, all objects of a batch at once.
+    """Makes batches from a training set, all objects of a batch at once.
 
     Args:
-        data: the packed set.
+        data: the training set.
         preprocessing: of the model that is trained.
         augmentation: random changes.
-        device: where batches are wanted.
+        device: of the batches.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class BatchMaker:
         self._generator = torch.Generator(device=home)
 
     def make(self, objects: NDArray[np.int64], seed: int) -> tuple[PreparedClouds, Targets]:
-        """The batch of some objects; the same for the same ``seed``.
+        """Batch of the given objects; the same ``seed`` gives the same batch.
 
         Args:
             objects: (B,) rows of the set.
-            seed: of everything random in it.
+            seed: of all random draws.
         """
         random = self._generator.manual_seed(seed)
         chosen = torch.from_numpy(objects).to(self.home)
@@ -63,7 +63,7 @@ class BatchMaker:
     def _clouds(
         self, chosen: torch.Tensor, random: torch.Generator
     ) -> tuple[PreparedClouds, torch.Tensor | None]:
-        """The clouds, and which of them show other colors than their pictures."""
+        """The clouds, and a (B,) mask of those whose colors no longer match their crops."""
         config, count = self.augmentation, self.preprocessing.num_points
         place, lengths = draw_points(self.clouds.count[chosen], count, config.point_dropout, random)
         points, colors = self.clouds.draw(chosen, place, self.has_colors)

@@ -1,4 +1,4 @@
-"""The points of many objects: in memory, or in files that are mapped and read as they are needed."""
+"""Point clouds of many objects, in memory or memory-mapped."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from clip2.preprocessing import NotAnObject, local_coordinates
+from clip2.sampling_order import sampling_order
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
     """Points of several objects, one after another.
 
     Attributes:
-        points: (P, 3) float32, or float16 where they are mapped from a file; an object's ``scale`` makes them meters.
+        points: (P, 3) float32, or float16 if mapped from a file; multiplied by an object's ``scale`` they are meters.
         colors: (P, 3) uint8, zeros for objects without color; None: no object has color.
-        digest: hash of what is in a mapped file; None: arrays in memory.
+        digest: content hash of a mapped file; None: arrays in memory.
     """
 
     points: NDArray[np.floating]
@@ -46,7 +49,7 @@ class Clouds:
     def gather(
         cls, clouds: Sequence[NDArray[np.float32]], colors: Sequence[NDArray[np.uint8] | None]
     ) -> Clouds:
-        """One block in memory from n arrays (k, 3); an object may be empty."""
+        """One block in memory from n arrays (k, 3) of points and of colors; an object may be empty."""
         count = np.array([len(cloud) for cloud in clouds], np.int64)
         stacked = None
         if any(color is not None for color in colors):
@@ -62,7 +65,7 @@ class Clouds:
     def of_block(
         cls, block: Block, count: NDArray[np.int64], scale: NDArray[np.float32] | None = None
     ) -> Clouds:
-        """The objects of one block, which follow one another."""
+        """Consecutive objects of one block, ``count`` (n,) points each."""
         n = len(count)
         start = (np.cumsum(count) - count).astype(np.int64)
         ones = np.ones(n, np.float32) if scale is None else scale
@@ -70,7 +73,7 @@ class Clouds:
 
     @classmethod
     def join(cls, several: Sequence[Clouds]) -> Clouds:
-        """Several as one; nothing is copied."""
+        """Concatenation of several, without copying points."""
         first = np.cumsum([0, *(len(one.blocks) for one in several)])
         return cls(
             tuple(block for one in several for block in one.blocks),
@@ -84,7 +87,7 @@ class Clouds:
         return len(self.count)
 
     def select(self, rows: NDArray[np.int64]) -> Clouds:
-        """Some of the objects (m,), in that order; points stay where they are."""
+        """The objects ``rows`` (m,), in that order, without copying points."""
         return replace(
             self,
             block=self.block[rows],
@@ -94,7 +97,7 @@ class Clouds:
         )
 
     def cloud(self, i: int) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
-        """Points (k, 3) float32 meters and colors of one object; zeros or None where it has none."""
+        """Points (k, 3) float32 meters and colors of one object; without color, zeros or None."""
         block = self.blocks[self.block[i]]
         span = slice(self.start[i], self.start[i] + self.count[i])
         points = np.asarray(block.points[span], dtype=np.float32) * self.scale[i]
@@ -102,7 +105,7 @@ class Clouds:
 
     @property
     def has_colors(self) -> bool:
-        """Any object may have color."""
+        """Whether any object may have color."""
         return any(block.colors is not None for block in self.blocks)
 
     @property
@@ -115,11 +118,11 @@ class Clouds:
 
     @property
     def mapped(self) -> bool:
-        """All of it lies in files."""
+        """Whether all points are memory-mapped."""
         return all(block.digest is not None for block in self.blocks)
 
     def fingerprint(self) -> tuple[NDArray | None, ...]:
-        """Arrays that say all about the points; of those in mapped files, only what their cache says of them."""
+        """Arrays that identify the points; mapped files are identified by their digest."""
         if all(block.digest is None for block in self.blocks):
             clouds = [self.cloud(i) for i in range(len(self))]
             points = np.concatenate([np.zeros((0, 3), np.float32), *(cloud for cloud, _ in clouds)])
@@ -140,11 +143,11 @@ def _digest(block: Block) -> str:
 
 
 class CloudTensors:
-    """The same objects for drawing whole batches.
+    """The same objects as tensors, for drawing whole batches.
 
     Args:
         clouds: the objects.
-        device: where batches are made; on a GPU everything is copied there.
+        device: of the batches; a GPU receives a copy of all points.
     """
 
     def __init__(self, clouds: Clouds, device: torch.device) -> None:
@@ -164,12 +167,12 @@ class CloudTensors:
     def draw(
         self, chosen: torch.Tensor, place: torch.Tensor, colors: bool
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Some points of some objects.
+        """Selected points of selected objects.
 
         Args:
             chosen: (B,) int64 objects.
-            place: (B, N) int64, which of each object's points.
-            colors: whether they are wanted too.
+            place: (B, N) int64 point indices within each object.
+            colors: whether to return colors too.
 
         Returns:
             (B, N, 3) float32 meters, and (B, N, 3) float32 RGB in 0..1 or None; zeros for objects without color.
@@ -191,9 +194,33 @@ class CloudTensors:
 def _take(
     points: torch.Tensor, colors: torch.Tensor | None, index: torch.Tensor, scale: torch.Tensor, wanted: bool
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    # Faster than points[index] on a CPU, several times for float16.
+    # Faster than points[index] on a CPU, several times so for float16.
     flat = index.reshape(-1)
     found = points.index_select(0, flat).float().view(*index.shape, 3).mul_(scale)
     if not wanted or colors is None:
         return found, None
     return found, colors.index_select(0, flat).float().view(*index.shape, 3).div_(255)
+
+
+def sample_object(
+    points: NDArray[np.float32], colors: NDArray[np.uint8] | None, max_points: int, name: str
+) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None, str]:
+    """Sample of one object for training: points and colors in random order, or the reason why it is unusable.
+
+    The first m points are the sample for ``max_points=m``.
+
+    Args:
+        points: (k, 3) meters.
+        colors: (k, 3) RGB or None.
+        max_points: points to keep.
+        name: of the object, for the reason.
+
+    Returns:
+        Points (m, 3), colors (m, 3) or None, and "" or the reason; unusable objects have no points.
+    """
+    try:
+        local = local_coordinates(points, colors, name=name)
+    except NotAnObject as error:
+        return np.zeros((0, 3), np.float32), None, error.reason
+    order = sampling_order(local, colors, max_points)
+    return points[order], None if colors is None else colors[order], ""

@@ -1,4 +1,4 @@
-"""The training configuration: a YAML file, overrides from the command line, every value checked."""
+"""Training configuration: every option, its default and its limits."""
 
 from __future__ import annotations
 
@@ -7,35 +7,36 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from clip2.model_config import EncoderConfig
 from clip2.objectives import ObjectiveConfig
 from clip2.preprocessing import Preprocessing
-from clip2.training.dataset import NAMELESS
 from data_prep import config
 from data_prep.config import TypedConfig
 
-# Far beyond any real run: what is above is a slip, and would end hours or all memory later.
-MOST_OBJECTS_PER_STEP = 1 << 16  # their similarities with each other alone are 16 GiB
+# Labels that class-agnostic detectors (SAM and others) give to everything. They match everything and name nothing.
+NAMELESS = ("object",)
+# Far beyond any real run: larger values are typing errors that would fail only after hours or for lack of memory.
+MOST_OBJECTS_PER_STEP = 1 << 16  # their pairwise similarities alone take 16 GiB
 MOST_STEPS, MOST_EPOCHS = 1_000_000_000, 1_000_000
 MOST_DEVICES, MOST_THREADS = 1024, 1024
 
 
 class DataConfig(TypedConfig):
-    """What is trained on.
+    """Training data.
 
     Attributes:
-        folders: triplet folders with cached features; ``--data`` fills this.
-        clip: CLIP model whose cached features to use; needed only where a folder has those of several.
-        hold_out: share of *frames* whose objects are kept away from training and named zero-shot as it goes.
+        folders: triplet folders with cached features; ``--data`` sets this.
+        clip: CLIP model whose cached features to use; needed only if a folder has those of several.
+        hold_out: share of *frames* whose objects are not trained on but named zero-shot after each pass.
         max_points: points kept per object, a uniform sample.
-        cache: map the points from float16 files beside the shards, written the first time (coordinates are off by at
-            most a 4096th of the object's size); false: hold them in memory as they are.
-        balance: ``sqrt``: a word seen 100 times as often is drawn 10 times as often; ``none``: as they come.
-        nameless: words that name nothing. Class-agnostic detectors (SAM and others) give everything such a label.
-            They are neither targets nor negatives of the text term; an object without another word teaches by its
-            picture alone and is left out if it has none.
+        cache: map the points from float16 files beside the shards, written on first use (the coordinates' error is at
+            most a 4096th of the object's size); false: hold them in memory as float32.
+        balance: ``sqrt``: a label that is 100 times as frequent is drawn 10 times as often; ``none``: as they come.
+        nameless: labels that name nothing, such as the one label of a class-agnostic detector. They are excluded from
+            targets and negatives; an object without another text trains by its image alone, and is left out if it
+            has none.
     """
 
     folders: tuple[str, ...] = ()
@@ -48,26 +49,27 @@ class DataConfig(TypedConfig):
 
 
 class NetworkConfig(TypedConfig):
-    """Encoder and preprocessing; the teacher is whatever the features were computed with."""
+    """Encoder and preprocessing. The teacher is the CLIP model of the features."""
 
     encoder: EncoderConfig = EncoderConfig()
     preprocessing: Preprocessing = Preprocessing()
 
 
 class AugmentationConfig(TypedConfig):
-    """Random changes of the training clouds. Lengths are in what the encoder sees: of a unit sphere, or meters.
+    """Random changes of the training clouds. Lengths are in encoder units: radii of a unit sphere, or meters.
 
     Attributes:
-        rotate_z: turn by any angle about the vertical.
-        tilt_degrees: lean by up to this much about a random horizontal axis.
+        rotate_z: rotate by any angle about the vertical.
+        tilt_degrees: largest tilt about a random horizontal axis.
         scale: smallest and largest factor, after normalizing.
         shift: largest displacement along each axis.
         jitter: standard deviation of the noise on each coordinate, cut at three.
-        point_dropout: largest share of the points taken away.
-        color_drop: share of the colored samples shown without their color.
-        recolor: share of the samples shown in other colors. They keep their words and lose their picture: it shows
-            the true color. A category that was never seen in red is else taken for one that cannot be red. Not for
-            words that say a color.
+        point_dropout: largest share of points to remove.
+        color_drop: share of the colored samples shown without their color. A model that never saw clouds without
+            color rejects them, and one that saw only such clouds ignores color; see ``ModelConfig.colors_seen``.
+        recolor: share of the samples shown in other colors, so that a class seen only in red is still recognized in
+            blue. They keep their texts but not their image vector, which shows the true color. Not for texts that
+            mention colors.
     """
 
     rotate_z: bool = True
@@ -88,12 +90,12 @@ class AugmentationConfig(TypedConfig):
 
 
 class OptimizerConfig(TypedConfig):
-    """AdamW with warm-up and cosine decay; an average of the weights is what gets evaluated and exported.
+    """AdamW with warm-up and cosine decay; the averaged weights are evaluated and exported.
 
     Attributes:
         lr: peak learning rate.
-        weight_decay: for matrices only; never norms, biases or temperatures.
-        betas: AdamW's.
+        weight_decay: for matrices only, not for norms, biases or temperatures.
+        betas: of AdamW.
         warmup: share of all steps in which the rate rises linearly.
         final_lr: rate at the end, as a share of ``lr``.
         clip: largest gradient norm.
@@ -117,15 +119,15 @@ class OptimizerConfig(TypedConfig):
 
 
 class LoopConfig(TypedConfig):
-    """How long, and how often what.
+    """Length of the run, and intervals between its side tasks.
 
     Attributes:
         batch_size: objects per step over all devices together.
-        epochs: passes over the training objects; ``steps`` replaces it when given.
+        epochs: passes over the training objects, unless ``steps`` is set.
         steps: optimizer steps.
         checkpoint_every: steps between saved states.
         evaluate_every: passes between evaluations on the held-out frames.
-        log_every: steps between logged figures.
+        log_every: steps between logged metrics.
     """
 
     batch_size: int = Field(default=128, ge=2, le=MOST_OBJECTS_PER_STEP)
@@ -137,10 +139,10 @@ class LoopConfig(TypedConfig):
 
 
 class DeviceConfig(TypedConfig):
-    """Where it runs; given to Lightning Fabric as they are. Several devices: start with torchrun.
+    """Devices, for Lightning Fabric. Start several devices with torchrun.
 
     Attributes:
-        precision: ``auto``: bf16-mixed on a GPU that has it, otherwise 32-true.
+        precision: ``auto``: bf16-mixed on a GPU that supports it, otherwise 32-true.
         threads: CPU threads per process; None: ``OMP_NUM_THREADS`` if set, otherwise one per physical core.
     """
 
@@ -155,11 +157,13 @@ class TrainConfig(TypedConfig):
     """One training run.
 
     Attributes:
-        start: checkpoint of the same encoder to begin from, as :func:`clip2.load` takes it; None: random weights.
+        init_from: checkpoint with the same encoder to take initial weights from, as accepted by :func:`clip2.load`;
+            None: random weights.
     """
 
     seed: int = Field(default=0, ge=0, lt=1 << 63)
-    start: str | None = None
+    # Called `start` until 0.1.0.
+    init_from: str | None = Field(default=None, validation_alias=AliasChoices("init_from", "start"))
     data: DataConfig = DataConfig()
     model: NetworkConfig = NetworkConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
@@ -176,7 +180,7 @@ class TrainConfig(TypedConfig):
         return self
 
     def to_yaml(self) -> str:
-        """The whole configuration, defaults included, as text that :func:`load_config` reads back."""
+        """YAML text of all values, defaults included; :func:`load_config` reads it back."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
 

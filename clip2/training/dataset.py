@@ -1,4 +1,4 @@
-"""Objects and the vectors they should land on, packed into a few contiguous arrays."""
+"""Training set: objects and their target vectors in a few contiguous arrays."""
 
 from __future__ import annotations
 
@@ -6,39 +6,36 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clip2.labels import normalize_label
 from clip2.model_config import TeacherSpec
-from clip2.preprocessing import NotAnObject, local_coordinates
-from clip2.sampling_order import sampling_order
 from clip2.training.clouds import Clouds
 from data_prep.errors import BadDatasetError
 
-# What class-agnostic detectors (SAM and others) call everything they find. It is true of all things and says nothing.
-NAMELESS = ("object",)
-_NO_WORD = "neither a picture nor a word with a vector"
-_WORDS_NAME_NOTHING = "no picture, and no word that names anything"
+# One text embedded twice by one CLIP model differs by rounding (batch sizes, devices), not by more.
+_SAME_VECTOR = 1e-4
+_EMBED_ALIKE = "run clip2 embed on both with one CLIP model and the same --templates, or with one bank"
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """n objects with the frozen vectors they should land on.
+    """n objects with their frozen target vectors.
 
     Attributes:
-        clouds: their points, meters, z-up; within an object in random order.
+        clouds: points in meters, z-up, in random order within an object.
         has_color: (n,) bool.
-        frames: (n,) int64, objects of one frame of one scan share a number.
-        texts: U words, at least one unless every object has a picture; none that names nothing.
+        frames: (n,) int64; objects of one frame of one scan share a number.
+        texts: U labels and captions, without those that name nothing ("object"); may be empty if every object has an
+            image vector.
         text_vectors: (U, D) float32 unit rows.
-        own_texts: (n, M) int64 into ``texts``, best first, padded with -1; an object may have a picture only.
-        images: (n, D) float16 unit rows, or None: no object has a picture.
+        own_texts: (n, M) int64 rows of ``texts``, best first, padded with -1; an object may have an image only.
+        images: (n, D) float16 unit rows of the crops; None: no object has one.
         image_present: (n,) bool.
-        teacher: the CLIP model all vectors come from.
-        left_out: why objects were left out → how many.
+        teacher: the CLIP model of all vectors.
+        left_out: reason → number of objects left out for it.
     """
 
     clouds: Clouds
@@ -56,12 +53,12 @@ class TrainingSet:
         return len(self.has_color)
 
     def cloud(self, i: int) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
-        """Points (n, 3) and colors of one object."""
+        """Points (k, 3) float32 meters and colors (k, 3) uint8, or None, of one object."""
         points, colors = self.clouds.cloud(i)
         return points, colors if self.has_color[i] else None
 
     def select(self, rows: NDArray[np.int64]) -> TrainingSet:
-        """Some of the objects (m,), in that order; all words stay."""
+        """The objects ``rows`` (m,), in that order; all texts stay."""
         return replace(
             self,
             clouds=self.clouds.select(rows),
@@ -72,14 +69,14 @@ class TrainingSet:
             image_present=self.image_present[rows],
         )
 
-    def without_words(self, words: Sequence[str]) -> TrainingSet:
-        """The same objects, none of which may be called one of these words, nor contrasted with them."""
-        gone = {normalize_label(word) for word in words}
+    def without_texts(self, texts: Sequence[str]) -> TrainingSet:
+        """The same objects without these texts, as targets and as negatives."""
+        gone = {normalize_label(text) for text in texts}
         keep = [row for row, text in enumerate(self.texts) if normalize_label(text) not in gone]
         new_row = np.full(len(self.texts) + 1, -1, np.int64)
         new_row[keep] = np.arange(len(keep))
         own = new_row[self.own_texts]
-        # Best first, padding last.
+        # Keep the order, padding last.
         own = np.take_along_axis(own, np.argsort(own < 0, axis=1, kind="stable"), axis=1)
         return replace(
             self,
@@ -89,10 +86,10 @@ class TrainingSet:
         )
 
     def split(self, hold_out: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Objects to train on and objects of held-out frames; whole frames, at least one where any is asked for.
+        """Rows to train on and rows of held-out frames; whole frames, at least one if ``hold_out`` is above 0.
 
         Raises:
-            BadDatasetError: a share is asked for but there is only one frame.
+            BadDatasetError: ``hold_out`` is above 0, but there is only one frame.
         """
         frames = np.unique(self.frames)
         if hold_out == 0:
@@ -107,7 +104,7 @@ class TrainingSet:
         return np.flatnonzero(~mask), np.flatnonzero(mask)
 
     def fingerprint(self) -> str:
-        """Hash of everything training sees; a resumed run must find the same."""
+        """Hash of everything that training reads; a resumed run requires the same."""
         digest = hashlib.sha256(repr((self.teacher, self.texts)).encode())
         points, colors, *spans = self.clouds.fingerprint()
         arrays = (points, colors, self.has_color, *spans, self.frames, self.own_texts, self.text_vectors)
@@ -116,139 +113,85 @@ class TrainingSet:
         return digest.hexdigest()
 
 
-def pack(
-    objects: Sequence[tuple[NDArray[np.float32], NDArray[np.uint8] | None]],
-    own_texts: Sequence[Sequence[int] | NDArray[np.int64]],
-    texts: Sequence[str],
-    text_vectors: NDArray[np.float32],
-    model: str,
-    images: NDArray[np.float16] | None = None,
-    image_present: NDArray[np.bool_] | None = None,
-    frames: Sequence[int] | None = None,
-    max_points: int = 4096,
-    source: str | Path = "objects",
-    templates: str | None = None,
-    nameless: Sequence[str] = NAMELESS,
-) -> TrainingSet:
-    """A training set from arrays in memory, without a triplet folder.
+def combine(packs: Sequence[TrainingSet], names: Sequence[str]) -> TrainingSet:
+    """Several sets as one; texts that are spelled alike become one.
 
     Args:
-        objects: n pairs of points (k, 3) float32 meters z-up and colors (k, 3) uint8 or None.
-        own_texts: for each object the rows of ``texts`` true of it, best first.
-        texts, text_vectors: U words and their (U, D) float32 unit vectors.
-        model: the CLIP model of the vectors.
-        images, image_present: (n, D) and (n,) bool; or both None.
-        frames: frame number of each object; None: every object is a frame of its own.
-        max_points: points kept per object.
-        source: what to call it all in an error.
-        templates: prompt set of the text vectors; None: not known.
-        nameless: words that name nothing: they are no targets and no negatives of the text term, and an object that
-            has no other word teaches by its picture alone, or is left out if it has none.
+        packs: the sets, at least one.
+        names: of the sets, for error messages.
 
     Raises:
-        BadDatasetError: nothing to learn from.
+        BadDatasetError: vectors come from different CLIP models or prompts, or one text has two vectors.
     """
-    found = [
-        sample_object(points, color, max_points, f"object {i}") for i, (points, color) in enumerate(objects)
-    ]
-    return with_words(
-        Clouds.gather([points for points, _, _ in found], [colors for _, colors, _ in found]),
-        np.array([colors is not None for _, colors, _ in found]),
-        [problem for _, _, problem in found],
-        frames,
-        Words(own_texts, texts, text_vectors, model, templates, nameless),
-        images,
-        image_present,
-        source,
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class Words:
-    """What n objects may be called; attributes as the arguments of :func:`pack`."""
-
-    own: Sequence[Sequence[int] | NDArray[np.int64]]
-    texts: Sequence[str]
-    vectors: NDArray[np.float32]
-    model: str
-    templates: str | None = None
-    nameless: Sequence[str] = NAMELESS
-
-
-def sample_object(
-    points: NDArray[np.float32], colors: NDArray[np.uint8] | None, max_points: int, name: str
-) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None, str]:
-    """What training keeps of one object: points and colors in random order, and why it keeps nothing.
-
-    The first m of its points are what it would keep with ``max_points=m``.
-    """
-    try:
-        local = local_coordinates(points, colors, name=name)
-    except NotAnObject as error:
-        return np.zeros((0, 3), np.float32), None, error.reason
-    order = sampling_order(local, colors, max_points)
-    return points[order], None if colors is None else colors[order], ""
-
-
-def with_words(
-    clouds: Clouds,
-    has_color: NDArray[np.bool_],
-    problems: Sequence[str],
-    frames: Sequence[int] | NDArray[np.int64] | None,
-    words: Words,
-    images: NDArray[np.float16] | None,
-    image_present: NDArray[np.bool_] | None,
-    source: str | Path,
-) -> TrainingSet:
-    """A training set from points that are packed already; arguments as of :func:`pack`.
-
-    Args:
-        clouds, has_color: n objects.
-        problems: why each of them cannot be learned from; empty: it can.
-    """
-    texts, own_texts = words.texts, words.own
-    left_out: Counter[str] = Counter()
-    silent = {normalize_label(word) for word in words.nameless}
-    names = [normalize_label(text) not in silent for text in texts]
-    kept = []
-    for i, problem in enumerate(problems):
-        pictured = image_present is not None and bool(image_present[i])
-        if not pictured and not any(names[int(row)] for row in own_texts[i]):
-            left_out[_WORDS_NAME_NOTHING if len(own_texts[i]) else _NO_WORD] += 1
-        elif problem:
-            left_out[problem] += 1
-        else:
-            kept.append(i)
-    if not kept:
-        reasons = ", ".join(f"{count} x {reason}" for reason, count in left_out.items())
-        raise BadDatasetError(
-            f"no object to learn from ({reasons or 'none given'})", source=source, field="triplets"
-        )
-    # Two spellings of one word are one word, as everywhere else.
+    first = packs[0]
+    if len(packs) == 1:
+        return first
+    teacher = _common_teacher([one.teacher for one in packs], names)
     row_of: dict[str, int] = {}
-    merged = [row_of.setdefault(normalize_label(text), row) for row, text in enumerate(texts)]
-    first_rows = [row for row in sorted(set(row_of.values())) if names[row]]
-    new_row = {row: position for position, row in enumerate(first_rows)}
-    own = [
-        list(dict.fromkeys(new_row[merged[int(row)]] for row in own_texts[i] if names[int(row)]))
-        for i in kept
+    texts: list[str] = []
+    found_in: list[str] = []  # the set that each vector comes from
+    vectors, owns, frames = [], [], []
+    width = max(one.own_texts.shape[1] for one in packs)
+    next_frame = 0
+    for one, name in zip(packs, names, strict=True):
+        rows = np.empty(len(one.texts) + 1, np.int64)
+        rows[-1] = -1  # so that the padding, -1, stays -1
+        for row, text in enumerate(one.texts):
+            key = normalize_label(text)
+            if key not in row_of:
+                row_of[key] = len(texts)
+                texts.append(text)
+                vectors.append(one.text_vectors[row])
+                found_in.append(name)
+            elif np.abs(vectors[row_of[key]] - one.text_vectors[row]).max() > _SAME_VECTOR:
+                raise BadDatasetError(
+                    f"has a different vector in {found_in[row_of[key]]}",
+                    source=name,
+                    field=repr(text),
+                    fix=_EMBED_ALIKE,
+                )
+            rows[row] = row_of[key]
+        padding = ((0, 0), (0, width - one.own_texts.shape[1]))
+        owns.append(rows[np.pad(one.own_texts, padding, constant_values=-1)])
+        frames.append(one.frames + next_frame)
+        next_frame += int(one.frames.max()) + 1
+    images = [
+        np.zeros((len(one), teacher.width), np.float16) if one.images is None else one.images for one in packs
     ]
-    padded = np.full((len(kept), max(1, *map(len, own))), -1, dtype=np.int64)
-    for i, rows in enumerate(own):
-        padded[i, : len(rows)] = rows
-    present = np.zeros(len(kept), dtype=bool)
-    if images is not None:
-        present = image_present[kept] if image_present is not None else present
-    has_images = bool(present.any())
     return TrainingSet(
-        clouds=clouds.select(np.array(kept)),
-        has_color=has_color[kept],
-        frames=np.asarray(kept if frames is None else [frames[i] for i in kept], dtype=np.int64),
-        texts=tuple(texts[row] for row in first_rows),
-        text_vectors=np.ascontiguousarray(words.vectors[first_rows], dtype=np.float32),
-        own_texts=padded,
-        images=images[kept].astype(np.float16) if has_images and images is not None else None,
-        image_present=present,
-        teacher=TeacherSpec(name=words.model, width=words.vectors.shape[1], templates=words.templates),
-        left_out=left_out,
+        teacher=teacher,
+        clouds=Clouds.join([one.clouds for one in packs]),
+        has_color=np.concatenate([one.has_color for one in packs]),
+        frames=np.concatenate(frames),
+        texts=tuple(texts),
+        text_vectors=np.array(vectors, np.float32).reshape(-1, teacher.width),
+        own_texts=np.concatenate(owns),
+        images=np.concatenate(images) if any(one.images is not None for one in packs) else None,
+        image_present=np.concatenate([one.image_present for one in packs]),
+        left_out=sum((Counter(one.left_out) for one in packs), Counter()),
     )
+
+
+def _common_teacher(teachers: Sequence[TeacherSpec], names: Sequence[str]) -> TeacherSpec:
+    """CLIP model of all sets; sets without a recorded prompt set agree with any."""
+    first = teachers[0]
+    for teacher, name in zip(teachers, names, strict=True):
+        if (teacher.name, teacher.width) != (first.name, first.width):
+            raise BadDatasetError(
+                f"has features of {teacher.name} ({teacher.width} wide), "
+                f"{names[0]} of {first.name} ({first.width} wide)",
+                source=name,
+                fix=_EMBED_ALIKE,
+            )
+    said = [
+        (teacher.templates, name) for teacher, name in zip(teachers, names, strict=True) if teacher.templates
+    ]
+    for templates, name in said:
+        if templates != said[0][0]:
+            raise BadDatasetError(
+                f"was embedded with the prompts {templates!r}, {said[0][1]} with {said[0][0]!r}",
+                source=name,
+                field="templates",
+                fix=_EMBED_ALIKE,
+            )
+    return first if not said else first.model_copy(update={"templates": said[0][0]})

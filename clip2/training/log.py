@@ -1,4 +1,4 @@
-"""What a run says while it runs: a progress bar, ``metrics.jsonl`` and TensorBoard scalars."""
+"""Training log: summary of the data, progress bar, ``metrics.jsonl`` and TensorBoard scalars."""
 
 from __future__ import annotations
 
@@ -7,27 +7,55 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
+from clip2.model_config import ColorsSeen
 from clip2.progress import ProgressBar
+from clip2.training.dataset import TrainingSet
 
 METRICS_FILE, TENSORBOARD_FOLDER = "metrics.jsonl", "tensorboard"
+_COLORS_SEEN = {
+    "absent": "clouds are shown without color only: the model will ignore colors",
+    "present": "clouds are shown with color only: the model will reject clouds without "
+    "(augmentation.color_drop above 0 trains both)",
+    "both": "clouds are shown with and without color: the model will accept both",
+}
+
+
+def summary(data: TrainingSet, train_on: NDArray[np.int64], held_out: int, seen: ColorsSeen) -> list[str]:
+    """Lines about the data of a run: counts, color, objects left out.
+
+    Args:
+        data: the training set.
+        train_on: (m,) rows that are trained on.
+        held_out: number of held-out objects.
+        seen: states of color that the run shows.
+    """
+    textless = int((data.own_texts[train_on, 0] < 0).sum())
+    images, colors = int(data.image_present[train_on].sum()), int(data.has_color[train_on].sum())
+    clouds = data.clouds
+    where = "mapped from the float16 files beside the shards" if clouds.mapped else "in memory"
+    return [
+        f"{len(train_on)} objects ({images} with an image, {colors} with color), {len(data.texts)} texts, "
+        f"{held_out} objects held out, vectors of {data.teacher.name}",
+        *([f"{textless} objects have no text and train by their image alone"] if textless else []),
+        f"points: {clouds.nbytes / 1e6:.1f} MB {where}",
+        _COLORS_SEEN[seen],
+        *(f"{count} objects left out: {reason}" for reason, count in data.left_out.items()),
+    ]
 
 
 class RunLog:
-    """Writes figures of a run; entering shows the bar, leaving closes the files.
+    """Writes the metrics of a run; entering shows the bar, leaving closes the files.
 
     Args:
         run: the run's folder.
-        first: steps already done; figures of later steps, left by a killed run, are dropped.
-        total: steps in all.
-        console: where the bar and lines go; None: nowhere (ranks other than the first).
+        first: steps already done; metrics of later steps, left by a killed run, are dropped.
+        total: steps in total.
+        console: for the bar and lines; None: write nothing (ranks other than the first).
     """
 
     def __init__(self, run: Path, first: int, total: int, console: Console | None) -> None:
@@ -45,11 +73,11 @@ class RunLog:
             TextColumn("training"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[metrics]}"),
             TimeRemainingColumn(),
             console=console,
         )
-        self._task = self._progress.add_task("train", total=total, completed=first, figures="")
+        self._task = self._progress.add_task("train", total=total, completed=first, metrics="")
 
     def __enter__(self) -> RunLog:
         if self.console is not None:
@@ -68,30 +96,30 @@ class RunLog:
             self._board.close()
 
     def advance(self, step: int) -> None:
-        """Moves the bar to ``step`` steps done."""
+        """Move the bar to ``step`` steps done."""
         if self.console is not None:
             self._progress.update(self._task, completed=step)
 
-    def figures(self, step: int, figures: dict[str, float]) -> None:
-        """Stores named figures of the moment after ``step`` steps."""
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        """Store named metrics measured after ``step`` steps."""
         if self.console is None:
             return
-        record = {"step": step, "time": round(time.time(), 3), **figures}
+        record = {"step": step, "time": round(time.time(), 3), **metrics}
         self._file.write(json.dumps(record) + "\n")
         self._file.flush()
-        for name, value in figures.items():
+        for name, value in metrics.items():
             self._board.add_scalar(name, value, step)
-        if "train/loss" in figures:
+        if "train/loss" in metrics:
             shown = [
-                f"{name.replace('_loss', '')} {figures[f'train/{name}']:.3f}"
+                f"{name.replace('_loss', '')} {metrics[f'train/{name}']:.3f}"
                 for name in ("loss", "text_loss", "image_loss")
-                if f"train/{name}" in figures
+                if f"train/{name}" in metrics
             ]
-            shown.append(f"{figures['train/objects_per_second']:.0f} objects/s")
-            self._progress.update(self._task, figures="  ".join(shown))
+            shown.append(f"{metrics['train/objects_per_second']:.0f} objects/s")
+            self._progress.update(self._task, metrics="  ".join(shown))
 
     def say(self, line: str) -> None:
-        """Prints a line above the bar."""
+        """Print a line above the bar."""
         if self.console is not None:
             self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -104,7 +132,7 @@ def _lines_up_to(path: Path, step: int) -> list[str]:
         try:
             record = json.loads(line)
         except json.JSONDecodeError:
-            break  # the line a killed run was writing
+            break  # a killed run was writing this line
         if line.endswith("\n") and record["step"] <= step:
             kept.append(line)
     return kept

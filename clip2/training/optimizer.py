@@ -1,19 +1,22 @@
-"""AdamW's groups, the learning rate of each step, and the running average of the weights."""
+"""AdamW parameter groups, learning rate schedule and weight average."""
 
 from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
 from clip2.model import Clip2Model
+from clip2.preprocessing import PreparedClouds
 from clip2.training.config import OptimizerConfig
 
 
 def create_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW that decays matrices only: norms, biases, temperatures and the color-absent state are left alone."""
+    """AdamW with weight decay for matrices only: not norms, biases, temperatures or the color-absent state."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
@@ -23,7 +26,7 @@ def create_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.A
 
 
 def learning_rate(step: int, total: int, config: OptimizerConfig) -> float:
-    """Rate of a step, counted from 0: linear warm-up, then half a cosine to ``final_lr``.
+    """Learning rate of a step, counted from 0: linear warm-up, then half a cosine to ``final_lr``.
 
     >>> config = OptimizerConfig(lr=1.0, warmup=0.5, final_lr=0.0)
     >>> [round(learning_rate(step, 8, config), 3) for step in range(8)]
@@ -40,9 +43,14 @@ def learning_rate(step: int, total: int, config: OptimizerConfig) -> float:
 class WeightAverage:
     """Exponential moving average of the weights.
 
-    Normalization statistics are not averaged: :mod:`clip2.training.normalization` makes those that belong to the
-    averaged weights. The decay grows as (1 + t) / (10 + t) up to its final value, so that short runs are not held back by
-    their first steps.
+    The decay grows as (1 + t) / (10 + t) up to its final value, so that the first steps do not dominate short runs.
+
+    ``torch.optim.swa_utils.AveragedModel`` is not used: it overwrites the average with the weights of the first step,
+    and copies BatchNorm statistics at every step, which would change the weights and states of existing runs.
+
+    Args:
+        model: initial weights.
+        decay: final decay per step; 0: the average is the latest weights.
     """
 
     def __init__(self, model: Clip2Model, decay: float) -> None:
@@ -52,7 +60,18 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Moves the average towards ``model`` after the optimizer's step number ``step``, counted from 0."""
+        """Move the average towards ``model`` after the optimizer's step number ``step``, counted from 0."""
         weight = 1 - min(self.decay, (1 + step) / (10 + step)) if self.decay else 1.0
         for average, current in zip(self.model.parameters(), model.parameters(), strict=True):
             average.lerp_(current, weight)
+
+    def update_statistics(self, batches: Iterable[PreparedClouds]) -> None:
+        """Set the BatchNorm statistics to their mean over some batches.
+
+        Statistics gathered while the weights moved do not fit the averaged weights, least of all early on (Izmailov
+        et al., "Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018).
+
+        Args:
+            batches: training inputs; not read if no layer keeps statistics.
+        """
+        update_bn(([batch] for batch in batches), self.model)

@@ -1,9 +1,9 @@
-"""The points of a triplet folder as flat files that training maps: float16 coordinates, uint8 colors.
+"""Point cache of a triplet folder: memory-mapped float16 coordinates and uint8 colors.
 
-``TRIPLETS/cache/points-4096-0123456789abcdef/`` belongs to ``max_points`` and to the shards with the SHA-256 that it was
-named after; shards that were mined again get a new one, and the old one goes. Coordinates are relative to the middle of
-the object's box and divided by a power of two so that none exceeds 1. They are off by at most a 4096th of the object's size:
-half a millimeter for an object of two meters, a quarter of one for an object of one meter.
+The name of ``TRIPLETS/cache/points-4096-0123456789abcdef/`` holds ``max_points`` and a hash of the shards' SHA-256 sums.
+Shards that were mined again get a new cache, and the old one is deleted. Coordinates are relative to the center of the
+object's box and divided by a power of two, so that none exceeds 1. Their error is at most a 4096th of the object's size:
+0.5 mm for an object of 2 m.
 """
 
 from __future__ import annotations
@@ -13,20 +13,18 @@ import json
 import math
 import os
 import shutil
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
-from clip2.training.clouds import Block, Clouds
-from clip2.training.dataset import sample_object
+from clip2.training.clouds import Block, Clouds, sample_object
 from data_prep.errors import InputError
 from data_prep.storage.files import require_writable
 from data_prep.triplets import TripletSet
@@ -38,13 +36,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class StoredObjects:
-    """All n triplets of a folder, in its order.
+    """Points of n objects, unusable ones included.
 
     Attributes:
-        clouds: those that nothing can be learned from are empty.
+        clouds: n objects; unusable ones are empty.
         has_color: (n,) bool.
-        frames: (n,) int64, triplets of one frame of one scan share a number.
-        problems: n reasons why an object is empty; "" where it is not.
+        frames: (n,) int64; objects of one frame of one scan share a number.
+        problems: n reasons why an object is unusable; "" if it is usable.
     """
 
     clouds: Clouds
@@ -56,15 +54,15 @@ class StoredObjects:
 def open_point_cache(
     triplets: TripletSet, max_points: int, progress: Progress | None = None
 ) -> StoredObjects:
-    """Map the points of a triplet folder; the first call reads the shards once and writes the files.
+    """Map the points of a triplet folder; the first call reads the shards and writes the files.
 
-    Several processes may call it at the same time: one writes, the others wait. Killed while writing, it leaves
-    nothing that counts.
+    If several processes call it at the same time, one writes and the others wait. A killed writer leaves only files
+    that the next one deletes.
 
     Args:
-        triplets: the folder; of a set at a URL, the cache lies where its features do.
-        max_points: points kept per object: always the same uniform sample.
-        progress: called with triplets done and triplets in all while the files are written.
+        triplets: the folder; the cache of a set at a URL is written beside its features.
+        max_points: points kept per object, always the same uniform sample.
+        progress: called with the numbers of written and of all triplets.
 
     Raises:
         InputError: the folder cannot be written, or a shard cannot be read.
@@ -83,7 +81,7 @@ def open_point_cache(
         return found
     _require_writable(home)
     home.mkdir(parents=True, exist_ok=True)
-    with _only_one(home / ".lock"):
+    with FileLock(home / ".lock"):
         found = _load(folder, digest)  # another process may have written it meanwhile
         if found is None:
             _write(home, folder, triplets, max_points, {**identity, "digest": digest}, progress)
@@ -93,7 +91,7 @@ def open_point_cache(
 
 
 def quantize(points: NDArray[np.float32]) -> tuple[NDArray[np.float16], float]:
-    """Coordinates (k, 3) of one object as float16 about the middle of its box, and what to multiply them with.
+    """Coordinates (k, 3) of one object as float16 relative to the center of its box, and their scale in meters.
 
     >>> quantize(np.array([[10.0, 0, 0], [12, 1, 0]], np.float32))
     (array([[-1. , -0.5,  0. ],
@@ -101,7 +99,7 @@ def quantize(points: NDArray[np.float32]) -> tuple[NDArray[np.float16], float]:
     """
     low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
     centered = points - (low + high) / 2
-    # A sample of few points may by chance be one place.
+    # The points of a small sample may coincide.
     scale = 2.0 ** math.ceil(math.log2(float(np.abs(centered).max()) or 1.0))
     return (centered / scale).astype(np.float16), scale
 
@@ -114,7 +112,7 @@ def _write(
     index: dict[str, Any],
     progress: Progress | None,
 ) -> None:
-    for left in (*home.glob(".*.part"), folder):  # of a killed process; or a cache that is damaged
+    for left in (*home.glob(".*.part"), folder):  # left by a killed process, or damaged
         shutil.rmtree(left, ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(dir=home, prefix=f".{folder.name}.", suffix=".part"))
     try:
@@ -126,13 +124,13 @@ def _write(
             f"cannot be written ({error.strerror or error})",
             source=home,
             field="data.cache",
-            fix="make room, or train with --set data.cache=false",
+            fix="free some space, or train with --set data.cache=false",
         ) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     for other in home.glob("points-*"):
         if _shards_of(other) != index["shards"]:
-            # Whoever still has it mapped keeps it, except on Windows, where it then stays for the next time.
+            # Processes that map it keep it; on Windows it then stays until the next time.
             shutil.rmtree(other, ignore_errors=True)
 
 
@@ -151,7 +149,7 @@ def _fill(
                 small, scale = quantize(points)
                 points_file.write(small.tobytes())
             if colors is not None:
-                # Objects without color are holes in the file: they read as zeros and take no room.
+                # Objects without color are holes in the file: they read as zeros and take no space.
                 colors_file.seek(3 * stored)
                 colors_file.write(colors.tobytes())
             stored += len(points)
@@ -182,7 +180,7 @@ def _fill(
 
 
 def frame_of(key: str, provenance: Any) -> tuple[Any, Any]:
-    """What triplets of one frame share."""
+    """Key shared by the triplets of one frame."""
     return provenance.get("source"), provenance.get("frame", key)
 
 
@@ -192,7 +190,7 @@ def _triplets(triplets: TripletSet) -> Iterator[Any]:
 
 
 def _load(folder: Path, digest: str) -> StoredObjects | None:
-    """None: not there, or not whole."""
+    """Objects of a cache; None: it does not exist or is incomplete."""
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         with np.load(folder / OBJECTS) as file:
@@ -218,9 +216,9 @@ def _load(folder: Path, digest: str) -> StoredObjects | None:
 
 
 def _map(path: Path, dtype: Any, rows: int) -> NDArray:
-    if rows == 0:  # nothing can be mapped
+    if rows == 0:  # an empty file cannot be mapped
         return np.zeros((0, 3), dtype)
-    # Copy-on-write: the file is never changed, and torch takes the array for one that it may share.
+    # Copy-on-write: the file is never changed, and torch accepts only writable arrays without a warning.
     return np.memmap(path, dtype=np.dtype(dtype).newbyteorder("<"), mode="c", shape=(rows, 3))
 
 
@@ -239,16 +237,5 @@ def _require_writable(home: Path) -> None:
             error.problem,
             source=error.source,
             field="data.cache",
-            fix="get the right to write there, or train with --set data.cache=false",
+            fix="make it writable, or train with --set data.cache=false",
         ) from None
-
-
-@contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
-    """Wait until no other process of this machine is inside."""
-    with lock.open("w") as file:
-        if sys.platform != "win32":  # there the last to finish wins, with the same bytes
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -1,41 +1,46 @@
-"""A run's folder: what is in it already, and whether this run may use it."""
+"""Run folder: the check before a run, initial weights, and the saved states that a killed run continues from.
+
+The random draws of a step depend on the seed and the step alone (:mod:`clip2.training.sampler`), so weights, weight
+average, optimizer and step are the whole state. A state is one safetensors file; nothing is pickled.
+"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
-from clip2.training.config import TrainConfig, load_config
-from clip2.training.state import saved_states
-from data_prep.errors import InputError
-from data_prep.storage.files import require_writable
+import safetensors
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import nn
 
-CONFIG_FILE = "config.yaml"
+from clip2.checkpoint import load
+from clip2.model import Clip2Model
+from clip2.training.config import TrainConfig, load_config
+from data_prep.errors import InputError
+from data_prep.storage.files import require_writable, write_atomically
+
+CONFIG_FILE, STATE_FOLDER = "config.yaml", "state"
+_STATES_KEPT = 2
 # Keys that do not change what is learned; a resumed run may differ in them.
 _FREE = ("device.", "loop.checkpoint_every", "loop.log_every", "loop.evaluate_every", "data.folders")
 
 
-def configuration_of(run: Path) -> TrainConfig:
-    """The configuration a run was started with."""
-    path = run / CONFIG_FILE
-    if not path.is_file():
-        raise InputError(f"has no {CONFIG_FILE}", source=run, fix="this is not a run of clip2 train")
-    return load_config(path)
-
-
 def check_run(run: Path, config: TrainConfig, resume: bool) -> Path | None:
-    """The state to continue from, or None to begin.
+    """State file to continue from, or None to begin.
 
     Raises:
-        InputError: the folder cannot be written; it holds a run and ``resume`` was not asked for, a run with another configuration, or
-            something that is no run at all.
+        InputError: the folder cannot be written; it holds other files, a run with another configuration, or any run
+            although ``resume`` is False.
     """
     require_writable(run, "--out")
-    # A run killed in its first moment leaves no more than a half-written file.
+    # A run killed in its first moments leaves only a partial file.
     if not run.is_dir() or all(entry.name.endswith(".part") for entry in run.iterdir()):
         return None
     if not (run / CONFIG_FILE).is_file():
-        raise InputError("holds other things", source=run, field="--out", fix="name a new folder")
+        raise InputError("holds other files", source=run, field="--out", fix="name a new folder")
     if not resume:
         raise InputError(
             "already holds a run",
@@ -43,17 +48,129 @@ def check_run(run: Path, config: TrainConfig, resume: bool) -> Path | None:
             field="--out",
             fix="add --resume to continue it, or name another folder",
         )
-    before, now = _flat(configuration_of(run).model_dump()), _flat(config.model_dump())
+    before, now = _flat(load_config(run / CONFIG_FILE).model_dump()), _flat(config.model_dump())
     for key in sorted(before | now):
         if before.get(key) != now.get(key) and not key.startswith(_FREE):
             raise InputError(
                 f"was {before.get(key)!r} when the run began, is now {now.get(key)!r}",
                 source=run,
                 field=key,
-                fix="continue with the same configuration (leave --config away), or begin in another folder",
+                fix="continue with the same configuration (omit --config), or begin in another folder",
             )
-    states = saved_states(run)
+    states = _saved_states(run)
     return states[-1] if states else None
+
+
+def init_weights(model: Clip2Model, source: str) -> None:
+    """Copy the encoder of a checkpoint; also its projection and scales if both models have the same teacher.
+
+    Args:
+        model: new model, changed in place.
+        source: as accepted by :func:`clip2.load`.
+
+    Raises:
+        InputError: there is no such checkpoint, or its encoder is another one; the message names the difference.
+    """
+    found = load(source)
+    wanted, given = (
+        {key: tuple(value.shape) for key, value in encoder.state_dict().items()}
+        for encoder in (model.encoder, found.encoder)
+    )
+    for key in [*wanted, *given]:
+        if wanted.get(key) != given.get(key):
+            raise InputError(
+                f"encoder {found.config.encoder.name} has {given.get(key, 'no')} {key}, "
+                f"the encoder of this run {wanted.get(key, 'none')}",
+                source=source,
+                field="init_from",
+                fix="set model.encoder and model.preprocessing.color as in that checkpoint",
+            )
+    model.encoder.load_state_dict(found.encoder.state_dict())
+    if (found.teacher.name, found.teacher.width) != (model.teacher.name, model.teacher.width):
+        return
+    model.projection.load_state_dict(found.projection.state_dict())
+    if model.size_mixer is not None and found.size_mixer is not None:
+        model.size_mixer.load_state_dict(found.size_mixer.state_dict())
+    model.log_text_scale.data.copy_(found.log_text_scale.data)
+    model.log_image_scale.data.copy_(found.log_image_scale.data)
+
+
+def save_state(
+    run: Path,
+    step: int,
+    model: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    facts: dict[str, Any],
+) -> None:
+    """Write the state after ``step`` steps and delete all but the latest two.
+
+    Args:
+        run: the run's folder.
+        step: optimizer steps done.
+        model, average, optimizer: what to save.
+        facts: JSON-able, returned by :func:`read_facts`.
+    """
+    tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"average/{name}": value for name, value in average.state_dict().items()}
+    for name, parameter in model.named_parameters():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer/{key}/{name}"] = torch.as_tensor(value)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    metadata = {"clip2": json.dumps({"step": step, **facts})}
+    folder = run / STATE_FOLDER
+    folder.mkdir(exist_ok=True)
+    write_atomically(
+        folder / f"step-{step:09d}.safetensors",
+        lambda path: safetensors.torch.save_file(tensors, path, metadata),
+    )
+    for old in _saved_states(run)[:-_STATES_KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """``step`` and the other facts of a state file, without its tensors.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return json.loads((file.metadata() or {})["clip2"])
+    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        raise InputError(
+            f"is not a training state ({error})", source=path, fix="delete it to continue from an earlier one"
+        ) from None
+
+
+def load_state(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Restore a saved state, bit for bit.
+
+    Raises:
+        InputError: the file is damaged or belongs to another network.
+    """
+    read_facts(path)
+    tensors = safetensors.torch.load_file(path)
+    parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
+    for name, value in tensors.items():
+        kind, _, rest = name.partition("/")
+        parts[kind][rest] = value
+    for kind, module in (("model", model), ("average", average)):
+        own = {name: value.shape for name, value in module.state_dict().items()}
+        if own != {name: value.shape for name, value in parts[kind].items()}:
+            raise InputError("is the state of another network", source=path, field=kind)
+        module.load_state_dict(parts[kind])
+    by_name = dict(model.named_parameters())
+    for name, value in parts["optimizer"].items():
+        key, _, parameter_name = name.partition("/")
+        parameter = by_name[parameter_name]
+        # AdamW keeps its step count on the CPU by default.
+        optimizer.state[parameter][key] = value if key == "step" else value.to(parameter.device)
+
+
+def _saved_states(run: Path) -> list[Path]:
+    """State files of a run, oldest first."""
+    return sorted((run / STATE_FOLDER).glob("step-*.safetensors"))
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which objects a step sees: a pure function of the seed and the step, so nothing needs saving to resume."""
+"""Sampler of training objects: a pure function of seed and step, so resuming needs no saved state."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ from numpy.typing import NDArray
 
 
 def step_seed(seed: int, step: int, rank: int = 0) -> int:
-    """One 63-bit number for all random draws of one step on one rank."""
+    """63-bit seed for all random draws of one step on one rank."""
     state = np.random.SeedSequence([seed, step, rank, 0x5EED]).generate_state(1, np.uint64)[0]
     return int(state >> np.uint64(1))
 
 
-def balancing_weights(words: NDArray[np.int64]) -> NDArray[np.float64]:
-    """How often to draw each object so that each word is drawn as the square root of its count.
+def balancing_weights(first_texts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Weights that draw each text in proportion to the square root of its count.
 
-    Objects without a word are of no common kind: they are drawn once per pass, as they come.
+    Objects without a text are not one class, so each is drawn once per pass.
 
     Args:
-        words: (n,) the first word of each object; -1: it has none.
+        first_texts: (n,) row of each object's first text; -1: it has none.
 
     Returns:
         (n,) weights with mean 1.
 
-    >>> balancing_weights(np.array([0, 0, 0, 0, 1])).round(3).tolist()  # word 0 twice as often as word 1
+    >>> balancing_weights(np.array([0, 0, 0, 0, 1])).round(3).tolist()  # text 0 twice as often as text 1
     [0.833, 0.833, 0.833, 0.833, 1.667]
     >>> balancing_weights(np.array([0, 0, 0, 0, 1, -1])).round(3).tolist()
     [0.833, 0.833, 0.833, 0.833, 1.667, 1.0]
     """
-    weights = np.ones(len(words))
-    named = words >= 0
+    weights = np.ones(len(first_texts))
+    named = first_texts >= 0
     if named.any():
-        _, inverse, counts = np.unique(words[named], return_inverse=True, return_counts=True)
+        _, inverse, counts = np.unique(first_texts[named], return_inverse=True, return_counts=True)
         drawn = 1 / np.sqrt(counts[inverse])
         weights[named] = drawn * len(drawn) / drawn.sum()
     return weights
 
 
-class ObjectOrder:
+class ObjectSampler:
     """An endless shuffled stream of objects, cut into batches.
 
-    The stream is a row of passes of n draws each. In a pass every object comes floor(w) or ceil(w) times for its
-    weight w (systematic resampling), so with equal weights a pass is a permutation.
+    The stream is a sequence of passes of n draws each. A pass draws an object of weight w either floor(w) or ceil(w)
+    times (systematic resampling), so with equal weights a pass is a permutation.
 
     Args:
         objects: (n,) indices to draw from.
@@ -58,7 +58,7 @@ class ObjectOrder:
         self._pass: tuple[int, NDArray[np.int64]] = (-1, objects)
 
     def batch(self, step: int) -> NDArray[np.int64]:
-        """(batch_size,) objects of a step, counted from 0."""
+        """Objects (batch_size,) of a step, counted from 0."""
         count = len(self.objects)
         position, stop = step * self.batch_size, (step + 1) * self.batch_size
         parts = []
@@ -75,7 +75,7 @@ class ObjectOrder:
             shuffled = random.permutation(len(self.objects))
             ends = np.cumsum(self.weights[shuffled])
             ticks = np.arange(len(shuffled)) + random.random()
-            # The last end may round to just below the last tick.
+            # Rounding may put the last end just below the last tick.
             drawn = shuffled[np.minimum(np.searchsorted(ends, ticks, side="right"), len(shuffled) - 1)]
             self._pass = number, self.objects[random.permutation(drawn)]
         return self._pass[1]

@@ -17,7 +17,7 @@ from clip2.model import Clip2Model
 from clip2.model_config import ModelConfig
 from clip2.ood.detector import ALWAYS, KINDS, OODDetector, describe, fit_ood_detector
 from clip2.teacher import TextBank
-from clip2.training.dataset import TrainingSet, pack
+from clip2.training import TrainingSet, pack
 from data_prep.errors import InputError
 
 WIDTH = 24

@@ -23,7 +23,7 @@ from clip2.checkpoint import (
 from clip2.model import Clip2Model
 from clip2.ood.detector import OODDetector, describe, fit_ood_detector
 from clip2.teacher import Teacher, TextBank
-from clip2.training.combine import combine
+from clip2.training.dataset import combine
 from clip2.world.outliers.clutter import clutter
 from clip2.world.outliers.outliers import Cloud, background_pieces, cut_pieces, of_wrong_size, solids
 from clip2.world.points.data import WorldSet, load_world

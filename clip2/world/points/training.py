@@ -49,7 +49,7 @@ def train_student(
         overrides: of the configuration, like ``seed=1``.
         console: where progress goes.
     """
-    kept = world.select(rows_to_learn(world, unseen)).objects.without_words(unseen)
+    kept = world.select(rows_to_learn(world, unseen)).objects.without_texts(unseen)
     result = train(load_config(CONFIG, overrides), out, resume=True, data=kept, console=console)
     if not result.finished:
         raise KeyboardInterrupt(f"stopped at step {result.step} of {result.total}; the same call continues")

@@ -17,9 +17,9 @@ import pytest
 from PIL import Image
 
 from clip2.cli import main
+from clip2.progress import StopRequest
 from clip2.recognition import Instances3D
 from clip2.teacher import Teacher
-from clip2.training.interrupt import StopRequest
 from clip2.world.demo.queries import competitors
 from data_prep.world import list_categories
 

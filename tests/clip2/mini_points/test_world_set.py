@@ -66,7 +66,7 @@ def test_nothing_of_a_kept_out_category_is_learned(world: WorldSet) -> None:
     kept = world.select(rows_to_learn(world, unseen))
     assert 0 < len(kept) < len(world)
     assert not np.isin(kept.category, [names.index(name) for name in unseen]).any()
-    learned = kept.objects.without_words(unseen)
+    learned = kept.objects.without_texts(unseen)
     assert not set(unseen) & set(learned.texts)
     for row in range(len(kept)):
         before = [kept.objects.texts[i] for i in kept.objects.own_texts[row] if i >= 0]

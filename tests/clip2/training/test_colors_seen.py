@@ -15,7 +15,7 @@ from support.training_shapes import WORDS, surface
 
 import clip2
 from clip2.training import TrainConfig, TrainingSet, train
-from clip2.training.colors import colors_seen
+from clip2.training.augmentation import colors_seen
 from data_prep.errors import InputError
 
 Tiny = Callable[..., TrainConfig]
@@ -53,7 +53,7 @@ def test_trained_with_color_only_it_refuses_clouds_without(
         data=colored(shapes, 1),
         console=Console(file=said, width=200),
     )
-    assert "seen with color only" in said.getvalue()
+    assert "shown with color only" in said.getvalue()
     model = clip2.load(tmp_path)
     ball = surface(0, np.random.default_rng(0))
     paint = np.zeros(ball.shape, np.uint8)
@@ -89,5 +89,5 @@ def test_what_cannot_be_named_is_not_held_out(shapes: TrainingSet, tiny: Tiny, t
     has_color = np.ones(len(shapes), bool)
     has_color[held_out[:7]] = False
     result = train(config, tmp_path, data=replace(colored(shapes, 1), has_color=has_color))
-    assert result.figures["colors_seen"] == "present"
-    assert result.figures["objects_held_out"] == len(held_out) - 7
+    assert result.metrics["colors_seen"] == "present"
+    assert result.metrics["objects_held_out"] == len(held_out) - 7

@@ -34,7 +34,7 @@ def test_a_short_run_learns_and_its_checkpoint_loads(
         "loop.log_every=1",
     )
     result = train(config, tmp_path, data=shapes)
-    assert np.isfinite(result.figures["train/loss"])
+    assert np.isfinite(result.metrics["train/loss"])
     model = clip2.load(tmp_path)
     assert model.config.encoder.name == name
     embeddings = model.encode([np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)])

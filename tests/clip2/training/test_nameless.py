@@ -19,7 +19,7 @@ from clip2.model import Embeddings
 from clip2.objectives import ContrastiveObjective, ObjectiveConfig, Targets
 from clip2.teacher import Teacher, embed_triplets
 from clip2.training import TrainConfig, TrainingSet, load_training_set, pack, train
-from clip2.training.combine import combine
+from clip2.training.dataset import combine
 from data_prep.errors import BadDatasetError
 from data_prep.triplets import Triplet, write_triplets
 
@@ -65,14 +65,14 @@ def test_a_word_that_names_nothing_is_neither_target_nor_negative(folder: Path) 
     assert len(data.text_vectors) == 3
     assert words_of(data) == [["chair"], [], ["table"], ["thing"], ["thing"]]
     assert data.image_present.tolist() == [True, True, False, False, True]
-    assert dict(data.left_out) == {"no picture, and no word that names anything": 1}
+    assert dict(data.left_out) == {"no image, and no text that names anything": 1}
 
 
 def test_which_words_name_nothing_can_be_said(folder: Path) -> None:
     data = load_training_set([folder], nameless=("object", "Thing"))
     assert data.texts == ("chair", "table")
     assert words_of(data) == [["chair"], [], ["table"], []]
-    assert dict(data.left_out) == {"no picture, and no word that names anything": 2}
+    assert dict(data.left_out) == {"no image, and no text that names anything": 2}
     everything = load_training_set([folder], nameless=())
     assert len(everything) == 6
     assert sorted(map(str.lower, everything.texts)) == ["chair", "object", "table", "thing"]
@@ -110,11 +110,11 @@ def test_it_trains_on_the_image_term_alone_and_says_so(tiny: Tiny, tmp_path: Pat
     config = tiny("data.hold_out=0.2", "objective.text_negatives=vocabulary")
     data = nameless_set()
     result = train(config, tmp_path, data=data, console=Console(file=said, width=200))
-    assert "no words to learn from: training on the image term alone" in said.getvalue()
-    assert "32 objects have no word and teach by their picture alone" in said.getvalue()
-    assert result.figures["terms"] == "image"
-    assert result.figures["objects_held_out"] == 0  # nobody can name them right
-    assert "train/text_loss" not in result.figures
+    assert "no texts to learn from: training on the image term alone" in said.getvalue()
+    assert "32 objects have no text and train by their image alone" in said.getvalue()
+    assert result.metrics["terms"] == "image"
+    assert result.metrics["objects_held_out"] == 0  # nobody can name them right
+    assert "train/text_loss" not in result.metrics
     model = clip2.load(tmp_path)
     assert model.text_bank is None
     # It learned: pictures of one's own kind are nearest, 12 steps from chance.
@@ -128,8 +128,8 @@ def test_evaluation_names_only_what_has_a_name(shapes: TrainingSet, tiny: Tiny, 
     own[::2] = -1  # those with a picture
     result = train(tiny("data.hold_out=0.5", "loop.steps=3"), tmp_path, data=replace(shapes, own_texts=own))
     _, held_out = shapes.split(0.5, seed=0)
-    assert 0 < result.figures["objects_held_out"] == int((held_out % 2 == 1).sum()) < len(held_out)
-    assert 0 <= result.figures["held_out/top1"] <= 1
+    assert 0 < result.metrics["objects_held_out"] == int((held_out % 2 == 1).sum()) < len(held_out)
+    assert 0 <= result.metrics["held_out/top1"] <= 1
 
 
 @pytest.mark.parametrize("negatives", ["batch", "vocabulary"])
@@ -158,5 +158,5 @@ def test_nameless_samples_change_the_image_term_and_nothing_in_the_text_term(neg
 
 
 def test_no_term_to_learn_from_is_refused(tiny: Tiny, tmp_path: Path) -> None:
-    with pytest.raises(BadDatasetError, match="no object has what the objective learns from"):
+    with pytest.raises(BadDatasetError, match="no object has a target of the objective"):
         train(tiny("objective.image_weight=0"), tmp_path, data=nameless_set())

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from clip2.preprocessing import Preprocessing
+from clip2.training import TrainingSet, pack
 from clip2.training.augmentation import recolor
 from clip2.training.batches import BatchMaker
 from clip2.training.config import AugmentationConfig
-from clip2.training.dataset import TrainingSet, pack
 
 
 def generator(seed: int = 0) -> torch.Generator:

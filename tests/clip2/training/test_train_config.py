@@ -111,3 +111,11 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_an_override_without_a_value() -> None:
     with pytest.raises(InputError, match="KEY=VALUE"):
         load_config(None, ["optimizer.lr"])
+
+
+def test_init_from_was_called_start(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("start: runs/first\n")
+    assert load_config(tmp_path / "c.yaml").init_from == "runs/first"
+    assert load_config(None, ["init_from=a"]).to_yaml().splitlines()[1] == "init_from: a"
+    with pytest.raises(InputError, match="init_from"):
+        load_config(None, ["init_from=3"])

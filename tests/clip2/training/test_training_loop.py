@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from support.training_shapes import WORDS, surface, unit_rows
 
 import clip2
 from clip2.training import TrainConfig, TrainingSet, pack, train
-from clip2.training.loop import _Training
-from clip2.training.normalization import settle_statistics
-from clip2.training.optimizer import create_optimizer
+from clip2.training.batches import BatchMaker
+from clip2.training.optimizer import WeightAverage, create_optimizer
+from clip2.training.sampler import step_seed
 from data_prep.errors import BadDatasetError, InputError
 
 Tiny = Callable[..., TrainConfig]
@@ -31,7 +32,7 @@ def weights(run: Path) -> bytes:
 
 def test_it_learns_to_name_objects_it_has_not_seen(shapes: TrainingSet, tiny: Tiny, tmp_path: Path) -> None:
     result = train(tiny("data.hold_out=0.3", "loop.steps=60"), tmp_path, data=shapes)
-    assert result.figures["held_out/top1"] > 0.9
+    assert result.metrics["held_out/top1"] > 0.9
     random = np.random.default_rng(99)
     model = clip2.load(tmp_path)  # the run's folder alone can name things: it carries its words
     fresh = [surface(i % 3, random) for i in range(30)]
@@ -68,8 +69,8 @@ def test_without_pictures_it_says_so(shapes: TrainingSet, tiny: Tiny, tmp_path: 
     said = io.StringIO()
     result = train(tiny("loop.steps=2"), tmp_path, data=blind, console=Console(file=said, width=200))
     assert "training on the text term alone" in said.getvalue()
-    assert result.figures["terms"] == "text"
-    assert "train/image_loss" not in result.figures
+    assert result.metrics["terms"] == "text"
+    assert "train/image_loss" not in result.metrics
 
 
 def test_objects_without_any_word_still_teach_by_their_picture(
@@ -78,7 +79,7 @@ def test_objects_without_any_word_still_teach_by_their_picture(
     own = shapes.own_texts.copy()
     own[shapes.image_present] = -1
     result = train(tiny("loop.steps=2"), tmp_path, data=replace(shapes, own_texts=own))
-    assert result.figures["train/image_loss"] > 0
+    assert result.metrics["train/image_loss"] > 0
 
 
 # -- killed and continued ------------------------------------------------------------------------------------------
@@ -94,18 +95,26 @@ def undisturbed(
     return config, weights(run)
 
 
+def before_step(step: int, act: Callable[[], None]) -> Callable[..., object]:
+    """``BatchMaker.make`` that calls ``act`` before it makes the batch of a step of a run with seed 0."""
+    make = BatchMaker.make
+
+    def acting(self: BatchMaker, objects: NDArray[np.int64], seed: int) -> object:
+        if seed == step_seed(0, step):
+            act()
+        return make(self, objects, seed)
+
+    return acting
+
+
 def _train_until_killed(
     config: TrainConfig, run: Path, data: TrainingSet, here: multiprocessing.synchronize.Event
 ) -> None:
-    step = _Training._step
+    def wait() -> None:  # the state of step 5 is on disk, steps 6 to 8 are lost
+        here.set()
+        signal.pause()
 
-    def slow_step(self: _Training, number: int) -> tuple:
-        if number == 8:  # the state of step 5 is on disk, steps 6 to 8 are lost
-            here.set()
-            signal.pause()
-        return step(self, number)
-
-    _Training._step = slow_step  # type: ignore[method-assign,assignment]
+    BatchMaker.make = before_step(8, wait)  # type: ignore[method-assign,assignment]
     train(config, run, data=data)
 
 
@@ -143,16 +152,9 @@ def test_a_signal_saves_and_stops(
     number: signal.Signals,
 ) -> None:
     config, expected = undisturbed
-    step = _Training._step
-
-    def interrupted_step(self: _Training, at: int) -> tuple:
-        if at == 6:
-            os.kill(os.getpid(), number)
-        return step(self, at)
-
     before = signal.getsignal(number)
     with monkeypatch.context() as patch:
-        patch.setattr(_Training, "_step", interrupted_step)
+        patch.setattr(BatchMaker, "make", before_step(6, lambda: os.kill(os.getpid(), number)))
         stopped = train(config, tmp_path, data=shapes)
     assert (stopped.step, stopped.finished) == (7, False)
     assert signal.getsignal(number) is before
@@ -170,7 +172,7 @@ def test_a_finished_run_has_nothing_to_do(
     again = train(config, tmp_path, resume=True, data=shapes, console=Console(file=said, width=200))
     assert "nothing to do" in said.getvalue()
     assert again.finished
-    assert again.figures == first.figures
+    assert again.metrics == first.metrics
     assert (tmp_path / "config.json").stat().st_mtime_ns == changed
     assert weights(tmp_path) == expected
 
@@ -199,7 +201,7 @@ def test_another_run_is_never_overwritten(shapes: TrainingSet, tiny: Tiny, tmp_p
         train(tiny("loop.steps=2"), tmp_path / "run", resume=True, data=other)
     assert weights(tmp_path / "run") == before
     (tmp_path / "diary.txt").write_text("dear diary")
-    with pytest.raises(InputError, match="holds other things"):
+    with pytest.raises(InputError, match="holds other files"):
         train(tiny("loop.steps=2"), tmp_path, resume=True, data=shapes)
 
 
@@ -228,11 +230,13 @@ def test_one_object_is_not_enough(tiny: Tiny, tmp_path: Path) -> None:
 # -- the optimizer and the averaged weights ------------------------------------------------------------------------
 
 
+def network_of(config: TrainConfig, data: TrainingSet) -> clip2.Clip2Model:
+    return clip2.Clip2Model(clip2.model_config.ModelConfig(**config.model.model_dump(), teacher=data.teacher))
+
+
 def test_only_matrices_decay(shapes: TrainingSet, tiny: Tiny) -> None:
     config = tiny()
-    network = clip2.Clip2Model(
-        clip2.model_config.ModelConfig(**config.model.model_dump(), teacher=shapes.teacher)
-    )
+    network = network_of(config, shapes)
     decayed, spared = create_optimizer(network, config.optimizer).param_groups
     assert {parameter.ndim for parameter in decayed["params"]} == {2}
     assert {parameter.ndim for parameter in spared["params"]} == {0, 1}
@@ -240,11 +244,17 @@ def test_only_matrices_decay(shapes: TrainingSet, tiny: Tiny) -> None:
     assert len(decayed["params"]) + len(spared["params"]) == len(list(network.parameters()))
 
 
-def test_settled_statistics_are_the_mean_over_the_batches() -> None:
-    norm = torch.nn.BatchNorm1d(2)
-    batches = [torch.randn(50, 2, generator=torch.Generator().manual_seed(i)) * 3 + i for i in range(4)]
-    settle_statistics(norm, batches)  # type: ignore[arg-type]
-    assert torch.allclose(norm.running_mean, torch.stack([b.mean(0) for b in batches]).mean(0), atol=1e-5)
-    assert torch.allclose(norm.running_var, torch.stack([b.var(0) for b in batches]).mean(0), atol=1e-4)
-    assert not norm.training
+def test_statistics_of_the_average_are_the_mean_over_the_batches(shapes: TrainingSet, tiny: Tiny) -> None:
+    average = WeightAverage(network_of(tiny(), shapes), decay=0.9)
+    batches = BatchMaker(shapes, tiny().model.preprocessing, tiny().augmentation, torch.device("cpu"))
+    inputs = [batches.make(np.arange(start, start + 30), start)[0] for start in (0, 30, 60)]
+    norm = average.model.encoder.mlp.norms[0]
+    means = []
+    for batch in inputs:
+        average.update_statistics([batch])
+        means.append(norm.running_mean.clone())
+    average.update_statistics(inputs)
+    assert torch.allclose(norm.running_mean, torch.stack(means).mean(0), atol=1e-5)
+    assert not torch.allclose(norm.running_mean, means[0], atol=1e-5)
+    assert not average.model.training
     assert norm.momentum == 0.1

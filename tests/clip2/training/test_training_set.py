@@ -9,7 +9,7 @@ from support.training_shapes import surface, unit_rows
 
 from clip2.teacher import Teacher, TextBank, embed_triplets
 from clip2.training import TrainingSet, load_training_set, pack
-from clip2.training.combine import combine
+from clip2.training.dataset import combine
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.triplets import Triplet, write_triplets
 
@@ -46,7 +46,7 @@ def words_of(data: TrainingSet, i: int) -> list[str]:
 def test_a_folder_is_packed_as_it_is(folder: Path) -> None:
     data = load_training_set([folder])
     assert len(data) == 5
-    assert dict(data.left_out) == {"neither a picture nor a word with a vector": 1}
+    assert dict(data.left_out) == {"no image, and no text with a vector": 1}
     assert [words_of(data, i) for i in range(5)] == [
         ["chair", "seat"],
         ["chair"],
@@ -119,14 +119,14 @@ def ball(vectors: np.ndarray, templates: str | None = None, word: str = "chair")
 def test_one_word_with_two_vectors_is_refused_naming_both_folders() -> None:
     with pytest.raises(BadDatasetError) as error:
         combine([ball(unit_rows(1)), ball(unit_rows(2)[1:], word="Chair")], ["first", "second"])
-    assert "second: 'Chair': has another vector than in first" in str(error.value)
+    assert "second: 'Chair': has a different vector in first" in str(error.value)
     rounded = unit_rows(1) + np.float32(2e-5)
     assert len(combine([ball(unit_rows(1)), ball(rounded)], ["first", "second"]).texts) == 1
 
 
 def test_folders_of_different_prompts_are_refused() -> None:
     one, other = ball(unit_rows(1), "clip2"), ball(unit_rows(1), "ulip-64", word="table")
-    with pytest.raises(BadDatasetError, match=r"second: templates: .*'ulip-64'.* of first in 'clip2'"):
+    with pytest.raises(BadDatasetError, match=r"second: templates: .*'ulip-64'.* first with 'clip2'"):
         combine([one, other], ["first", "second"])
     # A bank that does not say its prompts goes with any.
     assert combine([ball(unit_rows(1)), other], ["first", "second"]).teacher.templates == "ulip-64"

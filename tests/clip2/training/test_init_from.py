@@ -33,7 +33,7 @@ def untrained(*overrides: str) -> tuple[str, ...]:
 def test_a_run_begins_where_the_checkpoint_ended(
     shapes: TrainingSet, tiny: Tiny, taught: Path, tmp_path: Path
 ) -> None:
-    train(tiny(*untrained(f"start={taught}")), tmp_path, data=shapes)
+    train(tiny(*untrained(f"init_from={taught}")), tmp_path, data=shapes)
     before, after = clip2.load(taught).state_dict(), clip2.load(tmp_path).state_dict()
     kept = [key for key in before if "running_" not in key and "num_batches" not in key]
     assert all(torch.equal(before[key], after[key]) for key in kept)
@@ -47,7 +47,7 @@ def test_another_clip_model_takes_the_encoder_alone(
         teacher=TeacherSpec(name="ViT-B-16/openai", width=16),
         text_vectors=unit_rows(3, seed=3),
     )
-    train(tiny(*untrained(f"start={taught}")), tmp_path, data=other)
+    train(tiny(*untrained(f"init_from={taught}")), tmp_path, data=other)
     before, after = clip2.load(taught), clip2.load(tmp_path)
     assert torch.equal(before.encoder.mlp.linears[0].weight, after.encoder.mlp.linears[0].weight)
     assert not torch.equal(before.projection.weight, after.projection.weight)
@@ -58,7 +58,7 @@ def test_a_resumed_run_needs_its_start_no_more(
 ) -> None:
     start = tmp_path / "start"
     start.symlink_to(taught)
-    config = tiny("loop.steps=4", f"start={start}")
+    config = tiny("loop.steps=4", f"init_from={start}")
     whole = train(config, tmp_path / "run", data=shapes)
     start.unlink()
     assert train(config, tmp_path / "run", resume=True, data=shapes).step == whole.step == 4
@@ -69,6 +69,8 @@ def test_a_resumed_run_needs_its_start_no_more(
 def test_a_checkpoint_of_another_encoder_is_refused(
     shapes: TrainingSet, tiny: Tiny, taught: Path, tmp_path: Path
 ) -> None:
-    config = tiny("model.encoder.options={widths: [32, 64, 96]}", f"start={taught}")
-    with pytest.raises(InputError, match=r"start: encoder pointnet has \(128, 64\) mlp\.linears\.2\.weight"):
+    config = tiny("model.encoder.options={widths: [32, 64, 96]}", f"init_from={taught}")
+    with pytest.raises(
+        InputError, match=r"init_from: encoder pointnet has \(128, 64\) mlp\.linears\.2\.weight"
+    ):
         train(config, tmp_path, data=shapes)

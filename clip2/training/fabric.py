@@ -1,25 +1,30 @@
-"""Devices and precision of a run."""
+"""Lightning Fabric, threads and determinism of a run."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 
 from clip2.training.config import DeviceConfig
-from clip2.training.threads import default_threads
 from data_prep.errors import InputError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 def create_fabric(config: DeviceConfig) -> Fabric:
     """Lightning Fabric for the configured devices, with its processes connected.
 
     Raises:
-        InputError: the machine does not have what the configuration asks for.
+        InputError: the machine has fewer devices than configured.
     """
+    from lightning_fabric import Fabric  # takes seconds to import
+
     torch.set_num_threads(config.threads or default_threads())
     accelerator = config.accelerator
     if accelerator == "auto":
@@ -31,7 +36,7 @@ def create_fabric(config: DeviceConfig) -> Fabric:
     }[accelerator]
     if available < config.devices:
         raise InputError(
-            f"{config.devices} of {accelerator} asked for, {available} here",
+            f"is {config.devices}, this machine has {available} of {accelerator}",
             field="device.devices",
             fix="set device.accelerator and device.devices to what this machine has",
         )
@@ -53,7 +58,7 @@ def create_fabric(config: DeviceConfig) -> Fabric:
 
 @contextmanager
 def reproducible(device: torch.device) -> Iterator[None]:
-    """Deterministic kernels on the CPU, where they cost nothing; a GPU keeps its fast ones."""
+    """Deterministic kernels on a CPU, where they cost nothing; a GPU keeps its fast ones."""
     before = torch.are_deterministic_algorithms_enabled()
     settings: Any = torch.utils.deterministic
     filling = settings.fill_uninitialized_memory
@@ -68,9 +73,27 @@ def reproducible(device: torch.device) -> Iterator[None]:
 
 
 def any_rank(fabric: Fabric, mine: bool) -> bool:
-    """Whether any rank says yes, for what all must do at the same step."""
+    """Whether ``mine`` is True on any rank, so that all ranks act at the same step."""
     if fabric.world_size == 1:
         return mine
     flag = torch.tensor(float(mine), device=fabric.device)
     total = fabric.all_reduce(flag, reduce_op="sum")
     return isinstance(total, torch.Tensor) and bool(total > 0)
+
+
+def default_threads() -> int:
+    """CPU threads: ``OMP_NUM_THREADS`` if set, otherwise this process's share of the physical cores."""
+    stated = os.environ.get("OMP_NUM_THREADS", "")
+    if stated.isdigit() and int(stated) > 0:
+        return int(stated)
+    return max(1, physical_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def physical_cores() -> int:
+    """Physical cores that this process may use; the hardware threads of a core count once."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    cores = set()
+    for cpu in allowed:
+        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        cores.add(siblings.read_text().strip() if siblings.is_file() else str(cpu))
+    return max(1, len(cores))
