@@ -60,7 +60,7 @@ def category(
     synonyms: str,
     *,
     like: str = "",
-    materials: str = "plastic",
+    of: str = "plastic",
     patterns: str = "plain",
     colors: str = ", ".join(COLORS),
 ) -> Callable[[Builder], Builder]:
@@ -68,15 +68,14 @@ def category(
 
     Args:
         spot, extent: see :class:`Category`.
-        synonyms, materials, patterns, colors: see :class:`Category`; separated by commas.
-        like: the confusions, separated by commas.
+        synonyms, patterns, colors: see :class:`Category`; separated by commas.
+        like: its ``confusions``, separated by commas.
+        of: its ``materials``, separated by commas.
     """
 
     def register(build: Builder) -> Builder:
         name = build.__name__.strip("_").replace("_", " ")
-        lists = (
-            tuple(text.split(", ")) if text else () for text in (synonyms, like, materials, patterns, colors)
-        )
+        lists = (tuple(text.split(", ")) if text else () for text in (synonyms, like, of, patterns, colors))
         CATEGORIES.register(name)(Category(name, build, spot, extent, *lists))
         return build
 

@@ -1,16 +1,16 @@
-"""Furniture: seats, tables, storage, bathroom."""
+"""Categories: furniture, bathroom fixtures and lamps."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from data_prep.world.category import category
-from data_prep.world.solids import CORNERS, Parts
+from data_prep.world.solids import CORNERS, Parts, path
 
 Rng = np.random.Generator
 
 
-@category("seat", (0.55, 1.7), "seat, side chair", like="armchair, stool", materials="wood, plastic, fabric")
+@category("seat", (0.55, 1.7), "seat, side chair", like="armchair, stool", of="wood, plastic, fabric")
 def chair(p: Parts, rng: Rng) -> None:
     seat, width, depth = rng.uniform(0.42, 0.48), rng.uniform(0.40, 0.52), rng.uniform(0.40, 0.50)
     back = rng.uniform(0.38, 0.58)
@@ -25,26 +25,15 @@ def chair(p: Parts, rng: Rng) -> None:
     style = rng.choice(["panel", "slats", "ladder", "shell"])
     if style in ("panel", "shell"):
         gap = rng.uniform(0.0, 0.12)
-        p.box(
-            (0.035, width * rng.uniform(0.85, 1), back - gap),
-            (x - lean * gap, 0, seat + gap),
-            shift=(-lean * back, 0),
-            taper=(1, rng.uniform(0.75, 1)),
-        )
+        size = (0.035, width * rng.uniform(0.85, 1), back - gap)
+        p.box(size, (x - lean * gap, 0, seat + gap), shift=(-lean * back, 0), taper=(1, rng.uniform(0.75, 1)))
         for side in (1, -1):
-            p.rod(
-                (x, side * width * 0.3, seat - 0.02),
-                (x - lean * back * 0.5, side * width * 0.3, seat + back * 0.5),
-                0.014,
-                "second",
-            )
+            start = (x, side * width * 0.3, seat - 0.02)
+            p.rod(start, (x - lean * back * 0.5, side * width * 0.3, seat + back * 0.5), 0.014, "second")
     else:
         for side in (1, -1):
-            p.rod(
-                (x, side * width * 0.46, seat - 0.02),
-                (x - lean * back, side * width * 0.46, seat + back),
-                0.018,
-            )
+            start = (x, side * width * 0.46, seat - 0.02)
+            p.rod(start, (x - lean * back, side * width * 0.46, seat + back), 0.018)
         bars = int(rng.integers(3, 6))
         for t in np.linspace(0, 1, bars):
             if style == "slats":
@@ -103,7 +92,7 @@ def _chair_foot(p: Parts, rng: Rng, foot: str, height: float, width: float, dept
     (0.6, 1.6),
     "easy chair, lounge chair",
     like="sofa, chair",
-    materials="fabric, leather",
+    of="fabric, leather",
     patterns="plain, plain, striped, dotted, checkered",
 )
 def armchair(p: Parts, rng: Rng) -> None:
@@ -115,7 +104,7 @@ def armchair(p: Parts, rng: Rng) -> None:
     (1.1, 3.2),
     "couch, settee",
     like="armchair, bed",
-    materials="fabric, leather",
+    of="fabric, leather",
     patterns="plain, plain, striped, dotted, checkered",
 )
 def sofa(p: Parts, rng: Rng) -> None:
@@ -132,12 +121,8 @@ def _upholstered(p: Parts, rng: Rng, width: float, seats: int) -> None:
     for k in range(seats):
         y = (k - (seats - 1) / 2) * width / seats
         p.blob((depth - 0.2, width / seats - 0.01, 0.18), (0.1, y, seat - 0.14), power=soft)
-        p.blob(
-            (0.24, width / seats - 0.02, back),
-            (-depth / 2 + 0.24, y, seat - 0.03),
-            power=soft,
-            turn=(0, -0.15, 0),
-        )
+        size = (0.24, width / seats - 0.02, back)
+        p.blob(size, (-depth / 2 + 0.24, y, seat - 0.03), power=soft, turn=(0, -0.15, 0))
     p.blob((0.2, total, seat + back - 0.12 - leg), (-depth / 2 + 0.1, 0, leg), power=0.25)
     rolled = rng.random() < 0.4
     for side in (1, -1):
@@ -155,7 +140,7 @@ def _upholstered(p: Parts, rng: Rng, width: float, seats: int) -> None:
         p.has("rolled arms")
 
 
-@category("seat", (0.3, 1.15), "bar stool, footstool", like="chair, table", materials="wood, plastic, metal")
+@category("seat", (0.3, 1.15), "bar stool, footstool", like="chair, table", of="wood, plastic, metal")
 def stool(p: Parts, rng: Rng) -> None:
     height, radius = rng.uniform(0.45, 0.78), rng.uniform(0.16, 0.2)
     if rng.random() < 0.6:
@@ -179,7 +164,7 @@ def stool(p: Parts, rng: Rng) -> None:
     (1.3, 3.0),
     "bedstead, double bed",
     like="sofa",
-    materials="fabric",
+    of="fabric",
     patterns="plain, striped, checkered, dotted",
 )
 def bed(p: Parts, rng: Rng) -> None:
@@ -196,12 +181,8 @@ def bed(p: Parts, rng: Rng) -> None:
     pillows = 1 if width < 1.3 else 2
     for k in range(pillows):
         y = (k - (pillows - 1) / 2) * width / 2
-        p.blob(
-            (0.36, min(width / pillows, 0.75) * 0.85, 0.14),
-            (-length / 2 + 0.26, y, top - 0.02),
-            "sheet",
-            power=0.5,
-        )
+        size = (0.36, min(width / pillows, 0.75) * 0.85, 0.14)
+        p.blob(size, (-length / 2 + 0.26, y, top - 0.02), "sheet", power=0.5)
     p.box((0.06, width + 0.04, top + head), (-length / 2, 0, 0), "wood" if rng.random() < 0.6 else "main")
     if rng.random() < 0.4:
         p.box((0.05, width + 0.02, top + 0.12), (length / 2, 0, 0), "wood")
@@ -210,11 +191,7 @@ def bed(p: Parts, rng: Rng) -> None:
 
 
 @category(
-    "center",
-    (0.6, 2.7),
-    "dining table, kitchen table",
-    like="desk, coffee table",
-    materials="wood, wood, plastic",
+    "center", (0.6, 2.7), "dining table, kitchen table", like="desk, coffee table", of="wood, wood, plastic"
 )
 def table(p: Parts, rng: Rng) -> None:
     height, thick = rng.uniform(0.70, 0.77), rng.uniform(0.03, 0.06)
@@ -246,7 +223,7 @@ def table(p: Parts, rng: Rng) -> None:
     p.top = (width / 2, length / 2, height)
 
 
-@category("wall", (0.75, 2.2), "writing desk, office desk", like="table", materials="wood, plastic")
+@category("wall", (0.75, 2.2), "writing desk, office desk", like="table", of="wood, plastic")
 def desk(p: Parts, rng: Rng) -> None:
     height, length, width, thick = (
         rng.uniform(0.71, 0.76),
@@ -265,12 +242,8 @@ def desk(p: Parts, rng: Rng) -> None:
             for k in range(drawers):
                 z = 0.08 + (height - thick - 0.1) * k / drawers
                 p.box((0.02, block * 0.9, (height - 0.12) / drawers * 0.86), (width * 0.46, y, z), "second")
-                p.rod(
-                    (width * 0.48 + 0.015, y - 0.06, z + 0.08),
-                    (width * 0.48 + 0.015, y + 0.06, z + 0.08),
-                    0.008,
-                    "metal",
-                )
+                start = (width * 0.48 + 0.015, y - 0.06, z + 0.08)
+                p.rod(start, (width * 0.48 + 0.015, y + 0.06, z + 0.08), 0.008, "metal")
         else:
             p.box((width * 0.9, 0.04, height - thick), (0, side * (length / 2 - 0.04), 0))
     p.box((0.02, length * 0.9, height * 0.35), (-width * 0.42, 0, height * 0.6), "second")
@@ -278,7 +251,7 @@ def desk(p: Parts, rng: Rng) -> None:
     p.top = (width / 2, length / 2, height)
 
 
-@category("floor", (0.55, 1.8), "cocktail table, low table", like="table, stool", materials="wood, lacquer")
+@category("floor", (0.55, 1.8), "cocktail table, low table", like="table, stool", of="wood, lacquer")
 def coffee_table(p: Parts, rng: Rng) -> None:
     height, length, width = rng.uniform(0.34, 0.42), rng.uniform(0.85, 1.2), rng.uniform(0.5, 0.65)
     oval = rng.random() < 0.4
@@ -295,11 +268,8 @@ def coffee_table(p: Parts, rng: Rng) -> None:
         p.box((width, length, 0.045), (0, 0, height - 0.045))
     spread = 0.3 if oval else 0.42
     for sx, sy in CORNERS:
-        p.rod(
-            (sx * width * (spread + 0.05), sy * length * (spread + 0.05), 0),
-            (sx * width * spread, sy * length * spread, height - 0.03),
-            0.022,
-        )
+        start = (sx * width * (spread + 0.05), sy * length * (spread + 0.05), 0)
+        p.rod(start, (sx * width * spread, sy * length * spread, height - 0.03), 0.022)
     # The low shelf is what tells it from a table in a picture without scale.
     if oval:
         p.lathe(
@@ -316,7 +286,7 @@ def coffee_table(p: Parts, rng: Rng) -> None:
     p.top = (width * 0.35, length * 0.35, height) if oval else (width / 2, length / 2, height)
 
 
-@category("wall", (0.9, 2.8), "bookshelf, shelf unit", like="dresser", materials="wood, lacquer")
+@category("wall", (0.9, 2.8), "bookshelf, shelf unit", like="dresser", of="wood, lacquer")
 def bookcase(p: Parts, rng: Rng) -> None:
     height, width, depth = rng.uniform(1.3, 2.0), rng.uniform(0.7, 1.1), rng.uniform(0.26, 0.34)
     shelves = int(rng.integers(3, 6))
@@ -342,7 +312,7 @@ def bookcase(p: Parts, rng: Rng) -> None:
     p.has(f"{('three', 'four', 'five')[shelves - 3]} shelves")
 
 
-@category("wall", (0.8, 2.4), "chest of drawers, commode", like="desk, bookcase", materials="wood, lacquer")
+@category("wall", (0.8, 2.4), "chest of drawers, commode", like="desk, bookcase", of="wood, lacquer")
 def dresser(p: Parts, rng: Rng) -> None:
     height, width, depth = rng.uniform(0.75, 0.95), rng.uniform(0.85, 1.25), rng.uniform(0.4, 0.5)
     leg = rng.uniform(0.1, 0.18)
@@ -357,83 +327,49 @@ def dresser(p: Parts, rng: Rng) -> None:
         for c in range(columns):
             y, z = (c - (columns - 1) / 2) * width / columns, leg + 0.03 + (height - leg - 0.06) * r / rows
             p.box((0.025, width / columns * 0.9, (height - leg) / rows * 0.82), (depth / 2, y, z), "main")
-            p.blob(
-                (0.05, 0.05, 0.05),
-                (depth / 2 + 0.03, y, z + (height - leg) / rows * 0.33),
-                "gold",
-                sections=8,
-            )
+            size = (0.05, 0.05, 0.05)
+            p.blob(size, (depth / 2 + 0.03, y, z + (height - leg) / rows * 0.33), "gold", sections=8)
     # The mirror makes it a dresser from behind, too.
     tall, wide = rng.uniform(0.5, 0.7), width * rng.uniform(0.55, 0.75)
     if rng.random() < 0.5:
         p.disc(tall / 2, 0.03, (-depth * 0.35, 0, height + tall / 2 + 0.05), "x", "second", sections=24)
-        p.disc(
-            tall / 2 - 0.04,
-            0.032,
-            (-depth * 0.35 + 0.004, 0, height + tall / 2 + 0.05),
-            "x",
-            "clear",
-            sections=24,
-        )
+        center = (-depth * 0.35 + 0.004, 0, height + tall / 2 + 0.05)
+        p.disc(tall / 2 - 0.04, 0.032, center, "x", "clear", sections=24)
         p.has("a round mirror")
     else:
         p.box((0.03, wide, tall), (-depth * 0.35, 0, height + 0.05), "second")
         p.box((0.03, wide - 0.08, tall - 0.08), (-depth * 0.35 + 0.004, 0, height + 0.09), "clear")
         p.has("a mirror")
     for side in (1, -1):
-        p.rod(
-            (-depth * 0.35, side * wide * 0.3, height),
-            (-depth * 0.35, side * wide * 0.3, height + 0.1),
-            0.015,
-            "second",
-        )
+        start = (-depth * 0.35, side * wide * 0.3, height)
+        p.rod(start, (-depth * 0.35, side * wide * 0.3, height + 0.1), 0.015, "second")
     p.has("drawers")
 
 
-@category("wall", (0.5, 1.2), "lavatory, water closet", like="chair, bathtub", materials="ceramic")
+@category("wall", (0.5, 1.2), "lavatory, water closet", like="chair, bathtub", of="ceramic")
 def toilet(p: Parts, rng: Rng) -> None:
     rim, length, width = rng.uniform(0.38, 0.42), rng.uniform(0.42, 0.5), rng.uniform(0.34, 0.38)
     squash = width / length
-    p.lathe(
-        [
-            (0, 0),
-            (length * 0.3, 0),
-            (length * 0.26, rim * 0.4),
-            (length * 0.5, rim - 0.04),
-            (length * 0.5, rim),
-            (length * 0.36, rim),
-            (length * 0.2, rim * 0.6),
-            (0, rim * 0.55),
-        ],
-        (0.08, 0, 0),
-        squash=squash,
-        sections=22,
-    )
+    radii = (0, length * 0.3, length * 0.26, length * 0.5, length * 0.5, length * 0.36, length * 0.2, 0)
+    heights = (0, 0, rim * 0.4, rim - 0.04, rim, rim, rim * 0.6, rim * 0.55)
+    p.lathe(zip(radii, heights, strict=True), (0.08, 0, 0), squash=squash, sections=22)
     lid_up = rng.random() < 0.5
     tank = rng.uniform(0.32, 0.4)
     p.blob((0.2, width + 0.04, tank), (-length / 2 - 0.02, 0, rim - 0.04), power=0.2)
     p.blob((0.23, width + 0.07, 0.05), (-length / 2 - 0.02, 0, rim + tank - 0.05), power=0.3)
-    p.rod(
-        (-length / 2 + 0.09, width * 0.3, rim + tank - 0.1),
-        (-length / 2 + 0.09, width * 0.45, rim + tank - 0.1),
-        0.01,
-        "metal",
-    )
+    start = (-length / 2 + 0.09, width * 0.3, rim + tank - 0.1)
+    p.rod(start, (-length / 2 + 0.09, width * 0.45, rim + tank - 0.1), 0.01, "metal")
     lid = [(0, 0), (length * 0.48, 0), (length * 0.48, 0.025), (0, 0.03)]
     if lid_up:
-        p.lathe(
-            lid,
-            (-length / 2 + 0.12, 0, rim + length * 0.45),
-            squash=squash,
-            turn=(0, -np.pi / 2 - 0.15 + np.pi, 0),
-        )
+        at = (-length / 2 + 0.12, 0, rim + length * 0.45)
+        p.lathe(lid, at, squash=squash, turn=(0, -np.pi / 2 - 0.15 + np.pi, 0))
         p.has("an open lid")
     else:
         p.lathe(lid, (0.07, 0, rim), squash=squash)
         p.has("a closed lid")
 
 
-@category("wall", (1.0, 2.4), "bath, tub", like="toilet, bed", materials="ceramic")
+@category("wall", (1.0, 2.4), "bath, tub", like="toilet, bed", of="ceramic")
 def bathtub(p: Parts, rng: Rng) -> None:
     length, width, height = rng.uniform(1.5, 1.75), rng.uniform(0.7, 0.8), rng.uniform(0.5, 0.6)
     feet = rng.random() < 0.6
@@ -452,14 +388,53 @@ def bathtub(p: Parts, rng: Rng) -> None:
         for sx, sy in CORNERS:
             p.blob((0.09, 0.09, 0.2), (sx * width * 0.3, sy * length * 0.27, 0), "gold", sections=8)
         p.has("claw feet")
-    p.tube(
-        [
-            (0, length * 0.47, height - 0.1),
-            (0, length * 0.47, height + 0.22),
-            (0, length * 0.36, height + 0.25),
-            (0, length * 0.35, height + 0.17),
-        ],
-        0.02,
-        "metal",
-    )
+    ys = (length * 0.47, length * 0.47, length * 0.36, length * 0.35)
+    zs = (height - 0.1, height + 0.22, height + 0.25, height + 0.17)
+    p.tube(path(0, ys, zs), 0.02, "metal")
     p.has("a tap")
+
+
+@category("floor", (1.0, 2.5), "floor lamp, standing lamp", like="table lamp, fan", of="fabric, metal")
+def lamp(p: Parts, rng: Rng) -> None:
+    height, shade = rng.uniform(1.45, 1.8), rng.uniform(0.17, 0.25)
+    bar = "dark" if rng.random() < 0.6 else "gold"
+    tall = rng.uniform(0.22, 0.34)
+    x = 0.0
+    if rng.random() < 0.35:
+        for k in range(3):
+            angle = 2 * np.pi * k / 3
+            p.rod((0.28 * np.cos(angle), 0.28 * np.sin(angle), 0), (0, 0, height - tall), 0.016, bar)
+        p.has("a tripod")
+    elif rng.random() < 0.4:
+        arc = np.linspace(0, np.pi * 0.55, 9)
+        curve = [(0, 0, 0.03), *[(0.45 * (1 - np.cos(a)), 0, height - 0.45 + 0.45 * np.sin(a)) for a in arc]]
+        p.tube(curve, 0.014, bar)
+        p.cylinder(0.17, 0.035, paint=bar)
+        x, height = float(curve[-1][0]), float(curve[-1][2]) + 0.02
+        p.has("a bent arm")
+    else:
+        p.cylinder(0.15, 0.03, paint=bar)
+        p.rod((0, 0, 0), (0, 0, height - 0.05), 0.013, bar)
+        p.has("a straight pole")
+    upper = shade * rng.uniform(0.5, 0.95)
+    p.lathe([(shade, 0), (upper, tall)], (x, 0, height - tall), sections=24)
+    p.blob((0.09, 0.09, 0.12), (x, 0, height - tall * 0.8), "lamp", sections=10)
+
+
+@category("table", (0.27, 0.85), "bedside lamp, reading lamp", like="lamp, vase", of="ceramic, lacquer")
+def table_lamp(p: Parts, rng: Rng) -> None:
+    body, girth = rng.uniform(0.16, 0.24), rng.uniform(0.07, 0.1)
+    belly = rng.uniform(0.3, 0.6)
+    radii = (0, girth * 0.8, girth * 0.8, girth * 0.5, girth, girth * 0.75, 0.015, 0)
+    heights = (0, 0, 0.015, 0.03, body * belly, body * 0.85, body, body)
+    p.lathe(zip(radii, heights, strict=True), sections=20)
+    p.rod((0, 0, body), (0, 0, body + 0.09), 0.008, "gold")
+    shade, tall = rng.uniform(0.13, 0.17), rng.uniform(0.14, 0.19)
+    p.lathe(
+        [(shade, 0), (shade * rng.uniform(0.45, 0.7), tall)],
+        (0, 0, body + 0.04),
+        "sheet" if rng.random() < 0.6 else "main",
+        sections=24,
+    )
+    p.blob((0.06, 0.06, 0.08), (0, 0, body + 0.06), "lamp", sections=10)
+    p.has("a shade")

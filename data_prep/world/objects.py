@@ -11,14 +11,7 @@ import trimesh
 from numpy.typing import ArrayLike, NDArray
 
 from data_prep.errors import InputError
-from data_prep.world import (  # noqa: F401  registers the categories
-    appliances,
-    furniture,
-    household,
-    kitchen,
-    street,
-    vehicles,
-)
+from data_prep.world import furniture, household, kitchen, street, vehicles  # noqa: F401  categories
 from data_prep.world.category import CATEGORIES, NAMELESS, Category, Setting
 from data_prep.world.palette import COLORS, SIZES, Paint, mix_paints
 from data_prep.world.solids import Parts

@@ -6,7 +6,7 @@ turned about that point by ``turn`` = (roll, pitch, yaw) radians about x, y, z.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -72,7 +72,7 @@ class Parts:
 
     def lathe(
         self,
-        profile: Sequence[tuple[float, float]],
+        profile: Iterable[tuple[float, float]],
         at: Vector = (0, 0, 0),
         paint: str = "main",
         *,
@@ -206,6 +206,11 @@ class Parts:
         self.solids.append(
             Solid((corners + np.asarray(at)).astype(np.float32), normals.astype(np.float32), paint)
         )
+
+
+def path(x: ArrayLike, y: ArrayLike, z: ArrayLike) -> NDArray[np.float64]:
+    """(n, 3) points of a bar from its columns; a number stands for a constant column."""
+    return np.stack(np.broadcast_arrays(*(np.asarray(column, float) for column in (x, y, z))), axis=1)
 
 
 def _turn(turn: Vector) -> NDArray[np.float64]:

@@ -1,11 +1,11 @@
-"""Street furniture, signs, trees."""
+"""Categories: street furniture, signs, pedestrians and plants."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from data_prep.world.category import category
-from data_prep.world.solids import Parts
+from data_prep.world.solids import Parts, path
 
 Rng = np.random.Generator
 
@@ -15,7 +15,7 @@ Rng = np.random.Generator
     (1.05, 2.6),
     "person, walker",
     like="fire hydrant, traffic cone",
-    materials="fabric",
+    of="fabric",
     patterns="plain, plain, striped, checkered",
 )
 def pedestrian(p: Parts, rng: Rng) -> None:
@@ -53,12 +53,8 @@ def pedestrian(p: Parts, rng: Rng) -> None:
         p.lathe([(0.15, 0), (0.1, 0.01), (0.095, 0.1), (0, 0.12)], (0, 0, height - 0.1), "dark")
         p.has("a hat")
     else:
-        p.blob(
-            (0.21, 0.19, (height - head) * 0.6),
-            (-0.025, 0, head + (height - head) * 0.45),
-            "hair",
-            sections=12,
-        )
+        size = (0.21, 0.19, (height - head) * 0.6)
+        p.blob(size, (-0.025, 0, head + (height - head) * 0.45), "hair", sections=12)
     if rng.random() < 0.3:
         p.blob((0.16, 0.28, 0.4), (-0.18, 0, hip + 0.1), "dark", power=0.5, sections=10)
         p.has("a backpack")
@@ -69,7 +65,7 @@ def pedestrian(p: Parts, rng: Rng) -> None:
     (0.35, 1.2),
     "cone, safety cone",
     like="fire hydrant",
-    materials="plastic",
+    of="plastic",
     colors="orange, orange, orange, red, yellow, green, blue, pink, purple, white, black",
 )
 def traffic_cone(p: Parts, rng: Rng) -> None:
@@ -81,16 +77,12 @@ def traffic_cone(p: Parts, rng: Rng) -> None:
     for k in range(bands):
         low, high = (0.38, 0.55) if k == 0 else (0.68, 0.8)
         at = [radius + (tip - radius) * t + 0.004 for t in (low, high)]
-        p.lathe(
-            [(at[0], 0), (at[1], (high - low) * (height - 0.03))],
-            (0, 0, 0.03 + low * (height - 0.03)),
-            "stripe",
-            sections=20,
-        )
+        foot = (0, 0, 0.03 + low * (height - 0.03))
+        p.lathe([(at[0], 0), (at[1], (high - low) * (height - 0.03))], foot, "stripe", sections=20)
     p.has("one white band" if bands == 1 else "two white bands")
 
 
-@category("road edge", (0.9, 2.8), "road barrier, barricade", like="bench", materials="plastic")
+@category("road edge", (0.9, 2.8), "road barrier, barricade", like="bench", of="plastic")
 def barrier(p: Parts, rng: Rng) -> None:
     length, height = rng.uniform(1.3, 1.9), rng.uniform(0.85, 1.05)
     if rng.random() < 0.5:
@@ -112,9 +104,7 @@ def barrier(p: Parts, rng: Rng) -> None:
     p.has("two boards")
 
 
-@category(
-    "kerbside", (3.0, 8.6), "street lamp, streetlight", like="traffic light, stop sign", materials="metal"
-)
+@category("kerbside", (3.0, 8.6), "street lamp, streetlight", like="traffic light, stop sign", of="metal")
 def lamppost(p: Parts, rng: Rng) -> None:
     height = rng.uniform(4.3, 6.2)
     p.cylinder(0.16, 0.5, top=0.11, sections=12)
@@ -135,7 +125,7 @@ def lamppost(p: Parts, rng: Rng) -> None:
     p.has("two arms" if style == "double" else "one arm")
 
 
-@category("kerbside", (0.45, 1.3), "fireplug, hydrant", like="traffic cone, mailbox", materials="lacquer")
+@category("kerbside", (0.45, 1.3), "fireplug, hydrant", like="traffic cone, mailbox", of="lacquer")
 def fire_hydrant(p: Parts, rng: Rng) -> None:
     height, radius = rng.uniform(0.68, 0.9), rng.uniform(0.11, 0.14)
     p.cylinder(radius * 1.5, 0.06)
@@ -155,23 +145,17 @@ def fire_hydrant(p: Parts, rng: Rng) -> None:
     p.has("two side outlets")
 
 
-@category("walk", (0.55, 1.65), "garbage can, dustbin", like="mailbox, bucket", materials="metal, plastic")
+@category("walk", (0.55, 1.65), "garbage can, dustbin", like="mailbox, bucket", of="metal, plastic")
 def trash_can(p: Parts, rng: Rng) -> None:
     height, radius = rng.uniform(0.8, 1.05), rng.uniform(0.25, 0.32)
     if rng.random() < 0.5:
         p.cylinder(radius * 0.85, height - 0.12, top=radius, sections=22)
         for t in (0.25, 0.5, 0.75):
             p.ring(radius * (0.86 + 0.15 * t), 0.016, (0, 0, t * (height - 0.12)), "second")
-        p.lathe(
-            [(radius * 1.06, 0), (radius * 1.06, 0.04), (radius * 0.5, 0.12), (0, 0.14)],
-            (0, 0, height - 0.12),
-            sections=22,
-        )
-        p.tube(
-            [(0.08, 0, height), (0.05, 0, height + 0.07), (-0.05, 0, height + 0.07), (-0.08, 0, height)],
-            0.014,
-            "dark",
-        )
+        at = (0, 0, height - 0.12)
+        p.lathe([(radius * 1.06, 0), (radius * 1.06, 0.04), (radius * 0.5, 0.12), (0, 0.14)], at, sections=22)
+        xs, zs = (0.08, 0.05, -0.05, -0.08), (height, height + 0.07, height + 0.07, height)
+        p.tube(path(xs, 0, zs), 0.014, "dark")
         p.has("a round lid")
         return
     width = radius * 1.9
@@ -179,12 +163,8 @@ def trash_can(p: Parts, rng: Rng) -> None:
     p.box((radius * 2.4, width * 1.25, 0.06), (0.01, 0, height - 0.09), "main", turn=(0, 0.08, 0))
     for side in (1, -1):
         p.disc(0.11, 0.06, (-radius * 0.85, side * width * 0.42, 0.11), "y", "rubber", sections=14)
-    p.rod(
-        (-radius * 1.28, -width * 0.5, height - 0.06),
-        (-radius * 1.28, width * 0.5, height - 0.06),
-        0.02,
-        "dark",
-    )
+    start = (-radius * 1.28, -width * 0.5, height - 0.06)
+    p.rod(start, (-radius * 1.28, width * 0.5, height - 0.06), 0.02, "dark")
     p.has("two wheels")
 
 
@@ -205,7 +185,7 @@ _STOP = (
 )
 
 
-@category("kerbside", (1.8, 5.6), "traffic signal, stoplight", like="lamppost, stop sign", materials="metal")
+@category("kerbside", (1.8, 5.6), "traffic signal, stoplight", like="lamppost, stop sign", of="metal")
 def traffic_light(p: Parts, rng: Rng) -> None:
     height = rng.uniform(2.6, 3.8)
     p.cylinder(0.14, 0.25, top=0.09)
@@ -229,7 +209,7 @@ def traffic_light(p: Parts, rng: Rng) -> None:
     (1.5, 3.6),
     "stop signal sign, octagonal sign",
     like="traffic light, parking meter",
-    materials="metal",
+    of="metal",
     colors="red, red, red, orange, yellow, green, blue, purple, pink, brown, black",
 )
 def stop_sign(p: Parts, rng: Rng) -> None:
@@ -245,7 +225,7 @@ def stop_sign(p: Parts, rng: Rng) -> None:
     p.has("an eight-sided plate")
 
 
-@category("walk", (0.75, 2.0), "postbox, letter box", like="trash can, fire hydrant", materials="lacquer")
+@category("walk", (0.75, 2.0), "postbox, letter box", like="trash can, fire hydrant", of="lacquer")
 def mailbox(p: Parts, rng: Rng) -> None:
     height, width, depth = rng.uniform(1.1, 1.45), rng.uniform(0.44, 0.56), rng.uniform(0.42, 0.52)
     leg, curve = 0.18, depth / 2
@@ -266,9 +246,7 @@ def mailbox(p: Parts, rng: Rng) -> None:
     p.has("a slot")
 
 
-@category(
-    "kerbside", (0.9, 2.2), "coin meter, ticket meter", like="fire hydrant, stop sign", materials="lacquer"
-)
+@category("kerbside", (0.9, 2.2), "coin meter, ticket meter", like="fire hydrant, stop sign", of="lacquer")
 def parking_meter(p: Parts, rng: Rng) -> None:
     height = rng.uniform(1.25, 1.55)
     p.cylinder(0.11, 0.04, paint="steel")
@@ -283,7 +261,7 @@ def parking_meter(p: Parts, rng: Rng) -> None:
     p.has("one dial" if len(heads) == 1 else "two dials")
 
 
-@category("walk", (0.9, 2.8), "park bench", like="chair", materials="wood, metal")
+@category("walk", (0.9, 2.8), "park bench", like="chair", of="wood, metal")
 def bench(p: Parts, rng: Rng) -> None:
     length, seat, depth = rng.uniform(1.3, 2.0), rng.uniform(0.42, 0.47), rng.uniform(0.4, 0.5)
     slats = int(rng.integers(3, 6))
@@ -305,23 +283,11 @@ def bench(p: Parts, rng: Rng) -> None:
             p.rod((depth * 0.4, y, 0), (depth * 0.4, y, seat - 0.03), 0.025, "steel", sections=4)
             p.rod((-depth * 0.45, y, 0), (-depth * 0.4, y, seat - 0.03), 0.025, "steel", sections=4)
         if has_back:
-            p.rod(
-                (-depth * 0.4, y, seat - 0.05),
-                (-depth / 2 - 0.16, y, seat + 0.48),
-                0.022,
-                "steel",
-                sections=4,
-            )
+            start = (-depth * 0.4, y, seat - 0.05)
+            p.rod(start, (-depth / 2 - 0.16, y, seat + 0.48), 0.022, "steel", sections=4)
             if rng.random() < 0.6:
-                p.tube(
-                    [
-                        (-depth * 0.5, y, seat + 0.22),
-                        (depth * 0.4, y, seat + 0.22),
-                        (depth * 0.42, y, seat - 0.03),
-                    ],
-                    0.02,
-                    "steel",
-                )
+                xs, zs = (-depth * 0.5, depth * 0.4, depth * 0.42), (seat + 0.22, seat + 0.22, seat - 0.03)
+                p.tube(path(xs, y, zs), 0.02, "steel")
 
 
 SEASONS = "green, green, green, yellow, orange, red, pink, brown, purple, white"
@@ -332,7 +298,7 @@ SEASONS = "green, green, green, yellow, orange, red, pink, brown, purple, white"
     (2.4, 9.5),
     "street tree, leafy tree",
     like="potted plant, lamppost",
-    materials="leaves",
+    of="leaves",
     colors=SEASONS,
 )
 def tree(p: Parts, rng: Rng) -> None:
@@ -342,13 +308,8 @@ def tree(p: Parts, rng: Rng) -> None:
         p.cylinder(0.16, trunk + 0.5, paint="bark", sections=10)
         for k in range(tiers):
             t = k / tiers
-            p.cylinder(
-                (1 - t * 0.75) * 1.35,
-                (height - trunk) / tiers * 1.5,
-                (0, 0, trunk * 0.7 + t * (height - trunk)),
-                top=0.0,
-                sections=14,
-            )
+            at = (0, 0, trunk * 0.7 + t * (height - trunk))
+            p.cylinder((1 - t * 0.75) * 1.35, (height - trunk) / tiers * 1.5, at, top=0.0, sections=14)
         p.has("needles")
         return
     p.cylinder(0.2, trunk + 1.0, paint="bark", top=0.1, sections=10)
@@ -360,9 +321,38 @@ def tree(p: Parts, rng: Rng) -> None:
     for _ in range(int(rng.integers(4, 8))):
         angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.0)
         size = rng.uniform(1.1, 1.7)
-        p.blob(
-            (size, size, size * 0.9),
-            (reach * np.cos(angle), reach * np.sin(angle), trunk + rng.uniform(0.05, 0.6) * crown),
-            sections=10,
-        )
+        at = (reach * np.cos(angle), reach * np.sin(angle), trunk + rng.uniform(0.05, 0.6) * crown)
+        p.blob((size, size, size * 0.9), at, sections=10)
     p.has("a round crown")
+
+
+@category("floor", (0.45, 1.75), "houseplant, pot plant", like="vase, tree", of="ceramic, wicker")
+def potted_plant(p: Parts, rng: Rng) -> None:
+    radius, tall = rng.uniform(0.15, 0.21), rng.uniform(0.24, 0.34)
+    radii = (0, radius * 0.72, radius * 0.95, radius * 1.06, radius * 1.06, radius * 0.92, radius * 0.9, 0)
+    heights = (0, 0, tall - 0.05, tall - 0.05, tall, tall, tall - 0.03, tall - 0.03)
+    p.lathe(zip(radii, heights, strict=True), sections=22)
+    p.lathe([(0, 0), (radius * 0.9, 0)], (0, 0, tall - 0.028), "soil")
+    style = rng.choice(["fan", "bush", "cactus"])
+    if style == "fan":
+        for k in range(int(rng.integers(9, 15))):
+            angle, lean, reach = rng.uniform(0, 2 * np.pi) + k, rng.uniform(0.15, 0.8), rng.uniform(0.4, 0.7)
+            p.blob((0.03, 0.1, reach), (0, 0, tall - 0.04), "leaf", sections=8, turn=(0, lean, angle))
+        p.has("long leaves")
+    elif style == "bush":
+        p.cylinder(0.025, 0.25, (0, 0, tall - 0.04), "bark", sections=8)
+        for _ in range(int(rng.integers(6, 10))):
+            angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0.0, 0.16)
+            size = rng.uniform(0.18, 0.28)
+            at = (reach * np.cos(angle), reach * np.sin(angle), tall + rng.uniform(0.05, 0.3))
+            p.blob((size, size, size), at, "leaf", sections=9)
+        p.has("a round bush")
+    else:
+        trunk = rng.uniform(0.35, 0.6)
+        p.blob((0.15, 0.15, trunk), (0, 0, tall - 0.04), "leaf", power=0.6)
+        for side in (1, -1):
+            z = tall + trunk * rng.uniform(0.25, 0.5)
+            ys, zs = (0, side * 0.14, side * 0.16, side * 0.16), (z, z + 0.01, z + 0.05, z + 0.2)
+            p.tube(path(0, ys, zs), 0.04, "leaf")
+            p.blob((0.08, 0.08, 0.08), (0, side * 0.16, z + 0.16), "leaf", sections=8)
+        p.has("a cactus")

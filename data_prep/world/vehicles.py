@@ -1,11 +1,11 @@
-"""Vehicles, cycles and people."""
+"""Categories: vehicles and cycles."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from data_prep.world.category import category
-from data_prep.world.solids import CORNERS, Parts
+from data_prep.world.solids import CORNERS, Parts, path
 
 Rng = np.random.Generator
 
@@ -27,7 +27,7 @@ def _lights(p: Parts, front: float, rear: float, width: float, z: float) -> None
     p.box((0.03, 0.5, 0.11), (front + 0.03, 0, z - 0.15), "light")
 
 
-@category("road", (2.6, 6.9), "automobile, passenger car", like="van, truck", materials="lacquer")
+@category("road", (2.6, 6.9), "automobile, passenger car", like="van, truck", of="lacquer")
 def car(p: Parts, rng: Rng) -> None:
     style = rng.choice(["saloon", "hatchback", "estate", "pickup"], p=[0.4, 0.3, 0.2, 0.1])
     length = {"saloon": 4.6, "hatchback": 3.9, "estate": 4.6, "pickup": 4.9}[style] * rng.uniform(0.95, 1.05)
@@ -52,22 +52,16 @@ def car(p: Parts, rng: Rng) -> None:
     rear_slope = {"saloon": 0.5, "hatchback": 0.35, "estate": 0.18, "pickup": 0.12}[style]
     cabin = [(back, 0.0), (back + rear_slope, roof - belt), (front - 0.75, roof - belt), (front, 0.0)]
     p.ridge(cabin, width * 0.93, (0, 0, belt - 0.01), "glass", lean=0.8)
-    p.box(
-        (front - 0.75 - back - rear_slope + 0.1, width * 0.76, 0.05),
-        ((front - 0.75 + back + rear_slope) / 2, 0, roof - 0.03),
-    )
+    size = (front - 0.75 - back - rear_slope + 0.1, width * 0.76, 0.05)
+    p.box(size, ((front - 0.75 + back + rear_slope) / 2, 0, roof - 0.03))
     for side in (1, -1):  # pillars carry the roof's color down
         for x0, x1 in (
             (back + 0.03, back + rear_slope),
             (front - 0.03, front - 0.75),
             ((front + back) / 2, (front + back) / 2 - 0.05),
         ):
-            p.rod(
-                (x0, side * width * 0.46, belt - 0.02),
-                (x1, side * width * 0.375, roof - 0.02),
-                0.035,
-                sections=4,
-            )
+            start = (x0, side * width * 0.46, belt - 0.02)
+            p.rod(start, (x1, side * width * 0.375, roof - 0.02), 0.035, sections=4)
         p.blob((0.12, 0.18, 0.13), (front - 0.15, side * (width / 2 + 0.05), belt), sections=8)
     if style == "pickup":
         p.box((half - 0.25 + back, width * 0.8, 0.02), ((back - half) / 2, 0, belt + 0.005), "dark")
@@ -82,7 +76,7 @@ def car(p: Parts, rng: Rng) -> None:
     )
 
 
-@category("road", (3.5, 7.8), "minivan, minibus", like="car, truck, bus", materials="lacquer")
+@category("road", (3.5, 7.8), "minivan, minibus", like="car, truck, bus", of="lacquer")
 def van(p: Parts, rng: Rng) -> None:
     length, width, height, low = rng.uniform(4.9, 5.6), rng.uniform(1.9, 2.0), rng.uniform(2.1, 2.5), 0.25
     half, nose = length / 2, rng.uniform(0.5, 0.8)
@@ -101,30 +95,17 @@ def van(p: Parts, rng: Rng) -> None:
     z0, z1 = 1.08, tall - 0.12
     for z_low, z_high in ((z0, z1),):  # windscreen, just outside the body's own slope
         x_low, x_high = half - nose - (z_low - 1.0) * slope, half - nose - (z_high - 1.0) * slope
-        p.box(
-            (0.04, width * 0.84, float(np.hypot(z_high - z_low, x_low - x_high))),
-            (x_low + 0.01, 0, z_low + low),
-            "glass",
-            taper=(1, 0.93),
-            turn=(0, -float(np.arctan(slope)), 0),
-        )
+        size = (0.04, width * 0.84, float(np.hypot(z_high - z_low, x_low - x_high)))
+        at = (x_low + 0.01, 0, z_low + low)
+        p.box(size, at, "glass", taper=(1, 0.93), turn=(0, -float(np.arctan(slope)), 0))
     windows = rng.random() < 0.5
     for side in (1, -1):
-        p.box(
-            (0.8, 0.06, 0.55),
-            (half - nose - 0.62, side * width * 0.463, 1.0 + low),
-            "glass",
-            taper=(0.75, 1),
-            shift=(-0.12, -side * 0.03),
-        )
+        at = (half - nose - 0.62, side * width * 0.463, 1.0 + low)
+        p.box((0.8, 0.06, 0.55), at, "glass", taper=(0.75, 1), shift=(-0.12, -side * 0.03))
         if windows:
             for k in range(2):
-                p.box(
-                    (1.05, 0.06, 0.5),
-                    (half - nose - 1.75 - 1.2 * k, side * width * 0.463, 1.03 + low),
-                    "glass",
-                    shift=(0, -side * 0.03),
-                )
+                at = (half - nose - 1.75 - 1.2 * k, side * width * 0.463, 1.03 + low)
+                p.box((1.05, 0.06, 0.5), at, "glass", shift=(0, -side * 0.03))
         p.blob(
             (0.12, 0.2, 0.25), (half - nose - 0.1, side * (width / 2 + 0.06), 1.0 + low), "dark", sections=8
         )
@@ -134,7 +115,7 @@ def van(p: Parts, rng: Rng) -> None:
     _lights(p, half - 0.06, -half, width, 0.72)
 
 
-@category("road", (4.6, 11.5), "lorry, delivery truck", like="van, bus", materials="lacquer")
+@category("road", (4.6, 11.5), "lorry, delivery truck", like="van, bus", of="lacquer")
 def truck(p: Parts, rng: Rng) -> None:
     length, width, cab = rng.uniform(6.4, 8.4), rng.uniform(2.3, 2.5), rng.uniform(1.7, 2.0)
     half, floor, cab_top = length / 2, 0.95, rng.uniform(2.6, 2.9)
@@ -144,13 +125,8 @@ def truck(p: Parts, rng: Rng) -> None:
     p.box((cab, width * 0.97, cab_top - 1.75), (front, 0, 1.75), taper=(0.85, 0.92), shift=(-0.12, 0))
     p.box((0.06, width * 0.85, 0.75), (half - 0.05, 0, 1.72), "glass", taper=(1, 0.94), turn=(0, -0.16, 0))
     for side in (1, -1):
-        p.box(
-            (cab * 0.55, 0.05, 0.6),
-            (front + 0.1, side * width * 0.482, 1.75),
-            "glass",
-            taper=(0.85, 1),
-            shift=(-0.1, -side * 0.05),
-        )
+        at = (front + 0.1, side * width * 0.482, 1.75)
+        p.box((cab * 0.55, 0.05, 0.6), at, "glass", taper=(0.85, 1), shift=(-0.1, -side * 0.05))
         p.box((0.1, 0.2, 0.4), (half - 0.25, side * (width / 2 + 0.12), 1.75), "dark")
     load = length - cab - 0.15
     kind = rng.choice(["box", "flat", "tank"], p=[0.6, 0.2, 0.2])
@@ -175,7 +151,7 @@ def truck(p: Parts, rng: Rng) -> None:
     _lights(p, half - 0.02, -half + 0.02, width, 0.65)
 
 
-@category("road", (6.6, 17.0), "coach, city bus", like="truck, van", materials="lacquer")
+@category("road", (6.6, 17.0), "coach, city bus", like="truck, van", of="lacquer")
 def bus(p: Parts, rng: Rng) -> None:
     length, width, height, low = rng.uniform(9.2, 12.2), 2.5, rng.uniform(2.9, 3.2), 0.3
     half = length / 2
@@ -186,11 +162,8 @@ def bus(p: Parts, rng: Rng) -> None:
         for k in range(bays):
             x = -half + 0.5 + (k + 0.5) * (length - 1.2) / bays
             door = side < 0 and k in (bays - 1, bays // 2)
-            p.box(
-                ((length - 1.2) / bays * 0.86, 0.04, tall + (0.75 if door else 0)),
-                (x, side * (width / 2 - 0.002), z - (0.75 if door else 0)),
-                "glass",
-            )
+            size = ((length - 1.2) / bays * 0.86, 0.04, tall + (0.75 if door else 0))
+            p.box(size, (x, side * (width / 2 - 0.002), z - (0.75 if door else 0)), "glass")
     p.box((0.05, width * 0.88, tall + 0.25), (half - 0.005, 0, z - 0.15), "glass")
     p.box((0.05, width * 0.8, tall * 0.8), (-half + 0.005, 0, z + 0.1), "glass")
     p.box((0.06, width * 0.6, 0.26), (half - 0.005, 0, height - 0.42), "amber")
@@ -204,7 +177,7 @@ def bus(p: Parts, rng: Rng) -> None:
     p.has("rows of windows")
 
 
-@category("road", (3.3, 8.2), "excavator, digger", like="truck", materials="lacquer")
+@category("road", (3.3, 8.2), "excavator, digger", like="truck", of="lacquer")
 def construction_vehicle(p: Parts, rng: Rng) -> None:
     for side in (1, -1):
         p.blob((3.0, 0.5, 0.8), (0, side * 0.9, 0), "rubber", power=0.35)
@@ -227,7 +200,7 @@ def construction_vehicle(p: Parts, rng: Rng) -> None:
     p.has("tracks")
 
 
-@category("kerb", (1.2, 2.5), "bike, push bike", like="motorcycle", materials="lacquer")
+@category("kerb", (1.2, 2.5), "bike, push bike", like="motorcycle", of="lacquer")
 def bicycle(p: Parts, rng: Rng) -> None:
     radius, base = rng.uniform(0.31, 0.35), rng.uniform(0.98, 1.08)
     rear, front = -base / 2, base / 2
@@ -257,16 +230,10 @@ def bicycle(p: Parts, rng: Rng) -> None:
     p.rod(seat_top, (seat_top[0] - 0.04, 0, seat_top[2] + 0.12), 0.014, "metal")
     p.blob((0.26, 0.15, 0.07), (seat_top[0] - 0.05, 0, seat_top[2] + 0.11), "dark", power=0.7, sections=10)
     grip = head[2] + 0.16
-    p.tube(
-        [
-            (head[0] - 0.12, -0.28, grip + 0.02),
-            (head[0] - 0.02, -0.2, grip),
-            (head[0] - 0.02, 0.2, grip),
-            (head[0] - 0.12, 0.28, grip + 0.02),
-        ],
-        0.015,
-        "dark",
-    )
+    xs = (head[0] - 0.12, head[0] - 0.02, head[0] - 0.02, head[0] - 0.12)
+    ys = (-0.28, -0.2, 0.2, 0.28)
+    zs = (grip + 0.02, grip, grip, grip + 0.02)
+    p.tube(path(xs, ys, zs), 0.015, "dark")
     p.disc(0.09, 0.012, (crank[0], -0.05, crank[2]), "y", "steel", sections=14)
     p.rod((crank[0], -0.1, crank[2]), (crank[0] + 0.16, -0.1, crank[2] - 0.04), 0.012, "steel")
     p.rod((crank[0], 0.1, crank[2]), (crank[0] - 0.16, 0.1, crank[2] + 0.04), 0.012, "steel")
@@ -277,7 +244,7 @@ def bicycle(p: Parts, rng: Rng) -> None:
         p.has("a low frame")
 
 
-@category("kerb", (1.25, 2.9), "motorbike, motor scooter", like="bicycle", materials="lacquer")
+@category("kerb", (1.25, 2.9), "motorbike, motor scooter", like="bicycle", of="lacquer")
 def motorcycle(p: Parts, rng: Rng) -> None:
     base = rng.uniform(1.3, 1.45)
     rear, front = -base / 2, base / 2
@@ -288,16 +255,10 @@ def motorcycle(p: Parts, rng: Rng) -> None:
         p.disc(radius * 0.6, 0.16, (x, 0, radius), "y", "metal", sections=14)
     for side in (1, -1):
         p.rod((front, side * 0.09, radius), (front - 0.3, side * 0.09, 0.98), 0.028, "metal")
-    p.tube(
-        [
-            (front - 0.42, -0.36, 1.02),
-            (front - 0.3, -0.15, 1.04),
-            (front - 0.3, 0.15, 1.04),
-            (front - 0.42, 0.36, 1.02),
-        ],
-        0.02,
-        "dark",
-    )
+    xs = (front - 0.42, front - 0.3, front - 0.3, front - 0.42)
+    ys = (-0.36, -0.15, 0.15, 0.36)
+    zs = (1.02, 1.04, 1.04, 1.02)
+    p.tube(path(xs, ys, zs), 0.02, "dark")
     p.blob((0.16, 0.2, 0.2), (front - 0.2, 0, 0.8), "lamp", sections=10)
     if scooter:
         p.box((0.1, 0.4, 0.66), (front - 0.3, 0, 0.28), taper=(1, 0.8), shift=(-0.12, 0))
@@ -323,12 +284,7 @@ def motorcycle(p: Parts, rng: Rng) -> None:
 
 
 @category(
-    "walk",
-    (0.75, 1.7),
-    "baby buggy, pram",
-    like="bicycle",
-    materials="fabric",
-    patterns="plain, dotted, checkered",
+    "walk", (0.75, 1.7), "baby buggy, pram", like="bicycle", of="fabric", patterns="plain, dotted, checkered"
 )
 def stroller(p: Parts, rng: Rng) -> None:
     radius = rng.uniform(0.1, 0.14)
