@@ -27,6 +27,8 @@ from data_prep.scans.frame import Annotations3D, Frame, View
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 
+_FIX = "use the JSON of the official download"
+
 
 @register_source("once")
 class OnceScan(IndexedScan["tuple[OnceSequence, int]"]):
@@ -148,9 +150,6 @@ def _image_set(root: Path, split: str) -> list[str]:
             "is missing", source=path, field="split", fix=f"use one of {', '.join(known) or 'none: no lists'}"
         )
     return [line.strip() for line in read_lines(path, "list of sequences")]
-
-
-_FIX = "use the JSON of the official download"
 
 
 @dataclass(frozen=True)

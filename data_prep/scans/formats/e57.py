@@ -13,6 +13,7 @@ from data_prep.geometry import transform_points
 from data_prep.geometry.transforms import quaternion_pose
 from data_prep.scans.formats.records import RawCloud, unit_intensity
 from data_prep.scans.formats.text import unreadable
+from data_prep.storage.extras import require_extra
 
 _CARTESIAN = ("cartesianX", "cartesianY", "cartesianZ")
 _SPHERICAL = ("sphericalRange", "sphericalAzimuth", "sphericalElevation")
@@ -158,10 +159,5 @@ def _joined(parts: list[Any]) -> Any:
 
 def _pye57() -> tuple[Any, tuple[type[Exception], ...]]:
     """pye57, and what it raises for files that are damaged."""
-    try:
-        import pye57
-    except ImportError as error:
-        raise InputError(
-            "needs pye57, which is not installed", field=".e57", fix="pip install 'clip2[lidar]'"
-        ) from error
+    pye57 = require_extra("pye57", "lidar", needed_for=".e57")
     return pye57, (OSError, pye57.libe57.E57Exception, MemoryError, OverflowError, RuntimeError, TypeError)

@@ -15,9 +15,17 @@ from data_prep.errors import BadFrameError, InputError
 from data_prep.scans.formats.ply import require_size
 from data_prep.scans.formats.records import RawCloud, scale_colors, unit_intensity
 from data_prep.scans.formats.text import unreadable
+from data_prep.storage.extras import require_extra
 
 _VARIABLE_CHUNKS = 0xFFFFFFFF
 _RECORD_HEADER = 54  # bytes before the content of a variable length record
+# GeoTIFF keys and their EPSG codes (OGC 19-008r4).
+_MODEL_TYPE, _HORIZONTAL_UNITS, _VERTICAL_UNITS = 1024, 3076, 4099
+_GEOGRAPHIC = 2
+_METERS = {9001: 1.0, 9002: 0.3048, 9003: 1200 / 3937}
+# A unit in WKT 1 and 2; ANGLEUNIT and SCALEUNIT do not match.
+_UNIT = re.compile(r'\b(?:LENGTHUNIT|UNIT)\s*\[\s*"([^"]*)"\s*,\s*([0-9.eE+-]+)', re.IGNORECASE)
+_ANGLES = ("degree", "radian", "grad", "gon")
 
 
 def read_las(path: Path) -> RawCloud:
@@ -132,26 +140,11 @@ def _cut_short(path: Path, problem: str) -> BadFrameError:
 
 def _laspy() -> tuple[Any, tuple[type[Exception], ...]]:
     """laspy, and what it raises for files that are damaged."""
-    try:
-        import laspy
-        import lazrs
-    except ImportError as error:
-        raise InputError(
-            "needs laspy, which is not installed", field=".las .laz", fix="pip install 'clip2[lidar]'"
-        ) from error
+    laspy, lazrs = (require_extra(name, "lidar", needed_for=".las .laz") for name in ("laspy", "lazrs"))
     return laspy, (
         OSError, laspy.errors.LaspyException, lazrs.LazrsError, ValueError, EOFError, IndexError, KeyError,
         OverflowError, MemoryError, NotImplementedError, struct.error, TypeError
     )  # fmt: skip
-
-
-# GeoTIFF keys and their EPSG codes (OGC 19-008r4).
-_MODEL_TYPE, _HORIZONTAL_UNITS, _VERTICAL_UNITS = 1024, 3076, 4099
-_GEOGRAPHIC = 2
-_METERS = {9001: 1.0, 9002: 0.3048, 9003: 1200 / 3937}
-# A unit in WKT 1 and 2; ANGLEUNIT and SCALEUNIT do not match.
-_UNIT = re.compile(r'\b(?:LENGTHUNIT|UNIT)\s*\[\s*"([^"]*)"\s*,\s*([0-9.eE+-]+)', re.IGNORECASE)
-_ANGLES = ("degree", "radian", "grad", "gon")
 
 
 def meters_per_unit(vlrs: Iterable[Any], path: Path) -> NDArray[np.float64]:

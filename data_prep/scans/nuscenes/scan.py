@@ -28,6 +28,18 @@ from data_prep.scans.sources import register_source
 _COLUMNS = 5  # x y z intensity ring
 # Returns of the car's own roof: |x| and |y| below this at the sensor (nuscenes-devkit, remove_close).
 _OWN_CAR = 1.0
+# Where the last part of a category is not the word for it: the names of the detection challenge.
+_WORDS = {
+    "human.pedestrian.adult": "pedestrian",
+    "human.pedestrian.child": "pedestrian",
+    "human.pedestrian.construction_worker": "pedestrian",
+    "human.pedestrian.police_officer": "pedestrian",
+    "movable_object.trafficcone": "traffic cone",
+    "vehicle.bus.bendy": "bus",
+    "vehicle.bus.rigid": "bus",
+    "vehicle.construction": "construction vehicle",
+    "vehicle.emergency.police": "police car",
+}
 
 
 @register_source("nuscenes")
@@ -183,20 +195,6 @@ def _version_folder(root: Path, version: str | None) -> Path:
         problem = f"{version!r} is not there" if version else f"holds {len(found)} versions"
         fix = f"state version={found[0]}" + "".join(f" or {name}" for name in found[1:])
     raise BadDatasetError(problem, source=root, field="version", fix=fix)
-
-
-# Where the last part of a category is not the word for it: the names of the detection challenge.
-_WORDS = {
-    "human.pedestrian.adult": "pedestrian",
-    "human.pedestrian.child": "pedestrian",
-    "human.pedestrian.construction_worker": "pedestrian",
-    "human.pedestrian.police_officer": "pedestrian",
-    "movable_object.trafficcone": "traffic cone",
-    "vehicle.bus.bendy": "bus",
-    "vehicle.bus.rigid": "bus",
-    "vehicle.construction": "construction vehicle",
-    "vehicle.emergency.police": "police car",
-}
 
 
 class NuscenesLabels:

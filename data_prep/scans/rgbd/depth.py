@@ -10,6 +10,8 @@ from data_prep.geometry import Camera
 from data_prep.geometry.transforms import transform_points
 from data_prep.scans.frame import Frame, View
 
+_SEAM = 0.05  # pixels
+
 
 def depth_frame(
     id: str,
@@ -55,9 +57,6 @@ def depth_seen_by(
     found = np.zeros(u.size, np.float32)
     found[inside] = depth[row.clip(0, depth.shape[0] - 1), column.clip(0, depth.shape[1] - 1)]
     return found.reshape(u.shape)
-
-
-_SEAM = 0.05  # pixels
 
 
 def register_depth(

@@ -35,6 +35,13 @@ from data_prep.scans.sources import register_source
 
 DEPTH_FOLDERS = ("depth", "depth_bfx")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+# What scipy raises for a file that is damaged, or of Matlab 7.3.
+_MAT_ERRORS = (
+    OSError, MatReadError, ValueError, TypeError, EOFError, IndexError, OverflowError, MemoryError,
+    NotImplementedError, struct.error, zlib.error,
+)  # fmt: skip
+# Camera axes (x right, y down, z forward) to x right, y forward, z up.
+CAMERA_TO_LEVEL = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
 
 @register_source("sunrgbd")
@@ -144,15 +151,6 @@ def _leveling(folder: Path) -> NDArray[np.float64]:
         raise BadFrameError("holds no tilt", source=folder, field="extrinsics", fix="complete the dataset")
     tilt = validate_rigid(read_matrix(files[-1], (3, 4)), source=str(files[-1]), field="extrinsics")
     return rigid(tilt[:3, :3] @ CAMERA_TO_LEVEL)
-
-
-# What scipy raises for a file that is damaged, or of Matlab 7.3.
-_MAT_ERRORS = (
-    OSError, MatReadError, ValueError, TypeError, EOFError, IndexError, OverflowError, MemoryError,
-    NotImplementedError, struct.error, zlib.error,
-)  # fmt: skip
-# Camera axes (x right, y down, z forward) to x right, y forward, z up.
-CAMERA_TO_LEVEL = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
 
 @dataclass(frozen=True)

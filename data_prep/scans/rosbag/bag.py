@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from data_prep.errors import BadDatasetError, BadFrameError, InputError
+from data_prep.errors import BadDatasetError, BadFrameError
+from data_prep.storage.extras import require_extra
 
 if TYPE_CHECKING:
     from rosbags.highlevel import AnyReader
@@ -166,13 +167,10 @@ def _bag_files(root: Path) -> list[Path]:
 
 
 def _open(root: Path, files: list[Path]) -> AnyReader:
-    try:
-        from rosbags.highlevel import AnyReader
-        from rosbags.typesys import Stores, get_typestore
-    except ImportError as error:
-        raise InputError(
-            "needs rosbags, which is not installed", field="source rosbag", fix="pip install 'clip2[ros]'"
-        ) from error
+    require_extra("rosbags.highlevel", "ros", needed_for="source rosbag")
+    from rosbags.highlevel import AnyReader
+    from rosbags.typesys import Stores, get_typestore
+
     try:
         # Bags from before ROS 2 Iron carry no definitions; those of sensor_msgs and tf2_msgs never changed.
         reader = AnyReader(files, default_typestore=get_typestore(Stores.LATEST))

@@ -17,6 +17,10 @@ from data_prep.scans.rgbd.posed import LensStatement
 
 _FIX = "calibrate the camera, or state calibration=FILE"
 _FEWEST = {"plumb_bob": 4, "rational_polynomial": 8, "equidistant": 4, "fisheye": 4}
+_EXAMPLE = (
+    "{cameras: {/cam0/image_raw: {K: [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], T_points_cam: [[...], ...]}}}"
+)
+_Matrix = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -110,12 +114,6 @@ def _numbers(info: Any, name: str) -> NDArray[np.float64]:
     """Upper case in ROS 1, lower case in ROS 2."""
     value = getattr(info, name) if hasattr(info, name) else getattr(info, name.lower())
     return np.array(value, dtype=np.float64)
-
-
-_EXAMPLE = (
-    "{cameras: {/cam0/image_raw: {K: [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], T_points_cam: [[...], ...]}}}"
-)
-_Matrix = tuple[tuple[float, ...], ...]
 
 
 class CameraStatement(TypedConfig):

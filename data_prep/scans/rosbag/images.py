@@ -9,16 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import convolve
 
 from data_prep.errors import BadFrameError
+from data_prep.storage.extras import require_extra
 
 _CHANNELS = {"rgb8": "rgb", "bgr8": "bgr", "rgba8": "rgba", "bgra8": "bgra"}
 _GRAY = ("mono8", "8UC1")
-_YUV = {"yuv422": "uyvy", "uyvy": "uyvy", "yuv422_yuy2": "yuyv", "yuyv": "yuyv"}
-_BAYER = {f"bayer_{pattern}8": pattern for pattern in ("rggb", "bggr", "gbrg", "grbg")}
+# Encodings that OpenCV converts → the name of its conversion to RGB.
+_YUV = {"yuv422": "UYVY", "uyvy": "UYVY", "yuv422_yuy2": "YUY2", "yuyv": "YUY2"}
+_CODES = {
+    **{encoding: f"COLOR_YUV2RGB_{order}" for encoding, order in _YUV.items()},
+    **{f"bayer_{p}8": f"COLOR_Bayer{p.upper()}2RGB" for p in ("rggb", "bggr", "gbrg", "grbg")},
+}
 _DEPTH = ("16UC1", "32FC1")
-SUPPORTED = ", ".join([*_CHANNELS, *_GRAY, *_YUV, *_BAYER])
+SUPPORTED = ", ".join([*_CHANNELS, *_GRAY, *_CODES])
 _IMAGE_ERRORS = (
     OSError,
     SyntaxError,
@@ -41,17 +45,17 @@ def image_kind(message: Any) -> str:
         return "depth"
     if message.encoding in _GRAY:
         return "gray"
-    known = message.encoding in _CHANNELS or message.encoding in _YUV or message.encoding in _BAYER
-    return "color" if known else message.encoding
+    return "color" if message.encoding in _CHANNELS or message.encoding in _CODES else message.encoding
 
 
 def decode_image(message: Any, where: str) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB of an Image or a CompressedImage; gray is repeated, alpha dropped.
 
-    Bayer patterns are interpolated linearly; YUV 4:2:2 follows BT.601 as OpenCV's conversion does.
+    OpenCV converts Bayer patterns (bilinear) and YUV 4:2:2 (BT.601, an even width).
 
     Raises:
         BadFrameError: an encoding that is no color image of ours, or too few bytes.
+        InputError: Bayer or YUV without OpenCV.
     """
     if hasattr(message, "format"):
         return np.asarray(_decompress(bytes(message.data), where).convert("RGB"))
@@ -62,10 +66,11 @@ def decode_image(message: Any, where: str) -> NDArray[np.uint8]:
         return np.ascontiguousarray(pixels[..., [order.index(channel) for channel in "rgb"]])
     if encoding in _GRAY:
         return np.repeat(_pixels(message, np.dtype(np.uint8), 1, where), 3, axis=2)
-    if encoding in _YUV:
-        return _from_yuv(_pixels(message, np.dtype(np.uint8), 2, where), _YUV[encoding])
-    if encoding in _BAYER:
-        return _from_bayer(_pixels(message, np.dtype(np.uint8), 1, where)[..., 0], _BAYER[encoding])
+    if encoding in _CODES and not (encoding in _YUV and message.width % 2):
+        pixels = _pixels(message, np.dtype(np.uint8), 2 if encoding in _YUV else 1, where)
+        cv2 = require_extra("cv2", "ros", needed_for=where)
+        converted: NDArray[np.uint8] = cv2.cvtColor(pixels, getattr(cv2, _CODES[encoding]))
+        return converted
     raise BadFrameError(
         f"is {encoding!r}",
         source=where,
@@ -151,26 +156,3 @@ def _decompress_depth(message: Any, where: str) -> NDArray:
         return raw / np.float32(1000)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(raw > 0, a / (raw - b), 0)
-
-
-def _from_yuv(pixels: NDArray[np.uint8], order: str) -> NDArray[np.uint8]:
-    luma, chroma = (pixels[..., k].astype(np.float32) for k in ((1, 0) if order == "uyvy" else (0, 1)))
-    y = 1.164 * (luma - 16)
-    # A pair of pixels shares U and V; a last column without partner takes the pair's before it.
-    pairs = pixels.shape[1] // 2 * 2
-    u, v = (np.repeat(chroma[:, start:pairs:2], 2, axis=1) - 128 for start in (0, 1))
-    u, v = (np.pad(c, ((0, 0), (0, pixels.shape[1] - pairs)), mode="edge") for c in (u, v))
-    rgb = np.stack([y + 1.596 * v, y - 0.813 * v - 0.391 * u, y + 2.018 * u], axis=2)
-    return np.rint(rgb.clip(0, 255)).astype(np.uint8)
-
-
-def _from_bayer(raw: NDArray[np.uint8], pattern: str) -> NDArray[np.uint8]:
-    kernel = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32)
-    channels = []
-    for name in "rgb":
-        mask = np.zeros(raw.shape, np.float32)
-        for k in (k for k, letter in enumerate(pattern) if letter == name):
-            mask[k // 2 :: 2, k % 2 :: 2] = 1
-        mean = convolve(raw * mask, kernel, mode="mirror") / convolve(mask, kernel, mode="mirror")
-        channels.append(np.where(mask > 0, raw, mean))
-    return np.rint(np.stack(channels, axis=2)).astype(np.uint8)

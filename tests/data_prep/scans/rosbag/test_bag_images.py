@@ -110,6 +110,7 @@ REFUSED = {
     "infrared": (decode_image, MAKER.image(np.zeros((2, 2), "<u2"), "mono16"), "encoding: is 'mono16'"),
     "depth as color": (decode_image, MAKER.image(np.zeros((2, 2), "<u2"), "16UC1"), "encoding: is '16UC1'"),
     "color as depth": (decode_depth, MAKER.image(RGB, "rgb8"), "encoding: is 'rgb8'"),
+    "YUV without its partner": (decode_image, MAKER.image(RGB[..., :2].copy(), "yuyv"), "encoding: is 'yuyv'"),
     "cut short": (decode_image, MAKER.image(RGB[:, :2].copy(), "rgba8"), "rgba8: holds 36 bytes"),
     "not an image": (decode_image, MAKER.compressed(b"\xff\xd8nothing", "jpeg"), "cannot be decompressed"),
     "empty": (decode_image, MAKER.compressed(b"", "png"), "cannot be decompressed"),
