@@ -1,13 +1,13 @@
-"""``clip2 check``: is this scan what we think it is?"""
+"""``clip2 check``: diagnosis of a scan."""
 
 from __future__ import annotations
 
 import json as json_format
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import tyro
+from clip2.cli.scan_options import ScanCommand
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,41 +17,30 @@ if TYPE_CHECKING:
 EXIT_WRONG = 1
 
 
-@dataclass
-class Check:
+@dataclass(kw_only=True)
+class Check(ScanCommand):
     """Read a sample of a scan and report what is there, what is missing and what looks wrong, with the fix.
 
     Poses (as given, inverted, none), depth scale, which way is up, points on images, times, duplicates, labels.
     Exit code 0: nothing wrong; 1: a finding is an error; 2: the scan cannot be opened.
     """
 
-    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
-    """Reader of the scan: kitti, nuscenes, sunrgbd, scannet, tum, rgbd, replica, cloud, …"""
-    root: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ROOT")]
-    """Folder of the scan."""
     frames: int = 8
     """How many frames to look at, in pairs of neighbors spread over the scan."""
-    option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Option of the reader as key=value, for example up=-y; may be repeated."""
     out: Path | None = None
     """Also write a page to look at: points on the images, the scan from above, every number."""
-    json: bool = False
-    """Print one JSON object instead of tables."""
 
     def run(self) -> int:
         """Read, measure, report."""
         from rich.console import Console
 
-        from clip2.cli.key_values import reader_options
         from clip2.cli.outputs import require_outputs, writing
         from data_prep.check import check_scan
         from data_prep.check.page import write_check_page
-        from data_prep.scans import open_scan
 
         if self.out is not None:
             require_outputs([self.out], [self.root], "--out")
-        options = reader_options(self.source, self.option)
-        scan = open_scan(self.source, self.root, **options)
+        scan = self.open_scan()
         with Console(stderr=True).status("reading frames"):
             report = check_scan(scan, self.frames)
         if self.out is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json as json_format
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from clip2.cli.frame_choice import FrameOptions, require_images
+from clip2.cli.scan_options import ScanCommand
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from data_prep.detect.nms import Selection
 
 
-@dataclass
-class Detect:
+@dataclass(kw_only=True)
+class Detect(ScanCommand):
     """Detect things in the images of a scan by an open-vocabulary detector, and write them as COCO JSON.
 
     Killed or interrupted, the same command continues where it stopped; on a file that is complete it looks at new
@@ -29,10 +30,6 @@ class Detect:
     be read.
     """
 
-    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
-    """Reader of the scan: kitti, kitti-tracking, sunrgbd, rgbd, procedural, …"""
-    root: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ROOT")]
-    """Folder of the scan."""
     vocabulary: str
     """What to look for: coco, lvis, objects365, nuscenes, nuscenes23, scannet200, a text file with a word per line, or
     words like "mug,bottle"."""
@@ -65,23 +62,16 @@ class Detect:
     """Where it runs: cpu, cuda, cuda:1, mps, auto."""
     precision: str = "auto"
     """fp32, fp16, bf16; auto: bf16 (else fp16) on a GPU, fp32 on a CPU."""
-    option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Option of the reader as key=value, for example sequences=0001,0004; may be repeated."""
     frame: FrameOptions = field(default_factory=FrameOptions)
-    json: bool = False
-    """Print one JSON object instead of a table."""
 
     def run(self) -> int:
         """Detect and report."""
         from rich.console import Console
 
-        from clip2.cli.key_values import reader_options
         from clip2.progress import FrameBar
         from data_prep.detect.detection_run import detect_scan
-        from data_prep.scans import open_scan
 
-        options = reader_options(self.source, self.option)
-        scan = open_scan(self.source, self.root, **options)
+        scan = self.open_scan()
         require_images(scan, " to look at")
         frames = self.frame.choose(scan)
         selection = self._selection()  # before the model, which takes its time
