@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, computed_field
 
 from data_prep.errors import BadDatasetError
 from data_prep.storage.store import Store, open_store
@@ -85,7 +85,10 @@ class Manifest(BaseModel):
     finished: bool = False
     frames_done: int = 0
     shards: list[Shard] = Field(default_factory=list)
-    rejections: dict[str, int] = Field(default_factory=dict)
+    # Called `refusals` until 0.1.0.
+    rejections: dict[str, int] = Field(
+        default_factory=dict, validation_alias=AliasChoices("rejections", "refusals")
+    )
     merged: int = 0
     bad_frames: list[BadFrame] = Field(default_factory=list)
     thinned_frames: dict[str, int] = Field(default_factory=dict)
