@@ -51,9 +51,7 @@ KNOWN_UP_ARROWS = {
     ("clip2.ood", "clip2.training"),
 }
 KNOWN_CIRCLES = {
-    "data_prep.storage",
     "data_prep.scale",
-    "data_prep.detect",
     "clip2.__init__",
     "clip2.checkpoint",
     "clip2.encoders",

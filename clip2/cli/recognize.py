@@ -164,8 +164,7 @@ class Recognize(CloudCommand):
         raise InputError(f"is {self.frame!r}", field="--frame", fix=fix)
 
     def _detections(self, scan: Scan, frame: Frame) -> list[Detections2D]:
-        from data_prep.detect.coco import CocoDetections
-        from data_prep.detect.image_names import ImageNames
+        from data_prep.detect.coco import CocoDetections, ImageNames
 
         assert self.detections is not None
         if not frame.views:

@@ -1,36 +1,31 @@
-"""COCO JSON: any detector's output enters here, and labels too.
-
-Boxes are x, y, width, height in pixels from the image's corner (https://cocodataset.org/#format-data). They
-become x0 y0 x1 y1 by addition alone: no half pixel is moved, so a box over the whole image is [0, 0, W, H].
-"""
+"""Detections of many images from a COCO JSON file, matched to the images of a scan by name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.detect.coco_format import ImageRows, Row, RowReader
 from data_prep.detect.coco_masks import decode_mask
-from data_prep.detect.coco_rows import ImageRows, Row, RowReader
-from data_prep.detect.coco_writing import coco_rows, write_coco
 from data_prep.detect.detections import Detections2D
-from data_prep.detect.image_names import ImageNames
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.scans.scan import Scan
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How the images of a detection file and of a scan meet, by name.
+    """Images of a detection file and of a scan, matched by name.
 
     Attributes:
-        matched: images that both have.
-        not_in_scan: names in the file that the scan does not have.
-        not_in_file: names in the scan that the file does not have; they get no detections.
+        matched: images in both.
+        not_in_scan: names only in the file.
+        not_in_file: names only in the scan; they get no detections.
     """
 
     matched: int
@@ -49,17 +44,17 @@ class Coverage:
 
 
 class CocoDetections:
-    """Detections of many images, handed out one image at a time; masks are decoded only then.
+    """Detections of many images, served one image at a time; masks are decoded on demand.
 
     Attributes:
         path: the file.
-        min_score: detections below are left out.
+        min_score: detections below are dropped.
         info: its ``info`` object.
-        is_ground_truth: ``info.source`` is ``gt``: these are labels, never to be reported as a detector's.
+        is_ground_truth: ``info.source`` is ``gt``: these are human labels, never to be reported as a detector's.
         image_names: ``file_name`` of every image, in file order.
         categories: category id → name.
-        skipped: reason → number of annotations that could not be used.
-        skip_notes: reason → one line naming file, annotation and field of the first of them.
+        skipped: reason → number of unusable annotations.
+        skip_notes: reason → one line naming file, annotation and field of the first one.
     """
 
     def __init__(self, path: Path, reader: RowReader, min_score: float) -> None:
@@ -89,13 +84,12 @@ class CocoDetections:
     ) -> CocoDetections:
         """Read a COCO file.
 
-        Annotations that are wrong (box not finite, inverted, outside its image; unknown image or category;
-        score outside 0..1; malformed mask; crowd) are counted in ``skipped``. Boxes that reach over the border
-        are clipped.
+        Wrong annotations (box not finite, inverted, outside its image; unknown image or category; score outside 0..1;
+        malformed mask; crowd) are counted in ``skipped``. Boxes are clipped to the image.
 
         Args:
             path: annotation form (an object with images, categories, annotations) or results form (a list).
-            min_score: detections below are left out.
+            min_score: detections below are dropped.
             images: annotation-form file with the images and categories of a results file.
 
         Raises:
@@ -111,7 +105,7 @@ class CocoDetections:
         return sum(len(image.rows) for image in self._images.values())
 
     def for_image(self, name: str, width: int, height: int) -> Detections2D:
-        """Detections of one image, empty where the file has none.
+        """Detections of one image, empty if the file has none.
 
         Args:
             name: ``View.name``; matched exactly, else by the longest common end of the path (:class:`ImageNames`).
@@ -119,7 +113,7 @@ class CocoDetections:
 
         Raises:
             BadFrameError: the detections were made on another size, or a mask cannot be decoded.
-            BadDatasetError: several images of the file could be meant.
+            BadDatasetError: several images of the file match equally well.
         """
         found = self._names.find(name)
         if found is None:
@@ -146,8 +140,7 @@ class CocoDetections:
         """Compare the file's images with the scan's.
 
         Raises:
-            BadDatasetError: none of the file's images is in the scan, or two images of the scan are the same
-                one of the file.
+            BadDatasetError: none of the file's images is in the scan, or two images of the scan match the same one.
         """
         in_scan = scan.image_names()
         partner: dict[str, str] = {}
@@ -178,7 +171,7 @@ class CocoDetections:
         return Coverage(len(partner), tuple(n for n in self.image_names if n not in partner), tuple(lonely))
 
     def _masks(self, image: ImageRows) -> NDArray[np.bool_] | NDArray[np.object_] | None:
-        """As ``Detections2D.masks``. A box is never filled to make a mask: lifters trust masks, boxes they clean."""
+        """As ``Detections2D.masks``. A box never becomes a mask: lifters trust masks, but clean boxes."""
         if not any(row.segmentation for row in image.rows):
             return None
         masks = np.empty(len(image.rows), object)
@@ -198,27 +191,55 @@ class CocoDetections:
             ) from error
 
 
-def save_coco(
-    path: str | Path,
-    images: Mapping[str, tuple[int, int, Detections2D]],
-    info: Mapping[str, Any] | None = None,
-) -> None:
-    """Write detections in the COCO annotation form, atomically.
+class ImageNames:
+    """Image names, looked up by equality, else by one path being the end of the other.
 
-    Args:
-        path: the JSON file.
-        images: file name relative to the scan's root → (width, height, detections).
-        info: goes into ``info``, for example ``{"source": "detector", "description": …}``.
+    ``training/image_2/000000.png`` finds ``image_2/000000.png`` and ``/data/kitti/training/image_2/000000.png``,
+    but never ``image_3/000000.png``.
 
-    Annotations are numbered anew from 1. Masks are written as compressed run lengths, attributes as keys.
+    >>> ImageNames(["kv1/img_1/a.jpg", "kv2/img_1/a.jpg"]).find("SUNRGBD/kv2/img_1/a.jpg")
+    'kv2/img_1/a.jpg'
     """
-    write_coco(
-        path,
-        [
-            ({"file_name": name, "width": int(width), "height": int(height)}, coco_rows(found))
-            for name, (width, height, found) in images.items()
-        ],
-        info,
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._exact: dict[tuple[str, ...], str] = {}
+        self._by_file: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+        for name in names:
+            parts = _parts(name)
+            self._exact[parts] = name
+            self._by_file[parts[-1]].append(parts)
+
+    def find(self, name: str) -> str | None:
+        """The stored name of the same image as ``name``, or None.
+
+        Raises:
+            BadDatasetError: several stored names match equally well.
+        """
+        parts = _parts(name)
+        if parts in self._exact:
+            return self._exact[parts]
+        ends = [
+            (shared, other)
+            for other in self._by_file.get(parts[-1], ())
+            if parts[-(shared := min(len(parts), len(other))) :] == other[-shared:]
+        ]
+        if not ends:
+            return None
+        longest = max(shared for shared, _ in ends)
+        best = [self._exact[other] for shared, other in ends if shared == longest]
+        if len(best) > 1:
+            raise BadDatasetError(
+                f"could be {best[0]!r} or {best[1]!r}",
+                source=name,
+                field="file_name",
+                fix="make the names relative to the scan's root",
+            )
+        return best[0]
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return tuple(part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", ".")) or (
+        "",
     )
 
 

@@ -1,4 +1,4 @@
-"""COCO segmentations: polygons and both run-length forms, through pycocotools."""
+"""COCO segmentations: polygons and both run-length forms, decoded by pycocotools."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pycocotools import mask as rle
 
 
 def mask_problem(segmentation: Any, width: int, height: int) -> str | None:
-    """What is wrong with a segmentation, or None. Checked first because pycocotools crashes on some of these."""
+    """The problem of a segmentation, or None. pycocotools crashes on some of these, so check first."""
     if isinstance(segmentation, dict):
         if segmentation.get("size") != [height, width]:
             return f"has size {segmentation.get('size')}, the image [{height}, {width}]"

@@ -1,4 +1,4 @@
-"""Run a detector over a scan: one COCO file, continued when killed, extended when frames are added."""
+"""Detection run: a detector over a whole scan, into one COCO file that can be continued and extended."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.detect.coco_writing import coco_rows, write_coco
+from data_prep.detect.coco_format import coco_rows, write_coco
 from data_prep.detect.detections import Detections2D
 from data_prep.detect.detector import Detector, Segmenter
 from data_prep.detect.journal import SETTINGS, DetectionJournal, FrameEntries
 from data_prep.detect.nms import Selection
-from data_prep.detect.vocabulary import normalize_word
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
+from data_prep.labels import normalize_label
 from data_prep.scans.frame import Frame, View
 from data_prep.scans.scan import Scan
 from data_prep.storage.files import require_writable
@@ -26,16 +26,16 @@ from data_prep.storage.files import require_writable
 
 @dataclass
 class DetectionRun:
-    """How a run went; in the middle of one, how it goes.
+    """Progress and outcome of a detection run.
 
     Attributes:
         out: the COCO file.
         frames: frames asked for.
-        reused: of these, done by earlier runs.
-        detected: of these, done now.
+        reused: frames done by earlier runs.
+        detected: frames done now.
         images, detections: found now.
-        words: word → number of detections found now.
-        bad_frames: (frame id, what is wrong) of frames that could not be read.
+        words: label → number of detections found now.
+        bad_frames: (frame id, error) of unreadable frames.
     """
 
     out: Path
@@ -59,25 +59,24 @@ def detect_scan(
     batch_size: int = 8,
     on_batch: Callable[[DetectionRun], None] = lambda run: None,
 ) -> DetectionRun:
-    """Detect things in every image of a scan and write them as COCO JSON.
+    """Detect objects in every image of a scan and write them as COCO JSON.
 
-    Called again with the same settings, only frames that the file does not have yet are read; killed in the middle,
-    it goes on where it was and ends with the same file. A frame that cannot be read is listed and left out.
+    Another call with the same settings reads only the frames that the file lacks. A killed run continues where it
+    stopped and ends with the same file. Unreadable frames are listed and skipped.
 
     Args:
-        scan: the frames; every view of each is looked at, and read once.
-        detector: anything that finds boxes in pictures.
+        scan: the frames; each is read once, with all its views.
+        detector: any :class:`~data_prep.detect.detector.Detector`.
         out: the COCO file. File names are those of the views, relative to the scan's root.
         selection: thresholds and suppression.
-        segmenter: makes a mask of each box; None: boxes only.
+        segmenter: adds a mask to each box; None: boxes only.
         frames: positions in the scan; default: all.
-        batch_size: whole frames are put together until they have this many images.
+        batch_size: number of images per call of the detector; frames are not split.
         on_batch: called before the first and after each batch.
 
     Raises:
-        InputError: ``out`` was made with other settings or is being written; thresholds for words that the detector
-            does not know.
-        BadDatasetError: ``out`` is another file, the scan has no images, or not one frame could be read.
+        InputError: ``out`` was made with other settings or is being written; a threshold for an unknown label.
+        BadDatasetError: ``out`` is another file, the scan has no images, or no frame could be read.
     """
     out, selection = Path(out), selection or Selection()
     _require_known(selection, detector)
@@ -123,7 +122,7 @@ def detect_scan(
 def _batches(
     scan: Scan, positions: Sequence[int], ids: Sequence[str], batch_size: int, run: DetectionRun
 ) -> Iterator[list[Frame]]:
-    """Whole frames with at least ``batch_size`` images in all; the next frame is read while the last are looked at."""
+    """Whole frames with at least ``batch_size`` images in total; the next frame is read ahead in a thread."""
 
     def read(position: int) -> Frame | BadFrameError:
         try:
@@ -132,7 +131,7 @@ def _batches(
             return error
 
     batch: list[Frame] = []
-    with ThreadPoolExecutor(1) as reader:  # one: a scan need not bear several
+    with ThreadPoolExecutor(1) as reader:  # one: scans need not be thread-safe
         ahead = [reader.submit(read, position) for position in positions[:1]]
         for place, position in enumerate(positions):
             frame = ahead.pop().result()
@@ -187,21 +186,21 @@ def _finish(
     if segmenter is None or not len(kept):
         return kept
     masks, sure = segmenter.segment(view.image, kept.boxes)
-    some = np.empty(len(kept), object)  # where the segmenter sees nothing the box alone is left
+    some = np.empty(len(kept), object)  # a box with an empty mask keeps no mask
     some[:] = [mask if mask.any() else None for mask in masks]
     attributes: dict[str, Any] = {**kept.attributes, "mask_score": sure.astype(np.float64)}
     return Detections2D(kept.boxes, kept.scores, kept.labels, kept.ids, some, attributes)
 
 
 def _require_known(selection: Selection, detector: Detector) -> None:
-    known = [normalize_word(label) for label in detector.labels]
+    known = [normalize_label(label) for label in detector.labels]
     for word in selection.min_scores:
         if word not in known:
             near = difflib.get_close_matches(word, known, n=1, cutoff=0)
             raise InputError(
                 f"{word!r} is not in the vocabulary",
                 field="min_score",
-                fix=f"nearest word: {near[0] if near else 'none'}",
+                fix=f"nearest label: {near[0] if near else 'none'}",
             )
 
 

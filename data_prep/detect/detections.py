@@ -1,4 +1,4 @@
-"""What a 2D detector says about one image."""
+"""2D detections of one image, and their constructors from other libraries."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from data_prep.errors import InputError
 
 @dataclass(frozen=True)
 class Detections2D:
-    """Boxes, scores and words for one image; slices like a list.
+    """Boxes, scores and labels of one image; slices like a list.
 
     Attributes:
         boxes: (M, 4) float32 x0 y0 x1 y1 in pixels, x0 <= x1 and y0 <= y1.
         scores: (M,) float32 in 0..1.
-        labels: M words, as the detector gave them.
-        ids: (M,) int64, unique within the image's source; annotation ids where there are any.
-        masks: (M, H, W) bool; or (M,) objects, each an (H, W) bool or None, where only some detections have one;
+        labels: M labels, spelled as the detector spells them.
+        ids: (M,) int64, unique within the image's source; annotation ids if there are any.
+        masks: (M, H, W) bool; or (M,) objects, each an (H, W) bool or None, if only some detections have one;
             or None.
         attributes: further (M, ...) arrays by name, for example ``track_id``.
 
@@ -64,7 +64,7 @@ class Detections2D:
                 fix="give x0 <= x1, y0 <= y1",
             )
         if any(not label.strip() for label in self.labels):
-            raise InputError("holds an empty word", field="detections.labels", fix="name every box")
+            raise InputError("holds an empty label", field="detections.labels", fix="name every box")
 
     @classmethod
     def empty(cls) -> Detections2D:
@@ -73,10 +73,77 @@ class Detections2D:
 
     @classmethod
     def from_supervision(cls, detections: Any, labels: Sequence[str] | None = None) -> Detections2D:
-        """What the library ``supervision`` holds; see :func:`data_prep.detect.supervision.from_supervision`."""
-        from data_prep.detect.supervision import from_supervision
+        """Convert ``supervision.Detections`` (Roboflow) of one image; the library itself is not needed.
 
-        return from_supervision(detections, labels)
+        Args:
+            detections: has ``xyxy`` (M, 4) and, each possibly None, ``confidence`` (M,) in 0..1, ``class_id`` (M,) int,
+                ``mask`` (M, H, W) bool, ``tracker_id`` (M,) int and ``data`` with ``class_name`` (M,).
+            labels: label of each class id; takes precedence over ``data["class_name"]``.
+
+        Returns:
+            Detections with scores of 1 if there is no confidence; ``tracker_id`` becomes the attribute ``track_id``.
+
+        Raises:
+            InputError: there are no labels, or the arrays do not fit together.
+        """
+        scores, numbers, masks, track_id = (
+            getattr(detections, name, None) for name in ("confidence", "class_id", "mask", "tracker_id")
+        )
+        boxes = np.asarray(detections.xyxy, np.float32).reshape(-1, 4)
+        names = (getattr(detections, "data", None) or {}).get("class_name") if labels is None else None
+        if names is None and len(boxes):
+            if labels is None or numbers is None:
+                raise InputError(
+                    'has neither data["class_name"] nor class_id with labels',
+                    source="supervision.Detections",
+                    fix="give labels=, the label of each class id",
+                )
+            names = _look_up(numbers, dict(enumerate(labels)), "supervision.Detections", "class_id")
+        return cls(
+            boxes=boxes,
+            scores=np.ones(len(boxes), np.float32) if scores is None else scores,
+            labels=() if names is None else tuple(map(str, names)),
+            masks=None if masks is None else np.asarray(masks, bool),
+            attributes={} if track_id is None else {"track_id": np.asarray(track_id, np.int64)},
+        )
+
+    @classmethod
+    def from_transformers(
+        cls, results: Mapping[str, Any], id2label: Mapping[int, str] | None = None
+    ) -> Detections2D:
+        """Convert the result that an object detector of Hugging Face's transformers gives for one image.
+
+        Args:
+            results: one entry of the list that ``post_process_object_detection`` (DETR, YOLOS, OWL-ViT …) or
+                ``post_process_grounded_object_detection`` (Grounding DINO, OWLv2 …) of a processor returns, called with
+                ``target_sizes``: ``boxes`` (M, 4) xyxy pixels, ``scores`` (M,), and ``labels`` (M,) class ids or
+                ``text_labels``. Tensors of any device and dtype, or arrays.
+            id2label: class id → label, usually ``model.config.id2label``; None: the results hold labels as text.
+
+        Raises:
+            InputError: an entry is missing, a class id has no label, or the arrays do not fit together.
+
+        >>> results = {"boxes": [[0, 0, 8, 4]], "scores": [0.9], "labels": [17]}
+        >>> Detections2D.from_transformers(results, {17: "cat"}).labels
+        ('cat',)
+        """
+        source = "transformers results"
+        for name in ("boxes", "scores", "labels"):
+            if name not in results:
+                raise InputError(
+                    "is missing",
+                    source=source,
+                    field=name,
+                    fix="give one entry of post_process_object_detection",
+                )
+        names = results["labels"] if results.get("text_labels") is None else results["text_labels"]
+        if id2label is not None:
+            names = _look_up(_array(results["labels"]), id2label, source, "labels")
+        elif not all(isinstance(name, str) for name in names):
+            raise InputError(
+                "are class ids", source=source, field="labels", fix="give id2label=model.config.id2label"
+            )
+        return cls(_array(results["boxes"]), _array(results["scores"]), tuple(names))
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -94,3 +161,22 @@ class Detections2D:
             masks=None if self.masks is None else self.masks[keep],
             attributes={name: column[keep] for name, column in self.attributes.items()},
         )
+
+
+def _array(values: Any) -> NDArray:
+    """Numbers of a list, an array, or a tensor of any device and dtype."""
+    return np.asarray(values.detach().cpu().float() if hasattr(values, "detach") else values)
+
+
+def _look_up(numbers: ArrayLike, names: Mapping[int, str], source: str, field: str) -> list[str]:
+    """The names of class ids."""
+    ids = [int(number) for number in np.asarray(numbers)]
+    unknown = [number for number in ids if number not in names]
+    if unknown:
+        raise InputError(
+            f"holds {unknown[0]}, the {len(names)} labels do not",
+            source=source,
+            field=field,
+            fix="give the label of every class id",
+        )
+    return [names[number] for number in ids]

@@ -1,4 +1,4 @@
-"""What a 2D detector is, whatever is behind it."""
+"""Interfaces of 2D detectors and box-prompted segmenters."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from data_prep.detect.detections import Detections2D
 
 
 class Detector(Protocol):
-    """Finds things in pictures. :class:`data_prep.detect.huggingface.HuggingFaceDetector` is one.
+    """Finds objects in images. :class:`data_prep.detect.huggingface.HuggingFaceDetector` is one.
 
     Attributes:
-        labels: the words it may answer.
+        labels: all labels that it may return.
     """
 
     labels: Sequence[str]
 
     def detect(self, images: Sequence[NDArray[np.uint8]], min_score: float) -> list[Detections2D]:
-        """What is seen in each image; sizes may differ.
+        """Detect objects in each image; sizes may differ.
 
         Args:
             images: (H, W, 3) uint8 RGB.
             min_score: detections below are not needed.
 
         Returns:
-            One per image, boxes in pixels of that image; doubles may be left in.
+            One per image, boxes in pixels of that image; may contain duplicates.
         """
         ...
 
     def settings(self) -> Mapping[str, Any]:
-        """What decides its answers, fit for JSON: name, version, words. A run is only continued where it agrees."""
+        """Everything that determines its results, as JSON: name, version, labels. A run continues only if they agree."""
         ...
 
 
@@ -43,14 +43,14 @@ class Segmenter(Protocol):
     def segment(
         self, image: NDArray[np.uint8], boxes: NDArray[np.float32]
     ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """The thing in each box.
+        """The object in each box.
 
         Args:
             image: (H, W, 3) uint8 RGB.
             boxes: (M, 4) x0 y0 x1 y1 in pixels, M at least 1.
 
         Returns:
-            Masks (M, H, W), possibly empty ones, and how sure it is of each, (M,) in 0..1.
+            Masks (M, H, W), possibly empty, and their scores (M,) in 0..1.
         """
         ...
 

@@ -1,8 +1,8 @@
-"""Open-vocabulary detectors of Hugging Face: OWL-ViT, OWLv2, Grounding DINO and what follows them.
+"""Open-vocabulary detectors of Hugging Face: OWL-ViT, OWLv2, Grounding DINO and successors.
 
-Any model that transformers loads by ``AutoModelForZeroShotObjectDetection`` works. Two families are driven more
-closely: OWL models, whose words are encoded once for the whole run (https://arxiv.org/abs/2306.09683), and Grounding
-DINO models, whose prompts hold a limited number of tokens (https://arxiv.org/abs/2303.05499).
+Any model that transformers loads by ``AutoModelForZeroShotObjectDetection`` works. Two families have their own code
+path: OWL models encode the phrases once per run (https://arxiv.org/abs/2306.09683), and Grounding DINO models take a
+limited number of tokens per prompt (https://arxiv.org/abs/2303.05499).
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from data_prep.detect.pretrained import Pretrained, load_pretrained
 from data_prep.detect.vocabulary import Vocabulary
 from data_prep.errors import InputError
 
-_QUERIES_AT_ONCE = 64  # for models that we know nothing more about
+_QUERIES_AT_ONCE = 64  # for models without a code path of their own
 
-# Boxes (M, 4) in pixels, scores (M,) and numbers of the phrases (M,) of one image.
+# Boxes (M, 4) in pixels, scores (M,) and phrase numbers (M,) of one image.
 _Found = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 class HuggingFaceDetector:
-    """A zero-shot detection model that looks for the words of a vocabulary.
+    """A zero-shot detection model that searches for the labels of a vocabulary.
 
     Args:
         name: repository on the hub, or a folder (plain or as ``local-dir:FOLDER``) as ``save_pretrained`` writes it.
-        vocabulary: what to look for.
+        vocabulary: labels to search for.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``.
         precision: ``fp32``, ``fp16``, ``bf16``, or ``auto``: bf16 or else fp16 on a GPU, fp32 on a CPU. Weights stay
-            float32; operations that can do with less use it (autocast).
-        batch_size: images shown to the network at once.
+            float32 (autocast).
+        batch_size: images per forward pass.
         revision: commit, tag or branch of the repository.
 
     Raises:
-        InputError: transformers is not installed; the weights are not there and cannot be fetched; not such a model; no
-            such device; a word is too long for it.
+        InputError: transformers is not installed; the weights cannot be found or fetched; the model is of another kind;
+            no such device; a phrase is too long for the model.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class HuggingFaceDetector:
         ]
 
     def settings(self) -> Mapping[str, Any]:
-        """Name, version of the weights, words, precision."""
+        """Name, version of the weights, precision, vocabulary."""
         return {**self._loaded.describe(), "vocabulary": self.vocabulary.describe()}
 
     def _predict(self, images: Sequence[NDArray[np.uint8]], min_score: float) -> list[_Found]:
@@ -105,16 +105,17 @@ class _Network(Protocol):
 
 
 def _network(loaded: Pretrained, phrases: Sequence[str]) -> _Network:
-    kind = loaded.model.config.model_type
-    if kind in ("owlvit", "owlv2"):
-        return _Owl(loaded, phrases)
-    if kind in ("grounding-dino", "mm-grounding-dino"):
-        return _GroundingDino(loaded, phrases)
-    return _Other(loaded, phrases)
+    families = {
+        "owlvit": _Owl,
+        "owlv2": _Owl,
+        "grounding-dino": _GroundingDino,
+        "mm-grounding-dino": _GroundingDino,
+    }
+    return families.get(loaded.model.config.model_type, _Other)(loaded, phrases)
 
 
 class _Owl:
-    """Words are encoded once; each image patch answers with the phrase it fits best."""
+    """Phrases are encoded once; each image patch returns its best phrase."""
 
     def __init__(self, loaded: Pretrained, phrases: Sequence[str]) -> None:
         self._loaded = loaded
@@ -142,7 +143,7 @@ class _Owl:
             flat = features.flatten(1, 2)
             words = self._words.expand(len(images), -1, -1)
             outputs = _Outputs(model.class_predictor(flat, words)[0], model.box_predictor(flat, features))
-        # It knows how the image was padded and scaled.
+        # The image processor knows how the image was padded and scaled.
         answers = self._loaded.processor.image_processor.post_process_object_detection(
             outputs=outputs, threshold=min_score, target_sizes=_sizes(images)
         )
@@ -150,7 +151,7 @@ class _Owl:
 
 
 class _GroundingDino:
-    """As many phrases at a time as a prompt has room for; a box belongs to the phrase whose tokens fit it best.
+    """Each prompt holds as many phrases as fit; a box gets the phrase with the highest score.
 
     The score of a phrase is the mean over its tokens, as in the authors' evaluation: the maximum would let ``stop
     sign`` score by ``sign`` alone.
@@ -161,7 +162,7 @@ class _GroundingDino:
         tokenizer = loaded.processor.tokenizer
         self._first, self._last = tokenizer.cls_token_id, tokenizer.sep_token_id
         self._stop = tokenizer.convert_tokens_to_ids(".")
-        # Full stop and question mark part the phrases of a prompt.
+        # Full stop and question mark separate the phrases of a prompt.
         tokens = [
             tokenizer(phrase.replace(".", " ").replace("?", " "), add_special_tokens=False)["input_ids"]
             for phrase in phrases
@@ -195,7 +196,7 @@ class _GroundingDino:
     def _fill(
         self, tokens: Sequence[list[int]], phrases: Sequence[str], room: int
     ) -> Iterator[tuple[list[int], dict[int, tuple[int, int]]]]:
-        """Token ids of each prompt, and for each of its phrases, by number, where its tokens stand."""
+        """Token ids of each prompt, and the token range of each of its phrases by number."""
         ids: list[int] = [self._first]
         spans: dict[int, tuple[int, int]] = {}
         for number, phrase in enumerate(tokens):
@@ -215,7 +216,7 @@ class _GroundingDino:
 
 
 class _Other:
-    """The public path of transformers: prompt and image together, answers by the processor."""
+    """The generic path of transformers: text and image together, post-processed by the processor."""
 
     def __init__(self, loaded: Pretrained, phrases: Sequence[str]) -> None:
         self._loaded, self._phrases = loaded, list(phrases)
@@ -254,7 +255,7 @@ class _Other:
 
 
 class _Outputs:
-    """What post-processing reads of a model's output."""
+    """The fields of a model output that post-processing reads."""
 
     def __init__(self, logits: torch.Tensor, pred_boxes: torch.Tensor) -> None:
         self.logits, self.pred_boxes = logits, pred_boxes

@@ -1,4 +1,4 @@
-"""What a detection run has done so far, on disk beside its result: killed at any moment, it goes on from there."""
+"""Journal of a detection run, on disk beside its result: a run killed at any moment continues from it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_prep.detect.coco_rows import RowReader
-from data_prep.detect.coco_writing import Entry
+from data_prep.detect.coco_format import Entry, RowReader
 from data_prep.errors import BadDatasetError, InputError
+from data_prep.storage.lock import FolderLock
 
 SETTINGS = "settings"  # key of the result's `info`
 _ROWS = "batches.jsonl"
@@ -20,30 +20,28 @@ _ROWS = "batches.jsonl"
 
 @dataclass(frozen=True)
 class FrameEntries:
-    """The images of one frame with what was found in them."""
+    """The images of one frame with their annotations."""
 
     frame: str
     entries: Sequence[Entry]
 
 
 class DetectionJournal:
-    """Batches of frames, one line each, and those of an earlier result of the same run.
+    """Batches of frames, one line each, and the frames of an earlier result of the same run.
 
-    The folder ``.NAME.journal`` beside the result holds it until :meth:`remove`. A line that was cut short by a kill
-    is dropped, so a batch is there whole or not at all.
+    The folder ``.NAME.journal`` beside the result holds it until :meth:`remove`. A line cut short by a kill is dropped,
+    so a batch is present whole or not at all.
 
     Args:
         out: the COCO file that will be written.
-        settings: what decides the answers; an earlier result or journal with others is not continued.
+        settings: everything that determines the detections; only a journal or result with equal settings is continued.
 
     Raises:
-        InputError: other settings, or another process is at it.
-        BadDatasetError: ``out`` is there and was not written by such a run, or the journal is damaged.
+        InputError: other settings, or another process writes the journal.
+        BadDatasetError: ``out`` exists and is not the result of such a run, or the journal is damaged.
     """
 
     def __init__(self, out: Path, settings: Mapping[str, Any]) -> None:
-        from data_prep.storage.lock import FolderLock  # imports this package
-
         self.out = out
         self.folder = out.with_name(f".{out.name}.journal")
         self._positions: dict[str, tuple[int, int]] = {}  # frame → offset of its line, place in it
@@ -59,21 +57,21 @@ class DetectionJournal:
 
     @property
     def done(self) -> frozenset[str]:
-        """Ids of the frames that need not be read again."""
+        """Ids of the finished frames."""
         return frozenset((*self._positions, *(one.frame for one in self._earlier)))
 
     @property
     def has_news(self) -> bool:
-        """Whether there is anything that ``out`` may not have."""
+        """Whether the journal holds frames that ``out`` may lack."""
         return bool(self._positions)
 
     def add(self, batch: Sequence[FrameEntries]) -> None:
-        """Keep a batch of frames; on disk when this returns."""
+        """Append a batch of frames; it is on disk when this returns."""
         self._append(batch)
         self._flush()
 
     def entries(self, order: Sequence[str]) -> Entries:
-        """All images: those of the frames of ``order`` in that order, then those of frames that are not in it."""
+        """All images: first those of the frames in ``order``, in that order, then the rest."""
         for one in self._earlier:
             if one.frame not in self._positions:
                 self._append([one])
@@ -83,12 +81,12 @@ class DetectionJournal:
         return Entries(self.folder / _ROWS, [self._positions[frame] for frame in (*known, *others)])
 
     def close(self) -> None:
-        """Let others in; what was added stays for the next run."""
+        """Release the lock; the journal stays for the next run."""
         self._file.close()
         self._lock.release()
 
     def remove(self) -> None:
-        """Delete it: the result holds everything."""
+        """Delete the journal once the result holds everything."""
         self.close()
         shutil.rmtree(self.folder)
 
@@ -129,7 +127,7 @@ class DetectionJournal:
 
 
 class Entries:
-    """The images of a journal, read from disk each time they are gone through."""
+    """The images of a journal, read from disk on every iteration."""
 
     def __init__(self, path: Path, positions: Sequence[tuple[int, int]]) -> None:
         self._path, self._positions = path, positions
@@ -145,7 +143,7 @@ class Entries:
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> str | None:
-    """The first setting that differs, in words, or None.
+    """A description of the first setting that differs, or None.
 
     >>> difference({"nms": {"iou": 0.5}}, {"nms": {"iou": 0.6}})
     'nms.iou: was 0.5, is 0.6 now'
@@ -167,7 +165,7 @@ def _require_same(before: Any, now: dict[str, Any], source: Path) -> None:
         raise InputError(
             f"was made with other settings ({other})",
             source=source,
-            fix="give the same options, or another --out, or delete it to begin anew",
+            fix="give the same options, or another --out, or delete it to start over",
         )
 
 
@@ -177,7 +175,7 @@ def _read_result(out: Path, settings: dict[str, Any]) -> list[FrameEntries]:
     before = content.info.get(SETTINGS)
     if not isinstance(before, dict):
         raise BadDatasetError(
-            "is not the result of such a run, it names no settings",
+            "is not the result of a detection run: it names no settings",
             source=out,
             field=f"info.{SETTINGS}",
             fix="give another --out, or delete it",
@@ -187,12 +185,12 @@ def _read_result(out: Path, settings: dict[str, Any]) -> list[FrameEntries]:
 
 
 def _frames_of(content: dict[str, Any], out: Path) -> Iterator[FrameEntries]:
-    words = {category["id"]: category["name"] for category in content["categories"]}
+    names = {category["id"]: category["name"] for category in content["categories"]}
     rows: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in content["images"]}
     for annotation in content["annotations"]:
         id, category = annotation.pop("image_id"), annotation.pop("category_id")
         del annotation["id"]
-        rows[id].append({"label": words[category], **annotation})
+        rows[id].append({"label": names[category], **annotation})
     frames: dict[str, list[Entry]] = {}
     for image in content["images"]:
         id = image.pop("id")
@@ -212,5 +210,5 @@ def _decode(line: bytes, path: Path, number: int) -> Any:
         return json.loads(line)
     except ValueError as error:
         raise BadDatasetError(
-            f"line {number} is damaged ({error})", source=path, fix="delete the folder and begin anew"
+            f"line {number} is damaged ({error})", source=path, fix="delete the folder and start over"
         ) from error

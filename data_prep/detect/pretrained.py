@@ -1,4 +1,4 @@
-"""Loads a model of Hugging Face with its processor, on a device, with errors that say what to do."""
+"""Loading of Hugging Face models with their processors."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 
 from data_prep.errors import InputError
+from data_prep.storage.extras import require_extra
 from data_prep.storage.files import file_sha256
 
 _PRECISIONS = {"fp32": None, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -22,13 +23,13 @@ _CARRIES_MEANING = (".json", ".txt", ".model", ".safetensors", ".bin")
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A model ready to answer.
+    """A model with its processor on a device.
 
     Attributes:
-        name: as it was asked for.
+        name: as the user gave it.
         version: commit of the hub, or a hash of the folder's files.
         model: in eval mode on ``device``, float32.
-        processor: prepares images and words for it.
+        processor: prepares images and text for it.
         device: where it runs.
         precision: fp32, fp16 or bf16.
     """
@@ -42,7 +43,7 @@ class Pretrained:
 
     @contextmanager
     def inference(self, smaller: str) -> Iterator[None]:
-        """No gradients, reduced precision where asked for; ``smaller`` is what to lower when memory does not do."""
+        """No gradients, reduced precision if asked for; ``smaller`` names the setting to lower when memory runs out."""
         dtype = _PRECISIONS[self.precision]
         autocast = torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
         try:
@@ -67,7 +68,7 @@ def load_pretrained(
     """Load a model and its processor.
 
     Args:
-        name: repository on the hub (``hf-hub:`` before it does no harm), or a folder, plain or as ``local-dir:``.
+        name: repository on the hub, with or without ``hf-hub:``, or a folder, with or without ``local-dir:``.
         auto_class: the class of transformers that must be able to load it.
         device, precision: see :class:`~data_prep.detect.huggingface.HuggingFaceDetector`.
         revision: of the repository.
@@ -75,12 +76,7 @@ def load_pretrained(
     Raises:
         InputError: see there.
     """
-    try:
-        import transformers
-    except ImportError as error:
-        raise InputError(
-            "needs the package transformers", source=name, fix="pip install 'clip2[detect]'"
-        ) from error
+    transformers = require_extra("transformers", "detect", needed_for=name)
     where = _resolve(name)
     target, half = _device(device), precision
     if half == "auto":
@@ -95,10 +91,10 @@ def load_pretrained(
     options = {} if revision is None else {"revision": revision}
     bars = transformers.utils.logging
     shown = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()  # of reading files; downloads keep theirs
+    bars.disable_progress_bar()  # of file loading; downloads keep theirs
     # Nothing executes from data: a repository's own code is never run, and transformers unpickles tensors only.
     try:
-        # One small file first: without a network, each of the processor's would be waited for in turn.
+        # One small file first: without a network, each file of the processor would time out in turn.
         transformers.AutoConfig.from_pretrained(where, trust_remote_code=False, **options)
         processor = transformers.AutoProcessor.from_pretrained(where, trust_remote_code=False, **options)
         model, loading = getattr(transformers, auto_class).from_pretrained(
@@ -109,7 +105,7 @@ def load_pretrained(
     finally:
         if shown:
             bars.enable_progress_bar()
-    if loading["missing_keys"]:  # transformers makes them up
+    if loading["missing_keys"]:  # transformers initializes them at random
         missing = sorted(loading["missing_keys"])
         raise InputError(
             f"lacks {len(missing)} weights of {type(model).__name__}, first: {missing[0]}",

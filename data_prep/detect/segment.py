@@ -1,4 +1,4 @@
-"""Masks from boxes by promptable segmentation: SAM, SAM 2 and their relatives in Hugging Face's transformers.
+"""Promptable segmentation of boxes: SAM, SAM 2 and related models in Hugging Face's transformers.
 
 Any model that transformers loads by ``AutoModelForMaskGeneration`` and that takes boxes as prompts works.
 """
@@ -17,7 +17,7 @@ from data_prep.detect.pretrained import load_pretrained
 
 
 class PromptableSegmenter:
-    """Cuts the thing in each box out of the image (https://arxiv.org/abs/2304.02643).
+    """Segments the object in each box (https://arxiv.org/abs/2304.02643).
 
     Args:
         name, device, precision, revision: as of :class:`~data_prep.detect.huggingface.HuggingFaceDetector`.
@@ -44,7 +44,7 @@ class PromptableSegmenter:
     def segment(
         self, image: NDArray[np.uint8], boxes: NDArray[np.float32]
     ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """As :class:`~data_prep.detect.detector.Segmenter`; the score is the model's guess of its own IoU."""
+        """As :class:`~data_prep.detect.detector.Segmenter`; the score is the model's own estimate of its IoU."""
         masks, scores = [], []
         seen: dict[str, Any] = {}
         for start in range(0, len(boxes), self._boxes_at_once):
@@ -55,7 +55,7 @@ class PromptableSegmenter:
                     key: inputs[key] for key in ("original_sizes", "reshaped_input_sizes") if key in inputs
                 }
                 inputs = inputs.to(self._loaded.device)
-                if start == 0:  # the image is looked at once, however many boxes it has
+                if start == 0:  # the image is encoded once, however many boxes it has
                     seen = self._look(inputs["pixel_values"])
                 outputs = self._loaded.model(
                     **seen,

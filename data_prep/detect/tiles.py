@@ -1,4 +1,4 @@
-"""Small things in large pictures: a detector is shown overlapping tiles, and what a seam has cut is put together."""
+"""Tiled detection: small objects in large images are found in overlapping tiles, and boxes cut by a seam are joined."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 
 from data_prep.detect.detections import Detections2D
 from data_prep.detect.detector import Detector
-from data_prep.detect.nms import area, intersections
 from data_prep.errors import InputError
+from data_prep.geometry.boxes2d import box_area_2d, box_overlap_2d
 
-# Of a box that a seam has cut, this share lies in the whole box of the same thing seen in another tile.
+# A cut box is dropped if this share of it lies in an uncut box of the same label.
 _EXPLAINED = 0.7
-# Two parts of one thing agree along the seam by at least this share (intersection over union of their extents).
+# Two parts of one object overlap along the seam by at least this IoU of their extents.
 _AGREE = 0.6
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A part of an image, x0 y0 x1 y1 in whole pixels, the ends left out."""
+    """A part of an image, x0 y0 x1 y1 in whole pixels, ends excluded."""
 
     x0: int
     y0: int
@@ -31,17 +31,17 @@ class Tile:
 
 
 class TiledDetector:
-    """Shows a detector the whole image and overlapping tiles of it, and joins the answers.
+    """Runs a detector on the whole image and on overlapping tiles, and merges the results.
 
-    The whole image finds what is larger than a tile; tiles find what would vanish when the image is scaled down to
-    what a network takes in. Boxes that reach an inner edge of their tile are parts: they go where the same thing was
-    seen whole, and else grow together with their neighbors across the seam. Doubles are left to the suppression
-    that follows.
+    The whole image finds objects larger than a tile; tiles find objects that would vanish when the image is scaled
+    down to the network's input size. A box that reaches an inner edge of its tile is a part: it is dropped if another
+    tile holds the whole object, and otherwise joined with its neighbors across the seam. Duplicates are left to
+    non-maximum suppression.
 
     Args:
-        detector: is shown the tiles.
-        size: side of a tile in pixels; images not larger than that are shown as they are.
-        overlap: of neighboring tiles, as a share of the side. Things smaller than that are whole in one of them.
+        detector: runs on every tile.
+        size: side of a tile in pixels; smaller images are not tiled.
+        overlap: of neighboring tiles, as a share of the side. Objects smaller than that are whole in one of them.
 
     Raises:
         InputError: size below 32 or overlap outside 0..0.9.
@@ -70,7 +70,7 @@ class TiledDetector:
         ]
 
     def settings(self) -> Mapping[str, Any]:
-        """Those of the detector, and the tiles."""
+        """Settings of the detector and the tiles."""
         return {**self._detector.settings(), "tiles": {"size": self.size, "overlap": self.overlap}}
 
 
@@ -86,11 +86,11 @@ def tiles_of(width: int, height: int, size: int, overlap: float) -> list[Tile]:
 
 
 def merge_tiles(width: int, height: int, answers: Sequence[tuple[Tile, Detections2D]]) -> Detections2D:
-    """Bring what was seen in tiles into the image's pixels, parts of one thing joined.
+    """Move boxes from tile pixels to image pixels, and join the parts of one object.
 
     Args:
         width, height: of the image.
-        answers: each tile with what was found in it, in the tile's pixels.
+        answers: each tile with its detections in the tile's pixels.
     """
     boxes = [
         found.boxes + np.array([tile.x0, tile.y0, tile.x0, tile.y0], np.float32) for tile, found in answers
@@ -119,7 +119,7 @@ def _join(
     left: list[int] = []
     for part in map(int, parts):
         same = whole[words[whole] == words[part]]
-        share = intersections(boxes[part], boxes[same]) / max(float(area(boxes[part])), 1e-9)
+        share = _share_inside(boxes[part], boxes[same])
         if not (share >= _EXPLAINED).any():
             left.append(part)
     parent = {part: part for part in left}
@@ -147,20 +147,25 @@ def _join(
 def _drop_slivers(
     best: NDArray[np.int64], hulls: NDArray[np.float32], words: NDArray[np.object_]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Leave out what lies in a larger joined thing: the bit of it that a third tile saw, for example."""
-    order = np.argsort(-area(hulls), kind="stable")
+    """Drop boxes inside a larger joined one, for example a fragment from a third tile."""
+    order = np.argsort(-box_area_2d(hulls), kind="stable")
     kept: list[int] = []
     for candidate in map(int, order):
         rivals = np.array([k for k in kept if words[best[k]] == words[best[candidate]]], int)
-        share = intersections(hulls[candidate], hulls[rivals]) / max(float(area(hulls[candidate])), 1e-9)
+        share = _share_inside(hulls[candidate], hulls[rivals])
         if not (share >= _EXPLAINED).any():
             kept.append(candidate)
     kept.sort()
     return best[kept], hulls[kept]
 
 
+def _share_inside(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(M,) share of one box's area that lies in each of the others."""
+    return box_overlap_2d(box[None], others)[0] / max(float(box_area_2d(box)), 1e-9)
+
+
 def _continues(boxes: NDArray[np.float32], cut: NDArray[np.bool_], a: int, b: int) -> bool:
-    """Whether two parts meet across a seam: each is cut on the side of the other and they agree along it."""
+    """Whether two parts meet across a seam: each is cut on the other's side and their extents agree."""
     for axis in (0, 1):
         first, second = (a, b) if boxes[a, axis] <= boxes[b, axis] else (b, a)
         if not (cut[first, axis + 2] and cut[second, axis]):
@@ -176,7 +181,7 @@ def _continues(boxes: NDArray[np.float32], cut: NDArray[np.bool_], a: int, b: in
 
 
 def _cut_sides(tile: Tile, boxes: NDArray[np.float32], width: int, height: int) -> NDArray[np.bool_]:
-    """(M, 4): does the box end at the tile's left, top, right, bottom edge, where the image goes on?"""
+    """(M, 4): whether a box ends at the tile's left, top, right or bottom edge inside the image."""
     sides = np.array([tile.x1 - tile.x0, tile.y1 - tile.y0], np.float32)
     near = np.maximum(2.0, 0.01 * sides)  # detectors do not box to the very edge
     inner = np.array([tile.x0 > 0, tile.y0 > 0, tile.x1 < width, tile.y1 < height])

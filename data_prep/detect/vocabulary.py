@@ -1,4 +1,4 @@
-"""Which words a detector is asked for: a named list, a file of one's own, or words on the command line."""
+"""Detector vocabulary: a named list, a text file, or labels on the command line."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.errors import InputError
+from data_prep.labels import normalize_label
 
 _LISTS = Path(__file__).parent / "vocabularies"
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Labels, and for each the phrases that a detector is asked for.
+    """Labels, and for each the phrases that the detector searches for.
 
     Attributes:
-        name: of the list, ``words`` for words given directly.
-        labels: K words, as they will stand in the detections.
-        phrases: for each label one or more phrases; whichever is found best counts for the label.
+        name: of the list or file; ``words`` for labels given directly.
+        labels: K labels, as they appear in the detections.
+        phrases: for each label one or more phrases; the best match counts for the label.
 
     Raises:
-        InputError: no labels, an empty one, or one given twice (case, ``_`` and blanks do not tell words apart).
+        InputError: no labels, an empty one, or one given twice (case, ``_`` and blanks do not matter).
     """
 
     name: str
@@ -33,14 +34,14 @@ class Vocabulary:
     def __post_init__(self) -> None:
         if not self.labels:
             raise InputError(
-                "holds no words", source=self.name, field="vocabulary", fix="give at least one word"
+                "holds no labels", source=self.name, field="vocabulary", fix="give at least one label"
             )
         seen: dict[str, str] = {}
         for label, phrases in zip(self.labels, self.phrases, strict=True):
-            key = normalize_word(label)
-            if not key or not phrases or not all(map(normalize_word, phrases)):
+            key = normalize_label(label)
+            if not key or not phrases or not all(map(normalize_label, phrases)):
                 raise InputError(
-                    f"has an empty word beside {label!r}",
+                    f"has an empty phrase beside {label!r}",
                     source=self.name,
                     field="vocabulary",
                     fix="write LABEL, or LABEL = PHRASE, PHRASE",
@@ -56,15 +57,15 @@ class Vocabulary:
 
     @classmethod
     def load(cls, text: str) -> Vocabulary:
-        """Read a vocabulary by what a person types.
+        """Read a vocabulary from a command-line value.
 
         Args:
-            text: a list that ships with us (:func:`list_vocabularies`); a text file with one word per line, ``#``
-                for comments, ``label = phrase, phrase`` where the detector is to be asked for something else than
-                the label; or words parted by commas.
+            text: name of a bundled list (:func:`list_vocabularies`); a text file with one label per line, ``#`` for
+                comments, ``label = phrase, phrase`` to search for other phrases than the label; or labels separated
+                by commas.
 
         Raises:
-            InputError: no such list or file, or the words are not usable.
+            InputError: no such list or file, or unusable labels.
 
         >>> Vocabulary.load("coco").labels[:3]
         ('person', 'bicycle', 'car')
@@ -78,20 +79,20 @@ class Vocabulary:
             return cls._read(path)
         if path.suffix == ".txt" or ("/" in text and "," not in text):
             raise InputError("does not exist", source=text, field="vocabulary", fix="check the path")
-        # One word that is almost the name of a list is a slip; a comma says that it is meant.
+        # A single label close to the name of a list is probably a typo; a comma marks it as intended.
         near = [] if "," in text else difflib.get_close_matches(text, list_vocabularies(), n=1, cutoff=0.75)
         if near:
             raise InputError(
                 f"{text!r} is not a list (there are {', '.join(list_vocabularies())})",
                 field="vocabulary",
-                fix=f"did you mean {near[0]}? A file of your own is given by its path, words with commas: mug,bottle; "
-                f"the one word with a comma after it: {text},",
+                fix=f"did you mean {near[0]}? Give your own file by its path, labels with commas (mug,bottle), "
+                f"a single label with a comma after it: {text},",
             )
         return cls.of(word for word in text.split(",") if word.strip())
 
     @classmethod
     def of(cls, words: Iterable[str]) -> Vocabulary:
-        """A vocabulary of these words, each asked for as it is."""
+        """A vocabulary of these labels, each searched for as written."""
         return cls._parse("words", list(words))
 
     @classmethod
@@ -122,7 +123,7 @@ class Vocabulary:
         return tuple(phrase for phrase, _ in pairs), tuple(k for _, k in pairs)
 
     def describe(self) -> dict[str, object]:
-        """What identifies it: name, number of labels and a hash of labels and phrases."""
+        """Name, number of labels, and a hash of labels and phrases."""
         content = "\n".join(
             f"{label}={','.join(phrases)}" for label, phrases in zip(self.labels, self.phrases, strict=True)
         )
@@ -134,13 +135,8 @@ class Vocabulary:
 
 
 def list_vocabularies() -> list[str]:
-    """Names of the word lists that ship with us."""
+    """Names of the bundled lists."""
     return sorted(path.stem for path in _LISTS.glob("*.txt"))
-
-
-def normalize_word(word: str) -> str:
-    """Lower case, ``_`` and runs of blanks as one blank."""
-    return " ".join(word.replace("_", " ").lower().split())
 
 
 def spoken(word: str) -> str:
@@ -149,4 +145,4 @@ def spoken(word: str) -> str:
     >>> spoken("bat_(animal)"), spoken("cutting/chopping board")
     ('bat animal', 'cutting or chopping board')
     """
-    return normalize_word(word.replace("/", " or ").replace("(", " ").replace(")", " "))
+    return normalize_label(word.replace("/", " or ").replace("(", " ").replace(")", " "))

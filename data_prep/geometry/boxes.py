@@ -1,4 +1,4 @@
-"""Boxes in 3D and in the image."""
+"""Oriented 3D boxes and their projection into an image."""
 
 from __future__ import annotations
 
@@ -102,18 +102,3 @@ def box_to_image(box: OrientedBox, camera: Camera, clip: bool = True) -> NDArray
         x0, x1 = np.clip([x0, x1], 0, camera.width - 1)
         y0, y1 = np.clip([y0, y1], 0, camera.height - 1)
     return np.array([x0, y0, x1, y1])
-
-
-def box_iou_2d(a: NDArray, b: NDArray) -> NDArray[np.float64]:
-    """Intersection over union of (M, 4) and (N, 4) xyxy boxes → (M, N).
-
-    >>> box_iou_2d(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2], [5, 5, 6, 6]]))
-    array([[0.33333333, 0.        ]])
-    """
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    corner_low = np.maximum(a[:, None, :2], b[None, :, :2])
-    corner_high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    overlap = np.clip(corner_high - corner_low, 0, None).prod(axis=2)
-    area_a, area_b = (np.clip(x[:, 2:] - x[:, :2], 0, None).prod(axis=1) for x in (a, b))
-    union = area_a[:, None] + area_b[None] - overlap
-    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)

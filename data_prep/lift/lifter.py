@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from data_prep.config import TypedConfig, parse_config
 from data_prep.detect import Detections2D
 from data_prep.errors import InputError
+from data_prep.geometry.boxes2d import clip_boxes_2d
 from data_prep.lift.config import AutoConfig, Filters, LiftConfig
 from data_prep.lift.object_cloud import LiftQuality, LiftResult, ObjectCloud, Rejection
 from data_prep.lift.regions import ProjectedPoints
@@ -149,7 +150,7 @@ class Lifter(ABC, Generic[C]):
         truncated: list[float] = []
         regions: list[Region] = []
         for row, box in enumerate(detections.boxes):
-            cut = _clip_box(box, camera.width, camera.height)
+            cut = clip_boxes_2d(box, camera.width - 1, camera.height - 1)
             truncated.append(box_truncation(box, camera.width, camera.height))
             reason = self._reject_box(box, cut, truncated[-1], camera.width, camera.height)
             if reason is None:
@@ -291,16 +292,9 @@ def box_truncation(box: NDArray, width: int, height: int) -> float:
     >>> box_truncation(np.array([0, 100, 50, 150]), 640, 480)
     0.25
     """
-    x0, y0, x1, y1 = _clip_box(box, width, height)
+    x0, y0, x1, y1 = clip_boxes_2d(box, width - 1, height - 1)
     w, h = x1 - x0, y1 - y0
     if w + h <= 0:
         return 1.0
     touching = h * (x0 <= 1) + h * (x1 >= width - 2) + w * (y0 <= 1) + w * (y1 >= height - 2)
     return float(touching / (2 * (w + h)))
-
-
-def _clip_box(box: NDArray, width: int, height: int) -> NDArray[np.float64]:
-    """(4,) the part of an xyxy box inside the image; a box wholly outside comes back with a side of zero."""
-    limit = np.array([width - 1, height - 1, width - 1, height - 1], dtype=np.float64)
-    clipped: NDArray[np.float64] = np.clip(np.asarray(box, dtype=np.float64), 0, limit)
-    return clipped

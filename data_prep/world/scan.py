@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.detect import Detections2D
-from data_prep.detect.coco import save_coco
+from data_prep.detect.coco_format import save_coco
 from data_prep.errors import InputError
 from data_prep.geometry import Camera, OrientedBox, invert, rigid
 from data_prep.scans.frame import Annotations3D, Frame, View

@@ -175,7 +175,7 @@ def test_other_settings_do_not_continue(
 def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path, out: Path) -> None:
     out.write_text(json.dumps({"images": [], "categories": [], "annotations": []}))
     with pytest.raises(
-        BadDatasetError, match=r"detections\.json: info\.settings: is not the result of such a run"
+        BadDatasetError, match=r"detections\.json: info\.settings: is not the result of a detection run"
     ):
         detect_scan(PaintedScan(tmp_path), ColorDetector(), out)
     out.write_text("not JSON")
@@ -212,7 +212,7 @@ def test_not_one_readable_frame_is_an_error(tmp_path: Path, out: Path) -> None:
 
 
 def test_thresholds_for_unknown_words_name_the_nearest(tmp_path: Path, out: Path) -> None:
-    with pytest.raises(InputError, match=r"'botle' is not in the vocabulary\. Fix: nearest word: bottle"):
+    with pytest.raises(InputError, match=r"'botle' is not in the vocabulary\. Fix: nearest label: bottle"):
         detect_scan(
             PaintedScan(tmp_path), ColorDetector(), out, selection=Selection(min_scores={"botle": 0.5})
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from data_prep import BadDatasetError
-from data_prep.detect.image_names import ImageNames
+from data_prep.detect.coco import ImageNames
 
 NAMES = ["training/image_2/000000.png", "training/image_2/000001.png"]
 

@@ -58,13 +58,13 @@ def test_what_is_asked_for_decides_the_hash() -> None:
     ("text", "message"),
     [
         ("mug, Mug", "vocabulary: 'Mug' comes twice (first as 'mug')"),
-        (",", "holds no words"),
-        ("mug=,cup", "has an empty word beside 'mug'"),
+        (",", "holds no labels"),
+        ("mug=,cup", "has an empty phrase beside 'mug'"),
         ("words.txt", "words.txt: vocabulary: does not exist"),
         ("scannet20", "'scannet20' is not a list (there are coco, "),
         (
             "scannet20",
-            "Fix: did you mean scannet200? A file of your own is given by its path, words with commas",
+            "Fix: did you mean scannet200? Give your own file by its path, labels with commas",
         ),
     ],
 )

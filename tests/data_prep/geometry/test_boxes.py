@@ -13,7 +13,6 @@ from data_prep.geometry import (
     Camera,
     Distortion,
     OrientedBox,
-    box_iou_2d,
     box_to_image,
     rigid,
     transform_points,
@@ -77,19 +76,6 @@ def test_a_strong_lens_keeps_a_near_box_in_the_image() -> None:
         OrientedBox(np.array([0.0, 0, 2]), np.full(3, 3.0)), Camera(K, 101, 81, distortion=lens)
     )
     np.testing.assert_allclose(rectangle, [0, 0, 100, 80], atol=1)  # the lens ends just inside
-
-
-def test_iou_against_counting_cells() -> None:
-    rng = np.random.default_rng(1)
-    low = rng.integers(0, 20, (12, 2))
-    boxes = np.concatenate([low, low + rng.integers(1, 15, (12, 2))], axis=1)
-    masks = np.zeros((12, 40, 40), bool)
-    for mask, (x0, y0, x1, y1) in zip(masks, boxes, strict=True):
-        mask[y0:y1, x0:x1] = True
-    flat = masks.reshape(12, -1).astype(float)
-    both = flat @ flat.T
-    expected = both / (flat.sum(1)[:, None] + flat.sum(1)[None] - both)
-    np.testing.assert_allclose(box_iou_2d(boxes, boxes), expected)
 
 
 @pytest.mark.parametrize(

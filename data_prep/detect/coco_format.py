@@ -1,19 +1,27 @@
-"""Reading a COCO file: its structure must be right, single annotations may be wrong and are counted."""
+"""COCO JSON files: a checked reader of annotation rows, and a streaming writer (https://cocodataset.org/#format-data).
+
+Boxes are x, y, width, height in pixels from the image's corner. They become x0 y0 x1 y1 by addition alone: no half pixel
+is moved, so a box over the whole image is [0, 0, W, H].
+"""
 
 from __future__ import annotations
 
 import json
 import math
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
-from data_prep.detect.coco_masks import mask_bbox, mask_problem
+from data_prep.detect.coco_masks import encode_mask, mask_bbox, mask_problem
+from data_prep.detect.detections import Detections2D
 from data_prep.errors import BadDatasetError
+from data_prep.storage.files import write_atomically
 
 _V = TypeVar("_V")
+# An image (file_name, width, height, and anything else), and its rows as of `coco_rows`.
+Entry = tuple[Mapping[str, Any], list[dict[str, Any]]]
 # Keys that COCO defines; every other key is an attribute.
 _OFFICIAL = frozenset(
     {"id", "image_id", "category_id", "bbox", "score", "segmentation", "area", "iscrowd", "keypoints",
@@ -23,7 +31,7 @@ _OFFICIAL = frozenset(
 
 @dataclass(frozen=True)
 class Row:
-    """One usable annotation: xyxy box clipped to the image, score, label, and what else it carries."""
+    """One usable annotation: xyxy box clipped to the image, score, label, other keys as attributes."""
 
     id: int
     box: tuple[float, float, float, float]
@@ -35,7 +43,7 @@ class Row:
 
 @dataclass
 class ImageRows:
-    """One image of the file and its usable annotations."""
+    """One image of the file with its usable annotations."""
 
     name: str
     width: int
@@ -44,14 +52,16 @@ class ImageRows:
 
 
 class RowReader:
-    """Reads the annotation form, or the results form together with the file that holds its images.
+    """Reader of the annotation form, or of the results form together with the file that holds its images.
+
+    The structure of the file must be right; single wrong annotations are counted and skipped.
 
     Attributes:
-        images: every image of the file by COCO id, with the annotations that are usable.
+        images: every image of the file by COCO id, with its usable annotations.
         info: the file's ``info``.
         categories: category id → name.
         skipped: reason → number of annotations left out.
-        notes: reason → one line about the first of them.
+        notes: reason → one line about the first such annotation.
 
     Raises:
         BadDatasetError: not JSON, not COCO, repeated ids, or not one usable annotation among many.
@@ -142,6 +152,89 @@ class RowReader:
         self.notes.setdefault(reason, f"{self._path}: {where}: {what}")
 
 
+def save_coco(
+    path: str | Path,
+    images: Mapping[str, tuple[int, int, Detections2D]],
+    info: Mapping[str, Any] | None = None,
+) -> None:
+    """Write detections in the COCO annotation form, atomically.
+
+    Args:
+        path: the JSON file.
+        images: file name relative to the scan's root → (width, height, detections).
+        info: content of ``info``, for example ``{"source": "detector", "description": …}``.
+
+    Annotations are renumbered from 1. Masks are written as compressed run lengths, attributes as keys.
+    """
+    write_coco(
+        path,
+        [
+            ({"file_name": name, "width": int(width), "height": int(height)}, coco_rows(found))
+            for name, (width, height, found) in images.items()
+        ],
+        info,
+    )
+
+
+def coco_rows(detections: Detections2D) -> list[dict[str, Any]]:
+    """Annotations of one image, not yet numbered, each with its label under ``label``."""
+    rows = []
+    for row, label in enumerate(detections.labels):
+        x0, y0, x1, y1 = (float(value) for value in detections.boxes[row])
+        annotation: dict[str, Any] = {
+            "label": label,
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            "area": (x1 - x0) * (y1 - y0),
+            "iscrowd": 0,
+            "score": float(detections.scores[row]),
+        }
+        annotation |= {key: column[row].tolist() for key, column in detections.attributes.items()}
+        mask = None if detections.masks is None else detections.masks[row]
+        if mask is not None:
+            annotation["segmentation"] = encode_mask(mask)
+            annotation["area"] = int(mask.sum())
+        rows.append(annotation)
+    return rows
+
+
+def write_coco(path: str | Path, entries: Iterable[Entry], info: Mapping[str, Any] | None = None) -> None:
+    """Write the COCO annotation form, atomically; images and annotations are numbered from 1.
+
+    Args:
+        path: the JSON file.
+        entries: every image and its annotations; iterated three times, so that they need not fit into memory.
+        info: content of ``info``.
+    """
+    labels = sorted({row["label"] for _, rows in entries for row in rows})
+    category = {label: number for number, label in enumerate(labels, start=1)}
+    images = ({"id": number, **image} for number, (image, _) in enumerate(entries, start=1))
+    unnumbered = ((image, row) for image, (_, rows) in enumerate(entries, start=1) for row in rows)
+    annotations = (
+        {"id": number, "image_id": image, "category_id": category[row["label"]]}
+        | {key: value for key, value in row.items() if key != "label"}
+        for number, (image, row) in enumerate(unnumbered, start=1)
+    )
+
+    def write(scratch: Path) -> None:
+        with scratch.open("w", encoding="utf-8") as file:
+            file.write(f'{{"info": {json.dumps(dict(info or {}))}')
+            _write_list(file, "images", images)
+            _write_list(file, "categories", ({"id": id, "name": label} for label, id in category.items()))
+            _write_list(file, "annotations", annotations)
+            file.write("}")
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, write)
+
+
+def _write_list(file: TextIO, key: str, items: Iterable[Mapping[str, Any]]) -> None:
+    file.write(f', "{key}": [')
+    for position, item in enumerate(items):
+        file.write((", " if position else "") + json.dumps(item))
+    file.write("]")
+
+
 def _load_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -175,7 +268,7 @@ def _read_categories(path: Path, entries: list[Any]) -> dict[Hashable, str]:
                 f"is {entry!r}",
                 source=path,
                 field=f"categories[{position}]",
-                fix="give each category an id of its own and a name",
+                fix="give each category a unique id and a name",
             )
         categories[entry["id"]] = name
     return categories
@@ -196,7 +289,7 @@ def _read_images(path: Path, entries: list[Any]) -> dict[Hashable, ImageRows]:
                 f"is {entry!r}",
                 source=path,
                 field=f"images[{position}]",
-                fix="give each image an id and a file_name of its own, a width and a height in pixels",
+                fix="give each image a unique id and file_name, a width and a height in pixels",
             )
         names.add(entry["file_name"])
         images[entry["id"]] = ImageRows(entry["file_name"], int(entry["width"]), int(entry["height"]))
