@@ -81,9 +81,7 @@ def read_las(path: Path) -> RawCloud:
             fix="clear the flag of the points you want",
         )
     return RawCloud(
-        points[kept],
-        None if colors is None else colors[kept],
-        None if intensity is None else intensity[kept],
+        points[kept], None if colors is None else colors[kept], None if intensity is None else intensity[kept]
     )
 
 

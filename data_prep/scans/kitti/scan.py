@@ -67,12 +67,7 @@ class KittiScan(IndexedScan[Path]):
 
 
 def kitti_frame(
-    id: str,
-    sweep: Path,
-    calibration: Calibration,
-    image: Path,
-    root: Path,
-    timestamp: float | None = None,
+    id: str, sweep: Path, calibration: Calibration, image: Path, root: Path, timestamp: float | None = None
 ) -> Frame:
     """One sweep (N, 4) x y z intensity with the left color image, whose view is named relative to ``root``."""
     records = read_records(sweep, columns=4)

@@ -98,12 +98,7 @@ def save_layout(
             source=scan.root,
             fix="look at the source with clip2 check",
         )
-    whole = ScanRecord(
-        units="m",
-        up="z",
-        frames=[id for id in ids if id in there],
-        about=_origin(scan),
-    )
+    whole = ScanRecord(units="m", up="z", frames=[id for id in ids if id in there], about=_origin(scan))
     _write_json(folder / "scan.json", whole.model_dump())
     (folder / _ORIGIN).unlink(missing_ok=True)
     return Export(written, kept, tuple(bad))

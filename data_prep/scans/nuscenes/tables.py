@@ -1,21 +1,17 @@
-"""The JSON tables of nuScenes, read row by row: the whole ``sample_data`` is 2.6 million rows, few are needed."""
+"""JSON tables of nuScenes, read row by row: all of ``sample_data`` is 2.6 million rows, of which few are needed."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ijson
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import BadDatasetError, InputError, shared_by_all_frames
+from data_prep.errors import BadDatasetError, shared_by_all_frames
 from data_prep.geometry.transforms import quaternion_pose
-
-_CHUNK = 1 << 20
-_LONGEST_ROW = 1 << 24  # characters; what does not end by then is no row
-_DECODER = json.JSONDecoder()
 
 Row = dict[str, Any]
 
@@ -40,26 +36,13 @@ class Table:
         Raises:
             BadDatasetError: missing, cut short, or not a list of objects.
         """
+        number = 0
         try:
-            with self.path.open(encoding="utf-8") as stream:
-                buffer = stream.read(_CHUNK).lstrip()
-                if not buffer.startswith("["):
+            with self.path.open("rb") as stream:
+                if not stream.read(64).lstrip().startswith(b"["):
                     raise self.error("is not a list", "start")
-                position, number = 1, 0
-                while True:
-                    position = _skip(buffer, position)
-                    if buffer.startswith("]", position):
-                        return
-                    try:
-                        row, position = _DECODER.raw_decode(buffer, position)
-                    except json.JSONDecodeError as error:
-                        more = stream.read(_CHUNK) if len(buffer) - position < _LONGEST_ROW else ""
-                        if not more:
-                            raise self.error(
-                                f"is not JSON, or cut short ({error.msg})", f"row {number}"
-                            ) from error
-                        buffer, position = buffer[position:] + more, 0
-                        continue
+                stream.seek(0)
+                for row in ijson.items(stream, "item", use_float=True):
                     if not isinstance(row, dict):
                         raise self.error("is not an object", f"row {number}")
                     number += 1
@@ -68,10 +51,9 @@ class Table:
             raise BadDatasetError(
                 "is missing", source=self.path, fix="unpack the metadata archive again"
             ) from error
-        except InputError:
-            raise
-        except (OSError, ValueError, RecursionError) as error:  # not UTF-8, a number of 10,000 digits
-            raise self.error(f"cannot be read ({type(error).__name__}: {error})", "table") from error
+        except (OSError, ijson.JSONError) as error:
+            reason = " ".join(str(error).split())[:100]
+            raise self.error(f"is not JSON, or cut short ({reason})", f"row {number}") from error
 
     def by_token(self) -> dict[str, Row]:
         """All rows by token: for the small tables."""
@@ -130,10 +112,3 @@ class Table:
         return BadDatasetError(
             problem, source=self.path, field=field, fix="use the tables of one complete version folder"
         )
-
-
-def _skip(buffer: str, position: int) -> int:
-    """Past white space and commas."""
-    while position < len(buffer) and buffer[position] in " \t\r\n,":
-        position += 1
-    return position

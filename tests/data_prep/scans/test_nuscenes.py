@@ -16,7 +16,6 @@ from support.nuscenes_twin import CAR_CENTER, CAR_YAW, SENSORS, START, WORLD, K,
 from data_prep import BadDatasetError, BadFrameError, InputError, open_scan
 from data_prep.detect import CocoDetections
 from data_prep.geometry import Camera, OrientedBox, invert
-from data_prep.scans.nuscenes import tables as nuscenes_tables
 from data_prep.scans.nuscenes.tables import Table
 
 
@@ -120,13 +119,17 @@ def test_the_version_is_asked_for_where_there_are_several(twin: NuscenesTwin) ->
 @pytest.mark.parametrize(
     "text", ["[]", '[{"token":"a","x":[1,{"y":"]}"}]},{"token":"b"}]', '[ \n{"token": "é"}\n]\n']
 )
-@pytest.mark.parametrize("chunk", [1, 3, 1 << 20])
-def test_tables_are_read_row_by_row_whatever_the_chunks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, chunk: int
-) -> None:
-    monkeypatch.setattr(nuscenes_tables, "_CHUNK", chunk)
+def test_tables_hold_what_their_json_says(tmp_path: Path, text: str) -> None:
     (tmp_path / "t.json").write_text(text, encoding="utf-8")
     assert list(Table(tmp_path, "t")) == json.loads(text)
+
+
+def test_rows_come_before_the_file_is_read_to_its_end(tmp_path: Path) -> None:
+    (tmp_path / "t.json").write_text(f"[{{}}, {'{}, ' * 100_000} broken", encoding="utf-8")
+    rows = iter(Table(tmp_path, "t"))
+    assert next(rows) == {}
+    with pytest.raises(BadDatasetError, match="is not JSON, or cut short"):
+        list(rows)
 
 
 def change(table: str, token: str, **fields: object) -> Callable[[NuscenesTwin], None]:
@@ -189,7 +192,7 @@ BROKEN_TABLES = {
     ),
     "ego pose is NaN": (
         change("ego_pose", f"e-{LIDAR_0}", translation=[1, float("nan"), 0]),
-        "holds values that are not finite",
+        "ego_pose.json: row 19: is not JSON",
     ),
     "three numbers": (change("ego_pose", f"e-{LIDAR_0}", rotation=[1, 0, 0]), "has 3 and 3 numbers"),
     "no intrinsics": (
