@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from data_prep.errors import InputError
 from data_prep.geometry.distortion import Distortion
 from data_prep.geometry.transforms import invert, validate_rigid
 
 NEAR = 1e-3  # meters; points closer to the image plane than this have no pixel
+
+
+def validate_intrinsics(
+    K: ArrayLike, *, source: str | Path | None = None, field: str = "camera.K", fix: str = "check intrinsics"
+) -> NDArray[np.float64]:
+    """Return ``K`` as a (3, 3) float64 camera matrix, or raise.
+
+    Raises:
+        InputError: not numbers, another shape, not finite, or without positive focal lengths.
+    """
+    try:
+        matrix = np.asarray(K, dtype=np.float64)
+    except (TypeError, ValueError):
+        matrix = np.zeros(0)
+    if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
+        raise InputError(
+            "is not a 3x3 matrix with positive focal lengths", source=source, field=field, fix=fix
+        )
+    return matrix
 
 
 @dataclass(frozen=True)
@@ -38,11 +58,7 @@ class Camera:
     distortion: Distortion = field(default_factory=Distortion)
 
     def __post_init__(self) -> None:
-        K = np.asarray(self.K, dtype=np.float64)
-        if K.shape != (3, 3) or not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
-            raise InputError(
-                "is not a 3x3 matrix with positive focal lengths", field="camera.K", fix="check intrinsics"
-            )
+        K = validate_intrinsics(self.K)
         if self.width <= 0 or self.height <= 0:
             raise InputError(f"is {self.width}x{self.height}", field="camera size", fix="give pixels")
         object.__setattr__(self, "K", K)

@@ -57,7 +57,7 @@ def transform_points(
 
 
 def validate_rigid(
-    T: ArrayLike, *, source: str | None = None, field: str = "transform", tolerance: float = 1e-2
+    T: ArrayLike, *, source: str | Path | None = None, field: str = "transform", tolerance: float = 1e-2
 ) -> NDArray[np.float64]:
     """Return ``T`` as a (4, 4) float64 rigid transform, or raise.
 
@@ -70,7 +70,10 @@ def validate_rigid(
     Raises:
         InputError: wrong shape, not finite, a rotation that is not one, or a mirrored frame.
     """
-    matrix = np.asarray(T, dtype=np.float64)
+    try:
+        matrix = np.asarray(T, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"is not numbers ({error})", source=source, field=field) from error
     if matrix.shape not in ((3, 4), (4, 4)):
         raise InputError(
             f"has shape {matrix.shape}", source=source, field=field, fix="give a 3x4 or 4x4 matrix"

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import BadDatasetError, BadFrameError, InputError
+from data_prep.errors import BadDatasetError, BadFrameError, InputError, shared_by_all_frames
 from data_prep.geometry import Camera, Distortion, OrientedBox, validate_rigid
+from data_prep.geometry.camera import validate_intrinsics
 from data_prep.geometry.transforms import quaternion_pose
+from data_prep.labels import normalize_label
 from data_prep.scans.formats.images import read_image, require_centered
 from data_prep.scans.formats.records import read_records, require_finite, unit_intensity
 from data_prep.scans.formats.text import read_lines
@@ -259,38 +261,22 @@ class OnceSequence:
             raise InputError(
                 error.problem, source=self.path, field=f"{where}.boxes_3d: {error.field}", fix=error.fix
             ) from error
-        return Annotations3D(boxes, tuple(str(name).lower().replace("_", " ") for name in names))
+        return Annotations3D(boxes, tuple(normalize_label(str(name)) for name in names))
 
     def _calibration(self, name: str, values: Any) -> OnceCamera:
         where = f"calib.{name}"
-        try:
-            K = np.array(_field(values, "cam_intrinsic", list, self.path, where), np.float64)
-            T = validate_rigid(
-                _field(values, "cam_to_velo", list, self.path, where),
-                source=str(self.path),
-                field=f"{where}.cam_to_velo",
-            )
-            bent = np.array(_field(values, "distortion", list, self.path, where), np.float64).ravel()
-            distortion = Distortion("radtan", tuple(bent.tolist()))
-        except InputError as error:  # shared by the whole sequence: better to stop now than at every frame
-            raise BadDatasetError(
-                error.problem,
-                source=self.path,
-                field=error.field if str(error.field).startswith("calib") else f"{where}.{error.field}",
-                fix=error.fix,
-            ) from error
-        except (TypeError, ValueError) as error:
-            raise BadDatasetError(
-                f"is not numbers ({error})", source=self.path, field=where, fix=_FIX
-            ) from error
-        if K.shape != (3, 3) or not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
-            raise BadDatasetError(
-                "is not a 3x3 matrix with positive focal lengths",
-                source=self.path,
-                field=f"{where}.cam_intrinsic",
-                fix=_FIX,
-            )
-        return OnceCamera(K, T, distortion)
+        K, T, bent = (
+            _field(values, key, list, self.path, where)
+            for key in ("cam_intrinsic", "cam_to_velo", "distortion")
+        )
+        with shared_by_all_frames(self.path, fix=_FIX):  # better to stop now than at every frame
+            K = validate_intrinsics(K, source=self.path, field=f"{where}.cam_intrinsic")
+            T = validate_rigid(T, source=self.path, field=f"{where}.cam_to_velo")
+            try:
+                coefficients = tuple(np.array(bent, np.float64).ravel().tolist())
+            except (TypeError, ValueError) as error:
+                raise InputError(f"is not numbers ({error})", field=f"{where}.distortion") from error
+            return OnceCamera(K, T, Distortion("radtan", coefficients))
 
     def _load(self) -> Any:
         try:

@@ -100,11 +100,7 @@ def _read_scan(file: Any, number: int, path: Path, libe57: Any) -> RawCloud:
     valid = np.ones(count, bool)
     for name in _INVALID:
         valid &= columns[name] == 0 if name in columns else True
-    return RawCloud(
-        points[valid],
-        None if colors is None else colors[valid],
-        None if intensity is None else intensity[valid],
-    )
+    return RawCloud(points, colors, intensity)[valid]
 
 
 def _pose(node: Any, path: Path, field: str) -> NDArray[np.float64]:

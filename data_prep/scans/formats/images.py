@@ -57,19 +57,43 @@ def read_depth(path: Path) -> NDArray[np.uint16]:
     return values.astype(np.uint16)
 
 
-def require_centered(K: NDArray, width: int, height: int, image: Path) -> None:
+def require_size(
+    image: NDArray,
+    size: tuple[float, ...],
+    stated_by: str,
+    path: Path,
+    *,
+    field: str = "image size",
+    fix: str = "use the original files, not resized, cropped or turned copies",
+) -> None:
+    """Refuse an image (H, W, …) that is not of the (width, height) that something else states.
+
+    Raises:
+        BadFrameError: it names ``path`` and ``field``.
+    """
+    found = image.shape[1::-1]
+    if found != tuple(size):
+        raise BadFrameError(
+            f"is {found[0]}x{found[1]}, {stated_by} {size[0]:.0f}x{size[1]:.0f}",
+            source=path,
+            field=field,
+            fix=fix,
+        )
+
+
+def require_centered(K: NDArray, width: int, height: int, image: Path, down: float = 0.2) -> None:
     """Refuse an image whose middle is not where its camera's principal point is: it was resized or cropped.
 
     Calibration files of most datasets do not state the image size; this is what tells a resized copy. Across,
     real cameras stay within 0.04 of the width (KITTI, nuScenes, ScanNet, SUN RGB-D, TUM), so 0.1 is generous
     and still tells copies scaled by 0.8 or 1.3. Down, recordings are cropped by their makers (sky and bonnet:
-    KITTI-360 is 0.135 of the height off), so 0.2 is left.
+    KITTI-360 is 0.135 of the height off), so ``down`` is 0.2 of the height.
 
     Raises:
         BadFrameError: it names ``image``.
     """
     cx, cy = K[0, 2], K[1, 2]
-    if abs(cx / width - 0.5) > 0.1 or abs(cy / height - 0.5) > 0.2:
+    if abs(cx / width - 0.5) > 0.1 or abs(cy / height - 0.5) > down:
         raise BadFrameError(
             f"is {width}x{height}, but its camera has the principal point ({cx:.0f}, {cy:.0f})",
             source=image,

@@ -71,8 +71,9 @@ def read_las(path: Path) -> RawCloud:
         raise
     except errors as error:
         raise unreadable(path, "points", error) from error
+    cloud = RawCloud(points, colors, intensity)
     if kept is None:
-        return RawCloud(points, colors, intensity)
+        return cloud
     if not kept.any():
         raise BadFrameError(
             "withholds every point",
@@ -80,9 +81,7 @@ def read_las(path: Path) -> RawCloud:
             field="withheld",
             fix="clear the flag of the points you want",
         )
-    return RawCloud(
-        points[kept], None if colors is None else colors[kept], None if intensity is None else intensity[kept]
-    )
+    return cloud[kept]
 
 
 def _colors(values: NDArray[np.uint16]) -> NDArray[np.uint8] | None:

@@ -26,6 +26,11 @@ class RawCloud:
     colors: NDArray[np.uint8] | None = None
     intensity: NDArray[np.float32] | None = None
 
+    def __getitem__(self, kept: NDArray[np.bool_]) -> RawCloud:
+        """The points of an (N,) mask with their attributes."""
+        colors, intensity = (None if a is None else a[kept] for a in (self.colors, self.intensity))
+        return RawCloud(self.points[kept], colors, intensity)
+
 
 def cloud_from_columns(table: NDArray, path: Path) -> RawCloud:
     """Give (N, C) unnamed columns their usual meaning.
@@ -46,7 +51,8 @@ def cloud_from_columns(table: NDArray, path: Path) -> RawCloud:
         return RawCloud(points, colors=_colors_or_none(table[:, 3:6]))
     if table.shape[1] == 3:
         return RawCloud(points)
-    return RawCloud(points, intensity=unit_intensity(table[:, 3], path))
+    fix = "state the number of columns per point, like columns=6 (clip2: --option columns=6)"
+    return RawCloud(points, intensity=unit_intensity(table[:, 3], path, "column 4", fix))
 
 
 def cloud_from_fields(table: NDArray, path: Path) -> RawCloud:
@@ -79,7 +85,9 @@ def cloud_from_fields(table: NDArray, path: Path) -> RawCloud:
     return RawCloud(points, colors, intensity)
 
 
-def unit_intensity(values: NDArray, path: Path) -> NDArray[np.float32]:
+def unit_intensity(
+    values: NDArray, source: str | Path, field: str = "intensity", fix: str | None = None
+) -> NDArray[np.float32]:
     """(N,) float32 in 0..1 from 0..1, 0..255 or 16 bits, by the largest value; NaN becomes 0.
 
     Raises:
@@ -90,9 +98,9 @@ def unit_intensity(values: NDArray, path: Path) -> NDArray[np.float32]:
     if low < 0 or high > 65535:
         raise BadFrameError(
             f"runs from {low:.3g} to {high:.3g}, that is no intensity",
-            source=path,
-            field="column 4",
-            fix="state the number of columns per point, like columns=6 (clip2: --option columns=6)",
+            source=source,
+            field=field,
+            fix=fix or "write it in 0..1, 0..255 or 16 bits",
         )
     return (values / (1 if high <= 1 else 255 if high <= 255 else 65535)).astype(np.float32)
 
@@ -110,7 +118,7 @@ def scale_colors(values: NDArray) -> NDArray[np.uint8]:
         return values
     scaled_to_one = values.dtype.kind == "f"
     values = np.nan_to_num(values.astype(np.float64) / (257 if values.dtype == np.uint16 else 1))
-    if scaled_to_one and values.max() <= 1:
+    if scaled_to_one and values.max(initial=0) <= 1:
         values = values * 255
     return np.rint(values.clip(0, 255)).astype(np.uint8)
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import BadDatasetError, BadFrameError
-from data_prep.scans.formats.images import read_image
+from data_prep.scans.formats.images import read_image, require_size
 
 _VERSION = 4
 _COLOR_CODED = {1: "png", 2: "jpeg"}
@@ -104,13 +104,7 @@ class SensFile:
             BadFrameError: not an image, or of another size than the header says.
         """
         image = read_image(self.path, self._bytes(frame.color_at, frame.color_bytes))
-        if image.shape[1::-1] != self.color_size:
-            raise BadFrameError(
-                f"is {image.shape[1]}x{image.shape[0]}, the header says {self.color_size[0]}x{self.color_size[1]}",
-                source=self.path,
-                field="color size",
-                fix="download the file again",
-            )
+        require_size(image, self.color_size, "the header says", self.path, field="color size")
         return image
 
     def depth(self, frame: SensFrame) -> NDArray[np.uint16]:

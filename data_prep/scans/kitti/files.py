@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadFrameError, InputError
 from data_prep.geometry import Camera, OrientedBox, invert, rigid, validate_rigid
+from data_prep.geometry.camera import validate_intrinsics
+from data_prep.labels import normalize_label
 from data_prep.scans.formats.text import read_lines
 from data_prep.scans.frame import Annotations3D
 
@@ -46,15 +48,11 @@ class Calibration:
         P = calibration_matrix(path, rows, ("P2",), (3, 4))
         rectification = calibration_matrix(path, rows, _RECTIFICATION, (3, 3))
         to_camera = calibration_matrix(path, rows, _VELODYNE_TO_CAMERA, (3, 4))
-        self.K = P[:, :3]
-        if self.K[0, 0] <= 0 or self.K[1, 1] <= 0:
-            raise InputError(
-                "has no positive focal length", source=path, field="P2", fix="check the row order"
-            )
+        self.K = validate_intrinsics(P[:, :3], source=path, field="P2", fix="check the row order")
         name = _present(rows, _RECTIFICATION)
-        rectify = validate_rigid(np.c_[rectification, np.zeros(3)], source=str(path), field=name)
+        rectify = validate_rigid(np.c_[rectification, np.zeros(3)], source=path, field=name)
         name = _present(rows, _VELODYNE_TO_CAMERA)
-        self.T_rect_velo = rectify @ validate_rigid(to_camera, source=str(path), field=name)
+        self.T_rect_velo = rectify @ validate_rigid(to_camera, source=path, field=name)
         self.T_cam_velo = rigid(translation=np.linalg.solve(self.K, P[:, 3])) @ self.T_rect_velo
 
     def require_official_size(self, width: int, height: int, image: Path) -> None:
@@ -123,7 +121,7 @@ def parse_labels(
             np.array([x, y - height / 2, z]), np.array([length, width, height]), turn @ _BOX_TO_CAMERA
         )
         boxes.append(box.transformed(T_velo_rect))
-        labels.append(kind.lower().replace("_", " "))
+        labels.append(normalize_label(kind))
         numbers.append([*values[:2], *values[3:7], track])
     table = np.array(numbers, dtype=np.float64).reshape(len(boxes), 7)
     attributes: dict[str, NDArray] = {

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import Camera, OrientedBox, invert, transform_points, validate_rigid
-from data_prep.scans.formats.images import read_image
+from data_prep.labels import normalize_label
+from data_prep.scans.formats.images import read_image, require_centered
 from data_prep.scans.formats.records import read_records, require_finite
 from data_prep.scans.formats.text import read_lines, read_matrix
 from data_prep.scans.frame import Annotations3D, Frame, View
@@ -125,14 +126,8 @@ class WaymoKittiScan(IndexedScan[Path]):
         image = read_image(path)
         height, width = image.shape[:2]
         K = calibration.K(number)
-        # Only across: Waymo crops the side cameras' images at one end (1920x886 of 1920x1280).
-        if abs(K[0, 2] / width - 0.5) > 0.1 or not 0 < K[1, 2] < height:
-            raise BadFrameError(
-                f"is {width}x{height}, but its camera has the principal point ({K[0, 2]:.0f}, {K[1, 2]:.0f})",
-                source=path,
-                field="image size",
-                fix="use the exported image, not a resized or cropped copy",
-            )
+        # Waymo crops the side cameras' images at one end (1920x886 of 1920x1280).
+        require_centered(K, width, height, path, down=0.5)
         camera = Camera(K, width, height, invert(calibration.T_cam_car(number)))
         return View(path.relative_to(self.root).as_posix(), camera, image)
 
@@ -148,7 +143,7 @@ class WaymoKittiScan(IndexedScan[Path]):
         if not (self._folder / "pose").is_dir():
             return np.eye(4)
         path = self._folder / "pose" / f"{id}.txt"
-        return validate_rigid(read_matrix(path, (4, 4)), source=str(path), field="pose")
+        return validate_rigid(read_matrix(path, (4, 4)), source=path, field="pose")
 
     def _timestamp(self, id: str) -> float | None:
         if not (self._folder / "timestamp").is_dir():
@@ -169,7 +164,7 @@ class _Calibration:
     def T_cam_car(self, number: int) -> NDArray[np.float64]:
         name = f"Tr_velo_to_cam_{number}"
         matrix = calibration_matrix(self._path, self._rows, (name,), (3, 4))
-        return validate_rigid(matrix, source=str(self._path), field=name)
+        return validate_rigid(matrix, source=self._path, field=name)
 
 
 def _labels(rows: list[list[str]], T_car_cam: NDArray[np.float64], path: Path) -> Annotations3D:
@@ -191,7 +186,7 @@ def _labels(rows: list[list[str]], T_car_cam: NDArray[np.float64], path: Path) -
             raise InputError(
                 f"{' '.join(row)!r} is not a label ({error})", source=path, fix="write the exporter's fields"
             ) from error
-        labels.append(row[0].lower().replace("_", " "))
+        labels.append(normalize_label(row[0]))
         cameras.append(camera)
         objects.append(row[16] if len(row) > 16 else "")
     attributes: dict[str, NDArray] = {

@@ -146,7 +146,7 @@ class NuscenesIndex:
             token = mounted.value(row, "token")
             channel_of[token] = mounted.follow(row, "sensor_token", sensors, "sensor")["channel"]
             if channel_of[token] == lidar or channel_of[token] in self.cameras:
-                K = _intrinsics(mounted, row) if channel_of[token] in self.cameras else None
+                K = mounted.intrinsics(row) if channel_of[token] in self.cameras else None
                 self.sensors[token] = Sensor(mounted.pose(row), K)
         return channel_of
 
@@ -254,18 +254,6 @@ class NuscenesIndex:
             earlier.append(before)
             last = before
         return tuple(earlier)
-
-
-def _intrinsics(table: Table, row: Row) -> NDArray[np.float64]:
-    try:
-        K = np.array(table.value(row, "camera_intrinsic", list), np.float64)
-    except (TypeError, ValueError):
-        K = np.zeros(0)
-    if K.shape != (3, 3) or not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
-        raise table.error(
-            "is not a 3x3 matrix with positive focal lengths", f"{row['token']}.camera_intrinsic"
-        )
-    return K
 
 
 def _inside(table: Table, row: Row) -> str:

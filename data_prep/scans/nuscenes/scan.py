@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import Camera, OrientedBox, invert, quaternion_to_rotation, rigid, transform_points
+from data_prep.labels import normalize_label
 from data_prep.scans.formats.images import read_image, require_centered
 from data_prep.scans.formats.records import read_records, require_finite
 from data_prep.scans.frame import Annotations3D, Frame, View
@@ -28,8 +29,8 @@ from data_prep.scans.sources import register_source
 _COLUMNS = 5  # x y z intensity ring
 # Returns of the car's own roof: |x| and |y| below this at the sensor (nuscenes-devkit, remove_close).
 _OWN_CAR = 1.0
-# Where the last part of a category is not the word for it: the names of the detection challenge.
-_WORDS = {
+# Labels that are not the last part of their category: the names of the detection challenge.
+_LABELS = {
     "human.pedestrian.adult": "pedestrian",
     "human.pedestrian.child": "pedestrian",
     "human.pedestrian.construction_worker": "pedestrian",
@@ -265,12 +266,12 @@ class NuscenesLabels:
 
 
 def label_of(category: str) -> str:
-    """The word for a category of nuScenes.
+    """Label of a category of nuScenes.
 
     >>> label_of("human.pedestrian.adult"), label_of("static_object.bicycle_rack"), label_of("vehicle.car")
     ('pedestrian', 'bicycle rack', 'car')
     """
-    return _WORDS.get(category, category.rpartition(".")[2].replace("_", " ").lower())
+    return _LABELS.get(category, normalize_label(category.rpartition(".")[2]))
 
 
 def _level(token: object) -> int:

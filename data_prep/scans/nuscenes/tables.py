@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import BadDatasetError, shared_by_all_frames
+from data_prep.geometry.camera import validate_intrinsics
 from data_prep.geometry.transforms import quaternion_pose
 
+_FIX = "use the tables of one complete version folder"
 Row = dict[str, Any]
 
 
@@ -107,8 +109,16 @@ class Table:
                 rotation, translation, source=self.path, field=f"{row.get('token')}.rotation, translation"
             )
 
+    def intrinsics(self, row: Row) -> NDArray[np.float64]:
+        """(3, 3) ``camera_intrinsic``.
+
+        Raises:
+            BadDatasetError: not a camera matrix.
+        """
+        K, field = self.value(row, "camera_intrinsic", list), f"{row.get('token')}.camera_intrinsic"
+        with shared_by_all_frames():
+            return validate_intrinsics(K, source=self.path, field=field, fix=_FIX)
+
     def error(self, problem: str, field: str) -> BadDatasetError:
         """A complaint about this table."""
-        return BadDatasetError(
-            problem, source=self.path, field=field, fix="use the tables of one complete version folder"
-        )
+        return BadDatasetError(problem, source=self.path, field=field, fix=_FIX)

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_prep.errors import BadDatasetError, BadFrameError
+from data_prep.errors import BadDatasetError
 from data_prep.geometry import rigid, validate_rigid
-from data_prep.scans.formats.images import read_depth, read_image
+from data_prep.scans.formats.images import read_depth, read_image, require_size
 from data_prep.scans.formats.text import finite_number, read_json
 from data_prep.scans.frame import Frame
 from data_prep.scans.phone.arkit import T_WORLD_ARKIT, arkit_frame
@@ -81,17 +81,9 @@ class PolycamScan(IndexedScan[PolycamFrame]):
         )
         rows = [[finite_number(record, f"t_{i}{j}", entry.camera) for j in range(4)] for i in range(3)]
         matrix = np.array(rows)
-        pose = validate_rigid(
-            rigid(matrix[:, :3], matrix[:, 3]), source=str(entry.camera), field="t_00..t_23"
-        )
+        pose = validate_rigid(rigid(matrix[:, :3], matrix[:, 3]), source=entry.camera, field="t_00..t_23")
         image = read_image(entry.image)
-        if image.shape[:2] != (height, width):
-            raise BadFrameError(
-                f"is {image.shape[1]}x{image.shape[0]}, its camera {width:.0f}x{height:.0f}",
-                source=entry.image,
-                field="image size",
-                fix="use the images of this export, not resized or turned copies",
-            )
+        require_size(image, (width, height), "its camera", entry.image)
         depth = (read_depth(entry.depth) / np.float32(_DEPTH_SCALE)).astype(np.float32)
         K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
         time = int(id) / 1000 if id.isdecimal() else None

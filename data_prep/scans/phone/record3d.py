@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadDatasetError, BadFrameError, InputError, shared_by_all_frames
 from data_prep.geometry import quaternion_to_rotation, rigid
-from data_prep.scans.formats.images import read_image
+from data_prep.scans.formats.images import read_image, require_size
 from data_prep.scans.formats.text import finite_number, read_json, unreadable
 from data_prep.scans.frame import Frame
 from data_prep.scans.phone.arkit import T_WORLD_ARKIT, arkit_frame
@@ -52,7 +52,7 @@ class Record3dScan(IndexedScan[int]):
         self.T_world_poses = T_WORLD_ARKIT
         self.root, self._files = root, _Files(root)
         with shared_by_all_frames():
-            self._metadata = read_json(root / "metadata", self._files.read("metadata"))
+            self._metadata = read_json(root / "metadata says", self._files.read("metadata"))
             self._size, self._depth_size = (
                 tuple(int(finite_number(self._metadata, key, root / "metadata")) for key in keys)
                 for keys in (("w", "h"), ("dw", "dh"))
@@ -87,13 +87,7 @@ class Record3dScan(IndexedScan[int]):
         pose = rigid(quaternion_to_rotation([w, x, y, z]), [tx, ty, tz])
         name = self.image_name(id, entry)
         image = read_image(self.root / name, self._files.read(name))
-        if image.shape[1::-1] != self._size:
-            raise BadFrameError(
-                f"is {image.shape[1]}x{image.shape[0]}, metadata says {self._size[0]}x{self._size[1]}",
-                source=self.root / name,
-                field="image size",
-                fix="use the images of this export, not resized copies",
-            )
+        require_size(image, self._size, "metadata says", self.root / name)
         times = self._times
         time = float(times[entry]) if entry < len(times) and isinstance(times[entry], int | float) else None
         return arkit_frame(id, self._intrinsics(entry), image, self._depth(entry), pose, name, time)

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from data_prep.config import TypedConfig, parse_config, read_yaml
-from data_prep.errors import BadDatasetError, BadFrameError, InputError, shared_by_all_frames
+from data_prep.errors import BadDatasetError, InputError, shared_by_all_frames
 from data_prep.geometry import Camera, Distortion, invert, validate_rigid
+from data_prep.geometry.camera import validate_intrinsics
 from data_prep.geometry.transforms import AXES, T_zup_from
-from data_prep.scans.formats.images import read_depth, read_image, require_centered
+from data_prep.scans.formats.images import read_depth, read_image, require_centered, require_size
 from data_prep.scans.formats.text import read_matrix
 from data_prep.scans.frame import Frame
 from data_prep.scans.rgbd.depth import depth_frame, depth_seen_by
@@ -41,6 +42,7 @@ _NO_DEPTH = 65535  # what Kinect-era recordings write for "nothing measured", be
 
 
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+_MATRIX = "write fx 0 cx / 0 fy cy / 0 0 1"
 _EXAMPLE = "{depth_scale: 1000, pose_direction: camera_to_world, up: z}"
 
 
@@ -92,7 +94,7 @@ class RgbdScan(IndexedScan[RgbdFiles]):
             self._K_color = self._K_depth if color is None else _intrinsics(root / color)
 
     def read(self, id: str, entry: RgbdFiles) -> Frame:
-        pose = validate_rigid(read_matrix(entry.pose, (4, 4)), source=str(entry.pose), field="pose")
+        pose = validate_rigid(read_matrix(entry.pose, (4, 4)), source=entry.pose, field="pose")
         if self._statement.pose_direction == "world_to_camera":
             pose = invert(pose)
         raw = read_depth(entry.depth)
@@ -106,13 +108,9 @@ class RgbdScan(IndexedScan[RgbdFiles]):
         camera = Camera(self._K_color, image.shape[1], image.shape[0], distortion=self._lens)
         if self._statement.color_intrinsics is not None:
             depth = depth_seen_by(camera, depth, self._K_depth)
-        elif depth.shape != image.shape[:2]:
-            raise BadFrameError(
-                f"is {image.shape[1]}x{image.shape[0]}, its depth {depth.shape[1]}x{depth.shape[0]}",
-                source=entry.color,
-                field="image size",
-                fix="give images registered to the depth, or state color_intrinsics in scan.yaml",
-            )
+        else:
+            fix = "give images registered to the depth, or state color_intrinsics in scan.yaml"
+            require_size(image, depth.shape[::-1], "its depth", entry.color, fix=fix)
         return depth_frame(id, camera, image, depth, self.T_world_poses @ pose, self.image_name(id, entry))
 
     def image_name(self, id: str, entry: RgbdFiles) -> str:
@@ -137,11 +135,9 @@ def _gravity(root: Path) -> dict[str, list[float]]:
 
 def _intrinsics(path: Path) -> NDArray[np.float64]:
     K = read_matrix(path, (3, 3), (4, 4))[:3, :3]
-    if not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0 or not np.allclose(K[2], [0, 0, 1]):
-        raise InputError(
-            "is not a camera matrix", source=path, field="intrinsics", fix="write fx 0 cx / 0 fy cy / 0 0 1"
-        )
-    return K
+    if not np.allclose(K[2], [0, 0, 1]):
+        raise InputError(f"ends in the row {K[2].tolist()}", source=path, field="intrinsics", fix=_MATRIX)
+    return validate_intrinsics(K, source=path, field="intrinsics", fix=_MATRIX)
 
 
 class LensStatement(TypedConfig):

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_prep.errors import BadDatasetError, BadFrameError, InputError, shared_by_all_frames
+from data_prep.errors import BadDatasetError, InputError, shared_by_all_frames
 from data_prep.geometry import Camera, validate_rigid
 from data_prep.geometry.transforms import T_zup_from
-from data_prep.scans.formats.images import read_depth, read_image
+from data_prep.scans.formats.images import read_depth, read_image, require_size
 from data_prep.scans.formats.text import finite_number, read_json, read_lines
 from data_prep.scans.frame import Frame
 from data_prep.scans.rgbd.depth import depth_frame
@@ -78,14 +78,14 @@ class ReplicaScan(IndexedScan[ReplicaFrame]):
         image = read_image(folder / f"frame{entry.number}.jpg")
         raw = read_depth(folder / f"depth{entry.number}.png")
         for field, picture in (("image", image), ("depth", raw)):
-            if picture.shape[:2] != (self._camera.height, self._camera.width):
-                raise BadFrameError(
-                    f"is {picture.shape[1]}x{picture.shape[0]}, {_PARAMETERS} says "
-                    f"{self._camera.width}x{self._camera.height}",
-                    source=folder / f"frame{entry.number}.jpg",
-                    field=f"{field} size",
-                    fix="use the files that were rendered together",
-                )
+            size = (self._camera.width, self._camera.height)
+            require_size(
+                picture,
+                size,
+                f"{_PARAMETERS} says",
+                folder / f"frame{entry.number}.jpg",
+                field=f"{field} size",
+            )
         depth = (raw / np.float32(self._scale)).astype(np.float32)
         name = self.image_name(id, entry)
         return depth_frame(id, self._camera, image, depth, self.T_world_poses @ pose, name)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import Camera, OrientedBox, invert, transform_points, validate_rigid
+from data_prep.labels import normalize_label
 from data_prep.scans.formats.images import read_depth, read_image, require_centered
 from data_prep.scans.formats.ply import read_ply
 from data_prep.scans.formats.sens import SensFile, SensFrame
@@ -61,7 +62,7 @@ class Scene:
                     raise InputError(
                         "is not 16 numbers", source=path, field="axisAlignment", fix="copy the file again"
                     ) from error
-                return validate_rigid(matrix, source=str(path), field="axisAlignment")
+                return validate_rigid(matrix, source=path, field="axisAlignment")
         return np.eye(4)
 
     @cached_property
@@ -162,7 +163,7 @@ class ScanNetScan(IndexedScan[ScanNetFrame]):
                 field=f"pose of frame {id}",
                 fix="nothing to do, such frames are left out",
             )
-        T_scan_cam = validate_rigid(pose, source=str(source), field="pose")
+        T_scan_cam = validate_rigid(pose, source=source, field="pose")
         name = self.image_name(id, entry)
         assert name is not None, "a mesh has been read"
         height, width = image.shape[:2]
@@ -254,7 +255,7 @@ def read_scannet_labels(
             continue
         low, high = points.min(axis=0), points.max(axis=0)
         boxes.append(OrientedBox((low + high) / 2, high - low).transformed(T_mesh_world))
-        labels.append(group["label"].strip().lower().replace("_", " "))
+        labels.append(normalize_label(group["label"]))
         identity = group.get("objectId", number)
         ids.append(identity if isinstance(identity, int) else number)
     return Annotations3D(tuple(boxes), tuple(labels), attributes={"object_id": np.array(ids, dtype=np.int64)})

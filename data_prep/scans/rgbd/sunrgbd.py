@@ -26,7 +26,8 @@ from scipy.io.matlab import MatReadError
 
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import Camera, OrientedBox, invert, rigid, transform_points, validate_rigid
-from data_prep.scans.formats.images import read_depth, read_image, require_centered
+from data_prep.labels import normalize_label
+from data_prep.scans.formats.images import read_depth, read_image, require_centered, require_size
 from data_prep.scans.formats.text import read_lines, read_matrix, unreadable
 from data_prep.scans.frame import Annotations3D, Frame
 from data_prep.scans.rgbd.depth import depth_frame
@@ -85,13 +86,7 @@ class SunRgbdScan(IndexedScan["Path | VotenetFrame"]):
         # The official decoding: the three lowest bits were rotated to the top (read3dPoints.m of the toolbox).
         depth = ((raw >> 3) | (raw << 13)).astype(np.float32) / np.float32(1000)
         image = read_image(_only_image(entry / "image"))
-        if depth.shape != image.shape[:2]:
-            raise BadFrameError(
-                f"is {depth.shape[1]}x{depth.shape[0]}, the image {image.shape[1]}x{image.shape[0]}",
-                source=entry / self._depth,
-                field="image size",
-                fix="use the official image and depth, not resized copies",
-            )
+        require_size(depth, image.shape[1::-1], "the image", entry / self._depth)
         K = read_matrix(entry / "intrinsics.txt", (3, 3))
         require_centered(K, image.shape[1], image.shape[0], self.root / name)
         camera = Camera(K, width=image.shape[1], height=image.shape[0])
@@ -149,7 +144,7 @@ def _leveling(folder: Path) -> NDArray[np.float64]:
     files = sorted(folder.glob("*.txt"))
     if not files:
         raise BadFrameError("holds no tilt", source=folder, field="extrinsics", fix="complete the dataset")
-    tilt = validate_rigid(read_matrix(files[-1], (3, 4)), source=str(files[-1]), field="extrinsics")
+    tilt = validate_rigid(read_matrix(files[-1], (3, 4)), source=files[-1], field="extrinsics")
     return rigid(tilt[:3, :3] @ CAMERA_TO_LEVEL)
 
 
@@ -213,7 +208,7 @@ class VotenetFrame:
                 ) from error
             size = 2 * np.array([half_l, half_w, half_h])
             boxes.append(OrientedBox.from_yaw(center, size, np.arctan2(oy, ox)).transformed(T_cam_world))
-            labels.append(fields[0].lower().replace("_", " "))
+            labels.append(normalize_label(fields[0]))
             rectangles.append([x0, y0, x0 + w2d, y0 + h2d])
         return Annotations3D(tuple(boxes), tuple(labels), np.array(rectangles, np.float32).reshape(-1, 4))
 
@@ -222,7 +217,7 @@ class VotenetFrame:
         path = self.folder / "calib" / f"{self.stem}.txt"
         rows = read_matrix(path, (2, 9))
         tilt, K = (row.reshape(3, 3).T for row in rows)
-        validate_rigid(rigid(tilt), source=str(path), field="Rtilt")
+        validate_rigid(rigid(tilt), source=path, field="Rtilt")
         K = K - np.array([[0, 0, 1.0], [0, 0, 1.0], [0, 0, 0]])
         return Camera(K, width, height), rigid(tilt @ CAMERA_TO_LEVEL)
 

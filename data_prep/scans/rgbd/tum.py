@@ -21,7 +21,7 @@ from data_prep.config import read_yaml
 from data_prep.errors import BadDatasetError, BadFrameError, InputError, shared_by_all_frames
 from data_prep.geometry import Camera, Distortion, rigid
 from data_prep.geometry.transforms import T_zup_from
-from data_prep.scans.formats.images import read_depth, read_image, require_centered
+from data_prep.scans.formats.images import read_depth, read_image, require_centered, require_size
 from data_prep.scans.formats.text import read_lines
 from data_prep.scans.frame import Frame
 from data_prep.scans.rgbd.depth import depth_frame
@@ -127,15 +127,8 @@ class TumScan(IndexedScan[TumFrame]):
             )
         image, raw = read_image(entry.color), read_depth(entry.depth)
         height, width = image.shape[:2]
-        expected = self._size or raw.shape[::-1]
-        if (width, height) != expected or raw.shape != (height, width):
-            raise BadFrameError(
-                f"is {width}x{height}, its depth {raw.shape[1]}x{raw.shape[0]}, "
-                f"expected {expected[0]}x{expected[1]}",
-                source=entry.color,
-                field="image size",
-                fix="give depth registered to the color images, and camera.txt of their size",
-            )
+        require_size(image, raw.shape[::-1], "its depth", entry.color, fix="register depth to color")
+        require_size(image, self._size or (width, height), "camera.txt says", entry.color)
         fx, fy, cx, cy, *lens = self._camera
         K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
         require_centered(K, width, height, entry.color)

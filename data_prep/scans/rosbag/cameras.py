@@ -13,6 +13,7 @@ from pydantic import Field
 from data_prep.config import TypedConfig, parse_config, read_yaml
 from data_prep.errors import InputError, shared_by_all_frames
 from data_prep.geometry import Distortion, validate_rigid
+from data_prep.geometry.camera import validate_intrinsics
 from data_prep.scans.rgbd.posed import LensStatement
 
 _FIX = "calibrate the camera, or state calibration=FILE"
@@ -154,14 +155,12 @@ class Calibration(TypedConfig):
             calibration = parse_config(cls, read_yaml(path), source=path)
             for topic, camera in calibration.cameras.items():
                 field = f"cameras.{topic}"
-                if camera.K is not None and (
-                    [len(row) for row in camera.K] != [3, 3, 3] or camera.K[0][0] <= 0 or camera.K[1][1] <= 0
-                ):
-                    raise InputError("is not 3x3", source=path, field=f"{field}.K")
+                if camera.K is not None:
+                    validate_intrinsics(camera.K, source=path, field=f"{field}.K", fix=f"write {_EXAMPLE}")
                 if camera.K is None and camera.distortion is not None:
                     raise InputError("is stated without K", source=path, field=f"{field}.distortion")
                 if camera.T_points_cam is not None:
-                    validate_rigid(camera.T_points_cam, source=str(path), field=f"{field}.T_points_cam")
+                    validate_rigid(camera.T_points_cam, source=path, field=f"{field}.T_points_cam")
         return calibration
 
     def lens(self, topic: str) -> Lens | None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import BadFrameError
+from data_prep.scans.formats.records import scale_colors, unit_intensity
 
 # PointField.datatype → numpy, without byte order.
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
@@ -51,9 +52,14 @@ def read_pointcloud2(
         bits = np.ascontiguousarray(table[packed[0]]).view(np.uint32)
         colors = np.stack([bits >> shift & 255 for shift in (16, 8, 0)], axis=1).astype(np.uint8)
     elif {"r", "g", "b"} <= set(names):
-        colors = _colors(np.stack([table[name] for name in "rgb"], axis=1))
+        colors = scale_colors(np.stack([table[name] for name in "rgb"], axis=1))
     if found := [name for name in _INTENSITY if name in names]:
-        intensity = _unit(table[found[0]].astype(np.float64), where, found[0], intensity_max)
+        values = table[found[0]].astype(np.float64)
+        if intensity_max is not None:
+            intensity = (np.nan_to_num(values, posinf=np.inf) / intensity_max).clip(0, 1).astype(np.float32)
+        else:
+            fix = "state the value that counts as 1: intensity_max (clip2: --option intensity_max=1000)"
+            intensity = unit_intensity(values, where, found[0], fix)
     return points[measured], colors, intensity
 
 
@@ -108,30 +114,3 @@ def _table(message: Any, where: str) -> NDArray:
     for name, _ in bare:
         table[name] = raw[name]
     return table
-
-
-def _colors(values: NDArray) -> NDArray[np.uint8]:
-    """uint8 from 0..255 (integers), 16 bits, or 0..1 and 0..255 (floats)."""
-    if values.dtype == np.uint8:
-        return values
-    scaled = np.nan_to_num(values.astype(np.float64))
-    if values.dtype == np.uint16:
-        scaled = scaled / 257
-    elif values.dtype.kind == "f" and scaled.max(initial=0) <= 1:
-        scaled = scaled * 255
-    return np.rint(scaled.clip(0, 255)).astype(np.uint8)
-
-
-def _unit(values: NDArray, where: str, field: str, intensity_max: float | None) -> NDArray[np.float32]:
-    values = np.nan_to_num(values, nan=0.0, posinf=np.inf)
-    if intensity_max is not None:
-        return (values / intensity_max).clip(0, 1).astype(np.float32)
-    low, high = float(values.min()), float(values.max())
-    if low < 0 or high > 65535:
-        raise BadFrameError(
-            f"runs from {low:.3g} to {high:.3g}",
-            source=where,
-            field=field,
-            fix="state the value that counts as 1: intensity_max (clip2: --option intensity_max=1000)",
-        )
-    return (values / (1 if high <= 1 else 255 if high <= 255 else 65535)).astype(np.float32)

@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import BadDatasetError, BadFrameError, InputError, shared_by_all_frames
+from data_prep.errors import BadDatasetError, InputError, shared_by_all_frames
 from data_prep.geometry import Camera, invert, rigid
 from data_prep.geometry.transforms import T_zup_from
+from data_prep.scans.formats.images import require_size
 from data_prep.scans.frame import Frame, View
 from data_prep.scans.rgbd.depth import depth_frame, depth_seen_by, register_depth
 from data_prep.scans.rosbag.bag import Bag, frame_name
@@ -214,13 +215,9 @@ class RosbagScan(IndexedScan[int]):
 
     def _camera(self, lens: Lens, image: NDArray, T_points_cam: NDArray[np.float64]) -> Camera:
         height, width = image.shape[:2]
-        if (lens.width or width, lens.height or height) != (width, height):
-            raise BadFrameError(
-                f"is {width}x{height}, its CameraInfo {lens.width}x{lens.height}",
-                source=self.root,
-                field="image size",
-                fix="record the camera_info that belongs to these images, or state calibration=FILE",
-            )
+        stated = (lens.width or width, lens.height or height)
+        fix = "record the camera_info of these images, or state calibration=FILE"
+        require_size(image, stated, "its CameraInfo", self.root, fix=fix)
         return Camera(lens.K, width, height, T_points_cam, lens.distortion)
 
     def _pose(self, frame: str, stamp: int, bag_time: int) -> NDArray[np.float64]:

@@ -174,7 +174,7 @@ SPOILED = {
     "too few numbers": (replace_row("R0_rect", "1 0 0"), "R0_rect: is not 9 numbers"),
     "words": (replace_row("P2", " ".join(["x"] * 12)), "P2: is not 12 numbers"),
     "NaN": (replace_row("P2", " ".join(["nan"] * 12)), "P2: holds values that are not finite"),
-    "no focal length": (replace_row("P2", " ".join(["0"] * 12)), "P2: has no positive focal length"),
+    "no focal length": (replace_row("P2", " ".join(["0"] * 12)), "P2: is not a 3x3 matrix with positive focal lengths"),
     "image cut short": (truncate_image, "000000.png: image: cannot be read"),
     "image is text": (lambda f: (f / "image_2/000000.png").write_text("hello"), "000000.png: image: cannot be read"),
     "no image": (lambda f: (f / "image_2/000000.png").unlink(), "000000.png: image: is missing"),

@@ -179,7 +179,7 @@ MIRRORED = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, -1, 0], [0, 0, 0, 1]]
 BROKEN = {
     "no calibration": (without("calib"), "000076.json: calib: is missing"),
     "mirrored": (at("calib", "cam01", "cam_to_velo", value=MIRRORED), "calib.cam01.cam_to_velo: is not a rotation"),
-    "no matrix": (at("calib", "cam01", "cam_to_velo", value=[[1, 2], [3]]), "calib.cam01: is not numbers"),
+    "no matrix": (at("calib", "cam01", "cam_to_velo", value=[[1, 2], [3]]), "calib.cam01.cam_to_velo: is not numbers"),
     "no intrinsics": (without("calib", "cam01", "cam_intrinsic"), "calib.cam01.cam_intrinsic: is missing"),
     "zero focal length": (at("calib", "cam01", "cam_intrinsic", 0, 0, value=0), "calib.cam01.cam_intrinsic: is not a 3x3"),
     "eight coefficients": (at("calib", "cam01", "distortion", value=[0.1] * 8), "radtan takes 4 or 5 numbers"),

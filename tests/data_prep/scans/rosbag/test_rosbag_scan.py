@@ -135,7 +135,7 @@ CALIBRATIONS = {
     "absent": (None, "does not exist"),
     "not yaml": ("cameras: [", "is not YAML"),
     "unknown key": ("cameras: {/a: {k: 1}}", "cameras./a.k: is not a known key"),
-    "flat K": ("cameras: {/a: {K: [[1, 2], [3, 4]]}}", "cameras./a.K: is not 3x3"),
+    "flat K": ("cameras: {/a: {K: [[1, 2], [3, 4]]}}", "cameras./a.K: is not a 3x3"),
     "mirrored": (
         "cameras: {/a: {T_points_cam: [[1,0,0,0],[0,1,0,0],[0,0,-1,0],[0,0,0,1]]}}",
         "cameras./a.T_points_cam: is not a rotation",
