@@ -61,7 +61,6 @@ KNOWN_CIRCLES = {
     "clip2.pretrained",
     "clip2.recognition",
     "clip2.training",
-    "clip2.world",
 }
 
 

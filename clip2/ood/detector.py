@@ -320,7 +320,7 @@ def fit_ood_detector(
         data: where the objects are; those without a word make no group.
         rows, calibration_rows: (m,) objects trained on, and objects held out.
         strangers: (s, W) features each, by ``model.describe``, of sources of clouds that no word fits, like those of
-            :mod:`clip2.world.outliers.outliers`.
+            :mod:`clip2.world.outliers`.
         quantile, kind: as of :meth:`OODDetector.fit`.
     """
     features = describe(model, data, rows)

@@ -14,7 +14,7 @@ from clip2.model import Clip2Model
 from clip2.model_config import ModelConfig
 from clip2.ood.detector import OODDetector
 from clip2.teacher import Teacher, TextBank, bundled
-from clip2.world.teacher.network import seal
+from clip2.world.teacher.training import seal
 
 WORDS = ("chair", "table", "box", "traffic light")
 WIDTH = 16

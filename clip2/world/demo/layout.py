@@ -1,16 +1,20 @@
-"""The parts of the demo's page that other reports do not have."""
+"""Page parts and SVG charts of the demo report."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
 
 from data_prep.geometry import OrientedBox
 from data_prep.report import Page
@@ -169,3 +173,126 @@ def label_color(number: int) -> str:
 
 def _caption(text: str) -> str:
     return f"<figcaption>{escape(text)}</figcaption>" if text else ""
+
+
+CURVES = {"train/text_loss": ("words", "#2f6fed"), "train/image_loss": ("pictures", "#e07a1f")}
+
+
+def read_curves(metrics: Path) -> dict[str, NDArray[np.float64]]:
+    """Name of each term → (steps, 2) step and loss, from a run's ``metrics.jsonl``."""
+    rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+    return {
+        key: np.array([[row["step"], row[key]] for row in rows if key in row], float).reshape(-1, 2)
+        for key in CURVES
+    }
+
+
+def curves_svg(curves: Mapping[str, NDArray[np.float64]], size: tuple[int, int] = (560, 300)) -> str:
+    """Losses by step: as measured, faint, and smoothed."""
+    width, height = size
+    left, right, top, bottom = 34, 70, 12, 34
+    drawn = {key: curve for key, curve in curves.items() if len(curve)}
+    last = max(curve[-1, 0] for curve in drawn.values())
+    high = np.ceil(max(curve[:, 1].max() for curve in drawn.values()) * 2) / 2
+
+    def place(points: NDArray) -> str:
+        x = left + points[:, 0] / last * (width - left - right)
+        y = height - bottom - points[:, 1] / high * (height - top - bottom)
+        return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+
+    parts = []
+    for level in np.linspace(0, high, 5):
+        y = height - bottom - level / high * (height - top - bottom)
+        parts.append(f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{level:.1f}</text>')
+    for share in np.linspace(0, 1, 5):
+        x = left + share * (width - left - right)
+        parts.append(
+            f'<text x="{x:.1f}" y="{height - bottom + 16}" text-anchor="middle">{share * last:.0f}</text>'
+        )
+    parts.append(f'<text x="{(left + width - right) / 2}" y="{height - 3}" text-anchor="middle">step</text>')
+    ends = {key: _smooth(curve)[-1, 1] for key, curve in drawn.items()}
+    for key, curve in drawn.items():
+        name, color = CURVES[key]
+        parts.append(f'<polyline points="{place(curve)}" fill="none" stroke="{color}" stroke-opacity=".25"/>')
+        parts.append(
+            f'<polyline points="{place(_smooth(curve))}" fill="none" stroke="{color}" stroke-width="2.4" '
+            'stroke-linejoin="round"/>'
+        )
+        y = height - bottom - ends[key] / high * (height - top - bottom)
+        parts.append(
+            f'<text x="{width - right + 7}" y="{y + 4:.1f}" style="fill:{color};font-weight:600">{name}</text>'
+        )
+    return (
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="training curves">{"".join(parts)}</svg>'
+    )
+
+
+def confusion_svg(
+    confusion: NDArray[np.int64], words: Sequence[str], groups: Sequence[Sequence[str]], cell: float = 13.0
+) -> str:
+    """Who was taken for whom: rows are true words, columns the words given, shades the share of the row.
+
+    Words that were neither there nor given are left out. Within each group, words that are taken for one another
+    stand side by side.
+
+    Args:
+        confusion: (K, K) counts, rows true.
+        words: K words.
+        groups: words that belong together, for instance those of rooms and those of streets.
+        cell: side of a cell.
+    """
+    occurs = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
+    order: list[int] = []
+    cuts = []
+    for group in groups:
+        rows = [words.index(word) for word in group if occurs[words.index(word)]]
+        order += _neighbors_first(confusion, rows)
+        cuts.append(len(order))
+    counts = confusion[np.ix_(order, order)]
+    there = counts.sum(axis=1)
+    share = counts / np.maximum(there, 1)[:, None]
+    left, top, right = 112, 112, 34
+    side = cell * len(order)
+    parts = [f'<rect class="frame" x="{left}" y="{top}" width="{side}" height="{side}"/>']
+    for cut in cuts[:-1]:
+        at = cut * cell
+        parts.append(f'<line class="grid" x1="{left}" x2="{left + side}" y1="{top + at}" y2="{top + at}"/>')
+        parts.append(f'<line class="grid" x1="{left + at}" x2="{left + at}" y1="{top}" y2="{top + side}"/>')
+    for row, word in enumerate(order):
+        name, middle = escape(words[word]), (row + 0.5) * cell
+        parts.append(f'<text x="{left - 6}" y="{top + middle + 3.5:.1f}" text-anchor="end">{name}</text>')
+        parts.append(
+            f'<text transform="translate({left + middle + 3.5:.1f} {top - 6}) rotate(-90)">{name}</text>'
+        )
+        parts.append(f'<text x="{left + side + 6}" y="{top + middle + 3.5:.1f}">{there[row]}</text>')
+        for column in np.flatnonzero(counts[row]):
+            kind = "right" if column == row else "wrong"
+            said = f"{words[word]} called {words[order[column]]}: {counts[row, column]} of {there[row]}"
+            parts.append(
+                f'<rect class="{kind}" x="{left + column * cell + 0.5:.1f}" y="{top + row * cell + 0.5:.1f}" '
+                f'width="{cell - 1}" height="{cell - 1}" rx="2" fill-opacity="{0.15 + 0.85 * share[row, column]:.2f}">'
+                f"<title>{escape(said)}</title></rect>"
+            )
+    size = f"0 0 {left + side + right:.0f} {top + side + 4:.0f}"
+    return f'<svg class="matrix" viewBox="{size}" role="img" aria-label="confusion matrix">{"".join(parts)}</svg>'
+
+
+def _smooth(curve: NDArray[np.float64], share: float = 0.08) -> NDArray[np.float64]:
+    """Each value averaged with its neighbors, with a bell as wide as a share of the curve."""
+    width = max(1.0, share * len(curve) / 2)
+    distance = np.arange(len(curve))[:, None] - np.arange(len(curve))[None]
+    weight = np.exp(-0.5 * (distance / width) ** 2)
+    return np.stack([curve[:, 0], weight @ curve[:, 1] / weight.sum(axis=1)], axis=1)
+
+
+def _neighbors_first(confusion: NDArray[np.int64], rows: list[int]) -> list[int]:
+    """The rows in an order that puts words side by side that are taken for one another."""
+    if len(rows) < 3:
+        return rows
+    counts = confusion[np.ix_(rows, rows)].astype(float)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    distance = 1 - (share + share.T) / 2
+    np.fill_diagonal(distance, 0)
+    tree = linkage(squareform(distance, checks=False), "average", optimal_ordering=True)
+    return [rows[i] for i in leaves_list(tree)]

@@ -1,18 +1,40 @@
-"""The page that ``clip2 demo`` leaves behind: every stage in pictures and numbers, in one self-contained file."""
+"""Report page of ``clip2 demo``, one self-contained HTML file."""
 
 from __future__ import annotations
 
+from collections import Counter
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from clip2.world.demo.data_sections import add_data, add_training
-from clip2.world.demo.layout import DemoPage
+import numpy as np
+from numpy.typing import NDArray
+
+from clip2.recognition import fit_upright_box
+from clip2.world.demo.layout import (
+    GOOD,
+    SOFT,
+    STRONG,
+    DemoPage,
+    bars,
+    boxed_picture,
+    confusion_svg,
+    curves_svg,
+    drawing,
+    label_color,
+    read_curves,
+    table,
+)
+from clip2.world.demo.plan import SETTINGS
+from clip2.world.demo.result import DemoResult
 from clip2.world.demo.scene_sections import add_queries, add_room, add_street
-from clip2.world.demo.score_sections import add_scores
-from clip2.world.demo.scoring import EVERYTHING
-
-if TYPE_CHECKING:
-    from clip2.world.demo.stages import DemoResult
+from clip2.world.demo.scenes import NOTHING, Example, load_example
+from clip2.world.demo.scoring import EVERYTHING, Naming, card, shipped_card
+from data_prep.report import Card
+from data_prep.report.cloud_data import cloud_figure
+from data_prep.scans import Frame
+from data_prep.triplets import open_triplets
+from data_prep.world import Setting, list_categories
 
 _INTRO = (
     "Rooms and streets were made up, a simulated detector drew 2D boxes, the boxes were lifted to points, a frozen teacher "
@@ -104,3 +126,192 @@ def _percent(share: float) -> str:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+
+
+_NOT_LIFTED = "#c8ced8"
+
+
+def add_training(page: DemoPage, result: DemoResult) -> None:
+    """Curves of both terms, and how it was done."""
+    plan, run = result.plan, result.out / "run"
+    page.heading("Learning")
+    page.columns(
+        drawing(curves_svg(read_curves(run / "metrics.jsonl"))),
+        f"<p>A PointNet++ of {result.parameters / 1e6:.1f} million parameters, {plan.steps:,} steps of {plan.batch_size} objects with {plan.num_points} "
+        "points each. Two terms pull its vector of an object towards the frozen vectors of its words and of its picture; "
+        "faint lines are single steps.</p><p>An object comes turned about the vertical, thinned, jittered, and sometimes "
+        "without its color, so that the same model serves depth cameras and LiDAR.</p>",
+    )
+
+
+def add_data(page: DemoPage, result: DemoResult) -> None:
+    """Frames with boxes beside the points lifted from them, counts, and triplets to turn."""
+    page.heading("What it learned from").paragraph(
+        "Frames with the boxes of a simulated detector, which misses, shifts, invents and confuses; its words are the only "
+        "labels there are. Beside each, the points that were lifted from those boxes, in the colors of their words."
+    )
+    for setting in SETTINGS:
+        page.columns(*_boxes_and_points(load_example(result.files(setting).example), setting))
+    rows = [
+        [
+            f"{setting}s",
+            each["frames"],
+            each["objects"],
+            each["refused"],
+            ", ".join(f"{why.replace('-', ' ')} {count}" for why, count in each["rejections"].items()) or "–",
+        ]
+        for setting, each in result.mined.items()
+    ]
+    page.table(["mined", "frames", "objects", "boxes refused", "why"], rows)
+    page.html_part('<h3 class="sub">Triplets: words, picture, points</h3>')
+    page.gallery([card for setting in SETTINGS for card in _cards(result.files(setting).triplets, 6)])
+
+
+def _boxes_and_points(example: Example, setting: Setting) -> tuple[str, str]:
+    """A frame's picture with its boxes, and its points with those that were lifted, in the same colors."""
+    frame, found = example.frame, example.detections
+    lifted = [row for row in range(len(found)) if (example.owners == row).any()]
+    names = list(dict.fromkeys(found.labels[row] for row in lifted))
+    colors = [label_color(names.index(label)) if label in names else _NOT_LIFTED for label in found.labels]
+    captions = [f"{label} {score:.2f}" for label, score in zip(found.labels, found.scores, strict=True)]
+    image = boxed_picture(frame.views[0].image, found.boxes, captions, colors, f"a {setting} with 2D boxes")
+    number_of = {row: number for number, row in enumerate(lifted)}
+    owners = np.array([number_of.get(int(row), NOTHING) for row in example.owners])
+    world, near = frame.world_points(), _in_sight(frame)
+    view, note = cloud_figure(
+        world[near],
+        None if frame.colors is None else frame.colors[near],
+        [fit_upright_box(world[example.owners == row]) for row in lifted],
+        [found.labels[row] for row in lifted],
+        owners=owners[near],
+        max_points=45_000,
+        height=360,
+        seen_from=_over_the_shoulder(frame),
+    )
+    return f"<figure>{image}</figure>", f"<figure>{view}<figcaption>{escape(note)}</figcaption></figure>"
+
+
+def _cards(folder: Path, count: int) -> list[Card]:
+    """Of the most frequent words, the object with most points."""
+    entries = list(open_triplets(folder).iter_entries())
+    frequent = [word for word, _ in Counter(entry.texts[0] for entry in entries).most_common(count)]
+    keys = [
+        max((e for e in entries if e.texts[0] == word), key=lambda e: e.num_points).key for word in frequent
+    ]
+    chosen = open_triplets(folder).select(keys)
+    return [
+        Card(
+            title=", ".join(chosen[key].texts),
+            lines=[f"{len(chosen[key].points):,} points"],
+            image=chosen[key].crop,
+            points=chosen[key].points,
+            colors=chosen[key].colors,
+        )
+        for key in keys
+    ]
+
+
+def _in_sight(frame: Frame, reach: float = 32.0) -> NDArray[np.bool_]:
+    """(N,) points in the picture, or nearly, and not too far to be shown with it."""
+    camera = frame.views[0].camera
+    uv, depth = camera.project(frame.points)
+    beside = np.abs(uv[:, 0] - camera.width / 2) < 0.6 * camera.width
+    seen: NDArray[np.bool_] = (depth > 0) & (depth < reach) & beside
+    return seen
+
+
+def _over_the_shoulder(frame: Frame) -> NDArray[np.float64]:
+    """Direction from what the first camera looks at to a little above it, so that cloud and picture look alike."""
+    T = frame.T_world_points @ frame.views[0].camera.T_points_cam
+    forward = T[:3, 2]
+    return np.array([-forward[0], -forward[1], 0.45 - 0.5 * forward[2]])
+
+
+# Figures of score cards in words, and the order they come in.
+_FIGURES = {
+    "seen": "top-1, categories trained on, among all words",
+    "teacher_seen": "top-1 of the teacher on the same objects' crops",
+    "of_teacher": "the first as a share of the second",
+    "top5": "the right word among the best five",
+    "top1_per_word": "top-1, every word counting the same",
+    "top1_room": "things of rooms, among words of rooms",
+    "top1_street": "things of streets, among words of streets",
+    "unseen_among_unseen": "categories never trained on, among those",
+    "unseen_among_all": "categories never trained on, among all words",
+    "unseen_pairs": "color and category never seen together, among all pairs",
+    "teacher_unseen_pairs": "the teacher on those",
+    "category_in_unseen_color": "category of a thing in a color new to it",
+    "seen_objects": "objects of known categories",
+    "unseen_objects": "objects of unknown categories",
+    "pair_objects": "objects in new colors",
+    "objects_trained_on": "objects trained on",
+}
+
+
+def add_scores(page: DemoPage, result: DemoResult) -> None:
+    """Bars, score cards and the confusion matrix."""
+    page.heading("How well unseen objects are named")
+    page.paragraph(
+        "Objects of rooms and streets that were not trained on, cut out along exact boxes, so that this measures the encoder "
+        "and not a detector; those of which at least half shows. The teacher names the image crops of the same objects: it is "
+        "what the encoder learns from."
+    )
+    groups = [(_group_title(name, each), _group_bars(each)) for name, each in result.naming.items()]
+    left = "<h3>Top-1</h3>" + bars(groups)
+    right = "<h3>Score card</h3>" + _score_cards(result)
+    page.columns(left, right)
+    whole = result.naming[EVERYTHING].student
+    page.html_part('<h3 class="sub">What is taken for what</h3>')
+    page.drawing(
+        confusion_svg(whole.confusion, whole.labels, [list_categories(setting) for setting in SETTINGS]),
+        "Rows: what it is, with how many there were. Columns: what it was called. Things of rooms first, then those of "
+        "streets; among them, words that are taken for one another stand side by side. Point at a cell to read it.",
+    )
+
+
+def _group_title(name: str, each: Naming) -> str:
+    where = "all together" if name == EVERYTHING else f"{name}s"
+    return f"{where}: {each.objects:,} objects, {each.words} words"
+
+
+def _group_bars(each: Naming) -> list[tuple[str, float, str]]:
+    rows = [
+        ("commonest word", each.commonest, SOFT),
+        ("this run", each.student.top1, STRONG),
+        ("teacher mini, from crops", each.teacher.top1, GOOD),
+    ]
+    if each.shipped is not None:
+        rows.insert(2, ("mini-points, shipped", each.shipped.top1, "#7c5cd6"))
+    return rows
+
+
+def _score_cards(result: DemoResult) -> str:
+    ours, shipped = card(result.naming), shipped_card()
+    keys = [key for key in _FIGURES if key in ours or key in shipped]
+    keys += [key for key in (*ours, *shipped) if key not in _FIGURES]
+    keys = [key for key in dict.fromkeys(keys) if _shown(ours.get(key)) or _shown(shipped.get(key))]
+    columns = ["figure", "this run", *(["mini-points, shipped"] if shipped else [])]
+    rows = [
+        [
+            _FIGURES.get(key, key.replace("_", " ")),
+            _shown(ours.get(key)) or "–",
+            *([_shown(shipped.get(key)) or "–"] if shipped else []),
+        ]
+        for key in keys
+    ]
+    note = (
+        "The shipped one was measured on other scenes when it was made, after longer training."
+        if shipped
+        else "No trained mini-points is in this installation to set beside it."
+    )
+    return table(columns, rows) + f"<p>{escape(note)}</p>"
+
+
+def _shown(value: Any) -> str:
+    """A figure as people read it; empty for what is none."""
+    if isinstance(value, dict) and "mean" in value:
+        spread = f" ± {100 * value['std']:.1f}" if "std" in value else ""
+        return f"{100 * value['mean']:.1f}{spread} %"
+    if isinstance(value, float):
+        return f"{100 * value:.1f} %"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and value else ""

@@ -64,14 +64,14 @@ class Plan:
 
     def training_scan(self, setting: Setting) -> ProceduralScan:
         """Rooms, each seen once, or streets, each seen from two places; boxes are those of a detector with flaws."""
-        from clip2.world.points.world import world_scan
+        from clip2.world.points.data import world_scan
 
         each = 1 if setting == "room" else 2
         return world_scan(setting, self.frames[setting], self.seed, frames_per_world=each, detector="good")
 
     def unseen_scan(self, setting: Setting) -> ProceduralScan:
         """Other rooms or streets with exact boxes: what is scored is the encoder, not a detector."""
-        from clip2.world.points.world import world_scan
+        from clip2.world.points.data import world_scan
 
         frames = self.unseen_frames[setting]
         return world_scan(setting, frames, self.seed + _UNSEEN, frames_per_world=1, detector="perfect")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from clip2.world.demo.plan import Plan
-from clip2.world.points.world import mine_world
+from clip2.world.points.data import mine_world
 from data_prep.detect import Detections2D
 from data_prep.geometry import Camera, invert
 from data_prep.lift import create_lifter

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,66 +19,17 @@ from clip2.progress import ProgressBar
 from clip2.teacher import Teacher
 from clip2.teacher.features import embed_triplets
 from clip2.training import load_config, train
+from clip2.world.demo.page import write_report
 from clip2.world.demo.plan import SETTINGS, Plan, claim_folder
-from clip2.world.demo.queries import Query, Recognized, ask, recognize
-from clip2.world.demo.scenes import SettingFiles, load_scene
-from clip2.world.demo.scoring import SCORE_CARD, Naming, card, score
+from clip2.world.demo.queries import ask, recognize
+from clip2.world.demo.result import TEACHER, DemoResult
+from clip2.world.demo.scenes import load_scene
+from clip2.world.demo.scoring import SCORE_CARD, card, score
 from clip2.world.demo.workers import make_settings
 from data_prep.storage.files import write_atomically
 from data_prep.triplets import Manifest
-from data_prep.world import Setting
 
-TEACHER = "mini"
 _SECONDS_FILE = "seconds.json"
-
-
-@dataclass
-class DemoResult:
-    """What the report shows.
-
-    Attributes:
-        out: the folder everything is in.
-        plan: how much of everything was made.
-        words: asked for in the recognized scenes; empty: the words of each setting.
-        seconds: duration of each stage, over all calls that it took.
-        parameters: of the model that was trained.
-        mined: counts of ``mine`` per setting.
-        naming: how unseen objects are named, by setting and together.
-        recognized: one scene of each setting.
-        queries: free questions to both.
-        report: the HTML page.
-    """
-
-    out: Path
-    plan: Plan
-    words: tuple[str, ...] = ()
-    seconds: dict[str, float] = field(default_factory=dict)
-    parameters: int = 0
-    mined: dict[Setting, dict[str, Any]] = field(default_factory=dict)
-    naming: dict[str, Naming] = field(default_factory=dict)
-    recognized: dict[Setting, Recognized] = field(default_factory=dict)
-    queries: list[Query] = field(default_factory=list)
-    report: Path = Path()
-
-    def files(self, setting: Setting) -> SettingFiles:
-        """Where everything of a setting lies."""
-        return SettingFiles(self.out, setting)
-
-    def figures(self) -> dict[str, Any]:
-        """The part that fits in JSON."""
-        return {
-            "out": str(self.out),
-            "report": str(self.report),
-            "plan": self.plan.name,
-            "seed": self.plan.seed,
-            "teacher": TEACHER,
-            "mined": self.mined,
-            "score_card": card(self.naming),
-            "naming": {name: each.figures() for name, each in self.naming.items()},
-            "recognized": {name: each.figures() for name, each in self.recognized.items()},
-            "queries": [query.figures() for query in self.queries],
-            "seconds": {stage: round(seconds, 2) for stage, seconds in self.seconds.items()},
-        }
 
 
 def run_demo(out: Path, plan: Plan, words: Sequence[str], console: Console) -> DemoResult:
@@ -94,8 +45,6 @@ def run_demo(out: Path, plan: Plan, words: Sequence[str], console: Console) -> D
         InputError: ``out`` holds something else, or a demo of another seed or plan.
         KeyboardInterrupt: stopped while training, with its state saved.
     """
-    from clip2.world.demo.page import write_report
-
     claim_folder(out, plan)
     result = DemoResult(out, plan, tuple(words), _read_seconds(out))
     with _stage(result, "load the teacher", console, again=True):

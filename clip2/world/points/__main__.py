@@ -40,7 +40,7 @@ class Mine:
         """One after the other."""
         from clip2.teacher import Teacher
         from clip2.teacher.features import embed_triplets
-        from clip2.world.points.world import mine_world, world_scan
+        from clip2.world.points.data import mine_world, world_scan
 
         teacher, console = Teacher.load("mini"), Console(stderr=True)
         for name in track(self.only, "mining", console=console):
@@ -72,7 +72,7 @@ class Train:
         """Train, fit what is familiar, score."""
         from clip2.world.points.data import load_world
         from clip2.world.points.ship import ship
-        from clip2.world.points.training import train_student
+        from clip2.world.points.study import train_student
 
         console = Console(stderr=True)
         learn = load_world([self.world / "room", self.world / "street"])

@@ -24,11 +24,9 @@ from clip2.model import Clip2Model
 from clip2.ood.detector import OODDetector, describe, fit_ood_detector
 from clip2.teacher import Teacher, TextBank
 from clip2.training.dataset import combine
-from clip2.world.outliers.clutter import clutter
-from clip2.world.outliers.outliers import Cloud, background_pieces, cut_pieces, of_wrong_size, solids
+from clip2.world.outliers import Cloud, background_pieces, clutter, cut_pieces, of_wrong_size, solids
 from clip2.world.points.data import WorldSet, load_world
-from clip2.world.points.model_card import write_model_card
-from clip2.world.points.score_card import measure
+from clip2.world.points.score_card import measure, write_model_card
 from data_prep.storage.files import write_atomically
 from data_prep.world import ProceduralScan, list_categories
 from data_prep.world.scan import SETTINGS

@@ -71,9 +71,8 @@ class Score:
     def run(self) -> int:
         """Calibrate, seal, measure, print."""
         from clip2.teacher.teacher import Teacher
-        from clip2.world.teacher.calibration import calibrate
-        from clip2.world.teacher.network import seal
-        from clip2.world.teacher.score_card import measure
+        from clip2.world.teacher.score_card import calibrate, measure
+        from clip2.world.teacher.training import seal
 
         calibrate(self.folder, self.seed)
         card = measure(Teacher.load(f"local-dir:{self.folder}", precision="fp32"), self.seed)

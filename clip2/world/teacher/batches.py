@@ -1,4 +1,4 @@
-"""What one training step sees: pictures, their captions, and two lists of words to choose from."""
+"""Training batches for the mini teacher: pictures, captions and augmentation."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import Dataset
 
-from clip2.world.teacher.augment import augment
 from clip2.world.teacher.captions import Captioner, true_of
-from clip2.world.teacher.pictures import Pictures, is_held_out
+from clip2.world.teacher.pictures import SIZE, Pictures, is_held_out
 from data_prep.world import list_categories
 from data_prep.world.palette import COLORS
 
@@ -47,7 +48,7 @@ class Mixture:
         batch_size: B.
         scenes: share of pictures cut out of rooms and streets.
         colored_categories: how many categories are named in all their colors.
-        repainted, repainted_last: see :func:`~clip2.world.teacher.augment.augment`.
+        repainted, repainted_last: see :func:`~clip2.world.teacher.batches.augment`.
     """
 
     batch_size: int = 256
@@ -161,3 +162,162 @@ class Batches(Dataset[Batch]):
 
 def _categories() -> int:
     return len(list_categories())
+
+
+FILL = 128  # gray level beside crops that are not square; the preprocessing config says the same
+MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+
+ELSEWHERE = 0.3  # share of single objects that are moved in front of another picture
+COVERED = 0.25  # share with another object in front
+RECOLORED = 0.25  # share whose color is taken away or changed; their captions keep silent about it
+COARSE = 0.5  # share that loses pixels
+
+
+def augment(
+    pictures: Pictures, rows: NDArray[np.int64], rng: np.random.Generator, repainted: float = 0.0
+) -> tuple[Tensor, NDArray[np.bool_]]:
+    """One batch for the image tower.
+
+    Args:
+        pictures: where the rows point.
+        rows: (B,) pictures.
+        rng: source of everything random.
+        repainted: share of the pictures whose object gets any paint at all, or whose hues turn. A pair of category
+            and color that never comes up teaches that it does not exist; paint of any color unteaches that.
+
+    Returns:
+        (B, 3, 64, 64) float32 normalized, channels last, and (B,) bool: the true color still shows.
+    """
+    count = len(rows)
+    images = torch.from_numpy(pictures.images[rows]).permute(0, 3, 1, 2).float() / 255
+    masks = torch.from_numpy(np.unpackbits(pictures.masks[rows], axis=-1)).float()[:, None]
+    boxes = torch.from_numpy(pictures.boxes[rows])
+
+    _move(images, masks, torch.from_numpy(~pictures.in_scene[rows]), rng)
+    _cover(images, masks, boxes, rng)
+    shown = _recolor(images, rng)
+    if repainted:
+        shown[_repaint(images, masks, repainted, rng)] = False
+    images = _crop(images, boxes, rng)
+    _coarsen(images, rng)
+    gain = _uniform(rng, 0.8, 1.2, count, 1, 1, 1)
+    shift = _uniform(rng, -0.06, 0.06, count, 1, 1, 1)
+    images.sub_(0.5).mul_(gain).add_(shift + 0.5).clamp_(0, 1)
+    mirrored = _chosen(rng, count, 0.5)
+    images[mirrored] = images[mirrored].flip(-1)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
+    images.sub_(mean).div_(std)
+    return images.contiguous(memory_format=torch.channels_last), shown
+
+
+def _chosen(rng: np.random.Generator, count: int, share: float) -> Tensor:
+    """Rows of the batch that something happens to."""
+    return torch.from_numpy(np.flatnonzero(rng.random(count) < share))
+
+
+def _others(rng: np.random.Generator, count: int, rows: Tensor) -> Tensor:
+    """For each row, another of the batch."""
+    return (rows + torch.from_numpy(rng.integers(1, count, len(rows)))) % count
+
+
+def _move(images: Tensor, masks: Tensor, movable: Tensor, rng: np.random.Generator) -> None:
+    """Put another picture behind the object."""
+    rows = _chosen(rng, len(images), ELSEWHERE)
+    rows = rows[movable[rows]]
+    there = images[_others(rng, len(images), rows)].flip(-1)
+    images[rows] = torch.lerp(there, images[rows], masks[rows])
+
+
+def _uniform(rng: np.random.Generator, low: float, high: float, *shape: int) -> Tensor:
+    return torch.from_numpy(rng.uniform(low, high, shape).astype(np.float32))
+
+
+def _cover(images: Tensor, masks: Tensor, boxes: Tensor, rng: np.random.Generator) -> None:
+    """Put another picture's object in front of a side of the box, so that about half of it stays free."""
+    rows = _chosen(rng, len(images), COVERED)
+    others, count = _others(rng, len(images), rows), len(rows)
+    angle = _uniform(rng, 0, 2 * np.pi, count)
+    reach = (boxes[rows, 2:] - boxes[rows, :2]) / 2
+    center = (boxes[rows, 2:] + boxes[rows, :2]) / 2
+    target = center + torch.stack([angle.cos(), angle.sin()], 1) * reach * _uniform(rng, 0.9, 1.4, count, 1)
+    theirs = (boxes[others, 2:] + boxes[others, :2]) / 2
+    scale = _uniform(rng, 0.7, 1.6, count)  # pixels of theirs per pixel of ours
+    theta = torch.zeros(count, 2, 3)
+    theta[:, 0, 0] = theta[:, 1, 1] = scale
+    # Normalized coordinates run from -1 to 1: theirs = scale * (ours - target) + their center.
+    theta[:, :, 2] = (theirs - SIZE / 2 - scale[:, None] * (target - SIZE / 2)) / (SIZE / 2)
+    grid = functional.affine_grid(theta, [count, 1, SIZE, SIZE], align_corners=False)
+    both = torch.cat([images[others], masks[others]], 1)
+    front = functional.grid_sample(both, grid, align_corners=False)
+    images[rows] = torch.lerp(images[rows], front[:, :3], (front[:, 3:] > 0.5).float())
+
+
+def _recolor(images: Tensor, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Take away or change the colors of some pictures; returns which still show the true ones."""
+    rows = _chosen(rng, len(images), RECOLORED)
+    orders = torch.from_numpy(rng.permuted(np.tile(np.arange(3), (len(rows), 1)), axis=1))
+    other = images[rows].gather(1, orders[:, :, None, None].expand(-1, -1, SIZE, SIZE))
+    inverted, gray = _chosen(rng, len(rows), 0.2), _chosen(rng, len(rows), 0.4)
+    other[inverted] = 1 - other[inverted]
+    other[gray] = other[gray].mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    images[rows] = other
+    shown = np.ones(len(images), bool)
+    shown[rows.numpy()] = False
+    return shown
+
+
+# Rec. 601 luma.
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def _repaint(images: Tensor, masks: Tensor, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Paint some objects in one random color, shading kept, and turn the hues of other pictures; returns which."""
+    rows = _chosen(rng, len(images), share)
+    painted, turned = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+    luma = torch.tensor(_LUMA)[:, None, None]
+    gray = (images[painted] * luma).sum(1, keepdim=True)
+    inside = masks[painted]
+    mean = (gray * inside).sum((1, 2, 3), keepdim=True) / inside.sum((1, 2, 3), keepdim=True).clamp_min(1)
+    paint = _uniform(rng, 0.03, 1, len(painted), 3, 1, 1)
+    coat = (gray / mean.clamp_min(0.05) * paint).clamp_(0, 1)
+    images[painted] = torch.lerp(images[painted], coat, inside)
+
+    gray = (images[turned] * luma).sum(1, keepdim=True)
+    chroma = images[turned] - gray
+    angle = _uniform(rng, 0, 2 * np.pi, len(turned), 1, 1, 1)
+    # Rodrigues about the gray axis: hues turn, grays stay.
+    cross = (chroma.roll(-1, 1) - chroma.roll(1, 1)) / np.sqrt(3)
+    along = chroma.mean(1, keepdim=True) * (1 - angle.cos())
+    turn = chroma * angle.cos() + cross * angle.sin() + along
+    images[turned] = (gray + turn * _uniform(rng, 0.3, 1.5, len(turned), 1, 1, 1)).clamp_(0, 1)
+    both: NDArray[np.int64] = rows.numpy()
+    return both
+
+
+def _crop(images: Tensor, boxes: Tensor, rng: np.random.Generator) -> Tensor:
+    """Cut along the box, with some margin and the errors of a detector; the longer side fills the picture."""
+    count = len(images)
+    size = boxes[:, 2:] - boxes[:, :2]
+    sides = torch.from_numpy(rng.normal(0.07, 0.06, (count, 4)).astype(np.float32)).clamp_(-0.12, 0.28)
+    low, high = boxes[:, :2] - sides[:, :2] * size, boxes[:, 2:] + sides[:, 2:] * size
+    center, half = (low + high) / 2, ((high - low) / 2).clamp_min(1.5)
+    longest = half.amax(dim=1)
+    theta = torch.zeros(count, 2, 3)
+    theta[:, 0, 0] = theta[:, 1, 1] = longest / (SIZE / 2)
+    theta[:, :, 2] = (center - SIZE / 2) / (SIZE / 2)
+    grid = functional.affine_grid(theta, [count, 1, SIZE, SIZE], align_corners=False)
+    cut = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    steps = ((torch.arange(SIZE) + 0.5) / (SIZE / 2) - 1).abs()
+    share = (half / longest[:, None])[:, :, None]
+    inside = (steps <= share[:, 0])[:, None, None, :] & (steps <= share[:, 1])[:, None, :, None]
+    return cut.sub_(FILL / 255).mul_(inside).add_(FILL / 255)
+
+
+def _coarsen(images: Tensor, rng: np.random.Generator) -> None:
+    """Show some pictures as few pixels would."""
+    chosen = rng.permutation(len(images))[: int(COARSE * len(images))]
+    for part in np.array_split(chosen, 4):
+        side = int(np.exp(rng.uniform(np.log(12), np.log(SIZE))))
+        rows = torch.from_numpy(part)
+        small = functional.interpolate(images[rows], size=(side, side), mode="area")
+        images[rows] = functional.interpolate(small, size=(SIZE, SIZE), mode="bicubic", align_corners=False)

@@ -11,10 +11,9 @@ import clip2
 from clip2.checkpoint import read_config
 from clip2.teacher import Teacher
 from clip2.teacher.features import embed_triplets
-from clip2.world.points.data import WorldSet, load_world
+from clip2.world.points.data import WorldSet, load_world, mine_world, world_scan
 from clip2.world.points.score_card import StudentCard, measure
 from clip2.world.points.ship import FILES, SHIPPED
-from clip2.world.points.world import mine_world, world_scan
 from data_prep.world import list_categories
 
 FRESH_SEED = 40_009

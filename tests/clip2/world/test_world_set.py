@@ -12,10 +12,17 @@ import torch
 from clip2.model_config import TeacherSpec
 from clip2.teacher import Teacher
 from clip2.teacher.features import embed_triplets
-from clip2.world.points.data import WorldSet, draw_unseen, is_kept_out, kept_out_pairs, load_world
+from clip2.world.points.data import (
+    WorldSet,
+    draw_unseen,
+    is_kept_out,
+    kept_out_pairs,
+    load_world,
+    mine_world,
+    world_scan,
+)
 from clip2.world.points.score_card import measure
-from clip2.world.points.training import rows_to_learn
-from clip2.world.points.world import mine_world, world_scan
+from clip2.world.points.study import rows_to_learn
 from clip2.world.teacher.pictures import is_held_out
 from data_prep.world import list_categories
 from data_prep.world.palette import COLORS

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clip2.world.points.world import WatchedDetector, detections_file, mine_world, world_scan
+from clip2.world.points.data import WatchedDetector, detections_file, mine_world, world_scan
 from data_prep.detect import CocoDetections
 from data_prep.errors import BadDatasetError
 from data_prep.lift import create_lifter

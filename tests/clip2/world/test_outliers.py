@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from clip2.world.outliers.clutter import clutter
-from clip2.world.outliers.outliers import background_pieces, cut_pieces, of_wrong_size, solids
+from clip2.world.outliers import background_pieces, clutter, cut_pieces, of_wrong_size, solids
 from data_prep.world import ProceduralScan, list_categories
 
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from clip2.world.teacher.augment import augment
-from clip2.world.teacher.batches import Batches, Mixture
+from clip2.world.teacher.batches import Batches, Mixture, augment
 from clip2.world.teacher.captions import KINDS, Caption, Captioner, true_of
 from clip2.world.teacher.pictures import Pictures, Pool, draw_objects, draw_scene, is_held_out
 from data_prep.world import get_category, list_categories

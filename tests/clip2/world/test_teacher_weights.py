@@ -13,11 +13,9 @@ from rich.console import Console
 
 from clip2.teacher import Teacher, bundled
 from clip2.world.teacher.batches import Mixture
-from clip2.world.teacher.calibration import calibrate
-from clip2.world.teacher.network import CONFIG_FILE, WEIGHTS_FILE, seal
 from clip2.world.teacher.pictures import Pictures, draw_objects, draw_scene
-from clip2.world.teacher.score_card import ScoreCard, calibration_error, measure
-from clip2.world.teacher.training import LOG_FILE, Recipe, train
+from clip2.world.teacher.score_card import ScoreCard, calibrate, calibration_error, measure
+from clip2.world.teacher.training import CONFIG_FILE, LOG_FILE, WEIGHTS_FILE, Recipe, seal, train
 from data_prep.errors import InputError
 from data_prep.world import list_categories
 

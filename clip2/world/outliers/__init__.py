@@ -1,1 +1,0 @@
-"""Clouds that no label fits, for outlier exposure."""
