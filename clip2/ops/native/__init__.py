@@ -23,28 +23,17 @@ from clip2.ops.nearest_search import knn as _plain_knn
 from clip2.ops.numpy_sampling import farthest_point_sample as _plain_farthest_point_sample
 
 _ABI = 5  # of native.cpp; a library left over from another version must not be called
+_CLOUDS = (c_void_p, c_int64, c_int64, c_void_p)  # points, batch, count, lengths
+_REDUCTION = (c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p)
 _SIGNATURES = {
-    "clip2_farthest_point_sample": (
-        c_void_p,
-        c_int64,
-        c_int64,
-        c_void_p,
-        c_void_p,
-        c_int64,
-        c_int64,
-        c_void_p,
-    ),
-    "clip2_ball_query": (
-        *(c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_int64, c_double, c_int64, c_int64, c_void_p),
-    ),
-    "clip2_knn": (
-        *(c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_void_p),
-    ),
-    "clip2_radius_components": (c_void_p, c_int64, c_void_p, c_int64, c_void_p),
-    "clip2_segment_sum": (c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p),
-    "clip2_segment_mean": (c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p),
-    "clip2_segment_softmax": (c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p),
-    "clip2_segment_max": (c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p),
+    "farthest_point_sample": (*_CLOUDS, c_void_p, c_int64, c_int64, c_void_p),
+    "ball_query": (*_CLOUDS, c_void_p, c_int64, c_double, c_int64, c_int64, c_void_p),
+    "knn": (*_CLOUDS, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_void_p),
+    "radius_components": (c_void_p, c_int64, c_void_p, c_int64, c_void_p),
+    "segment_sum": _REDUCTION,
+    "segment_mean": _REDUCTION,
+    "segment_max": _REDUCTION,
+    "segment_softmax": _REDUCTION,
 }
 
 
@@ -59,7 +48,7 @@ def limit_instruction_set(level: int) -> int:
 
 
 @cache
-def _problem() -> str | None:
+def problem() -> str | None:
     """Why the library cannot serve here; None when it can."""
     path = _path()
     if path is None:
@@ -80,32 +69,21 @@ def _path() -> Path | None:
 
 @cache
 def _library() -> ctypes.CDLL:
-    if problem := _problem():
-        raise RuntimeError(f"native point operations: {problem}")
+    if reason := problem():
+        raise RuntimeError(f"native point operations: {reason}")
     library = ctypes.CDLL(str(_path()))
     for name, arguments in _SIGNATURES.items():
-        getattr(library, name).argtypes = arguments
-        getattr(library, name).restype = c_int
+        function = getattr(library, f"clip2_{name}")
+        function.argtypes, function.restype = arguments, c_int
     library.clip2_instruction_set.restype = ctypes.c_char_p
-    library.clip2_share_threads.argtypes, library.clip2_share_threads.restype = (c_void_p,), None
-    library.clip2_share_threads(_torch_team())
     return library
-
-
-def _torch_team() -> c_void_p | None:
-    """What runs a function on the threads that torch keeps; None where torch is not built on an OpenMP that has it."""
-    path = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
-    try:
-        return ctypes.cast(ctypes.CDLL(str(path)).GOMP_parallel, c_void_p)
-    except (OSError, AttributeError):
-        return None
 
 
 def _reason() -> str:
     return f"compiled C++, {instruction_set()}"
 
 
-registry.register_backend("native", serves=("cpu",), problem=_problem, reason=_reason)
+registry.register_backend("native", serves=("cpu",), problem=problem, reason=_reason)
 
 
 @registry.implements("farthest_point_sample", "native")
@@ -150,39 +128,6 @@ def _radius_components(points: Tensor, radii: Tensor) -> Tensor:
     labels = torch.empty(radii.shape, dtype=torch.int64)
     _call("radius_components", points, len(points), radii.contiguous(), len(radii), labels)
     return labels
-
-
-@registry.implements("segment_sum", "native")
-def _segment_sum(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
-    if values.dtype != torch.float32 or not _takes(values, index):
-        return registry.plain("segment_sum")(values, index, num_segments)
-    return _SegmentSum.apply(values, index, num_segments)
-
-
-@registry.implements("segment_mean", "native")
-def _segment_mean(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
-    if values.dtype != torch.float32 or not _takes(values, index):
-        return registry.plain("segment_mean")(values, index, num_segments)
-    return _SegmentMean.apply(values, index, num_segments)
-
-
-@registry.implements("segment_max", "native")
-def _segment_max(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
-    if values.dtype != torch.float32 or not _takes(values, index):
-        return registry.plain("segment_max")(values, index, num_segments)
-    return _SegmentMax.apply(values, index, num_segments)
-
-
-@registry.implements("segment_softmax", "native")
-def _segment_softmax(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
-    if values.dtype != torch.float32 or not _takes(values, index):
-        return registry.plain("segment_softmax")(values, index, num_segments)
-    return _SegmentSoftmax.apply(values, index, num_segments)
-
-
-def _takes(*tensors: Tensor) -> bool:
-    """Whether the kernels can read these: an address on another device means nothing here, doubles would be rounded."""
-    return all(tensor.device.type == "cpu" and tensor.dtype != torch.float64 for tensor in tensors)
 
 
 class _SegmentSum(torch.autograd.Function):
@@ -239,6 +184,31 @@ class _SegmentSoftmax(torch.autograd.Function):
         weighted = share * grad
         mean = _reduce("segment_sum", weighted, index, ctx.num_segments)
         return weighted - share * mean.index_select(0, index), None, None
+
+
+_SEGMENT_FUNCTIONS = {
+    "segment_sum": _SegmentSum,
+    "segment_mean": _SegmentMean,
+    "segment_max": _SegmentMax,
+    "segment_softmax": _SegmentSoftmax,
+}
+
+
+def _register_segment_operation(op: str, function: type[torch.autograd.Function]) -> None:
+    @registry.implements(op, "native")
+    def reduce(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
+        if values.dtype != torch.float32 or not _takes(values, index):
+            return registry.plain(op)(values, index, num_segments)
+        return function.apply(values, index, num_segments)
+
+
+for _op, _function in _SEGMENT_FUNCTIONS.items():
+    _register_segment_operation(_op, _function)
+
+
+def _takes(*tensors: Tensor) -> bool:
+    """Whether the kernels can read these: an address on another device means nothing here, doubles would be rounded."""
+    return all(tensor.device.type == "cpu" and tensor.dtype != torch.float64 for tensor in tensors)
 
 
 def _reduce(op: str, values: Tensor, index: Tensor, num_segments: int, rows: int | None = None) -> Tensor:

@@ -2,7 +2,7 @@
 // nothing from the standard library in these files: an inline function of it compiled for a newer processor could be
 // the copy that the linker keeps for all.
 
-#include "kernels/lanes.hpp"
+#include "kernels/simd.hpp"
 #include "kernels/tree.hpp"
 #include "kernels/sampling.hpp"
 #include "kernels/nearest.hpp"

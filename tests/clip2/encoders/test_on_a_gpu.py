@@ -164,7 +164,7 @@ def _narrow(name: str) -> PointEncoder:
 
 def test_native_kernels_never_read_memory_that_is_not_the_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even where somebody asks for them: an address on another device would crash the process."""
-    if problem := native._problem():
+    if problem := native.problem():
         pytest.skip(problem)
 
     def refuse(op: str, *_: object) -> None:

@@ -1,9 +1,9 @@
 // Ball query.
 
 // The first hits in index order by looking at one point after the other, until k are found.
-static int64_t scan_ball(const Cloud& plain, const Place& at, float squared_radius, int64_t k, int64_t* row) {
+static int64_t scan_ball(const Cloud& plain, const Point& at, float squared_radius, int64_t k, int64_t* row) {
   constexpr int STRIDE = 4;
-  const Lanes limit = all(squared_radius);
+  const Floats limit = broadcast(squared_radius);
   int64_t found = 0;
   for (int64_t start = 0; start < plain.count; start += STRIDE * LANES) {
     uint64_t hits = 0;
@@ -20,19 +20,19 @@ static int64_t scan_ball(const Cloud& plain, const Place& at, float squared_radi
 }
 
 // Marks the hits in the leaves below some boxes; false when there are more than `limit`.
-static bool mark_ball(const Cloud& tree, int level, int64_t first, const Place& at, float squared_radius,
+static bool mark_ball(const Cloud& tree, int level, int64_t first, const Point& at, float squared_radius,
                       Scratch& scratch, int64_t limit, int64_t& found) {
-  float squared[FAN];
+  float squared[FANOUT];
   box_distances(tree.boxes[level], first, at, squared);
   uint32_t near = at_most(squared, squared_radius);
   for (; near; near &= near - 1) {
     const int64_t child = first + __builtin_ctz(near);
     if (level > 0) {
-      if (!mark_ball(tree, level - 1, child * FAN, at, squared_radius, scratch, limit, found)) return false;
+      if (!mark_ball(tree, level - 1, child * FANOUT, at, squared_radius, scratch, limit, found)) return false;
       continue;
     }
     for (int64_t i = child * LEAF; i < (child + 1) * LEAF; i += LANES) {
-      uint32_t hits = at_most(squared_distance(tree.axis, i, at), all(squared_radius));
+      uint32_t hits = at_most(squared_distance(tree.axis, i, at), broadcast(squared_radius));
       for (; hits; hits &= hits - 1) {
         const uint32_t id = tree.id[i + __builtin_ctz(hits)];
         scratch.marks[id >> 6] |= 1ull << (id & 63);
@@ -62,12 +62,12 @@ static int64_t take_marks(const Cloud& tree, int64_t k, int64_t* row, Scratch& s
   return found;
 }
 
-static int64_t nearest_point(const Cloud& cloud, const Place& at) {
+static int64_t nearest_point(const Cloud& cloud, const Point& at) {
   int64_t best = 0;
   float least = infinity();
   for (int64_t i = 0; i < cloud.count; i += LANES) {
-    const Lanes squared = squared_distance(cloud.axis, i, at);
-    uint32_t closer = below(squared, all(least));
+    const Floats squared = squared_distance(cloud.axis, i, at);
+    uint32_t closer = less_than(squared, broadcast(least));
     for (; closer; closer &= closer - 1) {
       const int lane = __builtin_ctz(closer);
       if (squared[lane] < least) {
@@ -85,7 +85,7 @@ static void ball(const Cloud& plain, const Cloud* tree, const Queries& queries, 
   const int64_t limit = 64 + static_cast<int64_t>(__builtin_sqrt(static_cast<double>(k) * plain.count));
   for (int64_t i = queries.from; i < queries.to; ++i) {
     const int64_t q = queries.row(i);
-    const Place at(queries.centers + 3 * q);
+    const Point at(queries.centers + 3 * q);
     int64_t* row = index + q * k;
     int64_t found = 0;
     bool complete = false;

@@ -35,7 +35,7 @@ struct Nearest {
         const Doubles added = value - Doubles{};
         // Every key above the new one moves up a place, without a branch; one above all changes nothing.
         for (int v = VECTORS - 1; v >= 0; --v)
-          sorted[v] = smaller(sorted[v], larger(added, one_up(v ? sorted[v - 1] : Doubles{}, sorted[v])));
+          sorted[v] = smaller(sorted[v], larger(added, shift_up(v ? sorted[v - 1] : Doubles{}, sorted[v])));
       }
       for (int v = 0; v < VECTORS; ++v) store_doubles(keys + v * WIDTH, sorted[v]);
     }
@@ -72,10 +72,10 @@ struct Nearest {
 };
 
 template <int VECTORS>
-static inline void offer_leaf(const Cloud& tree, int64_t leaf, const Place& at, Nearest<VECTORS>& nearest) {
+static inline void offer_leaf(const Cloud& tree, int64_t leaf, const Point& at, Nearest<VECTORS>& nearest) {
   for (int64_t i = leaf * LEAF; i < (leaf + 1) * LEAF; i += LANES) {
-    const Lanes squared = squared_distance(tree.axis, i, at);
-    const uint32_t near = at_most(squared, all(nearest.worst));
+    const Floats squared = squared_distance(tree.axis, i, at);
+    const uint32_t near = at_most(squared, broadcast(nearest.worst));
     if (!near) continue;
     float values[LANES];
     store(values, squared);
@@ -83,20 +83,20 @@ static inline void offer_leaf(const Cloud& tree, int64_t leaf, const Place& at, 
   }
 }
 
-static inline void box_distances(const Boxes& boxes, int64_t first, const Place& at, float squared[FAN]) {
-  for (int64_t i = 0; i < FAN; i += LANES) store(squared + i, squared_distance(boxes, first + i, at));
+static inline void box_distances(const Boxes& boxes, int64_t first, const Point& at, float squared[FANOUT]) {
+  for (int64_t i = 0; i < FANOUT; i += LANES) store(squared + i, squared_distance(boxes, first + i, at));
 }
 
-static inline uint32_t at_most(const float squared[FAN], float limit) {
+static inline uint32_t at_most(const float squared[FANOUT], float limit) {
   uint32_t mask = 0;
-  for (int64_t i = 0; i < FAN; i += LANES) mask |= at_most(load(squared + i), all(limit)) << i;
+  for (int64_t i = 0; i < FANOUT; i += LANES) mask |= at_most(load(squared + i), broadcast(limit)) << i;
   return mask;
 }
 
 template <int VECTORS>
-static void descend(const Cloud& tree, int level, int64_t first, const Place& at, int64_t done,
+static void descend(const Cloud& tree, int level, int64_t first, const Point& at, int64_t done,
                     Nearest<VECTORS>& nearest) {
-  float squared[FAN];
+  float squared[FANOUT];
   box_distances(tree.boxes[level], first, at, squared);
   uint32_t near = at_most(squared, nearest.worst);
   while (near) {
@@ -104,21 +104,21 @@ static void descend(const Cloud& tree, int level, int64_t first, const Place& at
     near &= near - 1;
     if (squared[child] > nearest.worst) continue;
     if (level > 0)
-      descend(tree, level - 1, (first + child) * FAN, at, done, nearest);
+      descend(tree, level - 1, (first + child) * FANOUT, at, done, nearest);
     else if (first + child != done)
       offer_leaf(tree, first + child, at, nearest);
   }
 }
 
 // The leaf below the nearest box of each level: a good first bound.
-static int64_t likely_leaf(const Cloud& tree, const Place& at) {
+static int64_t likely_leaf(const Cloud& tree, const Point& at) {
   int64_t node = 0;
   for (int level = tree.levels - 1; level >= 0; --level) {
-    float squared[FAN];
-    const int64_t first = node * FAN;
+    float squared[FANOUT];
+    const int64_t first = node * FANOUT;
     box_distances(tree.boxes[level], first, at, squared);
     int best = 0;
-    for (int i = 1; i < FAN; ++i)
+    for (int i = 1; i < FANOUT; ++i)
       if (squared[i] < squared[best]) best = i;
     node = first + best;
   }
@@ -130,8 +130,8 @@ static void find_nearest(const Cloud& tree, const Queries& queries, int64_t k, i
                          Scratch& scratch) {
   for (int64_t i = queries.from; i < queries.to; ++i) {
     const int64_t q = queries.row(i);
-    const Place at(queries.centers + 3 * q);
-    Nearest<VECTORS> nearest(scratch.nearest, k);
+    const Point at(queries.centers + 3 * q);
+    Nearest<VECTORS> nearest(scratch.keys, k);
     int64_t done = -1;
     if (tree.levels > 1) {
       done = likely_leaf(tree, at);

@@ -4,7 +4,7 @@
 // point is to all samples before it.
 static void farthest(Cloud& cloud, int64_t k, int64_t first, const float* points, int64_t* chosen) {
   const Boxes& boxes = cloud.boxes[0];
-  const int64_t padded = round_up(boxes.count, FAN);
+  const int64_t padded = round_up(boxes.count, FANOUT);
   Buffer<float> nearest_buffer(cloud.padded), most_buffer(padded);
   float* const nearest = nearest_buffer;  // of each point to the samples
   float* const most = most_buffer;        // the largest of each leaf
@@ -12,36 +12,36 @@ static void farthest(Cloud& cloud, int64_t k, int64_t first, const float* points
   for (int64_t i = 0; i < padded; ++i) most[i] = i < boxes.count ? infinity() : -1.0f;
   chosen[0] = first;
   for (int64_t step = 1; step < k; ++step) {
-    const Place at(points + 3 * chosen[step - 1]);
+    const Point at(points + 3 * chosen[step - 1]);
     for (int64_t box = 0; box < boxes.count; box += LANES) {
-      uint32_t reached = below(squared_distance(boxes, box, at), load(most + box));
+      uint32_t reached = less_than(squared_distance(boxes, box, at), load(most + box));
       while (reached) {
         const int64_t leaf = box + __builtin_ctz(reached);
         reached &= reached - 1;
-        Lanes farthest_yet = all(-1.0f);
-        for (int64_t i = leaf * SPAN; i < (leaf + 1) * SPAN; i += LANES) {
-          const Lanes now = smaller(squared_distance(cloud.axis, i, at), load(nearest + i));
+        Floats farthest_yet = broadcast(-1.0f);
+        for (int64_t i = leaf * SAMPLING_LEAF; i < (leaf + 1) * SAMPLING_LEAF; i += LANES) {
+          const Floats now = smaller(squared_distance(cloud.axis, i, at), load(nearest + i));
           store(nearest + i, now);
           farthest_yet = larger(farthest_yet, now);
         }
         most[leaf] = largest(farthest_yet);
       }
     }
-    Lanes top_lanes = load(most);
-    for (int64_t box = LANES; box < padded; box += LANES) top_lanes = larger(top_lanes, load(most + box));
-    const float top = largest(top_lanes);
+    Floats tops = load(most);
+    for (int64_t box = LANES; box < padded; box += LANES) tops = larger(tops, load(most + box));
+    const float top = largest(tops);
     if (top == 0.0f) {  // every point coincides with a sample
       for (; step < k; ++step) chosen[step] = 0;
       return;
     }
     int64_t winner = cloud.count;  // of equally far points the lowest index
     for (int64_t box = 0; box < padded; box += LANES) {
-      uint32_t best = equal(load(most + box), all(top));
+      uint32_t best = equal(load(most + box), broadcast(top));
       while (best) {
         const int64_t leaf = box + __builtin_ctz(best);
         best &= best - 1;
-        for (int64_t i = leaf * SPAN; i < (leaf + 1) * SPAN; i += LANES) {
-          uint32_t here = equal(load(nearest + i), all(top));
+        for (int64_t i = leaf * SAMPLING_LEAF; i < (leaf + 1) * SAMPLING_LEAF; i += LANES) {
+          uint32_t here = equal(load(nearest + i), broadcast(top));
           while (here) {
             const int64_t place = i + __builtin_ctz(here);
             const int64_t index = cloud.id ? cloud.id[place] : place;

@@ -62,12 +62,12 @@ static void max(const Segments& given, int64_t from, int64_t to, float* out, uin
 }
 
 // e^x for x <= 0 and NaN, to 2 units in the last place (polynomial of Moshier's Cephes, expf).
-static inline Lanes power(Lanes x) {
+static inline Floats power(Floats x) {
   constexpr float SHIFT = 12582912.0f;  // 1.5 * 2^23: what is added to it is rounded to a whole number
-  x = larger(all(-104.0f), x);          // e^-104 is 0
-  const Lanes shifted = x * 1.44269504f + SHIFT, whole = shifted - SHIFT;
-  const Lanes r = x - whole * 0.693359375f + whole * 2.12194440e-4f;
-  Lanes p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  x = larger(broadcast(-104.0f), x);          // e^-104 is 0
+  const Floats shifted = x * 1.44269504f + SHIFT, whole = shifted - SHIFT;
+  const Floats r = x - whole * 0.693359375f + whole * 2.12194440e-4f;
+  Floats p = r * 1.9875691500e-4f + 1.3981999507e-3f;
   p = p * r + 8.3334519073e-3f;
   p = p * r + 4.1665795894e-2f;
   p = p * r + 1.6666665459e-1f;
@@ -75,7 +75,7 @@ static inline Lanes power(Lanes x) {
   p = p * r * r + r + 1.0f;
   // 2^whole in two factors: a result below the normal numbers is one float's exponent away from too small.
   const Integers n = 0x4b400000u - (Integers)shifted, half = n >> 1;
-  return p * (Lanes)((127u - half) << 23) * (Lanes)((127u - (n - half)) << 23);
+  return p * (Floats)((127u - half) << 23) * (Floats)((127u - (n - half)) << 23);
 }
 
 // out has a row per row of values; `largest` and `total` one per segment, the first filled in, the second zeros.
@@ -86,7 +86,7 @@ static void softmax(const Segments& given, int64_t from, int64_t to, const float
     const float *value = given.values + r * channels, *best = largest + given.index[r] * channels;
     float *sums = total + given.index[r] * channels, *powers = out + r * channels;
     for (int64_t c = 0; c < whole; c += LANES) {
-      const Lanes here = power(load(value + c) - load(best + c));
+      const Floats here = power(load(value + c) - load(best + c));
       store(powers + c, here);
       store(sums + c, load(sums + c) + here);
     }

@@ -38,23 +38,25 @@ static void curve(const float* points, int64_t count, const float* low, const fl
   }
 }
 
-static void enclose_runs(const float* low, const float* high, int64_t run, int64_t count, float* box_low,
-                         float* box_high) {
-  for (int64_t box = 0; box < count; ++box) {
-    float least = infinity(), most = -infinity();  // NaN enters neither
-    for (int64_t i = box * run; i < (box + 1) * run; ++i) {
+// Bounds of `boxes` boxes around runs of `parts` smaller boxes or numbers; NaN enters no bound. Where both bounds are
+// written to one place, the upper stays.
+template <typename Number>
+static void enclose_runs(const Number* low, const Number* high, int64_t run, int64_t parts, int64_t boxes,
+                         Number* box_low, Number* box_high) {
+  for (int64_t box = 0; box < boxes; ++box) {
+    Number least = __builtin_inf(), most = -__builtin_inf();
+    for (int64_t i = box * run; i < parts && i < (box + 1) * run; ++i) {
       least = low[i] < least ? low[i] : least;
       most = high[i] > most ? high[i] : most;
     }
     box_low[box] = least;
     box_high[box] = most;
   }
-  for (int64_t box = count; box % FAN; ++box) box_low[box] = box_high[box] = __builtin_nanf("");
 }
 
 static void enclose_leaves(const float* axis, int64_t leaf, int64_t count, float* box_low, float* box_high) {
   for (int64_t box = 0; box < count; ++box) {
-    Lanes least = all(infinity()), most = all(-infinity());
+    Floats least = broadcast(infinity()), most = broadcast(-infinity());
     for (int64_t i = box * leaf; i < (box + 1) * leaf; i += LANES) {
       least = smaller(load(axis + i), least);
       most = larger(load(axis + i), most);
@@ -62,14 +64,20 @@ static void enclose_leaves(const float* axis, int64_t leaf, int64_t count, float
     box_low[box] = -largest(-least);
     box_high[box] = largest(most);
   }
-  for (int64_t box = count; box % FAN; ++box) box_low[box] = box_high[box] = __builtin_nanf("");
 }
 
+// The boxes of every level; those that fill up a level are NaN.
 static void enclose(Cloud& cloud) {
-  for (int a = 0; a < 3; ++a) {
-    enclose_leaves(cloud.axis[a], cloud.leaf, cloud.boxes[0].count, cloud.boxes[0].low[a], cloud.boxes[0].high[a]);
-    for (int i = 1; i < cloud.levels; ++i)
-      enclose_runs(cloud.boxes[i - 1].low[a], cloud.boxes[i - 1].high[a], FAN, cloud.boxes[i].count,
-                   cloud.boxes[i].low[a], cloud.boxes[i].high[a]);
-  }
+  for (int a = 0; a < 3; ++a)
+    for (int i = 0; i < cloud.levels; ++i) {
+      const Boxes& boxes = cloud.boxes[i];
+      if (i == 0) {
+        enclose_leaves(cloud.axis[a], cloud.leaf, boxes.count, boxes.low[a], boxes.high[a]);
+      } else {
+        const Boxes& parts = cloud.boxes[i - 1];
+        enclose_runs(parts.low[a], parts.high[a], FANOUT, round_up(parts.count, FANOUT), boxes.count, boxes.low[a],
+                     boxes.high[a]);
+      }
+      for (int64_t box = boxes.count; box % FANOUT; ++box) boxes.low[a][box] = boxes.high[a][box] = __builtin_nanf("");
+    }
 }
