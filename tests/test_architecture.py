@@ -51,7 +51,6 @@ KNOWN_UP_ARROWS = {
     ("clip2.ood", "clip2.training"),
 }
 KNOWN_CIRCLES = {
-    "data_prep.scale",
     "clip2.__init__",
     "clip2.checkpoint",
     "clip2.encoders",

@@ -1,4 +1,4 @@
-"""The same work on one process, on many, on a cluster: results in order, memory bounded."""
+"""Parallel engines: the same work in one process, in many, or on a cluster, with ordered results and bounded memory."""
 
 from data_prep.scale.engine import ENGINES, Engine, InProcess, create_engine
 

@@ -1,4 +1,4 @@
-"""Worker processes of this machine."""
+"""Pool of worker processes of this machine."""
 
 from __future__ import annotations
 
@@ -22,33 +22,35 @@ from typing import Any
 from data_prep.errors import InputError
 from data_prep.scale.engine import (
     DEATHS_ALLOWED,
+    ENGINES,
     IN_FLIGHT_PER_WORKER,
     Item,
     Result,
     item_keeps_dying,
 )
 
-_WAITING_PER_WORKER = 2  # one being worked on, one already there, so that a worker never waits for its next
-_IMPORTED_ONCE = "data_prep.triplets.frame_miner"  # by name: it builds on this room
+_WAITING_PER_WORKER = 2  # one in progress and one queued, so that a worker never waits for its next item
+_IMPORTED_ONCE = "data_prep.triplets.frame_miner"  # a name, not an import: mining builds on this package
 _START_ADVICE = (
     "run with one worker to see why; a script that mines with workers needs `if __name__ == '__main__':`"
 )
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+@ENGINES.register("processes")
 class Processes:
-    """Maps over processes that are started afresh, never forked from a process that holds threads or locks.
+    """Maps over fresh processes, never forked from a process that holds threads or locks.
 
     The function is sent to each worker once, the items one by one. A worker that dies (killed, out of memory) is
-    replaced and its items are given out again. Workers end when this process does, however it ends.
+    replaced and its items are repeated. Workers end with this process, however it ends.
 
     Args:
-        workers: their number.
+        workers: their number; None: one per processor.
     """
 
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
-        # The forkserver imports once and then starts a worker in milliseconds; spawning, each imports for itself.
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers or os.cpu_count() or 1
+        # The forkserver imports once and then starts workers in milliseconds; a spawned worker imports everything itself.
         self._context: Any = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
         self._context.set_forkserver_preload(["__main__", _IMPORTED_ONCE])
 
@@ -94,7 +96,7 @@ class Processes:
             if len(worker.given) == _WAITING_PER_WORKER:
                 return
             to_do.take()
-            # Where it died, the item counts as given all the same: reading its pipe will tell.
+            # If the worker is dead, reading its pipe will show it, and the item is repeated.
             worker.give(position, items[position])
 
     def _start(self, work: Path) -> _Worker:
@@ -102,12 +104,12 @@ class Processes:
         process = self._context.Process(target=_work, args=(theirs, work), daemon=True)
         with one_thread_each():
             process.start()
-        theirs.close()  # or the end of the process would not be the end of the pipe
+        theirs.close()  # otherwise the end of the process would not close the pipe
         return _Worker(process, ours)
 
 
 class _ToDo:
-    """Positions not given out, in order: those of the dead first, then the ones that never were."""
+    """Positions still to do, in order: first those of dead workers, then new ones."""
 
     def __init__(self, count: int) -> None:
         self._next, self._count = 0, count
@@ -131,7 +133,7 @@ class _ToDo:
 
 @dataclass
 class _Worker:
-    """A process, our end of its pipe, and the positions of the items it has, in the order given."""
+    """A process, our end of its pipe, and the positions of its items in the order given."""
 
     process: BaseProcess
     pipe: Connection
@@ -143,7 +145,7 @@ class _Worker:
             self.pipe.send(item)
 
     def receive(self, results: dict[int, Any]) -> bool:
-        """Take one result; raises what the function raised. False: it died."""
+        """Take one result, or raise the exception of the function. False: the worker died."""
         try:
             result, error = self.pipe.recv()
         except (EOFError, OSError):
@@ -154,7 +156,7 @@ class _Worker:
         return True
 
     def end(self) -> str:
-        """Wait for its end; how it ended, in words."""
+        """Wait for the end of the process; returns a description of it."""
         self.pipe.close()
         self.process.join()
         code = self.process.exitcode or 0
@@ -162,9 +164,9 @@ class _Worker:
 
 
 def _work(pipe: Connection, file: Path) -> None:
-    """A worker's life: a function, then items until the pipe ends."""
+    """Main function of a worker: load the function, then process items until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent decides
-    # A pipe that ends is the parent gone, or done with us. Nobody is left to tell.
+    # A closed pipe means that the parent is gone or finished.
     with suppress(EOFError, OSError):
         try:
             with file.open("rb") as stream:
@@ -181,7 +183,7 @@ def _work(pipe: Connection, file: Path) -> None:
 
 
 class _Failed(Exception):
-    """The work's own failure, kept apart from the pipe's: an OSError of the work is no parent that is gone."""
+    """An exception of the function, distinct from one of the pipe: both may be an OSError."""
 
     @staticmethod
     def or_result(work: Callable, item: object) -> object:
@@ -193,7 +195,7 @@ class _Failed(Exception):
 
 @contextmanager
 def _in_a_file(work: Callable) -> Iterator[Path]:
-    """The function, pickled: through a pipe, each worker's start would have to wait for the one before."""
+    """The pickled function in a file: sent through pipes, it would delay the start of each next worker."""
     with tempfile.TemporaryDirectory(prefix="clip2-work-") as folder:
         file = Path(folder) / "work.pickle"
         try:
@@ -209,7 +211,7 @@ def _in_a_file(work: Callable) -> Iterator[Path]:
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """Libraries that read these at their import would start a thread per processor in every worker."""
+    """One thread per library in processes started here; many libraries default to one per processor."""
     before = {name: os.environ.get(name) for name in _THREAD_COUNTS}
     os.environ.update(dict.fromkeys(_THREAD_COUNTS, "1"))
     try:

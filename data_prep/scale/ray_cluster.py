@@ -1,4 +1,4 @@
-"""A Ray cluster (https://docs.ray.io): started with ``ray start``, or a local one made for the occasion."""
+"""Engine on a Ray cluster (https://docs.ray.io), started with ``ray start`` or locally for one job."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from data_prep.scale.engine import (
     DEATHS_ALLOWED,
+    ENGINES,
     IN_FLIGHT_PER_WORKER,
     Item,
     Result,
@@ -17,14 +18,15 @@ from data_prep.scale.engine import (
 from data_prep.storage.extras import require_extra
 
 
+@ENGINES.register("ray")
 class RayCluster:
     """Maps over the processes of a Ray cluster; nodes may come and go.
 
-    The cluster is the one this process is connected to, else the one of ``RAY_ADDRESS``, else a local one that
-    ends with the job. Files must be where all nodes find them under the same name.
+    Uses the cluster that this process is connected to, else the one of ``RAY_ADDRESS``, else a local one that ends
+    with the job. All nodes must see files under the same paths.
 
     Args:
-        workers: items worked on at once; None: the cluster's processors.
+        workers: items processed at once; None: the cluster's processors.
 
     Raises:
         InputError: ray is not installed.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from multiprocessing import get_context
 from pathlib import Path
 from zlib import crc32
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from data_prep.scale import create_engine
 from data_prep.storage.files import write_atomically
 from data_prep.world import (
     ProceduralObject,
@@ -243,8 +243,7 @@ class Pool:
         missing = [job for job in self.jobs() if not job[0].exists()]
         # Scenes first: their parts take longest.
         missing.reverse()
-        with get_context("spawn").Pool(workers) as pool:
-            yield from pool.imap_unordered(_draw_part, missing)
+        yield from create_engine(workers=workers).map(_draw_part, missing)
 
     def load(self) -> Pictures:
         """All pictures, in the order of the parts."""
