@@ -1,4 +1,4 @@
-"""Is this scan what we think it is? Poses, axes, scale, calibration, times: measured, named, and how to mend them."""
+"""Scan checks: poses, axes, scale, calibration and times are measured, and every finding comes with a fix."""
 
 from data_prep.check.finding import Finding
 from data_prep.check.report import CheckReport, check_scan

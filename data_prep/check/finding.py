@@ -1,4 +1,4 @@
-"""One thing that was measured, what it says, and what to do about it."""
+"""Finding: the outcome of one check, with its numbers and advice."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Finding:
     """The outcome of one check.
 
     Attributes:
-        check: what was checked: ``poses``, ``depth``, ``up`` …
-        severity: ``ok``; ``warning``: look at it; ``error``: nothing mined from this will be right.
-        message: one sentence with the number in it.
+        check: name of the check: ``poses``, ``depth``, ``up`` …
+        severity: ``ok``; ``warning``: worth a look; ``error``: anything mined from this scan will be wrong.
+        message: one sentence with the numbers.
         values: the numbers by name, meters, seconds or shares.
-        fix: what to do; empty where all is well.
+        fix: advice; empty if all is well.
     """
 
     check: str
@@ -28,7 +28,7 @@ class Finding:
     fix: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain values."""
+        """Plain values for JSON."""
         return {
             "check": self.check,
             "severity": self.severity,

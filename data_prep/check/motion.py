@@ -1,4 +1,4 @@
-"""Do neighboring frames fit together with their poses, or better with the inverse, other axes, or none?"""
+"""Pose check: neighboring frames compared under their poses, the inverse, other axes, other scales, and no pose."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ OPENGL, OPENGL_INVERSE = "OpenGL camera axes", "inverse, OpenGL camera axes"
 _SCALES = (0.001, 0.1, 1 / 6.5535, 0.2, 5.0, 6.5535, 10.0, 1000.0)
 
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
-_CLEARLY = 0.5  # an explanation must fit twice as well as what is given to be believed …
-_GOOD = 0.005  # share of the depth below which there is nothing to explain: sensors are no better
+_CLEARLY = 0.5  # an alternative must fit twice as well as the given poses …
+_GOOD = 0.005  # share of the depth below which the given poses count as right: sensors are no better
 _FITS = 0.05  # … and leave no more than this share of the depth
-_LIDAR_GOOD = 0.02  # the same between sweeps, whose points lie apart
-_OVERLAP = 0.05  # share of points that must be seen in both frames
+_LIDAR_GOOD = 0.02  # the same between sweeps, which are sparse
+_OVERLAP = 0.05  # share of points that both frames must see
 _POINTS = 12_000
 _LIDAR_POINTS, _LIDAR_TREE, _LIDAR_RANGE = 1500, 20_000, 40.0
 _FEW = 50
@@ -34,14 +34,14 @@ _FEW = 50
 
 @dataclass(frozen=True)
 class Residuals:
-    """How far two frames disagree under every explanation of their poses.
+    """Disagreement of two frames under every reading of their poses.
 
     Attributes:
         first, second: frame ids.
-        meters: explanation → median distance, meters; inf where the frames do not overlap.
-        depth: median depth (RGB-D) or range (LiDAR) of what was compared, meters.
+        meters: reading → median distance, meters; inf if the frames do not overlap.
+        depth: median depth (RGB-D) or range (LiDAR) of the compared points, meters.
         scales: factor on the depth → median distance over depth, with the pose as given; empty for LiDAR.
-        too_few: one of two sweeps holds too few points that are not ground to compare them; ``meters`` are inf.
+        too_few: one of two sweeps has too few points above ground; ``meters`` are inf.
     """
 
     first: str
@@ -62,7 +62,7 @@ def measure_motion(scan: Scan, sample: Sample) -> list[Residuals]:
 
 
 def judge_motion(residuals: list[Residuals]) -> list[Finding]:
-    """What the residuals say about the poses; nothing where there is no pair to tell from."""
+    """Findings about the poses; none without a pair of frames."""
     if not residuals:
         return []
     residuals = [pair for pair in residuals if not pair.too_few]
@@ -151,12 +151,12 @@ def _rgbd(first: Frame, second: Frame, T_world_poses: NDArray | None) -> Residua
 
 
 def _turns(T_world_poses: NDArray | None) -> list[NDArray[np.float64]]:
-    """Rotations that a reader may have put before the poses to turn up to z."""
+    """Rotations that a reader may have applied to the poses to make z up."""
     return [T_world_poses] if T_world_poses is not None else [T_zup_from(axis) for axis in AXES]
 
 
 def _of_inverses(T_a: NDArray, T_b: NDArray, T_world_poses: NDArray) -> NDArray[np.float64]:
-    """T_b_a if the pose files hold the inverse of what they were read as."""
+    """T_b_a if the pose files hold inverse poses."""
     undo = invert(T_world_poses)
     return (undo @ T_b) @ invert(undo @ T_a)
 
@@ -177,7 +177,7 @@ def _depth_difference(points: NDArray, frame: Frame, T: NDArray, scale: float = 
 
 def _lidar(first: Frame, second: Frame) -> Residuals:
     moving, standing = _upright(first, _LIDAR_POINTS), _upright(second, _LIDAR_TREE)
-    if len(moving) < _FEW or len(standing) < _FEW:  # a flat field says nothing
+    if len(moving) < _FEW or len(standing) < _FEW:  # a flat field constrains no pose
         nothing = dict.fromkeys((GIVEN, INVERSE, NONE), np.inf)
         return Residuals(first.id, second.id, nothing, _LIDAR_RANGE, {}, too_few=True)
     tree = cKDTree(standing)
@@ -194,7 +194,7 @@ def _lidar(first: Frame, second: Frame) -> Residuals:
 
 
 def _upright(frame: Frame, count: int) -> NDArray[np.float64]:
-    """Points near by that are not ground: the ground fits itself under every motion along it."""
+    """Nearby points above ground: the ground matches itself under every motion along it."""
     near = frame.points[np.linalg.norm(frame.points, axis=1) < _LIDAR_RANGE].astype(np.float64)
     if len(near) > 3 * _LIDAR_TREE:
         near = near[np.random.default_rng(0).permutation(len(near))[: 3 * _LIDAR_TREE]]
@@ -206,7 +206,7 @@ def _upright(frame: Frame, count: int) -> NDArray[np.float64]:
 
 
 def _middle(values: list[float]) -> float:
-    """The lower median: with two pairs of which one does not overlap, the other one speaks."""
+    """The lower median, so that of two pairs one without overlap does not count."""
     return sorted(values)[(len(values) - 1) // 2]
 
 

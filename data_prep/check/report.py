@@ -1,4 +1,4 @@
-"""All checks of one scan."""
+"""Check report: all checks of one scan."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.check.axes import check_up, surfaces_facing
-from data_prep.check.depth import check_depth
+from data_prep.check.content import (
+    check_cameras,
+    check_depth,
+    check_duplicates,
+    check_images,
+    check_labels,
+    check_times,
+)
 from data_prep.check.finding import Finding
-from data_prep.check.images import check_cameras, check_duplicates, check_images
-from data_prep.check.labels import check_labels
 from data_prep.check.motion import Residuals, judge_motion, measure_motion
-from data_prep.check.projection import check_projection
+from data_prep.check.orientation import check_projection, check_up, surfaces_facing
 from data_prep.check.sample import Sample, take_sample
-from data_prep.check.times import check_times
 from data_prep.errors import InputError
 from data_prep.scans import Scan
 
@@ -24,16 +27,16 @@ _ORDER = {"error": 0, "warning": 1, "ok": 2}
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What a scan holds, lacks, and where it looks wrong.
+    """Contents of a scan, missing parts, and findings.
 
     Attributes:
         source, root: of the scan.
-        frames: in all.
-        there: what is there, in words by name.
-        missing: what is not there and might be.
+        frames: number of frames.
+        there: name → description of the parts that the scan has.
+        missing: names of parts that it lacks.
         findings: errors first.
-        motion: residuals of each pair of neighbors.
-        sample: the frames that were looked at.
+        motion: residuals of each pair of neighboring frames.
+        sample: the frames that were checked.
     """
 
     source: str
@@ -51,7 +54,7 @@ class CheckReport:
         return all(finding.severity != "error" for finding in self.findings)
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain values, without the frames."""
+        """Plain values for JSON, without the frames."""
         return {
             "source": self.source,
             "root": self.root,
@@ -74,7 +77,7 @@ def check_scan(scan: Scan, frames: int = 8) -> CheckReport:
 
     Args:
         scan: of any source.
-        frames: about how many to look at, in pairs of neighbors spread over the scan.
+        frames: approximate number to read, in pairs of neighbors spread over the scan.
 
     Raises:
         InputError: ``frames`` below 1.
@@ -116,7 +119,7 @@ def _bad_frames(sample: Sample) -> list[Finding]:
 
 
 def _notes(scan: Scan) -> list[Finding]:
-    """What the source itself found odd when it was opened."""
+    """Oddities that the source reported when it was opened."""
     fix = "look at the recording, if this is not what you expect"
     return [Finding("notes", "warning", note, fix=fix) for note in scan.notes]
 
@@ -155,7 +158,7 @@ def _contents(sample: Sample, boxes: int | None) -> tuple[dict[str, str], tuple[
         there["poses"] = "orientation only, no positions"
     if boxes is not None:
         there["labels"] = f"{boxes:,} {'box' if boxes == 1 else 'boxes'} in the frames looked at"
-    # A depth camera has no intensity, and a LiDAR no depth image: nobody misses them.
+    # A depth camera has no intensity and a LiDAR no depth image: neither counts as missing.
     other = () if "depth" in there or "intensity" in there else ("depth or intensity",)
     wanted = ("images", *other, "color of points", "poses", "times", "labels")
     return there, tuple(name for name in wanted if name not in there)

@@ -1,4 +1,4 @@
-"""Which frames are looked at: pairs of neighbors, spread over the scan, far enough apart to tell poses."""
+"""Frame sample for checks: pairs of neighbors spread over the scan, far enough apart to judge poses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LEAST_MOTION_SHARE = 0.03  # of their range
 
 @dataclass(frozen=True)
 class FrameNote:
-    """What is remembered of every frame that was read.
+    """Summary of a frame that was read.
 
     Attributes:
         index, id: in the scan.
@@ -37,10 +37,10 @@ class Sample:
     """Frames read from a scan.
 
     Attributes:
-        frames: those looked at closely, by index.
+        frames: the sampled frames by index.
         pairs: indices of neighbors among them.
-        notes: of these and of all others that were read on the way, by index.
-        bad: frame id and complaint of frames that could not be read.
+        notes: summaries of all frames that were read, by index.
+        bad: (frame id, error) of unreadable frames.
     """
 
     frames: dict[int, Frame] = field(default_factory=dict)
@@ -52,18 +52,18 @@ class Sample:
 def take_sample(scan: Scan, count: int) -> Sample:
     """Read about ``count`` frames in pairs of neighbors, evenly over the scan.
 
-    Between frames of a video hardly anything moves, and any pose fits. So the second of a pair is the next, or
-    the second next, fourth next and so on, until the poses say that the points have moved noticeably.
+    Consecutive video frames hardly move, so any pose fits them. The second frame of a pair is therefore the first of
+    the next, second next, fourth next … whose pose moves the points noticeably.
 
     Args:
         scan: any source.
-        count: frames, 1 or more.
+        count: number of frames, 1 or more.
     """
     sample = Sample()
     reader = _Reader(scan, sample)
     total, ids = len(scan), scan.frame_ids()
     wanted = min(max(1, count // 2), total) if total > 1 else 1
-    room = max(1, min(_FARTHEST_NEIGHBOR, (total - 1) // wanted))  # for the last pair to find its second
+    room = max(1, min(_FARTHEST_NEIGHBOR, (total - 1) // wanted))  # for the second frame of the last pair
     starts = np.unique(np.linspace(0, max(total - 1 - room, 0), wanted).round().astype(int)).tolist()
     still = False
     for start in starts:
@@ -83,7 +83,7 @@ def take_sample(scan: Scan, count: int) -> Sample:
                     break
             step *= 2
         else:
-            still = True  # as likely everywhere: LiDAR sets without ego poses, a camera on a stand
+            still = True  # probably everywhere: LiDAR sets without ego poses, a camera on a tripod
         if kept is not None:
             sample.frames[kept[0]] = kept[1]
             sample.pairs.append((start, kept[0]))
