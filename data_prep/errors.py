@@ -55,11 +55,21 @@ class InputError(ValueError):
 
 
 class BadFrameError(InputError):
-    """One frame cannot be used. Long jobs count it, name it and go on."""
+    """One frame cannot be used. Long jobs count it, name it and go on.
+
+    >>> raise BadFrameError("has no points", source="velodyne/000007.bin", fix="copy the file again")
+    Traceback (most recent call last):
+    data_prep.errors.BadFrameError: velodyne/000007.bin: has no points. Fix: copy the file again
+    """
 
 
 class BadDatasetError(InputError):
-    """The dataset as a whole cannot be used. Jobs stop before they start."""
+    """The dataset as a whole cannot be used. Jobs stop before they start.
+
+    >>> raise BadDatasetError("has no images", source="scan/", fix="give the folder above color/")
+    Traceback (most recent call last):
+    data_prep.errors.BadDatasetError: scan/: has no images. Fix: give the folder above color/
+    """
 
 
 @contextmanager

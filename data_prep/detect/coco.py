@@ -55,6 +55,15 @@ class CocoDetections:
         categories: category id → name.
         skipped: reason → number of unusable annotations.
         skip_notes: reason → one line naming file, annotation and field of the first one.
+
+    >>> import tempfile
+    >>> from data_prep import open_scan
+    >>> scan, folder = open_scan("procedural", "room", frames=1), tempfile.TemporaryDirectory()
+    >>> scan.save_detections(f"{folder.name}/detections.json")
+    >>> found = CocoDetections.load(f"{folder.name}/detections.json")
+    >>> view = scan[0].views[0]
+    >>> len(found.for_image(view.name, view.camera.width, view.camera.height)), found.is_ground_truth
+    (21, True)
     """
 
     def __init__(self, path: Path, reader: RowReader, min_score: float) -> None:

@@ -27,6 +27,11 @@ class Detections2D:
 
     Raises:
         InputError: lengths differ, a box is inverted or not finite, a label is empty.
+
+    >>> boxes = np.array([[10, 20, 50, 80], [0, 0, 9, 9]], np.float32)
+    >>> found = Detections2D(boxes, np.array([0.9, 0.4], np.float32), ("chair", "mug"))
+    >>> found[found.scores > 0.5].labels
+    ('chair',)
     """
 
     boxes: NDArray[np.float32]

@@ -27,6 +27,13 @@ class OrientedBox:
         center: (3,) float64, the geometric center, meters.
         size: (3,) float64, full lengths along the box's own x, y, z (length, width, height), meters.
         rotation: (3, 3) float64, takes box axes to the surrounding frame.
+
+    Raises:
+        InputError: wrong shapes, numbers that are not finite, or a negative size.
+
+    >>> box = OrientedBox.from_yaw([2.0, 0, 0.5], [4.0, 2, 1], np.pi / 2)
+    >>> box.corners().shape, box.contains(np.array([[2.0, 1.9, 0.5], [3.9, 0, 0.5]])).tolist()
+    ((8, 3), [True, False])
     """
 
     center: NDArray[np.float64]

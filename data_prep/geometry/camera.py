@@ -49,6 +49,11 @@ class Camera:
 
     Raises:
         InputError: K not finite or without positive focal lengths, size not positive, T_points_cam not rigid.
+
+    >>> camera = Camera(np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]]), width=640, height=480)
+    >>> uv, depth = camera.project(np.array([[0.2, -0.1, 2.0]]))
+    >>> uv.tolist(), depth.tolist()
+    ([[370.0, 215.0]], [2.0])
     """
 
     K: NDArray[np.float64]

@@ -41,6 +41,15 @@ class ObjectCloud:
         view: index into ``Frame.views``.
         detection: row of the view's ``Detections2D``.
         quality: for filters and reports.
+
+    Raises:
+        InputError: indices, points and colors of different lengths, or no points.
+
+    >>> from data_prep import create_lifter, open_scan
+    >>> scan = open_scan("procedural", "room", frames=1)
+    >>> lifted = create_lifter("auto").lift(scan[0], scan.detections(0)).objects
+    >>> len(lifted), lifted[0].points.shape == (len(lifted[0].indices), 3)
+    (21, True)
     """
 
     indices: NDArray[np.int64]

@@ -24,6 +24,11 @@ class View:
 
     Raises:
         BadFrameError: the image is not uint8 RGB of the camera's size.
+
+    >>> from data_prep import Camera
+    >>> camera = Camera(np.array([[500.0, 0, 1], [0, 500, 1], [0, 0, 1]]), width=4, height=3)
+    >>> View("color/000000.png", camera, np.zeros((3, 4, 3), np.uint8)).image.shape
+    (3, 4, 3)
     """
 
     name: str
@@ -57,6 +62,10 @@ class Frame:
 
     Raises:
         BadFrameError: wrong shapes or dtypes, no points, values that are not finite.
+
+    >>> frame = Frame.build("000000", np.array([[1.0, 2, 3], [np.nan, 0, 0]]))
+    >>> frame.points.tolist(), frame.world_points().dtype.name
+    ([[1.0, 2.0, 3.0]], 'float64')
     """
 
     id: str

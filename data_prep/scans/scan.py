@@ -28,6 +28,11 @@ class Scan(ABC):
         notes: oddities found on opening that do not stop the scan, one line each.
         T_world_poses: (4, 4) rotation from the world of the pose files to the z-up world; None: no pose files.
         simulates_detector: whether ``save_detections`` works.
+
+    >>> from data_prep import open_scan
+    >>> scan = open_scan("procedural", "room", frames=2)
+    >>> len(scan), scan.frame_ids()
+    (2, ['room-0000-000000', 'room-0000-000001'])
     """
 
     source: str

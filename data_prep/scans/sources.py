@@ -43,7 +43,11 @@ def register_source(name: str) -> Callable[[_O], _O]:
 
 
 def list_sources() -> list[str]:
-    """Names that :func:`open_scan` knows."""
+    """Names that :func:`open_scan` knows.
+
+    >>> "kitti" in list_sources()
+    True
+    """
     return list(SOURCES)
 
 
@@ -68,6 +72,11 @@ def open_scan(source: str, root: str | Path, **options: object) -> Scan:
     Raises:
         InputError: unknown source.
         BadDatasetError: ``root`` is not such a dataset.
+
+    >>> scan = open_scan("procedural", "room", frames=2)
+    >>> frame = scan[0]
+    >>> len(scan), frame.points.shape[1], len(frame.views)
+    (2, 3, 1)
     """
     opener = find_opener(source)
     root = as_here(root)
