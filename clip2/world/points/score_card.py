@@ -135,7 +135,7 @@ Objects of scenes never seen, cut out along exact boxes. Teacher: its own naming
 {rows}
 
 Made by `python -m clip2.world.points train`. What happens to categories that were never trained on, over three draws of
-four, and what each part of the recipe is worth, is in docs/mini.md.
+four, and what each part of the recipe is worth, is in docs/synthetic-world.md.
 """
 
 _NAMES = {
