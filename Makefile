@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SYSTEM_PACKAGES := libusb-1.0-0 libgl1 libgomp1 libx11-6
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types slow lock clean
+.PHONY: help setup demo docs test lint format types slow lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,12 +39,17 @@ demo: setup  ## the whole path on a small made-up scan, with a page to open at t
 test: setup lint types  ## lint, types and the default test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
+docs: setup  ## the documentation as a site, in site/index.html
+	$(BIN)/python docs/build.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
 slow: setup  ## the tests that take longer: many kills, a real browser, long training
 	$(BIN)/python -m pytest -m slow
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
+	$(BIN)/codespell
 
 format: setup  ## apply the formatter and the safe lint fixes
 	$(BIN)/ruff check --fix .
@@ -58,4 +63,4 @@ lock: setup  ## resolve the dependencies again
 		--no-emit-index-url --no-emit-find-links --generate-hashes --upgrade --quiet --custom-compile-command "make lock"
 
 clean:  ## remove the environment and everything generated
-	rm -rf $(VENV) demo build clip2/ops/native/*.so *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo build site docs/reference clip2/ops/native/*.so *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

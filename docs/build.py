@@ -34,23 +34,35 @@ def package_page(package: str) -> str:
 
 def entry(name: str, thing: object) -> str:
     """Signature and docstring of a function or a class, with the class's public methods."""
-    text = [f"```python\n{name}{signature(thing)}\n```\n", markdown(inspect.getdoc(thing) or "")]
+    text = [signature(name, thing), markdown(inspect.getdoc(thing) or "")]
     if inspect.isclass(thing):
         for key, member in vars(thing).items():
             function = member.__func__ if isinstance(member, classmethod | staticmethod) else member
             if key.startswith("_") or not inspect.isfunction(function) or not function.__doc__:
                 continue
-            text += [f"\n### `{name}.{key}{signature(function)}`\n", markdown(inspect.getdoc(function) or "")]
+            text += [
+                f"\n### `{name}.{key}`\n",
+                signature(key, function),
+                markdown(inspect.getdoc(function) or ""),
+            ]
     return "\n".join(text)
 
 
-def signature(thing: object) -> str:
-    """Parameters without annotations of modules that a reader does not care about."""
+def signature(name: str, thing: object) -> str:
+    """Code block of a call with its parameters, one per line if they are many."""
     try:
-        shown = str(inspect.signature(thing))  # type: ignore[arg-type]
+        found = inspect.signature(thing)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return ""
-    return re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", shown.replace("'", ""))
+    shown = [str(parameter) for key, parameter in found.parameters.items() if key not in ("self", "cls")]
+    call = f"{name}({', '.join(shown)})"
+    if len(call) > 80:
+        call = f"{name}(\n    " + ",\n    ".join(shown) + ",\n)"
+    result = (
+        "" if found.return_annotation in (found.empty, None, "None") else f" -> {found.return_annotation}"
+    )
+    # Full module names of annotations hide what a reader looks for.
+    return "```python\n" + re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", (call + result).replace("'", "")) + "\n```\n"
 
 
 def markdown(docstring: str) -> str:
