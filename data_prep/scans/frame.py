@@ -12,6 +12,9 @@ from data_prep.errors import BadFrameError, InputError
 from data_prep.geometry import Camera, OrientedBox
 from data_prep.geometry.transforms import transform_points, validate_rigid
 
+# Camera axes (x right, y down, z forward) to a z-up world at the camera: x right, y forward, z up.
+_LEVEL = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
+
 
 @dataclass(frozen=True)
 class View:
@@ -125,6 +128,53 @@ class Frame:
             intensity = None if intensity is None else intensity[finite]
         points = np.ascontiguousarray(points, dtype=np.float32)
         return cls(id=id, points=points, colors=colors, intensity=intensity, **fields)  # type: ignore[arg-type]
+
+    @classmethod
+    def from_depth(
+        cls,
+        id: str,
+        camera: Camera,
+        image: NDArray[np.uint8],
+        depth: NDArray,
+        T_world_cam: NDArray | None = None,
+        name: str = "color",
+        timestamp: float | None = None,
+    ) -> Frame:
+        """Make a frame whose points are an unprojected depth image, in camera axes, colored by the image.
+
+        Args:
+            id: of the frame.
+            camera: of both images; its ``T_points_cam`` is the identity.
+            image: (H, W, 3) uint8 RGB, registered to the depth.
+            depth: (H, W) meters along z; 0 = no measurement.
+            T_world_cam: (4, 4) pose of the camera in a z-up world; None: x right, y forward, z up at the camera.
+            name: of the image; detections are matched by it.
+            timestamp: seconds, or None.
+
+        Raises:
+            BadFrameError: nothing was measured, or the images do not have the camera's size.
+
+        >>> camera = Camera(np.array([[2.0, 0, 0.5], [0, 2.0, 0.5], [0, 0, 1]]), width=2, height=2)
+        >>> Frame.from_depth("0", camera, np.zeros((2, 2, 3), np.uint8), np.full((2, 2), 4.0)).points[0].tolist()
+        [-1.0, -1.0, 4.0]
+        """
+        points, pixels = camera.unproject(np.asarray(depth, np.float32))
+        if len(points) == 0:
+            raise BadFrameError(
+                "holds no measurement", source=f"frame {id}", field="depth", fix="leave it out"
+            )
+        # Lifting counts on points and measured pixels being the same list.
+        measured = np.zeros(depth.size, bool)
+        measured[pixels] = True
+        return cls(
+            id,
+            points,
+            colors=image.reshape(-1, 3)[pixels],
+            views=(View(name, camera, image),),
+            depth=np.where(measured.reshape(depth.shape), depth, 0).astype(np.float32),
+            T_world_points=_LEVEL if T_world_cam is None else T_world_cam,
+            timestamp=timestamp,
+        )
 
     def world_points(self) -> NDArray[np.float64]:
         """(N, 3) float64 points in the z-up world."""

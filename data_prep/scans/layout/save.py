@@ -24,7 +24,6 @@ from data_prep.scans.layout.records import (
     ScanRecord,
     ViewRecord,
 )
-from data_prep.scans.rgbd.depth import depth_frame
 from data_prep.scans.scan import Scan
 from data_prep.storage.files import require_writable, write_atomically
 
@@ -159,7 +158,7 @@ def _is_its_depth(frame: Frame) -> bool:
     view = frame.views[0]
     if not np.array_equal(view.camera.T_points_cam, np.eye(4)):
         return False
-    made = depth_frame(frame.id, view.camera, view.image, frame.depth, frame.T_world_points, view.name)
+    made = Frame.from_depth(frame.id, view.camera, view.image, frame.depth, frame.T_world_points, view.name)
     pairs = ((made.points, frame.points), (made.colors, frame.colors), (made.depth, frame.depth))
     return all(np.array_equal(a, b) for a, b in pairs)  # type: ignore[arg-type]
 

@@ -30,7 +30,6 @@ from data_prep.scans.formats.records import RawCloud
 from data_prep.scans.formats.text import unreadable
 from data_prep.scans.frame import Annotations3D, Frame, View
 from data_prep.scans.layout.records import CameraRecord, DepthRecord, FrameRecord, PointsRecord, ScanRecord
-from data_prep.scans.rgbd.depth import depth_frame
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 
@@ -92,7 +91,7 @@ class LayoutScan(IndexedScan[Path]):
                     field="views.0.camera.T_points_cam",
                     fix="write the identity, and the camera's pose as T_world_points",
                 )
-            frame = depth_frame(id, camera, views[0].image, depth, T_world_points, views[0].name)
+            frame = Frame.from_depth(id, camera, views[0].image, depth, T_world_points, views[0].name)
             return Frame(
                 id, frame.points, T_world_points, views, frame.colors, None, frame.depth, record.timestamp
             )

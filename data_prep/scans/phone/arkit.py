@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from data_prep.geometry import Camera
 from data_prep.geometry.transforms import T_zup_from
 from data_prep.scans.frame import Frame
-from data_prep.scans.rgbd.depth import depth_frame, depth_seen_by
+from data_prep.scans.rgbd.depth import depth_seen_by
 
 # ARKit's camera looks along -z with y up (https://developer.apple.com/documentation/arkit/arcamera/transform);
 # its world has y up, against gravity.
@@ -45,7 +45,7 @@ def arkit_frame(
     if depth.shape != (height, width):
         depth = depth_seen_by(camera, depth, resized_intrinsics(K, (width, height), depth.shape[::-1]))
     pose = T_WORLD_ARKIT @ T_arkit_camera @ T_ARKIT_CAMERA
-    return depth_frame(id, camera, image, depth, pose, name, timestamp)
+    return Frame.from_depth(id, camera, image, depth, pose, name, timestamp)
 
 
 def resized_intrinsics(

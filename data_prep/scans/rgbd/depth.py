@@ -1,44 +1,14 @@
-"""A depth image and the color image it belongs to make a frame."""
+"""Depth image registration: depth seen from the color camera."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import BadFrameError
 from data_prep.geometry import Camera
 from data_prep.geometry.transforms import transform_points
-from data_prep.scans.frame import Frame, View
 
 _SEAM = 0.05  # pixels
-
-
-def depth_frame(
-    id: str,
-    camera: Camera,
-    image: NDArray[np.uint8],
-    depth: NDArray[np.float32],
-    T_world_cam: NDArray,
-    name: str,
-    timestamp: float | None = None,
-) -> Frame:
-    """A frame whose points are the unprojected depth (H, W) of ``camera``, in camera axes, colored by ``image``."""
-    points, pixels = camera.unproject(depth)
-    if len(points) == 0:
-        raise BadFrameError("holds no measurement", source=f"frame {id}", field="depth", fix="leave it out")
-    # Lifting counts on points and measured pixels being the same list.
-    measured = np.zeros(depth.size, bool)
-    measured[pixels] = True
-    depth = np.where(measured.reshape(depth.shape), depth, np.float32(0))
-    return Frame(
-        id,
-        points,
-        colors=image.reshape(-1, 3)[pixels],
-        views=(View(name, camera, image),),
-        depth=depth,
-        T_world_points=T_world_cam,
-        timestamp=timestamp,
-    )
 
 
 def depth_seen_by(

@@ -28,7 +28,7 @@ from data_prep.geometry.transforms import AXES, T_zup_from
 from data_prep.scans.formats.images import read_depth, read_image, require_centered, require_size
 from data_prep.scans.formats.text import read_matrix
 from data_prep.scans.frame import Frame
-from data_prep.scans.rgbd.depth import depth_frame, depth_seen_by
+from data_prep.scans.rgbd.depth import depth_seen_by
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 
@@ -111,7 +111,9 @@ class RgbdScan(IndexedScan[RgbdFiles]):
         else:
             fix = "give images registered to the depth, or state color_intrinsics in scan.yaml"
             require_size(image, depth.shape[::-1], "its depth", entry.color, fix=fix)
-        return depth_frame(id, camera, image, depth, self.T_world_poses @ pose, self.image_name(id, entry))
+        return Frame.from_depth(
+            id, camera, image, depth, self.T_world_poses @ pose, self.image_name(id, entry)
+        )
 
     def image_name(self, id: str, entry: RgbdFiles) -> str:
         return entry.color.relative_to(self.root).as_posix()

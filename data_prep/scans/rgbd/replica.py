@@ -19,7 +19,6 @@ from data_prep.geometry.transforms import T_zup_from
 from data_prep.scans.formats.images import read_depth, read_image, require_size
 from data_prep.scans.formats.text import finite_number, read_json, read_lines
 from data_prep.scans.frame import Frame
-from data_prep.scans.rgbd.depth import depth_frame
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 
@@ -88,7 +87,7 @@ class ReplicaScan(IndexedScan[ReplicaFrame]):
             )
         depth = (raw / np.float32(self._scale)).astype(np.float32)
         name = self.image_name(id, entry)
-        return depth_frame(id, self._camera, image, depth, self.T_world_poses @ pose, name)
+        return Frame.from_depth(id, self._camera, image, depth, self.T_world_poses @ pose, name)
 
     def image_name(self, id: str, entry: ReplicaFrame) -> str:
         return (entry.scene / "results" / f"frame{entry.number}.jpg").relative_to(self.root).as_posix()

@@ -25,7 +25,7 @@ from data_prep.scans.formats.ply import read_ply
 from data_prep.scans.formats.sens import SensFile, SensFrame
 from data_prep.scans.formats.text import read_json, read_lines, read_matrix
 from data_prep.scans.frame import Annotations3D, Frame
-from data_prep.scans.rgbd.depth import depth_frame, depth_seen_by
+from data_prep.scans.rgbd.depth import depth_seen_by
 from data_prep.scans.rgbd.posed import RgbdFiles, find_generic
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
@@ -171,7 +171,7 @@ class ScanNetScan(IndexedScan[ScanNetFrame]):
         require_centered(K_depth, raw.shape[1], raw.shape[0], depth_source)
         camera = Camera(K_color, width, height)
         depth = depth_seen_by(camera, raw / np.float32(scale), K_depth)
-        return depth_frame(id, camera, image, depth, scene.T_world_scan @ T_scan_cam, name)
+        return Frame.from_depth(id, camera, image, depth, scene.T_world_scan @ T_scan_cam, name)
 
     def image_name(self, id: str, entry: ScanNetFrame) -> str | None:
         """The image's file; for ``.sens`` the name that the official export gives it."""

@@ -30,7 +30,6 @@ from data_prep.labels import normalize_label
 from data_prep.scans.formats.images import read_depth, read_image, require_centered, require_size
 from data_prep.scans.formats.text import read_lines, read_matrix, unreadable
 from data_prep.scans.frame import Annotations3D, Frame
-from data_prep.scans.rgbd.depth import depth_frame
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 
@@ -90,7 +89,7 @@ class SunRgbdScan(IndexedScan["Path | VotenetFrame"]):
         K = read_matrix(entry / "intrinsics.txt", (3, 3))
         require_centered(K, image.shape[1], image.shape[0], self.root / name)
         camera = Camera(K, width=image.shape[1], height=image.shape[0])
-        return depth_frame(id, camera, image, depth, _leveling(entry / "extrinsics"), name)
+        return Frame.from_depth(id, camera, image, depth, _leveling(entry / "extrinsics"), name)
 
     def image_name(self, id: str, entry: Path | VotenetFrame) -> str:
         if isinstance(entry, VotenetFrame):
@@ -183,7 +182,7 @@ class VotenetFrame:
             )
         depth = np.zeros((camera.height, camera.width), np.float32)
         depth[pixels[:, 1].astype(np.int64), pixels[:, 0].astype(np.int64)] = z
-        return depth_frame(id, camera, image, depth, T_world_cam, name)
+        return Frame.from_depth(id, camera, image, depth, T_world_cam, name)
 
     def annotations(self) -> Annotations3D | None:
         """Boxes in camera axes; the file gives half sizes and the direction of the length axis."""

@@ -24,7 +24,6 @@ from data_prep.geometry.transforms import T_zup_from
 from data_prep.scans.formats.images import read_depth, read_image, require_centered, require_size
 from data_prep.scans.formats.text import read_lines
 from data_prep.scans.frame import Frame
-from data_prep.scans.rgbd.depth import depth_frame
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 
@@ -137,7 +136,7 @@ class TumScan(IndexedScan[TumFrame]):
         )
         depth = (raw / np.float32(self._depth_scale)).astype(np.float32)
         T_world_cam, name = self.T_world_poses @ pose, self.image_name(id, entry)
-        return depth_frame(id, camera, image, depth, T_world_cam, name, entry.depth_time)
+        return Frame.from_depth(id, camera, image, depth, T_world_cam, name, entry.depth_time)
 
     def image_name(self, id: str, entry: TumFrame) -> str:
         return entry.color.relative_to(self.root).as_posix()

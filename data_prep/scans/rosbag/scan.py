@@ -16,7 +16,7 @@ from data_prep.geometry import Camera, invert, rigid
 from data_prep.geometry.transforms import T_zup_from
 from data_prep.scans.formats.images import require_size
 from data_prep.scans.frame import Frame, View
-from data_prep.scans.rgbd.depth import depth_frame, depth_seen_by, register_depth
+from data_prep.scans.rgbd.depth import depth_seen_by, register_depth
 from data_prep.scans.rosbag.bag import Bag, frame_name
 from data_prep.scans.rosbag.cameras import Calibration, Lens, camera_info_topic, is_rectified, lens_from_info
 from data_prep.scans.rosbag.images import decode_depth, decode_image
@@ -154,7 +154,7 @@ class RosbagScan(IndexedScan[int]):
         frame = frame_name(color.header.frame_id)
         depth = self._registered(message, camera, frame, stamp, bag_time, lens)
         T_world_cam = self._pose(frame, stamp, bag_time) @ rigid(lens.R_cam_image)
-        made = depth_frame(id, camera, image, depth, T_world_cam, self._view_name(topic, k))
+        made = Frame.from_depth(id, camera, image, depth, T_world_cam, self._view_name(topic, k))
         return replace(made, timestamp=stamp / 1e9)
 
     def _registered(

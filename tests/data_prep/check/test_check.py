@@ -181,11 +181,11 @@ def test_looking_down_is_not_another_up() -> None:
     from support.scan_twins import LOOKING_DOWN, RGBD_K, floor_depth
 
     from data_prep.geometry import Camera
-    from data_prep.scans.rgbd.depth import depth_frame
+    from data_prep.scans.frame import Frame
 
     image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
     depth = floor_depth(LOOKING_DOWN, RGBD_K, 64, 48).astype(np.float32)
-    frame = depth_frame("0", Camera(RGBD_K, 64, 48), image, depth, LOOKING_DOWN, "0.png")
+    frame = Frame.from_depth("0", Camera(RGBD_K, 64, 48), image, depth, LOOKING_DOWN, "0.png")
     assert finding(check_scan(FrameList([frame])), "up").severity == "ok"
 
 

@@ -17,7 +17,6 @@ from data_prep.geometry import Camera
 from data_prep.lift import create_lifter
 from data_prep.lift.lifter import Choice, Region
 from data_prep.scans import Frame, View
-from data_prep.scans.rgbd.depth import depth_frame
 
 
 @pytest.fixture
@@ -67,7 +66,7 @@ def test_a_box_beside_a_mask_is_lifted_as_if_there_were_no_mask(
     depth[30:60, 15:38] = 1.0
     camera = Camera(np.array([[90.0, 0, 49.5], [0, 90, 39.5], [0, 0, 1]]), 100, 80)
     image = np.zeros((80, 100, 3), np.uint8)
-    frame = depth_frame("f", camera, image, depth, np.eye(4), "a/img.png")
+    frame = Frame.from_depth("f", camera, image, depth, np.eye(4), "a/img.png")
     lifter = create_lifter("rgbd")
     choose, trusted, lifted = lifter.choose, [], []
 
