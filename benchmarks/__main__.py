@@ -1,13 +1,13 @@
-"""Measure everything, or some of it, beside what one would otherwise use.
+"""Benchmarks: speed, memory and quality beside what one would otherwise use.
 
     python -m benchmarks                                     # all that need no data, a table on the screen
-    python -m benchmarks ops encoder --json figures.json     # some of them, kept
-    python -m benchmarks --data DATA --json figures.json     # real scans where a benchmark has a use for them
-    python -m benchmarks --write docs/performance.md --from figures.json gpu.json
+    python -m benchmarks ops encoder --json results.json     # some of them, kept
+    python -m benchmarks --data DATA --json results.json     # real scans where a benchmark has a use for them
+    python -m benchmarks --write docs/performance.md --from results.json gpu.json
 
-Contenders come from the `bench` and `scatter` extras; one that is not installed is a row that says so. Targets that are missed are
-marked, and do not change the exit code: a busy machine is no failure. A benchmark that fails does (1), after all others have run.
-What was measured is kept after each benchmark, so Ctrl-C loses nothing but the turn it meets.
+Contenders come from the `bench` and `scatter` extras; one that is not installed is a row that says so. Missed targets are marked
+and do not change the exit code: a busy machine is no failure. A benchmark that fails does (1), after all others have run.
+Results are saved after each benchmark, so Ctrl-C loses only the current one.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks import figures as figures_files
 from benchmarks import report
-from benchmarks.machine import describe, describe_machine
-from benchmarks.record import Row
-from benchmarks.suite import BENCHMARKS, Settings, run
+from benchmarks import results as files
+from benchmarks.record import Row, Settings
+from benchmarks.results import describe, describe_machine
+from benchmarks.suite import BENCHMARKS, run
 from data_prep.errors import InputError
 
 INTERRUPTED = 130  # as shells call it
@@ -44,40 +44,40 @@ def main(
     write: Path | None = None,
     from_: Annotated[tuple[Path, ...], tyro.conf.arg(name="from")] = (),
 ) -> int:
-    """Measure, print, and keep what was found.
+    """Measure, print and save.
 
     Args:
-        names: of benchmarks; none: all but those that are run by name only.
-        json: a file for the figures, written after each benchmark.
-        quick: small sizes and few turns: to see whether everything runs, not how fast.
+        names: of benchmarks; none: the default ones.
+        json: file for the results, written after each benchmark.
+        quick: small sizes and few turns, to check that everything runs, not how fast.
         repeats: turns of each contender.
-        threads: for torch and what can be told; as many as torch takes by itself if not given.
+        threads: for torch and the contenders that accept it; default: as many as torch takes by itself.
         data: folder that may hold kitti_object/, objects/ and so on.
-        write: a Markdown page to make from the figures, with its pictures in images/ beside it.
-        from_: figures of earlier runs to make the page from, instead of measuring; later files win.
+        write: Markdown page to make from the results, with its pictures in images/ beside it.
+        from_: results of earlier runs to use instead of measuring; later files win.
     """
     try:
         _check(names, repeats, threads, data, from_)
         if json is not None:
-            figures_files.prepare(json, "--json")
+            files.prepare(json, "--json")
         if write is not None:
-            figures_files.prepare(write, "--write")
-            figures_files.prepare(write.parent / report.IMAGES / "any.svg", "--write")
+            files.prepare(write, "--write")
+            files.prepare(write.parent / report.IMAGES / "any.svg", "--write")
         if from_:
-            figures, code = figures_files.combine(from_), 0
+            results, code = files.combine(from_), 0
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if not from_:
         if threads is not None:
             torch.set_num_threads(threads)
-        figures, code = _measure(names, Settings(repeats, quick, data), json)
+        results, code = _measure(names, Settings(repeats, quick, data), json)
     if json is not None:
-        figures_files.save(json, figures)
+        files.save(json, results)
     if write is not None:
-        report.write(write, figures)
+        report.write(write, results)
     if not from_ or (json is None and write is None):
-        show(figures)
+        show(results)
     return code
 
 
@@ -101,50 +101,50 @@ def _check(
 
 
 def _measure(names: Sequence[str], settings: Settings, json: Path | None) -> tuple[dict[str, Any], int]:
-    """Figures, and the exit code; kept in ``json`` after each benchmark."""
+    """Results and exit code; saved to ``json`` after each benchmark."""
     chosen = list(dict.fromkeys(names)) or [name for name, each in BENCHMARKS.items() if each.default]
-    figures, code = figures_files.begin(chosen, settings, describe_machine()), 0
+    results, code = files.begin(chosen, settings, describe_machine()), 0
     console = Console(stderr=True, highlight=False)
     for position, name in enumerate(chosen, start=1):
         said, problem = f"{position} of {len(chosen)}: {name}", None
         try:
             with console.status(f"{said}, {BENCHMARKS[name].about}"):
                 for found in run(name, settings):
-                    figures_files.add(figures, found)
+                    files.add(results, found)
         except KeyboardInterrupt:
             code, problem = INTERRUPTED, "interrupted"
         except (InputError, ImportError) as error:
             problem = " ".join(str(error).split())
-        except Exception as error:  # noqa: BLE001  (whatever one does, the others are measured; it is shown and counted)
+        except Exception as error:  # noqa: BLE001  (the others are still measured; it is shown and counted)
             code, problem = 1, f"failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
             traceback.print_exc()
-        figures["runs"][0]["names" if problem is None else "unfinished"].append(name)
+        results["runs"][0]["names" if problem is None else "unfinished"].append(name)
         if problem is not None:
             rest = (
                 "the rest"
-                if any(row["benchmark"] == name for row in figures["rows"])
+                if any(row["benchmark"] == name for row in results["rows"])
                 else BENCHMARKS[name].about
             )
-            figures_files.add(figures, Row(name, rest, note=f"not measured: {problem}"))
+            files.add(results, Row(name, rest, note=f"not measured: {problem}"))
         if json is not None:
-            figures_files.save(json, figures)
+            files.save(json, results)
         console.print(f"{said} {'done' if problem is None else problem}", markup=False)
         if code == INTERRUPTED:
             break
-    return figures, code
+    return results, code
 
 
-def show(figures: dict[str, Any]) -> None:
+def show(results: dict[str, Any]) -> None:
     """Print the rows as tables."""
     # Piped into a file there is no width to keep to.
     console = Console(width=None if sys.stdout.isatty() else 170)
-    for run_ in figures["runs"]:
+    for run_ in results["runs"]:
         console.print(describe(run_["machine"]).replace("**", ""), highlight=False, markup=False)
-    for name in figures["about"]:
-        rows = [Row.from_json(record) for record in figures["rows"] if record["benchmark"] == name]
+    for name in results["about"]:
+        rows = [Row.from_json(record) for record in results["rows"] if record["benchmark"] == name]
         if not rows:
             continue
-        table = Table(title=f"{name}: {figures['about'][name]}", title_justify="left", title_style="bold")
+        table = Table(title=f"{name}: {results['about'][name]}", title_justify="left", title_style="bold")
         for column in ("case", "ours", "contender", "its", "times ours", "spread", "target", ""):
             table.add_column(column, overflow="fold")
         for row in rows:

@@ -1,125 +1,112 @@
-"""How fast PointNet++ runs here, beside the textbook version with the same weights.
+"""Speed of PointNet++, beside the textbook version with the same weights.
 
-    python -m benchmarks.encoder_speed [--threads 2] [--repeats 5] [--json]
-
-Contenders take turns within each repeat, so that whatever else the machine does hits all of them; figures are medians
-and ratios of medians, with the spread of the per-repeat ratios. Clouds are points on the faces of a cube. Training
-throughput is measured with color, batches of 32, forward and backward.
+Clouds are points on the faces of a cube. The curves show how time and memory grow with points per object, objects at
+once, and threads.
 """
 
 from __future__ import annotations
 
-import json as json_format
-import platform
-import statistics
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
 
 import torch
-import tyro
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 from torch import Tensor
 
-from benchmarks.record import take_turns
+from benchmarks import memory, textbook
+from benchmarks.record import Curve, Row, Settings, compare, row, take_turns
 from benchmarks.textbook import TextbookPointNet2
+from clip2 import ops
 from clip2.encoders import PointEncoder, create_encoder, load_pointnet2_ssg
 
 
 @dataclass(frozen=True)
 class Case:
-    """``batch`` clouds of ``points``, in turn by ours and the textbook; ``target`` is the ratio to reach."""
+    """``batch`` clouds of ``points``."""
 
     name: str
     batch: int
     points: int
-    training: bool
-    one_by_one: bool
-    target: float
+    training: bool = False
+    one_by_one: bool = False
 
 
 CASES = (
-    Case("batch_1024", 16, 1024, training=False, one_by_one=False, target=4.0),
-    Case("batch_10k", 8, 10_000, training=False, one_by_one=False, target=7.0),
-    Case("one_by_one_1024", 4, 1024, training=False, one_by_one=True, target=2.0),
-    Case("training_step_1024", 8, 1024, training=True, one_by_one=False, target=3.0),
+    Case("batch_1024", 16, 1024),
+    Case("batch_10k", 8, 10_000),
+    Case("one_by_one_1024", 4, 1024, one_by_one=True),
+    Case("training_step_1024", 8, 1024, training=True),
 )
-TRAINED = ("pointnet2_ssg", "pointnet2_ssg_small")
-TRAINING_POINTS = (256, 512, 1024)
+TRAINED, TRAINING_BATCH, TRAINING_POINTS = ("pointnet2_ssg", "pointnet2_ssg_small"), 32, (256, 512, 1024)
+POINTS = (256, 1024, 4096, 8192, 16_384)
+OBJECTS = (1, 2, 4, 8, 16)
+SAMPLED = (1024, 4096, 16_384, 65_536)
+# The textbook's sampling is quadratic, so larger clouds would take too long.
+TEXTBOOK_LIMIT = 8192
+# Multiplications and additions of PointNet++ SSG per object, for any number of points: 512 x 32, 128 x 64 and 128
+# neighbors through three layers each.
+SSG_GFLOP = 2e-9 * (
+    512 * 32 * (3 * 64 + 64 * 64 + 64 * 128)
+    + 128 * 64 * (131 * 128 + 128 * 128 + 128 * 256)
+    + 128 * (259 * 256 + 256 * 512 + 512 * 1024)
+)
 
 
-def main(
-    threads: int | None = None,
-    repeats: int = 5,
-    json_: Annotated[bool, tyro.conf.arg(name="json")] = False,
-) -> None:
-    """Measure and print.
-
-    Args:
-        threads: for torch; None: as many as it takes by itself.
-        repeats: turns of each contender.
-        json_: print one JSON object.
-    """
-    if threads is not None:
-        torch.set_num_threads(threads)
-    console = Console(stderr=True)
-    cases = [measure(case, repeats) for case in track(CASES, "against the textbook", console=console)]
-    throughput = [
-        training_throughput(name, points, bfloat16, repeats)
-        for name in track(TRAINED, "training throughput", console=console)
-        for points in TRAINING_POINTS
-        for bfloat16 in (False, True)
-    ]
-    figures = {
-        "machine": platform.processor() or platform.machine(),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "repeats": repeats,
-        "cases": cases,
-        "training": throughput,
-    }
-    if json_:
-        json_format.dump(figures, sys.stdout)
-        print()
-    else:
-        _print(figures)
+def rows(settings: Settings) -> Iterator[Row]:
+    """Time against the textbook, differences of outputs and gradients, GFLOP/s, and training throughput."""
+    errors, cosines = [], []
+    for case in CASES:
+        small = replace(case, batch=2) if settings.quick else case
+        yield from measure(small, settings.turns)
+        if not case.training:
+            error, cosine = differences(small)
+            errors.append(error)
+            cosines.append(cosine)
+    yield row("encoder", "largest relative error", unit="", ours=max(errors))
+    yield row("encoder", "smallest cosine of bf16", unit="", ours=min(cosines))
+    found = gradient_errors()
+    note = (
+        "ours from the textbook's, in float64; in float32, where near ties of a maximum fall either way, ours are "
+        f"{found['ours in float32']:.1e} from that and the textbook's {found['textbook in float32']:.1e}"
+    )
+    case_ = "relative error of a training step's gradients"
+    yield row("encoder", case_, unit="", ours=found["float64"], note=note)
+    yield _gflops(settings)
+    for name in () if settings.quick else TRAINED:
+        for points in TRAINING_POINTS:
+            yield from (_throughput(name, points, low, settings.turns) for low in (False, True))
 
 
-def measure(case: Case, repeats: int) -> dict[str, Any]:
-    """Milliseconds per cloud of both, their ratio, and how far the outputs are apart."""
-    textbook, encoder = same_weights()
+def measure(case: Case, repeats: int) -> list[Row]:
+    """Milliseconds per cloud beside the textbook, and of bf16 products beside our float32."""
+    textbook_, encoder = same_weights()
     points = cube(case.batch, case.points)
     contenders: dict[str, Callable[[], object]] = {
-        "textbook": _work(textbook, textbook.embed, points, case),
+        "textbook": _work(textbook_, textbook_.embed, points, case),
         "ours": _work(encoder, encoder, points, case),
     }
     if not case.training:
-        contenders["ours_bfloat16"] = _autocast(contenders["ours"])
+        contenders["bfloat16"] = _autocast(contenders["ours"])
     seconds = take_turns(contenders, repeats)
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-    ratios = [theirs / ours for theirs, ours in zip(seconds["textbook"], seconds["ours"], strict=True)]
-    result: dict[str, Any] = {
-        "name": case.name,
-        "clouds": case.batch,
-        "points": case.points,
-        "ms_per_cloud": {name: 1e3 * value / case.batch for name, value in medians.items()},
-        "ratio": medians["textbook"] / medians["ours"],
-        "ratio_range": [min(ratios), max(ratios)],
-        "target": case.target,
-    }
-    if not case.training:
-        result["ratio_bfloat16_to_ours"] = medians["ours"] / medians["ours_bfloat16"]
-        ratios = [full / low for full, low in zip(seconds["ours"], seconds["ours_bfloat16"], strict=True)]
-        result["ratio_range_bfloat16_to_ours"] = [min(ratios), max(ratios)]
-        with torch.no_grad():
-            expected, found = textbook.eval().embed(points[:4]), encoder.eval()(points[:4])
-            result["relative_error"] = float((found - expected).norm() / expected.norm())
-            low = _autocast(lambda: encoder(points[:4]))()
-            result["cosine_bfloat16"] = float(torch.cosine_similarity(low, found).min())
-    return result
+    low = seconds.pop("bfloat16", None)
+    found = compare("encoder", case.name, seconds, per=case.batch)
+    if low is not None:
+        beside = {"ours": low, "ours in float32": seconds["ours"]}
+        found += compare("encoder", case.name, beside, "ours with bf16 products", case.batch)
+    return [replace(each, unit="ms/object") for each in found]
+
+
+def differences(case: Case) -> tuple[float, float]:
+    """Relative error of our outputs from the textbook's, and the smallest cosine of bf16 with float32."""
+    textbook_, encoder = same_weights()
+    points = cube(case.batch, case.points)[:4]
+    with torch.no_grad():
+        expected, found = textbook_.eval().embed(points), encoder.eval()(points)
+        low = _autocast(lambda: encoder(points))()
+    error = float((found - expected).norm() / expected.norm())
+    return error, float(torch.cosine_similarity(low, found).min())
 
 
 def gradient_errors() -> dict[str, float]:
@@ -161,11 +148,11 @@ def _flat(tensors: dict[str, Tensor]) -> Tensor:
     return torch.cat([tensors[name].detach().double().flatten() for name in sorted(tensors)])
 
 
-def training_throughput(name: str, points: int, bfloat16: bool, repeats: int) -> dict[str, Any]:
-    """Clouds per second of forward and backward passes, batches of 32 with color."""
+def _throughput(name: str, points: int, bfloat16: bool, repeats: int) -> Row:
+    """Clouds per second of forward and backward passes with color."""
     torch.manual_seed(0)
-    encoder, batch = create_encoder(name).train(), 32
-    clouds, colors = cube(batch, points), torch.rand(batch, points, 3)
+    encoder = create_encoder(name).train()
+    clouds, colors = cube(TRAINING_BATCH, points), torch.rand(TRAINING_BATCH, points, 3)
 
     def step() -> None:
         encoder.zero_grad()
@@ -174,12 +161,31 @@ def training_throughput(name: str, points: int, bfloat16: bool, repeats: int) ->
         embedding.square().sum().backward()
 
     (times,) = take_turns({"step": step}, max(2, repeats // 2)).values()
-    return {
-        "encoder": name,
-        "points": points,
-        "matrix_products": "bfloat16" if bfloat16 else "float32",
-        "clouds_per_second": batch / statistics.median(times),
-    }
+    case = f"training {name}, {TRAINING_BATCH} x {points}, {'bf16' if bfloat16 else 'float32'} products"
+    return row("encoder", case, unit="clouds/s", ours=TRAINING_BATCH / median(times))
+
+
+def _gflops(settings: Settings) -> Row:
+    encoder = same_weights()[1].eval()
+    points, square = cube(16, 1024), torch.rand(1024, 1024)
+    with torch.no_grad():
+        work = {"ours": lambda: encoder(points), "product": lambda: square @ square}
+        seconds = take_turns(work, 2 if settings.quick else settings.repeats)
+    flop, plain = SSG_GFLOP * len(points), 2e-9 * len(square) ** 3
+    ratios = [flop / a / (plain / b) for a, b in zip(seconds["ours"], seconds["product"], strict=True)]
+    ours, theirs = flop / median(seconds["ours"]), plain / median(seconds["product"])
+    return row(
+        "encoder",
+        "GFLOP/s",
+        "plain matrix product",
+        "GFLOP/s",
+        ours=ours,
+        theirs=theirs,
+        ratio=ours / theirs,
+        spread=(min(ratios), max(ratios)),
+        note=f"16 x 1024 points, sampling and neighbors included; nominal {SSG_GFLOP:.2f} GFLOP per object, as the "
+        "textbook computes them; 1024² products",
+    )
 
 
 def cube(batch: int, count: int) -> Tensor:
@@ -225,33 +231,104 @@ def _autocast(work: Callable[[], Any]) -> Callable[[], Any]:
     return run
 
 
-def _print(figures: dict[str, Any]) -> None:
-    console = Console()
-    title = f"PointNet++ SSG, {figures['threads']} threads, torch {figures['torch']}, ms per cloud"
-    table = Table(
-        "case", "textbook", "ours", "ours bf16", "ratio", "spread", "target", "rel. error", title=title
+def curves(settings: Settings) -> Iterator[Curve]:
+    """Time by points, objects and threads, and memory by objects."""
+    quick, turns = settings.quick, min(settings.turns, 2)
+    yield _points(turns, POINTS[:2] if quick else POINTS)
+    yield _objects(turns, OBJECTS[:2] if quick else OBJECTS)
+    yield _sampling(turns, SAMPLED[:2] if quick else SAMPLED)
+    if memory.CLEAR.exists():
+        yield _memory((4,) if quick else (1, 4, 16))
+
+
+def _threads() -> list[int]:
+    """Thread counts to compare: 1, 2 if there are two cores, and torch's default."""
+    return sorted({1, min(2, os.cpu_count() or 1), torch.get_num_threads()})
+
+
+def _points(turns: int, sizes: tuple[int, ...]) -> Curve:
+    plain, encoder = same_weights()
+    plain.eval()
+    encoder.eval()
+    series: dict[str, list[tuple[float, float]]] = {"clip2": [], "textbook": []}
+    for count in sizes:
+        points = cube(4, count)
+        work = {"clip2": lambda p=points: encoder(p)}
+        if count <= TEXTBOOK_LIMIT:
+            work["textbook"] = lambda p=points: plain.embed(p)
+        with torch.no_grad():
+            _add(series, count, take_turns(work, turns), 1e3 / len(points))
+    return Curve(
+        "encoder_points", "PointNet++ SSG, four clouds at once", "points per cloud", "ms per cloud", series
     )
-    for case in figures["cases"]:
-        ms, (low, high) = case["ms_per_cloud"], case["ratio_range"]
-        missed = "" if case["ratio"] >= case["target"] else " missed"
-        table.add_row(
-            case["name"],
-            f"{ms['textbook']:.1f}",
-            f"{ms['ours']:.1f}",
-            f"{ms['ours_bfloat16']:.1f}" if "ours_bfloat16" in ms else "",
-            f"{case['ratio']:.1f}x",
-            f"{low:.1f} to {high:.1f}",
-            f"{case['target']:.0f}x{missed}",
-            f"{case['relative_error']:.0e}" if "relative_error" in case else "",
-        )
-    console.print(table)
-    table = Table("encoder", "points", "products", "clouds/s", title="training, batch 32, forward + backward")
-    for row in figures["training"]:
-        table.add_row(
-            row["encoder"], str(row["points"]), row["matrix_products"], f"{row['clouds_per_second']:.0f}"
-        )
-    console.print(table)
 
 
-if __name__ == "__main__":
-    tyro.cli(main)
+def _objects(turns: int, sizes: tuple[int, ...]) -> Curve:
+    plain, encoder = same_weights()
+    plain.eval()
+    encoder.eval()
+    series: dict[str, list[tuple[float, float]]] = {}
+    before = torch.get_num_threads()
+    try:
+        for threads in _threads():
+            torch.set_num_threads(threads)
+            said = f"{threads} thread{'s' if threads > 1 else ''}"
+            for batch in sizes:
+                points = cube(batch, 1024)
+                work = {
+                    f"clip2, {said}": lambda p=points: encoder(p),
+                    f"textbook, {said}": lambda p=points: plain.embed(p),
+                }
+                with torch.no_grad():
+                    for name, seconds in take_turns(work, turns).items():
+                        series.setdefault(name, []).append((batch, batch / median(seconds)))
+    finally:
+        torch.set_num_threads(before)
+    return Curve(
+        "encoder_objects",
+        "PointNet++ SSG, 1024 points per object",
+        "objects at once",
+        "objects per second",
+        series,
+    )
+
+
+def _sampling(turns: int, sizes: tuple[int, ...]) -> Curve:
+    series: dict[str, list[tuple[float, float]]] = {}
+    before = torch.get_num_threads()
+    try:
+        for threads in _threads():
+            torch.set_num_threads(threads)
+            name = f"clip2, {threads} thread{'s' if threads > 1 else ''}"
+            for count in sizes:
+                points = cube(2, count)
+                work = {name: lambda p=points: ops.farthest_point_sample(p, 1024)}
+                if threads == 1 and count <= TEXTBOOK_LIMIT:
+                    work["textbook, 1 thread"] = lambda p=points: textbook.farthest_points(p, 1024)
+                _add(series, count, take_turns(work, turns), 1e3 / len(points))
+    finally:
+        torch.set_num_threads(before)
+    return Curve(
+        "sampling", "Farthest point sampling to 1024, two clouds", "points per cloud", "ms per cloud", series
+    )
+
+
+def _memory(sizes: tuple[int, ...]) -> Curve:
+    series = {
+        said: [(float(batch), memory.in_a_process(f"encoder:{which}:{batch}")) for batch in sizes]
+        for said, which in (("clip2", "ours"), ("clip2, bf16 products", "bf16"), ("textbook", "textbook"))
+    }
+    return Curve(
+        "encoder_memory",
+        "PointNet++ SSG, 1024 points per object",
+        "objects at once",
+        "peak memory, MB",
+        series,
+    )
+
+
+def _add(
+    series: dict[str, list[tuple[float, float]]], size: int, seconds: dict[str, list[float]], factor: float
+) -> None:
+    for name, times in seconds.items():
+        series.setdefault(name, []).append((float(size), factor * median(times)))

@@ -1,9 +1,7 @@
-"""The same things on a CUDA device. Where there is none, the table says so.
+"""Speed of encoders, operations and training steps on a CUDA device.
 
-python -m benchmarks gpu --json gpu.json
-
-Operations and training steps are timed with CUDA events; what somebody waits for, from points in host memory to
-embeddings in host memory, with a clock.
+Operations and training steps are timed with CUDA events; latency, from points in host memory to embeddings in host memory,
+with a clock.
 """
 
 from __future__ import annotations
@@ -21,8 +19,7 @@ from torch import Tensor, nn
 
 from benchmarks import textbook
 from benchmarks.encoder_speed import cube, same_weights
-from benchmarks.record import Row
-from benchmarks.targets import TARGETS
+from benchmarks.record import Row, Settings, compare, row
 from clip2 import ops
 from clip2.cuda_graphs import GraphedInference, why_no_graphs
 from clip2.preprocessing import PreparedClouds
@@ -53,22 +50,23 @@ class Setting:
         return cube(max(2, int(batch * self.share)), max(64, int(count * self.share))).to(self.device)
 
 
-def measure(repeats: int, quick: bool) -> Iterator[Row]:
-    """All rows; on a machine without CUDA they say why they are empty."""
+def rows(settings: Settings) -> Iterator[Row]:
+    """All rows; without CUDA they say why they are empty."""
     if torch.cuda.is_available():
-        yield from rows(Setting(torch.device("cuda"), 5 if quick else max(20, repeats)))
+        turns = 5 if settings.quick else max(20, settings.repeats)
+        yield from measure(Setting(torch.device("cuda"), turns))
     else:
-        yield from (_empty(case, "no CUDA device") for case in _ROWS)
+        yield from (_empty(case, "no CUDA device") for case in CASES)
 
 
-def rows(setting: Setting) -> Iterator[Row]:
-    """One row per case, in their order; one that the device cannot do says why, and the others are measured.
+def measure(setting: Setting) -> Iterator[Row]:
+    """One row per case, in order; a case that fails gives a row that says why, and the others are measured.
 
     Raises:
-        RuntimeError: after all of them, that some failed.
+        RuntimeError: after all cases, if any failed.
     """
     failed = 0
-    for case, make in _ROWS.items():
+    for case, make in CASES.items():
         try:
             yield make(setting)
         except Exception as error:  # noqa: BLE001  (torch's, Triton's, CUDA's; time on a GPU is rare, and it is shown)
@@ -76,24 +74,17 @@ def rows(setting: Setting) -> Iterator[Row]:
             traceback.print_exc()
             yield _empty(case, f"failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}")
     if failed:
-        raise RuntimeError(f"{failed} of {len(_ROWS)} rows failed")
+        raise RuntimeError(f"{failed} of {len(CASES)} rows failed")
 
 
 def _empty(case: str, why: str) -> Row:
     contenders = {
-        **dict.fromkeys((ENCODER, GRAPH, SUMS, MAXIMA), ""),
         **dict.fromkeys((TEXTBOOK, BALL, TRAINING, TRAINING_LOW), "textbook"),
         SAMPLING: "eager torch",
         NEAREST: "cdist and topk",
     }
-    return Row(
-        "gpu",
-        case,
-        contenders[case],
-        "1/s" if case == ENCODER else "ms",
-        note=f"not measured: {why}",
-        target=TARGETS.get(("gpu", case, contenders[case])),
-    )
+    unit = "1/s" if case == ENCODER else "ms"
+    return row("gpu", case, contenders.get(case, ""), unit, note=f"not measured: {why}")
 
 
 def _throughput(setting: Setting) -> Row:
@@ -103,14 +94,8 @@ def _throughput(setting: Setting) -> Row:
     with torch.no_grad(), torch.autocast(setting.device.type, torch.bfloat16):
         run = partial(graphs, encoder, lambda batch: (encoder(batch.points),), _batch(points))
         seconds = _on_device({"ours": run}, setting)["ours"]
-    return Row(
-        "gpu",
-        ENCODER,
-        unit="1/s",
-        ours=len(points) / median(seconds),
-        target=TARGETS["gpu", ENCODER, ""],
-        note=f"without CUDA graphs: {note}" if note else "with a CUDA graph",
-    )
+    said = f"without CUDA graphs: {note}" if note else "with a CUDA graph"
+    return row("gpu", ENCODER, unit="1/s", ours=len(points) / median(seconds), note=said)
 
 
 def _against_textbook(setting: Setting) -> Row:
@@ -123,7 +108,7 @@ def _against_textbook(setting: Setting) -> Row:
         error = float((encoder(points) - expected).norm() / expected.norm())
         work: Work = {"ours": lambda: encoder(points), "textbook": lambda: plain.embed(points)}
         seconds = _on_device(work, setting)
-    return _row(TEXTBOOK, seconds, f"no CUDA graph; outputs differ by {error:.0e}")
+    return compare("gpu", TEXTBOOK, seconds, f"no CUDA graph; outputs differ by {error:.0e}")[0]
 
 
 def _latency(setting: Setting) -> Row:
@@ -141,11 +126,10 @@ def _latency(setting: Setting) -> Row:
         }
         seconds = {name: 1e3 * np.array(times) for name, times in _on_the_clock(work, setting).items()}
     note = why_no_graphs(setting.device)
-    return Row(
+    return row(
         "gpu",
         GRAPH,
         ours=float(np.percentile(seconds["ours"], 99)),
-        target=TARGETS["gpu", GRAPH, ""],
         note=(f"without CUDA graphs: {note}; " if note else "")
         + f"bf16, from host memory to host memory; median {np.median(seconds['ours']):.2f} ms, "
         f"{np.median(seconds['plain']):.2f} ms kernel by kernel; {len(seconds['ours'])} turns",
@@ -161,7 +145,7 @@ def _sampling(setting: Setting) -> Row:
     }
     same = torch.equal(work["ours"](), work["eager torch"]())
     note = "identical samples" if same else "samples differ where distances round to a tie"
-    return _row(SAMPLING, _on_device(dict(work), setting), note)
+    return compare("gpu", SAMPLING, _on_device(dict(work), setting), note)[0]
 
 
 def _ball(setting: Setting) -> Row:
@@ -171,7 +155,7 @@ def _ball(setting: Setting) -> Row:
         "ours": lambda: ops.ball_query(points, centers, 0.1, 32),
         "textbook": lambda: textbook.ball(0.1, 32, points, centers),
     }
-    return _row(BALL, _on_device(work, setting))
+    return compare("gpu", BALL, _on_device(work, setting))[0]
 
 
 def _nearest(setting: Setting) -> Row:
@@ -181,7 +165,7 @@ def _nearest(setting: Setting) -> Row:
         "ours": lambda: ops.knn(points, centers, 16),
         "cdist and topk": lambda: torch.cdist(centers, points).topk(16, largest=False),
     }
-    return _row(NEAREST, _on_device(work, setting))
+    return compare("gpu", NEAREST, _on_device(work, setting))[0]
 
 
 def _segments(case: str, reduce: Callable[[Tensor, Tensor, int], Tensor], setting: Setting) -> Row:
@@ -191,7 +175,7 @@ def _segments(case: str, reduce: Callable[[Tensor, Tensor, int], Tensor], settin
     index = torch.randint(2000, (count,), generator=draw).to(setting.device)
     seconds = _on_device({"ours": lambda: reduce(values, index, 2000)}, setting)["ours"]
     bandwidth = 1e-9 * values.numel() * values.element_size() / median(seconds)
-    return Row("gpu", case, ours=1e3 * median(seconds), note=f"{bandwidth:,.0f} GB/s of values read")
+    return row("gpu", case, ours=1e3 * median(seconds), note=f"{bandwidth:,.0f} GB/s of values read")
 
 
 def _training(case: str, low: bool, setting: Setting) -> Row:
@@ -208,10 +192,11 @@ def _training(case: str, low: bool, setting: Setting) -> Row:
 
     work: Work = {"ours": partial(step, encoder, encoder), "textbook": partial(step, plain, plain.embed)}
     seconds = _on_device(work, setting)
-    return _row(case, seconds, f"{len(points) / median(seconds['ours']):,.0f} objects/s")
+    note = f"{len(points) / median(seconds['ours']):,.0f} objects/s"
+    return compare("gpu", case, seconds, note)[0]
 
 
-_ROWS: dict[str, Callable[[Setting], Row]] = {
+CASES: dict[str, Callable[[Setting], Row]] = {
     ENCODER: _throughput,
     TEXTBOOK: _against_textbook,
     GRAPH: _latency,
@@ -228,16 +213,6 @@ _ROWS: dict[str, Callable[[Setting], Row]] = {
 def _batch(points: Tensor) -> PreparedClouds:
     lengths = torch.full((len(points),), points.shape[1], device=points.device)
     return PreparedClouds(points, lengths, None, None)
-
-
-def _row(case: str, seconds: dict[str, list[float]], note: str = "") -> Row:
-    (rival,) = (name for name in seconds if name != "ours")
-    ours, theirs = 1e3 * median(seconds["ours"]), 1e3 * median(seconds[rival])
-    ratios = [b / a for a, b in zip(seconds["ours"], seconds[rival], strict=True)]
-    target = TARGETS.get(("gpu", case, rival))
-    return Row(
-        "gpu", case, rival, "ms", ours, theirs, theirs / ours, (min(ratios), max(ratios)), target, note
-    )
 
 
 def _on_device(work: Work, setting: Setting) -> dict[str, list[float]]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json as json_format
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.lift_cases import SETS, Case, labeled_cases, made_up_cases
+from benchmarks.record import Row, Settings
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.lift import Lifter, create_lifter
 from data_prep.lift.config import LidarConfig
@@ -87,6 +88,21 @@ def main(
     else:
         _print(result)
     return 0
+
+
+def rows(settings: Settings) -> Iterator[Row]:
+    """Mean IoU with the labeled points, beside the other lifters."""
+    assert settings.data is not None
+    for name, kinds in measure(settings.data).items():
+        for kind, said in (("boxes", "exact boxes"), ("detector", "real boxes")):
+            found = kinds.get(kind, {})
+            ours = found.get("clip2", {}).get("mean_iou")
+            for rival, other in found.items():
+                theirs = other["mean_iou"]
+                if rival == "clip2" or ours is None or theirs is None:
+                    continue
+                share = ours / theirs if theirs else None
+                yield Row("lift_quality", f"{name}, {said}: mean IoU", rival, "", ours, theirs, share)
 
 
 def measure(root: Path, vary: bool = False, frames: int = 0) -> dict[str, Any]:

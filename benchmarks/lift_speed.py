@@ -1,76 +1,53 @@
-"""Speed of the two things lifting repeats, finding a box's points and clustering them, and of whole frames.
+"""Speed of lifting: finding a box's points, clustering them, and whole frames.
 
-    python -m benchmarks.lift_speed [--json] [--repeats 9] [--root DATA]
-
-Finding: one depth image (640 x 480, every pixel measured) and 30 boxes, against projecting all points again per box, by
-the usual two lines of numpy and by our camera, and against one projection with a mask per box. Clustering: separated blobs, against Open3D's DBSCAN with ``min_points=1``,
-which gives the same clusters. Whole frames: every box of a made-up room and street, and of a KITTI frame where DATA has
-them, lifted by ours and by a loop that projects the cloud per box and takes DBSCAN's largest cluster; those answers differ
-(``benchmarks.lift_quality`` says how). The contenders take turns within every repeat, and medians are compared, so that a
-busy machine slows all of them. Point sets and clusters are compared for equality in the same run.
+Finding: one depth image (640 x 480, every pixel measured) and 30 boxes, beside projecting all points again per box, by
+the usual two lines of numpy and by our camera, and beside one projection with a mask per box. Clustering: separated
+blobs, beside Open3D's DBSCAN with ``min_points=1``, which gives the same clusters. Whole frames: every box of a synthetic
+room and street, and of a KITTI frame if there is one, lifted by ours and by a loop that projects the cloud per box and
+takes DBSCAN's largest cluster; those answers differ (see ``benchmarks.lift_quality``). Point sets and clusters are
+compared for equality in the same run.
 """
 
 from __future__ import annotations
 
-import json as json_format
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 import open3d as o3d
-import tyro
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.lift_cases import Case, labeled_cases, made_up_cases
-from benchmarks.record import take_turns
+from benchmarks.record import Row, Settings, compare, take_turns
 from data_prep.geometry import Camera
 from data_prep.geometry.cluster import connected_components
 from data_prep.lift import create_lifter
 from data_prep.lift.regions import ProjectedPoints
 
+Seconds = dict[str, list[float]]
+
 # DBSCAN's neighborhoods, meters: the published recipe's for sweeps; in a room that one joins everything.
 _RADII = {"lidar": 0.6, "rgbd": 0.05}
 
 
-def main(json: bool = False, repeats: int = 9, root: Path | None = None) -> int:
-    """Time box look-ups, clustering and whole frames beside what they replace.
-
-    Args:
-        json: print one JSON object on standard output instead of tables.
-        repeats: rounds; medians are reported.
-        root: folder that holds kitti_object/.
-    """
-    result = {
-        "boxes": time_boxes(repeats),
-        "clusters": {str(count): time_clusters(count, repeats) for count in (10_000, 50_000)},
-        "frames": {name: time_frame(case, max(3, repeats // 3)) for name, case in _frames(root)},
-    }
-    if json:
-        print(json_format.dumps(result, indent=2))
-        return 0
-    console = Console()
-    for title, row in (
-        ("307k points x 30 boxes", result["boxes"]),
-        *((f"{count} points in 4 blobs", row) for count, row in result["clusters"].items()),
-        *result["frames"].items(),
-    ):
-        table = Table("", "ms", "times slower than ours", title=title, title_justify="left")
-        for name, value in row["milliseconds"].items():
-            table.add_row(name, f"{value:.2f}", f"{value / row['milliseconds']['ours']:.1f}")
-        console.print(table)
-        if "identical" in row:
-            console.print(f"identical: {row['identical']}\n")
-    return 0
+def rows(settings: Settings) -> Iterator[Row]:
+    """Rows of box look-ups, clustering and whole frames."""
+    turns = settings.turns
+    yield from _rows("30 boxes in 307k points", *time_boxes(turns))
+    for count in (10_000,) if settings.quick else (10_000, 50_000):
+        yield from _rows(f"{count} points in 4 blobs", *time_clusters(count, turns))
+    for name, case in () if settings.quick else _frames(settings.data):
+        yield from time_frame(name, case, turns)
 
 
-def time_boxes(repeats: int) -> dict[str, Any]:
-    """A dense depth image and 30 boxes of a detector's sizes."""
+def _rows(case: str, seconds: Seconds, same: bool) -> list[Row]:
+    return compare("lift", case, seconds, "identical results" if same else "RESULTS DIFFER")
+
+
+def time_boxes(repeats: int) -> tuple[Seconds, bool]:
+    """A dense depth image and 30 boxes of a detector's sizes; seconds, and whether all point sets are equal."""
     rng = np.random.default_rng(0)
     camera = Camera(np.array([[585.0, 0, 319.5], [0, 585, 239.5], [0, 0, 1]]), 640, 480)
     points, _ = camera.unproject(rng.uniform(1, 5, (480, 640)))
@@ -101,7 +78,7 @@ def time_boxes(repeats: int) -> dict[str, Any]:
         uv = plain_projection()
         return [inside(uv, box) for box in boxes]
 
-    figures, answers = _take_turns(
+    seconds, answers = _take_turns(
         {
             "ours": ours,
             "project again per box": again,
@@ -114,17 +91,17 @@ def time_boxes(repeats: int) -> dict[str, Any]:
         all(np.array_equal(np.sort(a), b) for a, b in zip(answers["ours"], answers[name], strict=True))
         for name in answers
     )
-    return {**figures, "identical": same}
+    return seconds, same
 
 
-def time_clusters(count: int, repeats: int) -> dict[str, Any]:
-    """Four dense blobs, 30 cm wide, well apart."""
+def time_clusters(count: int, repeats: int) -> tuple[Seconds, bool]:
+    """Four dense blobs, 30 cm wide, well apart; seconds, and whether both find the same clusters."""
     rng = np.random.default_rng(0)
     centers = np.array([[0, 0, 0], [3, 0, 0], [0, 3, 0], [3, 3, 1.0]])
     points = np.concatenate([rng.normal(center, 0.1, (count // 4, 3)) for center in centers])
     radius = 0.1
     cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
-    figures, answers = _take_turns(
+    seconds, answers = _take_turns(
         {
             "ours": lambda: connected_components(points, radius),
             "Open3D DBSCAN": lambda: np.asarray(cloud.cluster_dbscan(radius, 1)),
@@ -134,7 +111,7 @@ def time_clusters(count: int, repeats: int) -> dict[str, Any]:
     ours, theirs = answers["ours"], answers["Open3D DBSCAN"]
     pairs = np.unique(np.stack([ours, theirs]), axis=1)
     same = pairs.shape[1] == len(np.unique(ours)) == len(np.unique(theirs))
-    return {**figures, "identical": bool(same)}
+    return seconds, bool(same)
 
 
 def _frames(root: Path | None) -> Iterator[tuple[str, Case]]:
@@ -151,7 +128,7 @@ def _frames(root: Path | None) -> Iterator[tuple[str, Case]]:
         yield f"{name}, {points / 1000:.0f}k points x {boxes} boxes", case
 
 
-def time_frame(case: Case, repeats: int) -> dict[str, Any]:
+def time_frame(name: str, case: Case, repeats: int) -> list[Row]:
     """All boxes of one frame."""
     frame, boxes = case.frame, case.detections.boxes
     lifter, camera = create_lifter("auto"), frame.views[0].camera
@@ -171,32 +148,15 @@ def time_frame(case: Case, repeats: int) -> dict[str, Any]:
             found.append(inside)
         return found
 
-    figures, _ = _take_turns(
-        {"ours": lambda: lifter.lift(frame, [case.detections]), "loop over boxes + DBSCAN": loop}, repeats
-    )
-    return figures
+    work = {"ours": lambda: lifter.lift(frame, [case.detections]), "loop over boxes + DBSCAN": loop}
+    return compare("lift", name, take_turns(work, repeats))
 
 
-def _take_turns(
-    contenders: dict[str, Callable[[], Any]], repeats: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Medians and ratios of the turns, and what each contender gave."""
+def _take_turns(contenders: dict[str, Callable[[], Any]], repeats: int) -> tuple[Seconds, dict[str, Any]]:
+    """Seconds of the turns, and the last answer of each contender."""
     answers: dict[str, Any] = {}
 
     def keep(name: str, run: Callable[[], Any]) -> None:
         answers[name] = run()
 
-    seconds = take_turns({name: partial(keep, name, run) for name, run in contenders.items()}, repeats)
-    ratios = {
-        name: [b / a for a, b in zip(seconds["ours"], times, strict=True)] for name, times in seconds.items()
-    }
-    return {
-        "milliseconds": {name: 1000 * median(times) for name, times in seconds.items()},
-        "ratio_range": {
-            name: [min(values), max(values)] for name, values in ratios.items() if name != "ours"
-        },
-    }, answers
-
-
-if __name__ == "__main__":
-    sys.exit(tyro.cli(main))
+    return take_turns({name: partial(keep, name, run) for name, run in contenders.items()}, repeats), answers

@@ -24,8 +24,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.record import Row, take_turns
-from benchmarks.targets import TARGETS
+from benchmarks.record import Row, Settings, row, take_turns
 from clip2.teacher import TextBank, embed_triplets
 from clip2.training.clouds import CloudTensors
 from clip2.training.point_cache import open_point_cache
@@ -49,19 +48,21 @@ CASES = (Case("mined objects", 800, 100, 4096), Case("dense shapes", 128, 10_000
 SET = 2000
 
 
-def measure(repeats: int, quick: bool) -> Iterator[Row]:
+def rows(settings: Settings) -> Iterator[Row]:
     """Samples per second and bytes of both."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         for case in CASES:
             with tempfile.TemporaryDirectory() as folder:
-                yield from _measure(case, case.objects // 4 if quick else case.objects, Path(folder), repeats)
+                count = case.objects // 4 if settings.quick else case.objects
+                yield from measure(case, count, Path(folder), settings.repeats)
     finally:
         torch.set_num_threads(before)
 
 
-def _measure(case: Case, count: int, folder: Path, repeats: int) -> list[Row]:
+def measure(case: Case, count: int, folder: Path, repeats: int) -> list[Row]:
+    """Rows of one case with ``count`` objects, written to ``folder``."""
     rng = np.random.default_rng(0)
     pictures = _unit(rng.normal(size=(count, WIDTH)))
     words = _unit(rng.normal(size=(VOCABULARY, WIDTH)))
@@ -107,31 +108,27 @@ def _measure(case: Case, count: int, folder: Path, repeats: int) -> list[Row]:
     theirs = _bytes(folder / "pickled")
     mine = _bytes(folder / "ours" / "cache") + small.nbytes + words.nbytes * count / SET
     mine += own.nbytes
+    kept = "all 10,000 points kept: 9 bytes for 24; data.max_points keeps 4096 of them by default"
     return [
-        Row(
+        row(
             "loader",
             f"{case.name}: samples/s",
             "pickled npy",
             "1/s",
-            fast,
-            slow,
-            fast / slow,
-            (min(ratios), max(ratios)),
-            TARGETS["loader", f"{case.name}: samples/s", "pickled npy"],
+            ours=fast,
+            theirs=slow,
+            ratio=fast / slow,
+            spread=(min(ratios), max(ratios)),
         ),
-        Row(
+        row(
             "loader",
             f"{case.name}: bytes",
             "pickled npy",
             "kB/object",
-            mine / count / 1e3,
-            theirs / count / 1e3,
-            mine / theirs,
-            None,
-            TARGETS["loader", f"{case.name}: bytes", "pickled npy"],
-            "all 10,000 points kept: 9 bytes for 24; data.max_points keeps 4096 of them unless told otherwise"
-            if case.low == case.high
-            else "",
+            ours=mine / count / 1e3,
+            theirs=theirs / count / 1e3,
+            ratio=mine / theirs,
+            note=kept if case.low == case.high else "",
         ),
     ]
 

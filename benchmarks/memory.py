@@ -1,9 +1,7 @@
-"""Memory: what an encoder needs at its worst moment, and what a scan costs while it is held.
+"""Peak memory of an encoder, and memory held by a scan.
 
-Each figure is of a process of its own. Peaks are the kernel's high-water mark of resident memory above what was resident before,
-so they are measured on Linux only.
-
-    python -m benchmarks.memory CASE      # what the parent calls
+Each figure is measured in a separate process (``python -m benchmarks.memory CASE``). Peaks are the kernel's high-water mark of
+resident memory above what was resident before, so they are measured on Linux only.
 """
 
 from __future__ import annotations
@@ -16,46 +14,36 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
-from benchmarks.record import Row
-from benchmarks.targets import TARGETS
+from benchmarks.record import Row, Settings, row
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 SCAN_POINTS = 1_000_000
 
 
-def measure(repeats: int, quick: bool) -> Iterator[Row]:
+def rows(settings: Settings) -> Iterator[Row]:
     """Every case beside its contender."""
     if not CLEAR.exists():
         for case in ("encoder", "scan"):
             yield Row("memory", case, unit="MB", note="not measured: not Linux")
         return
-    times = 1 if quick else min(repeats, 3)
+    times = min(settings.turns, 3)
     for case, contender, ours, theirs in (
         ("encoder 16 x 1024", "textbook", "encoder:ours:16", "encoder:textbook:16"),
         ("encoder 16 x 1024, bf16 products", "textbook", "encoder:bf16:16", "encoder:textbook:16"),
         ("scan of 1M colored points", "open3d", "scan:frame", "scan:open3d"),
-        *(
-            ()
-            if quick
-            else (
-                (
-                    "scan of 1M colored points set in a Recognizer",
-                    "open3d",
-                    "scan:recognizer",
-                    "scan:open3d",
-                ),
-            )
-        ),
+        ("scan of 1M colored points set in a Recognizer", "open3d", "scan:recognizer", "scan:open3d"),
     ):
+        if settings.quick and ours == "scan:recognizer":
+            continue
         mine, other = (
             # Slow, and the same every time.
             [in_a_process(name) for _ in range(1 if ours == "scan:recognizer" else times)]
             for name in (ours, theirs)
         )
         shares = [a / b for a, b in zip(mine, other, strict=True)]
-        target = TARGETS.get(("memory", case, contender))
         a, b = median(mine), median(other)
-        yield Row("memory", case, contender, "MB", a, b, a / b, (min(shares), max(shares)), target)
+        spread = min(shares), max(shares)
+        yield row("memory", case, contender, "MB", ours=a, theirs=b, ratio=a / b, spread=spread)
 
 
 def in_a_process(case: str) -> float:

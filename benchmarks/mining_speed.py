@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -26,6 +27,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.record import Row, Settings
 from data_prep.detect import CocoDetections, Coverage, Detections2D
 from data_prep.geometry import Camera, rigid
 from data_prep.lift import create_lifter
@@ -34,6 +36,33 @@ from data_prep.scans import Frame, Scan, View, open_scan
 from data_prep.triplets import mine
 from data_prep.triplets.cut import cut_triplet
 from data_prep.triplets.packed import pack_triplet
+
+
+def rows(settings: Settings) -> Iterator[Row]:
+    """CPU time per frame by stage, and growth of memory."""
+    quick, data = settings.quick, settings.data
+    frames = 200 if quick else 5000
+    grown = Memory(frames, every=frames // 10).run()
+    case = f"memory of the process, first fifth to the end of {frames} frames"
+    ours = grown["growth_MB_after_a_fifth"]
+    yield Row("mining", case, unit="MB", ours=ours, note=f"then {grown['rows'][-1]['process_MB']:.0f} MB")
+    for said, source, root, detections in REAL if data is not None else ():
+        assert data is not None
+        if not (data / root).is_dir():
+            yield Row("mining", f"{said}: CPU time per frame", note=f"not measured: no {root} there")
+            continue
+        found = Cost(source, data / root, data / "detections" / detections, frames=2 if quick else 8).run()
+        about = f"{found['points_per_frame']:,} points, {found['objects_per_frame']:.1f} objects per frame"
+        seconds = found["cpu_seconds_per_frame"]
+        yield Row("mining", f"{said}: CPU time per frame", ours=1e3 * seconds.pop("all"), note=about)
+        for stage, value in seconds.items():
+            yield Row("mining", f"  of it to {stage}, {said}", ours=1e3 * value)
+
+
+REAL = (
+    ("KITTI", "kitti", "kitti_object", "kitti_object_fastestdet.json"),
+    ("7-Scenes", "rgbd", "rgbd/7scenes_redkitchen", "7scenes_fastestdet.json"),
+)
 
 
 @dataclass

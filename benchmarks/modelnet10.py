@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import binary_erosion
 
+from benchmarks.record import Row, Settings
 from data_prep.errors import InputError
 from data_prep.triplets import Triplet, write_triplets
 
@@ -114,6 +115,20 @@ def main(
         for name, value in figures["per_class"].items():
             table.add_row(f"  {name}", f"{value:.3f}")
         Console().print(table)
+
+
+def rows(settings: Settings) -> Iterator[Row]:
+    """Ten-way accuracy by text."""
+    assert settings.data is not None
+    grids, bank = settings.data / "objects/modelnet10.npz", settings.data / "clip/vit_b32_text_bank.npz"
+    for file in (grids, bank):
+        if not file.exists():
+            raise InputError("is not there", source=file, fix="name a folder that has it with --data")
+    config = Path(__file__).parents[1] / "configs/train/modelnet10.yaml"
+    with TemporaryDirectory() as folder:
+        found = run(grids, bank, "ViT-B-32/openai", config, 0, Path(folder))
+    note = f"{found['test_shapes']} shapes, {found['train_seconds']:.0f} s of training"
+    yield Row("modelnet10", "ten-way top-1 by text", unit="", ours=found["top1"], note=note)
 
 
 def run(

@@ -30,6 +30,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.record import Row, Settings
 from clip2.recognition import fuse_frames, propose_objects
 from clip2.recognition.proposals import Kind
 from data_prep.geometry import OrientedBox
@@ -78,6 +79,14 @@ def main(
     else:
         _print(result)
     return 0
+
+
+def rows(settings: Settings) -> Iterator[Row]:
+    """Recall by group of scans."""
+    for group, found in measure(settings.data).items():
+        if "recall_50" in found:
+            case, note = f"{group}: recall at IoU 0.5", f"{found['objects']} objects"
+            yield Row("proposals", case, unit="", ours=found["recall_50"], note=note)
 
 
 def measure(root: Path | None, report: Page | None = None) -> dict[str, dict[str, Any]]:

@@ -1,24 +1,57 @@
-"""A whole sweep recognized: proposals, boxes, encoding, naming, and how long each takes.
+"""Speed of recognition: a whole sweep step by step, and naming among 1156 labels.
 
-Real KITTI sweeps where ``--data`` names a folder that holds ``kitti_object/``, otherwise a made-up street. The model is
-``mini-points``, which ships with the package; the words are those that travel with it.
+The sweeps are KITTI's if ``--data`` names a folder that holds ``kitti_object/``, otherwise those of a synthetic street. The
+model is ``mini-points``, which ships with the package, with its own labels.
+
+Naming compares text vectors that travel with the model with running a text tower each time. The labels are LVIS categories,
+with one prompt each. There are two towers: one of the size of OpenAI's ViT-B/32, with random weights, as time does not
+depend on them, timed on a part of the labels, as its time is proportional to them; and that of ``mini``, which ships with the
+package and is some thirty times smaller. A new process, which loads model and labels from disk, reports whether it loaded
+anything to embed text with.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import clip2
-from benchmarks.record import Row
-from benchmarks.targets import TARGETS
+from benchmarks.record import Row, Settings, compare, row, take_turns
+from clip2.checkpoint import save
+from clip2.evaluation import zero_shot_classify
+from clip2.model import Clip2Model
+from clip2.model_config import ModelConfig
+from clip2.teacher import Teacher, TextBank
+from data_prep.detect.vocabulary import Vocabulary
 from data_prep.scans import Frame, open_scan
 
+OBJECTS, WORDS, TIMED = 100, 1156, 64
+MANY = 20  # times in a row: once is too short to time beside something a thousand times as long
+LARGE = "text tower of ViT-B/32"
+
+_RESTARTED = """
+import sys
+import numpy as np
+import clip2
+from clip2.teacher import Teacher
+
+model = clip2.load(sys.argv[1])
+words = model.text_bank.names
+cloud = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+assert len(model.classify([cloud], words).labels) == len(words)
+print(int("open_clip" in sys.modules))
+"""
 STEPS = {
     "propose": "proposals",
     "boxes": "boxes around them",
@@ -27,21 +60,15 @@ STEPS = {
 }
 
 
-def measure(repeats: int, quick: bool, data: Path | None) -> list[Row]:
-    """Milliseconds per sweep, in all and by step.
-
-    Args:
-        repeats: times every sweep is recognized after the first.
-        quick: one sweep.
-        data: folder that may hold ``kitti_object/``.
-    """
-    source, frames = _frames(data)
-    found = list(islice(frames, 1 if quick else 4))
+def rows(settings: Settings) -> list[Row]:
+    """Milliseconds per sweep, in total and by step; every sweep is recognized once to warm up, then ``repeats`` times."""
+    source, frames = _frames(settings.data)
+    found = list(islice(frames, 1 if settings.quick else 4))
     recognizer = clip2.Recognizer(clip2.load("mini-points"))
     steps: dict[str, list[float]] = {name: [] for name in STEPS}
     whole: list[float] = []
     objects, points = 0, 0
-    for turn in range(repeats + 1):
+    for turn in range(settings.repeats + 1):
         for frame in found:
             began = time.perf_counter()
             recognizer.set_scan(frame, proposals="lidar")
@@ -60,9 +87,9 @@ def measure(repeats: int, quick: bool, data: Path | None) -> list[Row]:
         f"{torch.get_num_threads()} threads; from {min(whole):.0f} to {max(whole):.0f} ms"
     )
     return [
-        Row("recognition", case, ours=median(whole), target=TARGETS["recognition", case, ""], note=about),
+        row("recognition", case, ours=median(whole), note=about),
         *(
-            Row("recognition", f"  of it {said}", ours=median(steps[name]), note=_share(steps[name], whole))
+            row("recognition", f"  of it {said}", ours=median(steps[name]), note=_share(steps[name], whole))
             for name, said in STEPS.items()
         ),
     ]
@@ -75,4 +102,74 @@ def _share(part: list[float], whole: list[float]) -> str:
 def _frames(data: Path | None) -> tuple[str, Iterator[Frame]]:
     if data is not None and (data / "kitti_object").is_dir():
         return "KITTI", iter(open_scan("kitti", data / "kitti_object"))
-    return "a made-up street", iter(open_scan("procedural", "street", frames=4, worlds=4, seed=5))
+    return "a synthetic street", iter(open_scan("procedural", "street", frames=4, worlds=4, seed=5))
+
+
+def zero_shot_rows(settings: Settings) -> list[Row]:
+    """Both ways in turns, and the behavior of a new process; a quick run takes the small tower and fewer labels."""
+    quick, turns = settings.quick, min(settings.turns, 3)
+    words = Vocabulary.load("lvis").labels[: 100 if quick else WORDS]
+    teacher = Teacher.load("mini")
+    with tempfile.TemporaryDirectory() as folder:
+        bank = TextBank.from_teacher(teacher, words)
+        rows = _naming(
+            words, bank, "mini's text tower", lambda: teacher.encode_texts(words), 1, turns, Path(folder)
+        )
+        rows.append(_restart(Path(folder) / "model", teacher, bank))
+        return rows if quick else [*_large(words, turns, Path(folder)), *rows]
+
+
+def _large(words: tuple[str, ...], turns: int, folder: Path) -> list[Row]:
+    import open_clip
+
+    network = open_clip.create_model("ViT-B-32", pretrained=None).eval()
+    tokenize = open_clip.get_tokenizer("ViT-B-32")
+    asked = [f"a point cloud of a {word}." for word in words[:TIMED]]
+
+    def embed() -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return network.encode_text(tokenize(asked)).numpy()
+
+    width = embed().shape[1]
+    vectors = np.random.default_rng(0).normal(size=(len(words), width)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    bank = TextBank(words, vectors, "ViT-B-32/openai")
+    factor = len(words) / TIMED
+    rows = _naming(words, bank, LARGE, embed, factor, turns, folder)
+    return [replace(row, note=f"timed on {TIMED} words, times {factor:.1f}") for row in rows]
+
+
+def _naming(
+    words: tuple[str, ...],
+    bank: TextBank,
+    contender: str,
+    embed: Callable[[], NDArray[np.float32]],
+    factor: float,
+    turns: int,
+    folder: Path,
+) -> list[Row]:
+    bank.save(folder / "bank.npz")
+    kept = TextBank.load(folder / "bank.npz")
+    objects = np.random.default_rng(0).normal(size=(OBJECTS, kept.width)).astype(np.float32)
+    seconds = take_turns(
+        {
+            "ours": lambda: [zero_shot_classify(objects, kept.embed_labels(words)) for _ in range(MANY)],
+            contender: lambda: zero_shot_classify(objects, embed()),
+        },
+        turns,
+    )
+    seconds["ours"] = [value / MANY for value in seconds["ours"]]
+    seconds[contender] = [factor * value for value in seconds[contender]]
+    return compare("zero_shot", f"{OBJECTS} objects x {len(words)} words", seconds)
+
+
+def _restart(folder: Path, teacher: Teacher, bank: TextBank) -> Row:
+    config = {
+        "encoder": {"name": "pointnet2_ssg_small"},
+        "teacher": {"name": teacher.model, "width": teacher.width, "templates": "clip2"},
+    }
+    save(Clip2Model(ModelConfig.model_validate(config), bank).eval(), folder)
+    said = subprocess.run(
+        [sys.executable, "-c", _RESTARTED, str(folder)], capture_output=True, text=True, check=True
+    )
+    return row("zero_shot", "text towers loaded after a restart", unit="", ours=float(said.stdout))

@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 import clip2
+from benchmarks.record import Row, Settings
 from clip2.evaluation import zero_shot_classify
 from clip2.labels import normalize_label
 from clip2.model import Clip2Model
@@ -96,6 +97,17 @@ def main(
     else:
         _print(figures)
     return 0
+
+
+def rows(settings: Settings) -> Iterator[Row]:
+    """Share of clouds that get a wrong definite name."""
+    assert settings.data is not None
+    for group, ways in measure(settings.data).items():
+        off = ways["off"]["nonsense"]
+        for way, found in ways.items():
+            if way != "off":
+                case, ours = f"{group}: definite names that are wrong", found["nonsense"]
+                yield Row("unknown", case, "without unknown", "", ours, off, ours / off if off else None)
 
 
 def measure(

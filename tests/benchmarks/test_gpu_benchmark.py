@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from benchmarks import gpu
-from benchmarks.record import Row
+from benchmarks.record import Row, Settings
 
 
 def test_every_row_can_be_filled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(gpu._ROWS, gpu.TRAINING_LOW)  # the other step with another number format
-    filled = list(gpu.rows(gpu.Setting(torch.device("cpu"), turns=1, share=0.01)))
+    monkeypatch.delitem(gpu.CASES, gpu.TRAINING_LOW)  # the other step with another number format
+    filled = list(gpu.measure(gpu.Setting(torch.device("cpu"), turns=1, share=0.01)))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    empty = list(gpu.measure(1, quick=True))
+    empty = list(gpu.rows(Settings(quick=True)))
     assert [(row.case, row.contender, row.unit, row.target) for row in filled] == [
         (row.case, row.contender, row.unit, row.target) for row in empty
     ]
@@ -30,8 +30,8 @@ def test_a_row_that_fails_says_why_and_the_others_are_filled(monkeypatch: pytest
     def fills(setting: gpu.Setting) -> Row:
         return Row("gpu", gpu.SUMS, ours=1.0)
 
-    monkeypatch.setattr(gpu, "_ROWS", {gpu.SAMPLING: fails, gpu.SUMS: fills})
-    rows = gpu.rows(gpu.Setting(torch.device("cpu"), turns=1))
+    monkeypatch.setattr(gpu, "CASES", {gpu.SAMPLING: fails, gpu.SUMS: fills})
+    rows = gpu.measure(gpu.Setting(torch.device("cpu"), turns=1))
     failed, filled = next(rows), next(rows)
     with pytest.raises(RuntimeError, match="1 of 2 rows failed"):
         next(rows)
@@ -43,4 +43,4 @@ def test_a_row_that_fails_says_why_and_the_others_are_filled(monkeypatch: pytest
 @pytest.mark.gpu
 @pytest.mark.slow
 def test_every_row_can_be_filled_on_a_gpu() -> None:
-    assert all(row.ours is not None for row in gpu.measure(1, quick=True))
+    assert all(row.ours is not None for row in gpu.rows(Settings(quick=True)))
