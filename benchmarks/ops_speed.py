@@ -241,7 +241,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "ball_10k": lambda: ball(10_000, 512, 0.1, 32),
     "knn_100k": lambda: nearest(100_000, 100_000, 16),
     "components_50k": lambda: components(50_000, (0.02, 0.03, 0.04)),
-    "three_nn_16k": lambda: nearest(1024, 16_384, 3),
+    "knn_16k": lambda: nearest(1024, 16_384, 3),
     **{
         f"segment_{name}": lambda name=name: segments(name, 100_000, 64, 2000)  # type: ignore[misc]
         for name in ("sum", "mean", "max", "softmax")

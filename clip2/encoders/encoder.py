@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from clip2.ops.arguments import check_lengths, check_points
+from clip2.ops.batches import check_lengths, check_points
 
 
 class PointEncoder(nn.Module):

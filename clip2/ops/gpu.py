@@ -1,9 +1,10 @@
-"""Registers the Triton kernels for CUDA devices; Triton is imported when the first of them is called."""
+"""Registration of the Triton kernels for CUDA devices; Triton is imported when the first of them is called."""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,36 +19,19 @@ def _problem() -> str | None:
     return None if find_spec("triton") else "not installed (comes with torch for CUDA on Linux)"
 
 
+def _register(op: str) -> None:
+    @registry.implements(op, "triton")
+    def run(points: Tensor, *arguments: Any) -> Any:
+        if points.device.type != "cuda":
+            return registry.plain(op)(points, *arguments)
+        from clip2.ops import triton_kernels
+
+        with torch.cuda.device(points.device):  # Triton launches on the current one
+            return getattr(triton_kernels, op)(points, *arguments)
+
+
 registry.register_backend(
     "triton", serves=("cuda",), problem=_problem, reason="compiled for this GPU at first use"
 )
-
-
-@registry.implements("farthest_point_sample", "triton")
-def _farthest_point_sample(points: Tensor, k: int, lengths: Tensor | None, first: Tensor) -> Tensor:
-    if points.device.type != "cuda":
-        return registry.plain("farthest_point_sample")(points, k, lengths, first)
-    from clip2.ops import triton_kernels
-
-    with torch.cuda.device(points.device):  # Triton launches on the current one
-        return triton_kernels.farthest_point_sample(points, k, lengths, first)
-
-
-@registry.implements("ball_query", "triton")
-def _ball_query(points: Tensor, centers: Tensor, radius: float, k: int, lengths: Tensor | None) -> Tensor:
-    if points.device.type != "cuda":
-        return registry.plain("ball_query")(points, centers, radius, k, lengths)
-    from clip2.ops import triton_kernels
-
-    with torch.cuda.device(points.device):
-        return triton_kernels.ball_query(points, centers, radius, k, lengths)
-
-
-@registry.implements("knn", "triton")
-def _knn(points: Tensor, centers: Tensor, k: int, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-    if points.device.type != "cuda":
-        return registry.plain("knn")(points, centers, k, lengths)
-    from clip2.ops import triton_kernels
-
-    with torch.cuda.device(points.device):
-        return triton_kernels.knn(points, centers, k, lengths)
+for _op in ("farthest_point_sample", "ball_query", "knn"):
+    _register(_op)

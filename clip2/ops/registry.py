@@ -1,7 +1,7 @@
-"""Which implementation serves which point operation, and why.
+"""Registry of backends for point operations, with the reason for each choice.
 
-An operation has one public function and one or more backends. Pure torch is always there and is the oracle
-the others are tested against; a faster backend takes over only on the device kinds where it pays.
+An operation has one public function and one or more backends. Pure torch always works and is the oracle that the others
+are tested against; a faster backend takes over only on the device kinds where it pays.
 """
 
 from __future__ import annotations
@@ -30,14 +30,7 @@ class Choice:
 def backends() -> tuple[Choice, ...]:
     """For every operation and device kind present here: the backend that serves it and the reason."""
     devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
-    rows = [_choose(op, device) for op in _KERNELS for device in devices]
-    for op, parts in _BUILT_ON.items():
-        for device in devices:
-            name = serving(parts, device) if parts else "torch"
-            rows.append(
-                Choice(op, device, name, f"through {parts}" if parts else "tensor operations suffice")
-            )
-    return tuple(sorted(rows, key=lambda row: row.op))
+    return tuple(_choose(op, device) for op in sorted(KERNELS) for device in devices)
 
 
 @contextmanager
@@ -48,9 +41,9 @@ def use_backend(name: str) -> Iterator[None]:
         ValueError: there is no such backend, or it cannot run here; the message says why.
     """
     global _forced
-    if name not in _BACKENDS:
-        raise ValueError(f"no backend {name!r} of point operations; there are {', '.join(_BACKENDS)}")
-    if problem := _BACKENDS[name].problem():
+    if name not in BACKENDS:
+        raise ValueError(f"no backend {name!r} of point operations; there are {', '.join(BACKENDS)}")
+    if problem := BACKENDS[name].problem():
         raise ValueError(f"backend {name!r} cannot run here: {problem}")
     before, _forced = _forced, name
     try:
@@ -74,14 +67,14 @@ def register_backend(
         problem: returns why the backend cannot run here, or None when it can. Asked again at each choice.
         reason: why it is chosen where it is; a function is asked when somebody wants to know.
     """
-    _BACKENDS[name] = _Backend(name, serves, problem, reason)
+    BACKENDS[name] = _Backend(name, serves, problem, reason)
 
 
 def implements(op: str, backend: str) -> Callable[[Kernel], Kernel]:
     """Decorator: the function is ``backend``'s kernel for ``op``; same arguments and results as the oracle's."""
 
     def add(kernel: Kernel) -> Kernel:
-        _KERNELS.setdefault(op, {})[backend] = kernel
+        KERNELS.setdefault(op, {})[backend] = kernel
         return kernel
 
     return add
@@ -89,27 +82,27 @@ def implements(op: str, backend: str) -> Callable[[Kernel], Kernel]:
 
 def kernel(op: str, device: torch.device) -> Kernel:
     """The function that serves ``op`` for tensors on ``device``."""
-    return _KERNELS[op][serving(op, device.type)]
+    return KERNELS[op][serving(op, device.type)]
 
 
 def serving(op: str, device: str) -> str:
     """Name of the backend that serves ``op`` on a kind of device, "cpu" or "cuda"."""
-    if _forced in _KERNELS[op]:
+    if _forced in KERNELS[op]:
         return _forced
     wanted = os.environ.get(_ENVIRONMENT)
     if wanted:
-        if wanted not in _BACKENDS:
-            raise ValueError(f"{_ENVIRONMENT}={wanted}: no such backend; there are {', '.join(_BACKENDS)}")
-        if problem := _BACKENDS[wanted].problem():
+        if wanted not in BACKENDS:
+            raise ValueError(f"{_ENVIRONMENT}={wanted}: no such backend; there are {', '.join(BACKENDS)}")
+        if problem := BACKENDS[wanted].problem():
             raise ValueError(f"{_ENVIRONMENT}={wanted}: it cannot run here: {problem}")
-        if wanted in _KERNELS[op]:
+        if wanted in KERNELS[op]:
             return wanted
     return next((b.name for b in _preferred(op, device) if not b.problem()), "torch")
 
 
 def plain(op: str) -> Kernel:
     """The pure torch function of ``op``, for a backend to pass on what it does not do itself."""
-    return _KERNELS[op]["torch"]
+    return KERNELS[op]["torch"]
 
 
 @dataclass(frozen=True)
@@ -121,15 +114,8 @@ class _Backend:
 
 
 _ENVIRONMENT = "CLIP2_OPS_BACKEND"
-_BUILT_ON = {  # operations without a kernel of their own: what does their work
-    "three_nn": "knn",
-    "three_interpolate": None,
-    "group": None,
-    "random_sample": None,
-    "grid_sample": None,
-}
-_BACKENDS: dict[str, _Backend] = {}
-_KERNELS: dict[str, dict[str, Kernel]] = {}
+BACKENDS: dict[str, _Backend] = {}  # by name, later ones preferred
+KERNELS: dict[str, dict[str, Kernel]] = {}  # operation → backend → kernel
 _forced: str | None = None
 
 
@@ -145,7 +131,7 @@ def _choose(op: str, device: str) -> Choice:
         if backend.name == name:
             break
         passed_over.append(f"{backend.name}: {backend.problem()}")
-    reason = _BACKENDS[name].reason
+    reason = BACKENDS[name].reason
     if name != "torch" or not passed_over:
         passed_over.insert(0, reason if isinstance(reason, str) else reason())
     return Choice(op, device, name, "; ".join(passed_over))
@@ -153,8 +139,8 @@ def _choose(op: str, device: str) -> Choice:
 
 def _preferred(op: str, device: str) -> Iterator[_Backend]:
     """The backends made for ``op`` on ``device``, best first, whether they can run or not."""
-    for backend in reversed(_BACKENDS.values()):
-        if backend.name != "torch" and backend.name in _KERNELS[op] and device in backend.serves:
+    for backend in reversed(BACKENDS.values()):
+        if backend.name != "torch" and backend.name in KERNELS[op] and device in backend.serves:
             yield backend
 
 

@@ -1,8 +1,7 @@
-"""Point operations compiled for the CPU when clip2 was installed.
+"""Compiled CPU backend of the point operations.
 
-`pip install` builds ``_kernels`` from the C++ beside this file where it finds a compiler, and goes on without where it
-does not; then the backends in Python serve. The library knows neither Python nor torch: it is called with plain
-pointers, while other Python threads run on.
+`pip install` builds ``_kernels`` from the C++ in this folder if it finds a compiler; otherwise the Python backends serve.
+The library knows neither Python nor torch: it is called with plain pointers, and other Python threads keep running.
 """
 
 from __future__ import annotations
@@ -18,9 +17,7 @@ import torch
 from torch import Tensor
 
 from clip2.ops import registry
-from clip2.ops.ball_search import ball_query as _plain_ball_query
-from clip2.ops.nearest_search import knn as _plain_knn
-from clip2.ops.numpy_sampling import farthest_point_sample as _plain_farthest_point_sample
+from clip2.ops.sampling import numpy_farthest_point_sample
 
 _ABI = 5  # of native.cpp; a library left over from another version must not be called
 _CLOUDS = (c_void_p, c_int64, c_int64, c_void_p)  # points, batch, count, lengths
@@ -89,7 +86,7 @@ registry.register_backend("native", serves=("cpu",), problem=problem, reason=_re
 @registry.implements("farthest_point_sample", "native")
 def _farthest_point_sample(points: Tensor, k: int, lengths: Tensor | None, first: Tensor) -> Tensor:
     if not _takes(points):
-        return _plain_farthest_point_sample(points, k, lengths, first)
+        return numpy_farthest_point_sample(points, k, lengths, first)
     points, first = _coordinates(points), first.contiguous()
     chosen = torch.empty(len(points), k, dtype=torch.int64)
     _call(
@@ -101,7 +98,7 @@ def _farthest_point_sample(points: Tensor, k: int, lengths: Tensor | None, first
 @registry.implements("ball_query", "native")
 def _ball_query(points: Tensor, centers: Tensor, radius: float, k: int, lengths: Tensor | None) -> Tensor:
     if not _takes(points, centers):
-        return _plain_ball_query(points, centers, radius, k, lengths)
+        return registry.plain("ball_query")(points, centers, radius, k, lengths)
     points, centers = _coordinates(points), _coordinates(centers)
     index = torch.empty(*centers.shape[:2], k, dtype=torch.int64)
     cloud = (points, *points.shape[:2], lengths)
@@ -112,7 +109,7 @@ def _ball_query(points: Tensor, centers: Tensor, radius: float, k: int, lengths:
 @registry.implements("knn", "native")
 def _knn(points: Tensor, centers: Tensor, k: int, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
     if not _takes(points, centers):
-        return _plain_knn(points, centers, k, lengths)
+        return registry.plain("knn")(points, centers, k, lengths)
     points, centers = _coordinates(points), _coordinates(centers)
     index = torch.empty(*centers.shape[:2], k, dtype=torch.int64)
     squared = torch.empty(index.shape, dtype=torch.float32)

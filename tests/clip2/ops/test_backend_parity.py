@@ -27,7 +27,6 @@ from clip2.ops import (
     segment_mean,
     segment_softmax,
     segment_sum,
-    three_nn,
     use_backend,
 )
 
@@ -36,13 +35,12 @@ OPS: dict[str, Op] = {
     "farthest_point_sample": lambda points, _, lengths, k, __: farthest_point_sample(points, k, lengths),
     "ball_query": lambda points, centers, lengths, k, radius: ball_query(points, centers, radius, k, lengths),
     "knn": lambda points, centers, lengths, k, _: knn(points, centers, k, lengths),
-    "three_nn": lambda points, centers, lengths, _, __: three_nn(points, centers, lengths),
 }
 SHAPES = ("box", "sphere", "lattice", "line", "one place", "stray point", "far away", "huge", "long tails")
 
 
 def backends_beside_torch() -> list[str]:
-    return [name for name, backend in registry._BACKENDS.items() if name != "torch" and not backend.problem()]
+    return [name for name, backend in registry.BACKENDS.items() if name != "torch" and not backend.problem()]
 
 
 @pytest.fixture(params=[0, 1, 2], ids=["baseline", "avx2", "avx512"])

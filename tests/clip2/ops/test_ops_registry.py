@@ -1,4 +1,4 @@
-"""Which backend serves which operation."""
+"""Choice of the backend that serves an operation."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from clip2.ops import (
 @pytest.fixture
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Backends registered by a test vanish after it."""
-    monkeypatch.setattr(registry, "_BACKENDS", dict(registry._BACKENDS))
-    monkeypatch.setattr(registry, "_KERNELS", {op: dict(table) for op, table in registry._KERNELS.items()})
+    monkeypatch.setattr(registry, "BACKENDS", dict(registry.BACKENDS))
+    monkeypatch.setattr(registry, "KERNELS", {op: dict(table) for op, table in registry.KERNELS.items()})
 
 
 def choice(op: str) -> registry.Choice:
@@ -34,21 +34,16 @@ def choice(op: str) -> registry.Choice:
 
 def test_every_served_operation_is_public_and_has_the_oracle() -> None:
     served = {row.op for row in backends()}
-    assert served == set(clip2.ops.__all__) - {"backends", "use_backend", "pad_ragged", "unpad"}
+    assert served == set(clip2.ops.__all__) - {"backends", "use_backend", "group"}
     assert {"farthest_point_sample", "ball_query", "knn", "segment_sum", "segment_max"} <= set(
-        registry._KERNELS
+        registry.KERNELS
     )
-    assert all("torch" in kernels for kernels in registry._KERNELS.values())
+    assert all("torch" in kernels for kernels in registry.KERNELS.values())
 
 
 def test_the_environment_names_a_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIP2_OPS_BACKEND", "torch")
-    assert (
-        choice("knn").backend
-        == choice("three_nn").backend
-        == choice("farthest_point_sample").backend
-        == "torch"
-    )
+    assert choice("knn").backend == choice("farthest_point_sample").backend == "torch"
     assert choice("knn").reason == "asked for by CLIP2_OPS_BACKEND"
     with use_backend("numpy"):
         assert choice("farthest_point_sample").backend == "numpy"
@@ -58,8 +53,8 @@ def test_the_environment_names_a_backend(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_without_the_compiled_library_python_serves_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = replace(registry._BACKENDS["native"], problem=lambda: "not built")
-    monkeypatch.setitem(registry._BACKENDS, "native", broken)
+    broken = replace(registry.BACKENDS["native"], problem=lambda: "not built")
+    monkeypatch.setitem(registry.BACKENDS, "native", broken)
     points = torch.rand(1, 50, 3)
     assert choice("farthest_point_sample").backend == "numpy"
     assert choice("knn") == registry.Choice("knn", "cpu", "torch", "native: not built")

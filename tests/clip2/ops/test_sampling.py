@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clip2.ops import farthest_point_sample, grid_sample, group, random_sample, segment_mean, use_backend
+from clip2.ops import farthest_point_sample, group, use_backend
 
 
 def slow_fps(cloud: np.ndarray, k: int) -> list[int]:
@@ -102,39 +102,6 @@ def test_fps_generator_moves_only_the_start_and_stays_within_the_cloud() -> None
     assert len(set(starts[:, 0].tolist())) == 7
 
 
-def test_random_sample_draws_without_replacement_and_ignores_padding() -> None:
-    points, lengths = torch.rand(50, 30, 3), torch.arange(50) % 30 + 1
-    chosen = random_sample(points, 10, lengths, torch.Generator().manual_seed(0))
-    for row, length in zip(chosen.tolist(), lengths.tolist(), strict=True):
-        distinct = min(10, length)
-        assert len(set(row[:distinct])) == distinct
-        assert max(row) < length
-        assert row == (row[:distinct] * 10)[:10]
-
-
-def test_random_sample_is_uniform() -> None:
-    chosen = random_sample(torch.zeros(4000, 8, 3), 2, generator=torch.Generator().manual_seed(0))
-    share = torch.bincount(chosen.flatten(), minlength=8) / 8000
-    assert (share - 1 / 8).abs().max() < 0.02
-
-
-@settings(max_examples=60, deadline=None)
-@given(clouds, st.sampled_from([0.5, 1.0, 2.0, 7.0]))
-def test_grid_sample_keeps_the_first_point_of_each_cell(cloud: list, cell: float) -> None:
-    points = np.array(cloud, float)
-    cells = [tuple(np.floor((point - points.min(0)) / cell).astype(int)) for point in points]
-    first = {key: place for place, key in reversed(list(enumerate(cells)))}
-    index, cell_of_point = grid_sample(torch.from_numpy(points).float(), cell)
-    assert index.tolist() == sorted(first.values())
-    assert index[cell_of_point].tolist() == [first[key] for key in cells]
-
-
-def test_grid_sample_with_segment_mean_gives_centroids() -> None:
-    points = torch.tensor([[0.0, 0, 0], [5, 0, 0], [0.5, 0, 0]])
-    index, cell_of_point = grid_sample(points, 1.0)
-    assert segment_mean(points, cell_of_point, len(index)).tolist() == [[0.25, 0, 0], [5, 0, 0]]
-
-
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -146,7 +113,6 @@ def test_grid_sample_with_segment_mean_gives_centroids() -> None:
         (lambda: farthest_point_sample(torch.rand(1, 5, 3), 2, torch.tensor([6])), "1..5, found 6"),
         (lambda: farthest_point_sample(torch.rand(1, 5, 3), 2, torch.tensor([0])), "1..5, found 0"),
         (lambda: farthest_point_sample(torch.rand(2, 5, 3), 2, torch.tensor([5])), "lengths must be (2,)"),
-        (lambda: grid_sample(torch.rand(5, 3), 0.0), "cell must be positive"),
     ],
 )
 def test_wrong_arguments_are_named(call: object, words: str) -> None:

@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from clip2.ops import ball_query, farthest_point_sample, knn, registry, three_nn, use_backend
+from clip2.ops import ball_query, farthest_point_sample, knn, registry, use_backend
 
 triton = pytest.importorskip("triton")
 interpreted = os.environ.get("TRITON_INTERPRET") == "1"
@@ -135,11 +135,11 @@ def test_kernels_on_a_gpu_choose_the_same_points(count: int) -> None:
         chosen = farthest_point_sample(there, 200, lengths_there).cpu()
         found = ball_query(there, there[:, :90], 0.1, 16, lengths_there).cpu()
         near = [[part.cpu() for part in knn(there, there[:, :90], k, lengths_there)] for k in (1, 16, 64, 70)]
-        three = three_nn(there, there[:, :90], lengths_there)[1].cpu()
+        three = knn(there, there[:, :90], 3, lengths_there)[1].cpu()
     assert torch.equal(chosen, farthest_point_sample(points, 200, lengths))
     assert torch.equal(found, ball_query(points, points[:, :90], 0.1, 16, lengths))
     for (distance, index), k in zip(near, (1, 16, 64, 70), strict=True):
         expected_distance, expected = knn(points, points[:, :90], k, lengths)
         assert torch.equal(index, expected)
         torch.testing.assert_close(distance, expected_distance, rtol=1e-6, atol=0)
-    assert torch.equal(three, three_nn(points, points[:, :90], lengths)[1])
+    assert torch.equal(three, knn(points, points[:, :90], 3, lengths)[1])

@@ -1,4 +1,4 @@
-"""Ball query, nearest neighbors and interpolation against brute force in numpy."""
+"""Ball query and nearest neighbors against brute force in numpy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clip2.ops import ball_query, group, knn, three_interpolate, three_nn
+from clip2.ops import ball_query, group, knn
 
 # Small integers: squared distances are exact in any precision, and points exactly on the radius abound.
 coordinates = st.tuples(*[st.integers(-3, 3)] * 3)
@@ -104,28 +104,11 @@ def test_hits_do_not_depend_on_memory_layout() -> None:
     )
 
 
-def test_interpolation_reproduces_points_and_weighs_by_inverse_distance() -> None:
-    points = torch.tensor([[[0.0, 0, 0], [3, 0, 0], [0, 4, 0], [50, 50, 50]]])
-    features = torch.tensor([[[1.0], [10.0], [100.0], [1e6]]])
-    centers = torch.tensor([[[3.0, 0, 0], [1.0, 0, 0]]])
-    distance, index = three_nn(points, centers)
-    on_point, between = three_interpolate(features, index, distance)[0, :, 0].tolist()
-    assert on_point == pytest.approx(10.0, rel=1e-5)
-    weights = np.array([1 / 1, 1 / 2, 1 / 17**0.5])
-    assert between == pytest.approx((weights @ [1, 10, 100]) / weights.sum(), rel=1e-5)
-
-
-def test_gradients_of_distances_and_interpolated_features() -> None:
+def test_gradients_of_distances() -> None:
     torch.manual_seed(0)
     points = torch.rand(2, 9, 3, dtype=torch.float64, requires_grad=True)
     centers = torch.rand(2, 4, 3, dtype=torch.float64, requires_grad=True)
-    features = torch.rand(2, 9, 5, dtype=torch.float64, requires_grad=True)
-
-    def interpolate(points: torch.Tensor, centers: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
-        distance, index = three_nn(points, centers)
-        return three_interpolate(features, index, distance)
-
-    assert torch.autograd.gradcheck(interpolate, (points, centers, features))
+    assert torch.autograd.gradcheck(lambda points, centers: knn(points, centers, 3)[0], (points, centers))
 
 
 def test_group_collects_per_cloud_and_passes_gradients() -> None:
