@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from clip2.ops import segment_max, segment_mean, segment_sum
 from clip2.recognition.proposals.groups import group_indices, owners
 
 # A part lighter than this share of its partner is a fragment of it, not a second object.
@@ -144,14 +146,14 @@ class _Merging:
         self.count = int(patch.max()) + 1
         self.patch_size = np.bincount(patch).tolist()
         self.size = list(self.patch_size)
-        size = np.array(self.size, dtype=float)
-        center = np.stack([np.bincount(patch, points[:, i]) for i in range(3)], axis=1) / size[:, None]
-        normal = np.stack([np.bincount(patch, normals[:, i]) for i in range(3)], axis=1)
+        coordinates, facing, segment = (
+            torch.from_numpy(a) for a in (np.float64(points), np.float64(normals), patch)
+        )
+        center = segment_mean(coordinates, segment, self.count).numpy()
+        normal = segment_sum(facing, segment, self.count).numpy()
         normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-        self.low = np.full((self.count, 3), np.inf)
-        self.high = np.full((self.count, 3), -np.inf)
-        np.minimum.at(self.low, patch, points)
-        np.maximum.at(self.high, patch, points)
+        self.low = -segment_max(-coordinates, segment, self.count).numpy()
+        self.high = segment_max(coordinates, segment, self.count).numpy()
         self.unit = 0.02 / spacing**2  # points on 200 cm²: what a small object shows
         self.ease = [self._ease(count) for count in self.size]
         # Border number by neighbor, for each region. Plain integers: with tens of thousands of borders, making and
