@@ -1,4 +1,4 @@
-"""Cameras: what pixel a point falls on, and what point a pixel with depth is."""
+"""Pinhole cameras with lens distortion: projection of points and unprojection of depth."""
 
 from __future__ import annotations
 

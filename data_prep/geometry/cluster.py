@@ -1,4 +1,4 @@
-"""Connected components of a point cloud: exactly those of its radius graph, without building that graph."""
+"""Connected components of a point cloud: exact components of its radius graph, without building the graph."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def connected_components(
 
     Two points are joined when balls of half their radius, drawn around them, touch: ``|a - b| <= (r_a + r_b) / 2``.
     So with one radius for all this is DBSCAN with ``min_points=1``. The answer is exact. Points are gathered
-    in cells so small that each is connected in itself; points are only compared between neighboring cells
-    that nothing else has joined, and memory does not grow with the number of neighbors of a point. Where hardly any two
-    points share a cell, the few pairs there are come from a k-d tree.
+    in cells so small that each is connected in itself; points are only compared between neighboring cells that
+    nothing else has joined, and memory does not grow with the number of neighbors of a point. If hardly any two
+    points share a cell, a k-d tree finds the few pairs.
 
     Args:
         points: (N, 3) meters.

@@ -1,4 +1,4 @@
-"""Lens distortion by name: the two models that datasets use."""
+"""Lens distortion models: radial-tangential and fisheye."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a room is made of: its floor, ceiling and walls, told from what stands in it."""
+"""Room planes: floor, ceiling and walls of an indoor cloud, separated from its contents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rigid transforms as (4, 4) float64 matrices. ``T_a_b`` takes coordinates in b to coordinates in a."""
+"""Rigid transforms as (4, 4) float64 matrices, quaternions and up axes. ``T_a_b`` takes coordinates in b to coordinates in a."""
 
 from __future__ import annotations
 

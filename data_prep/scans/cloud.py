@@ -1,4 +1,4 @@
-"""Clouds in files: ``.ply .pcd .xyz .bin .npy .las .laz .e57``, and meshes ``.obj .off .glb`` sampled by area."""
+"""Cloud file reader: ``.ply .pcd .xyz .bin .npy .las .laz .e57``, and meshes ``.obj .off .glb`` sampled by area."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def read_cloud(
 
     Args:
         path: a file of one of these formats.
-        columns: float32 values per point of a ``.bin``; None = what its name says: 4 for ``velodyne/000000.bin``
+        columns: float32 values per point of a ``.bin``; None = as its name says: 4 for ``velodyne/000000.bin``
             (KITTI), 5 for ``.pcd.bin`` (nuScenes).
         sample: sample the faces of a ``.ply`` too, instead of taking its vertices.
         count: points to sample on a mesh.
@@ -166,7 +166,7 @@ def _columns_by_name(path: Path) -> int:
 def _read_npy(path: Path) -> RawCloud:
     try:
         with path.open("rb") as file:
-            # numpy takes what has not its mark for a pickle, and says how to run that.
+            # numpy takes any other file for a pickle, and advises to run it.
             if file.read(6) != np.lib.format.MAGIC_PREFIX:
                 raise BadFrameError(
                     "does not begin like a .npy file",
@@ -188,7 +188,7 @@ def _read_text(path: Path) -> RawCloud:
     try:
         lines = path.read_text(encoding="ascii").replace(",", " ").splitlines()
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # numpy warns where there is no number at all
+            warnings.simplefilter("error")  # numpy warns about a file without numbers
             table = np.loadtxt(lines, dtype=np.float64, comments=("#", "//"), ndmin=2)
     except (OSError, ValueError, UserWarning) as error:
         raise unreadable(path, "points", error) from error

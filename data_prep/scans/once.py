@@ -1,4 +1,4 @@
-"""ONCE: a roof LiDAR and seven cameras per frame.
+"""ONCE reader: a roof LiDAR and seven cameras per frame.
 
 Official layout (https://once-for-auto-driving.github.io, once_devkit)::
 
@@ -26,7 +26,7 @@ from data_prep.scans.formats.images import read_image, require_centered
 from data_prep.scans.formats.records import read_records, require_finite, unit_intensity
 from data_prep.scans.formats.text import read_lines
 from data_prep.scans.frame import Annotations3D, Frame, View
-from data_prep.scans.scan import IndexedScan
+from data_prep.scans.scan import IndexedScan, choose_names
 from data_prep.scans.sources import register_source
 
 _FIX = "use the JSON of the official download"
@@ -72,16 +72,11 @@ class OnceScan(IndexedScan["tuple[OnceSequence, int]"]):
             raise BadDatasetError(
                 "holds no sequence", source=root, fix="point at the folder that holds data/000076/000076.json"
             )
-        sequences, cameras = ([names] if isinstance(names, str) else names for names in (sequences, cameras))
+        cameras = [cameras] if isinstance(cameras, str) else cameras
         listed = present if split is None else _image_set(root, split)
-        wanted = listed if sequences is None else sequences
-        if unknown := sorted(set(wanted) - set(present)):
-            raise BadDatasetError(
-                f"{unknown[0]!r} is not there",
-                source=folder,
-                field="sequences",
-                fix=f"choose from {', '.join(present[:10])}{' …' if len(present) > 10 else ''}",
-            )
+        wanted = choose_names(
+            listed if sequences is None else sequences, present, source=folder, field="sequences"
+        )
         self._poses = poses
         entries = {}
         for name in wanted:
@@ -170,7 +165,7 @@ class OnceCamera:
 
 
 class OnceSequence:
-    """One sequence. Frame numbers and poses stay in memory; boxes are read again when they are asked for.
+    """One sequence: cameras, frames, poses and boxes from its JSON. Frame numbers and poses stay in memory; boxes are read again when they are asked for.
 
     Args:
         folder: ``data/000076``.
@@ -189,11 +184,7 @@ class OnceSequence:
         self.folder, self.path = folder, folder / f"{folder.name}.json"
         content = self._load()
         calibrations = _field(content, "calib", dict, self.path, "")
-        for name in cameras or ():
-            if name not in calibrations:
-                raise BadDatasetError(
-                    f"holds no {name}", source=self.path, field="calib", fix=f"use {', '.join(calibrations)}"
-                )
+        choose_names(cameras, calibrations, source=self.path, field="calib")
         chosen = [name for name in calibrations if (folder / name).is_dir()] if cameras is None else cameras
         self.cameras = {name: self._calibration(name, calibrations[name]) for name in sorted(chosen)}
         frames = _field(content, "frames", list, self.path, "")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from operator import index as as_index
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from numpy.typing import NDArray
 
@@ -14,6 +14,7 @@ from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.scans.frame import Annotations3D, Frame
 
 Entry = TypeVar("Entry")
+Name = TypeVar("Name", str, int)
 
 
 class Scan(ABC):
@@ -94,6 +95,24 @@ class Scan(ABC):
             InputError: a source of real data.
         """
         raise InputError("has no detector of its own", field=f"source {self.source}", fix="run clip2 detect")
+
+
+def choose_names(
+    wanted: str | Sequence[Name] | None, present: Collection[Name], *, source: Path, field: str
+) -> list[Name]:
+    """The chosen sequences, cameras or the like, in the order asked for; all that are present by default.
+
+    Raises:
+        BadDatasetError: one of them is not present.
+    """
+    chosen: list[Any] = [wanted] if isinstance(wanted, str) else list(present if wanted is None else wanted)
+    for name in chosen:
+        if name not in present:
+            known = ", ".join(map(str, list(present)[:10])) + (" …" if len(present) > 10 else "")
+            raise BadDatasetError(
+                f"{name!r} is not there", source=source, field=field, fix=f"choose from {known}"
+            )
+    return chosen
 
 
 class IndexedScan(Scan, Generic[Entry]):

@@ -1,4 +1,4 @@
-"""Points of an E57 file (ASTM E2807): one or more scans, each with a pose."""
+"""E57 reader (ASTM E2807): one or more scans, each with a pose."""
 
 from __future__ import annotations
 
@@ -154,6 +154,6 @@ def _joined(parts: list[Any]) -> Any:
 
 
 def _pye57() -> tuple[Any, tuple[type[Exception], ...]]:
-    """pye57, and what it raises for files that are damaged."""
+    """pye57, and the exceptions it raises for damaged files."""
     pye57 = require_extra("pye57", "lidar", needed_for=".e57")
     return pye57, (OSError, pye57.libe57.E57Exception, MemoryError, OverflowError, RuntimeError, TypeError)

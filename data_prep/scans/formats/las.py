@@ -1,4 +1,4 @@
-"""Points of a LAS or LAZ file (ASPRS, versions 1.0 to 1.4) whose header is not taken at its word."""
+"""LAS and LAZ reader (ASPRS, versions 1.0 to 1.4); headers are checked against the file before laspy reads it."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _require_records(path: Path, size: int) -> None:
 
 
 def _require_chunks(path: Path, header: Any, size: int) -> None:
-    """Refuse a LAZ whose table of chunks cannot be its own: the decompressor takes it at its word and allocates.
+    """Refuse a LAZ with an impossible table of chunks: the decompressor allocates what it promises.
 
     The first 8 bytes of the points say where the table is, or are -1 and the last 8 bytes of the file do
     (LAZ specification 1.4).
@@ -136,7 +136,7 @@ def _cut_short(path: Path, problem: str) -> BadFrameError:
 
 
 def _laspy() -> tuple[Any, tuple[type[Exception], ...]]:
-    """laspy, and what it raises for files that are damaged."""
+    """laspy, and the exceptions it raises for damaged files."""
     laspy, lazrs = (require_extra(name, "lidar", needed_for=".las .laz") for name in ("laspy", "lazrs"))
     return laspy, (
         OSError, laspy.errors.LaspyException, lazrs.LazrsError, ValueError, EOFError, IndexError, KeyError,

@@ -1,4 +1,4 @@
-"""Points sampled on the surface of a mesh."""
+"""Mesh sampling: points drawn evenly from the surface of an OBJ, OFF, GLB or PLY mesh."""
 
 from __future__ import annotations
 

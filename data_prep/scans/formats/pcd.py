@@ -1,4 +1,8 @@
-"""Points of a PCD file (PCL's format, version 0.7) whose header is not taken at its word."""
+"""PCD reader (PCL's format, version 0.7).
+
+Ours on purpose: Open3D and others fill what a wrong header promises with zeros or crash; this reader checks every
+promise against the file.
+"""
 
 from __future__ import annotations
 

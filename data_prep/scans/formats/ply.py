@@ -1,4 +1,8 @@
-"""Vertices of a PLY file, ASCII or binary, whose header is not taken at its word."""
+"""PLY reader: vertices, ASCII or binary.
+
+Ours on purpose: trimesh and Open3D fill what a wrong header promises with zeros or crash; this reader checks every
+promise against the file.
+"""
 
 from __future__ import annotations
 
@@ -114,7 +118,7 @@ def text_table(path: Path, text: bytes, dtype: np.dtype, skip: int, count: int) 
 
 
 def require_size(path: Path, size: int, count: int, record: int, at_least: bool = False) -> None:
-    """Compare what the header promises with what is there.
+    """Compare the header's promise with the size of the data.
 
     Raises:
         BadFrameError: ``size`` bytes do not hold ``count`` records, or hold one more.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,15 @@ def finite_number(record: dict[str, Any], key: str, path: Path) -> float:
             fix="complete the export",
         )
     return float(value)
+
+
+def natural_order(name: str) -> list[tuple[int, int, str]]:
+    """Sort key that puts 2 before 10: exports number frames without leading zeros.
+
+    >>> sorted(["10", "2", "frame-10", "frame-2"], key=natural_order)
+    ['2', '10', 'frame-2', 'frame-10']
+    """
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.findall(r"\d+|\D+", name)]
 
 
 def unreadable(path: Path, field: str, error: Exception) -> BadFrameError:

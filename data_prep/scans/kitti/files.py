@@ -1,4 +1,4 @@
-"""The calibration and label files of KITTI, object and tracking flavors alike."""
+"""KITTI calibration and label files of the object and tracking benchmarks."""
 
 from __future__ import annotations
 

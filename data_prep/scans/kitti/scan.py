@@ -1,4 +1,4 @@
-"""KITTI object detection: one velodyne sweep and the left color image per frame.
+"""KITTI readers: one velodyne sweep and the left color image per frame, single frames or sequences.
 
 Official layout (http://www.cvlibs.net/datasets/kitti/eval_object.php)::
 
@@ -16,7 +16,7 @@ from data_prep.scans.formats.records import read_records, require_finite
 from data_prep.scans.formats.text import read_lines
 from data_prep.scans.frame import Annotations3D, Frame, View
 from data_prep.scans.kitti.files import Calibration, parse_labels
-from data_prep.scans.scan import IndexedScan
+from data_prep.scans.scan import IndexedScan, choose_names
 from data_prep.scans.sources import register_source
 
 
@@ -104,7 +104,7 @@ def split_folder(root: Path, split: str) -> Path:
 
 @register_source("kitti-tracking")
 class KittiTrackingScan(IndexedScan[Path]):
-    """KITTI tracking frames, all sequences one after another; frames are the sweeps that are there.
+    """KITTI tracking frames, all sequences one after another; frames are the sweeps found.
 
     Points are in the velodyne's axes (x forward, y left, z up). Ego poses (OXTS) are not read:
     ``T_world_points`` is the identity for every frame, so the world moves with the car. Sweeps and images are
@@ -125,18 +125,12 @@ class KittiTrackingScan(IndexedScan[Path]):
         root = Path(root)
         self._folder = split_folder(root, split)
         present = sorted(path.name for path in (self._folder / "velodyne").iterdir() if path.is_dir())
-        wanted = present if sequences is None else [sequences] if isinstance(sequences, str) else sequences
-        if unknown := sorted(set(wanted) - set(present)):
-            raise BadDatasetError(
-                f"{unknown[0]!r} is not there",
-                source=self._folder / "velodyne",
-                field="sequences",
-                fix=f"choose from {', '.join(present)}",
-            )
+        velodyne = self._folder / "velodyne"
+        wanted = choose_names(sequences, present, source=velodyne, field="sequences")
         sweeps = {
             f"{sequence}_{path.stem}": path
             for sequence in wanted
-            for path in sorted((self._folder / "velodyne" / sequence).glob("*.bin"))
+            for path in sorted((velodyne / sequence).glob("*.bin"))
             if path.stem.isdecimal()  # a copy or a "._000000.bin" is no frame of the sequence
         }
         super().__init__(root, sweeps, f"{split}/velodyne/SEQUENCE/*.bin")

@@ -1,4 +1,4 @@
-"""Waymo Open, exported in KITTI's layout: five cameras, one merged sweep, the car's pose.
+"""Waymo reader, for exports in KITTI's layout: five cameras, one merged sweep, the car's pose.
 
 As MMDetection3D's ``create_data.py waymo`` writes it up to 1.1 (https://mmdetection3d.readthedocs.io, "Waymo
 Dataset"), after caizhongang/waymo_kitti_converter::
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import BadDatasetError, BadFrameError, InputError
+from data_prep.errors import BadFrameError, InputError
 from data_prep.geometry import Camera, OrientedBox, invert, transform_points, validate_rigid
 from data_prep.labels import normalize_label
 from data_prep.scans.formats.images import read_image, require_centered
@@ -24,7 +24,7 @@ from data_prep.scans.formats.text import read_lines, read_matrix
 from data_prep.scans.frame import Annotations3D, Frame, View
 from data_prep.scans.kitti.files import calibration_matrix, read_calibration
 from data_prep.scans.kitti.scan import split_folder
-from data_prep.scans.scan import IndexedScan
+from data_prep.scans.scan import IndexedScan, choose_names
 from data_prep.scans.sources import register_source
 
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -62,12 +62,7 @@ class WaymoKittiScan(IndexedScan[Path]):
         self._columns = columns
         self._folder = split_folder(root, split)
         present = [number for number in range(5) if (self._folder / f"image_{number}").is_dir()]
-        for number in cameras or ():
-            if number not in present:
-                raise BadDatasetError(
-                    f"holds no image_{number}", source=self._folder, field="cameras", fix=f"use {present}"
-                )
-        self._cameras = present if cameras is None else list(cameras)
+        self._cameras = choose_names(cameras, present, source=self._folder, field="cameras")
         sweeps = {
             path.stem: path
             for path in sorted((self._folder / "velodyne").glob("*.bin"))

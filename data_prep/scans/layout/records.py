@@ -1,4 +1,4 @@
-"""The JSON files of our own layout: what they may say, and complaints that name the key."""
+"""JSON records of the ``layout`` format; errors name the key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Record = TypeVar("_Record", bound="Record")
 
 
 class Record(BaseModel):
-    """A JSON object in which every key is known; a misspelt one is an error, not ignored."""
+    """A JSON object in which every key is known; a misspelled one is an error, not ignored."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 

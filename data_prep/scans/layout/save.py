@@ -1,4 +1,4 @@
-"""Any scan as a folder in our own layout."""
+"""Writer of the ``layout`` format: any scan as a folder."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MILLIMETERS = np.float32(1000)
 
 @dataclass(frozen=True)
 class Export:
-    """What became of the frames that were asked for.
+    """Outcome of a conversion.
 
     Attributes:
         written: frames written now.
@@ -55,8 +55,8 @@ def save_layout(
     """Write a scan as a ``layout`` folder that reads back as the same frames, labels included.
 
     Image files of the source are copied as they are; other images become PNG. Views keep their names, so detections made
-    for one fit the other. Killed at any moment and called again, it goes on: a frame counts when its JSON is there, and
-    scan.json comes last.
+    for one fit the other. Killed at any moment and called again, it goes on: a frame counts when its JSON is
+    written, and scan.json comes last.
 
     Args:
         scan: any source.

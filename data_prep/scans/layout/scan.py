@@ -1,4 +1,4 @@
-"""Our own layout: a folder that any tool can write and that leaves nothing to guess. See ``docs/layout.md``.
+"""The ``layout`` format: a folder that any tool can write and that leaves nothing to guess (``docs/layout.md``).
 
 ::
 
@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import re
 import zipfile
 import zlib
 from functools import cached_property
@@ -27,7 +26,7 @@ from data_prep.geometry.transforms import T_zup_from
 from data_prep.scans.cloud import read_cloud
 from data_prep.scans.formats.images import read_depth, read_image
 from data_prep.scans.formats.records import RawCloud
-from data_prep.scans.formats.text import unreadable
+from data_prep.scans.formats.text import natural_order, unreadable
 from data_prep.scans.frame import Annotations3D, Frame, View
 from data_prep.scans.layout.records import CameraRecord, DepthRecord, FrameRecord, PointsRecord, ScanRecord
 from data_prep.scans.scan import IndexedScan
@@ -70,7 +69,7 @@ class LayoutScan(IndexedScan[Path]):
         self._T_zup = T_zup_from(self._scan.up)
         ids = self._scan.frames
         if ids is None:
-            ids = sorted((path.stem for path in (root / "frames").glob("*.json")), key=_natural)
+            ids = sorted((path.stem for path in (root / "frames").glob("*.json")), key=natural_order)
         super().__init__(root, {id: root / "frames" / f"{id}.json" for id in ids}, "frames/ID.json")
 
     def read(self, id: str, entry: Path) -> Frame:
@@ -146,7 +145,7 @@ class LayoutScan(IndexedScan[Path]):
                 f"{camera!r} is not in scan.json",
                 source=entry,
                 field="views.camera",
-                fix=f"use {', '.join(self._cameras) or 'a camera of its own'}",
+                fix=f"use {', '.join(self._cameras) or 'a camera in the view itself'}",
             )
         return self._cameras[camera]
 
@@ -241,8 +240,3 @@ def _read_npz(path: Path) -> RawCloud:
     return RawCloud(
         points.astype(np.float64), colors, None if intensity is None else intensity.astype(np.float32)
     )
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    """2 before 10."""
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.findall(r"\d+|\D+", name)]

@@ -1,1 +1,1 @@
-"""nuScenes."""
+"""nuScenes: tables, keyframe index, reader."""

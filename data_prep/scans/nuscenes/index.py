@@ -1,4 +1,4 @@
-"""What the tables of nuScenes say about keyframes: which files, which sensors, where the car was."""
+"""Keyframe index of nuScenes: files, sensors and ego poses from the tables."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import BadDatasetError
 from data_prep.scans.nuscenes.tables import Row, Table
+from data_prep.scans.scan import choose_names
 
 # Clockwise from the front, as the cameras sit on the car.
 _CAMERAS = (
@@ -130,11 +130,7 @@ class NuscenesIndex:
         sensors = table.by_token()
         present = {table.value(row, "channel"): table.value(row, "modality") for row in sensors.values()}
         found = [channel for channel, modality in present.items() if modality == "camera"]
-        for channel in (lidar, *(cameras or ())):
-            if channel not in present:
-                raise BadDatasetError(
-                    f"holds no {channel}", source=table.path, field="channel", fix=f"use {', '.join(present)}"
-                )
+        choose_names([lidar, *(cameras or ())], present, source=table.path, field="channel")
         rank = {name: place for place, name in enumerate(_CAMERAS)}
         self.cameras = (
             list(cameras) if cameras is not None else sorted(found, key=lambda c: (rank.get(c, 9), c))
@@ -155,17 +151,9 @@ class NuscenesIndex:
         scene_table, sample_table = Table(self._folder, "scene"), Table(self._folder, "sample")
         samples = sample_table.by_token()
         scenes = {scene_table.value(row, "name"): row for row in scene_table}
-        for name in wanted or ():
-            if name not in scenes:
-                known = [*scenes][:10]
-                raise BadDatasetError(
-                    f"{name!r} is not there",
-                    source=scene_table.path,
-                    field="scenes",
-                    fix=f"choose from {', '.join(known)}{' …' if len(scenes) > 10 else ''}",
-                )
+        wanted = choose_names(wanted, scenes, source=scene_table.path, field="scenes")
         order: dict[str, tuple[str, int]] = {}
-        for name in scenes if wanted is None else wanted:
+        for name in wanted:
             row = scene_table.follow(scenes[name], "first_sample_token", samples, "sample")
             before = -1
             while True:

@@ -1,4 +1,4 @@
-"""nuScenes: keyframes with a LiDAR sweep and six cameras, as the official tables describe them.
+"""nuScenes reader: keyframes with a LiDAR sweep and six cameras, and their labeled boxes.
 
 Official layout (https://www.nuscenes.org/nuscenes#data-format)::
 

@@ -12,7 +12,6 @@ Generic, frames named by file stem, the conventions stated as :class:`RgbdStatem
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -26,7 +25,7 @@ from data_prep.geometry import Camera, Distortion, invert, validate_rigid
 from data_prep.geometry.camera import validate_intrinsics
 from data_prep.geometry.transforms import AXES, T_zup_from
 from data_prep.scans.formats.images import read_depth, read_image, require_centered, require_size
-from data_prep.scans.formats.text import read_matrix
+from data_prep.scans.formats.text import natural_order, read_matrix
 from data_prep.scans.frame import Frame
 from data_prep.scans.rgbd.depth import depth_seen_by
 from data_prep.scans.scan import IndexedScan
@@ -217,7 +216,7 @@ def find_seven_scenes(root: Path) -> dict[str, RgbdFiles]:
 def find_generic(root: Path) -> dict[str, RgbdFiles]:
     """``depth/STEM.png`` with ``color/STEM.*`` and ``pose/STEM.txt``, by stem; empty if none."""
     colors = {p.stem: p for p in sorted((root / "color").glob("*")) if p.suffix.lower() in _IMAGE_SUFFIXES}
-    depths = sorted((root / "depth").glob("*.png"), key=_natural)
+    depths = sorted((root / "depth").glob("*.png"), key=lambda path: natural_order(path.stem))
     return {
         path.stem: RgbdFiles(
             colors.get(path.stem, root / "color" / f"{path.stem}.jpg"),
@@ -226,9 +225,3 @@ def find_generic(root: Path) -> dict[str, RgbdFiles]:
         )
         for path in depths
     }
-
-
-def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
-    """2 before 10: exports number frames without leading zeros."""
-    parts = re.findall(r"\d+|\D+", path.stem)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts], path.stem

@@ -1,4 +1,4 @@
-"""Replica as rendered for NICE-SLAM: exact RGB-D video through eight rooms.
+"""Replica reader: exact RGB-D video through eight rooms, as rendered for NICE-SLAM.
 
 Layout (https://github.com/cvg/nice-slam, ``scripts/download_replica.sh``)::
 
@@ -35,7 +35,7 @@ class ReplicaFrame(NamedTuple):
 
 @register_source("replica")
 class ReplicaScan(IndexedScan[ReplicaFrame]):
-    """Replica rooms, one or several after another; each is a world of its own.
+    """Replica rooms, one or several after another; each is its own world.
 
     Points are the unprojected depth in camera axes (x right, y down, z forward), colored by their pixel.
     ``traj.txt`` holds camera-to-world matrices in rows of 16 numbers, one per frame in order of its number, in

@@ -1,4 +1,4 @@
-"""ScanNet: RGB-D video of rooms, as exported frames, as ``.sens``, and as the mesh made of it.
+"""ScanNet reader: RGB-D video of rooms as exported frames, as ``.sens``, or as the reconstructed mesh.
 
 One folder per scene (http://www.scan-net.org/, https://github.com/ScanNet/ScanNet)::
 
@@ -135,7 +135,7 @@ class ScanNetScan(IndexedScan[ScanNetFrame]):
                 for folder in sorted(path for path in root.iterdir() if path.is_dir()):
                     entries.update(_entries(_scene(folder), parts, prefix=f"{folder.name}_"))
         scenes = {entry.scene.folder: entry.scene for entry in entries.values() if entry.number is not None}
-        if len(scenes) == 1:  # one file cut short is said at once; a thousand are not all searched through
+        if len(scenes) == 1:  # a single file is checked for its end at once, a thousand are not
             next(iter(scenes.values())).sens.frames  # noqa: B018
         super().__init__(root, entries, "color/ depth/ pose/ intrinsic/, a .sens or a _vh_clean_2.ply")
 
@@ -220,7 +220,7 @@ def read_scannet_labels(
     """Boxes of the labeled objects, axis-aligned in the aligned scene as the detection benchmarks have them.
 
     Args:
-        aggregation: ``SCENE.aggregation.json``: which segments make up each object, and its word.
+        aggregation: ``SCENE.aggregation.json``: the segments of each object, and its label.
         segments: ``SCENE_vh_clean_2.0.010000.segs.json``: the segment of every vertex.
         vertices: (V, 3) of the mesh, meters, in its own axes.
         T_world_mesh: (4, 4) axis alignment.

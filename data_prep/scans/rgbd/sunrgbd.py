@@ -1,4 +1,4 @@
-"""SUN RGB-D: single RGB-D images in the official folders, and in the layout that VoteNet made of them.
+"""SUN RGB-D reader: single RGB-D images in the official folders or in VoteNet's layout.
 
 Official (https://rgbd.cs.princeton.edu/), one folder per frame at any depth below ``SUNRGBD/``::
 
@@ -50,7 +50,7 @@ class SunRgbdScan(IndexedScan["Path | VotenetFrame"]):
 
     Points are the unprojected depth in camera axes (x right, y down, z forward), row by row, colored by their
     pixel. ``T_world_points`` levels the floor by the dataset's own tilt: x right, y forward, z up, the origin at
-    the camera. There is no motion between frames: each has a world of its own.
+    the camera. Frames share no world.
 
     VoteNet's point files hold the unprojected (hole-filled) depth; they are put back on their pixels, so both
     layouts give the same kind of frame, and a calibration that does not belong to its points is noticed.
@@ -94,7 +94,7 @@ class SunRgbdScan(IndexedScan["Path | VotenetFrame"]):
     def image_name(self, id: str, entry: Path | VotenetFrame) -> str:
         if isinstance(entry, VotenetFrame):
             return entry.image.relative_to(self.root).as_posix()
-        # What is wrong with the folder is said when this frame is read; the names of all others are still wanted.
+        # Reading this frame reports a damaged folder; here the names of the other frames are still wanted.
         image = next(iter(_images(entry / "image")), entry / "image")
         return image.relative_to(self.root).as_posix()
 

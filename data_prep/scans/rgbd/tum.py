@@ -1,4 +1,4 @@
-"""TUM RGB-D: sequences of a Kinect whose color, depth and pose each have times of their own.
+"""TUM RGB-D reader: Kinect sequences whose color, depth and poses have separate times.
 
 Layout (https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats)::
 
@@ -167,7 +167,7 @@ def _numbers(intrinsics: str | Sequence[float] | None) -> tuple[float, ...]:
 
 
 def _camera_file(path: Path) -> tuple[float, ...]:
-    """``camera.txt``: ``fx fy cx cy`` or ``fx fy cx cy width height depth_factor``; () where there is none."""
+    """``camera.txt``: ``fx fy cx cy`` or ``fx fy cx cy width height depth_factor``; () without the file."""
     if not path.exists():
         return ()
     words = " ".join(line for line in read_lines(path, "camera") if not line.startswith("#")).split()
@@ -186,7 +186,7 @@ def _camera_file(path: Path) -> tuple[float, ...]:
 
 
 def _stated_up(path: Path) -> str | list[float] | None:
-    """``up`` of ``scan.yaml``, of which nothing else is read here; None where there is no such file."""
+    """``up`` of ``scan.yaml``, the only key read here; None without the file."""
     if not path.exists():
         return None
     with shared_by_all_frames(fix="write up: z"):

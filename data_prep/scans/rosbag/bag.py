@@ -1,4 +1,4 @@
-"""Messages of a bag, whatever its format: listed by a pass over their headers, read one by one when wanted."""
+"""Bag access: messages of ROS 1 and ROS 2 bags, listed by their headers and read one by one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DAMAGE = (
 
 
 class Header(NamedTuple):
-    """What stands in front of a message: nanoseconds, the name of its frame, and how many bytes that takes."""
+    """Header of a message: stamp in nanoseconds, name of its frame, and length in bytes."""
 
     stamp: int
     frame_id: str

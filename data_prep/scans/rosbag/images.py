@@ -1,4 +1,4 @@
-"""sensor_msgs/Image and CompressedImage as RGB or as depth in meters."""
+"""Decoding of sensor_msgs/Image and CompressedImage to RGB or to depth in meters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One pass over a bag: when each message was taken, what the cameras are, where everything is."""
+"""Bag index: message times, camera calibrations and transforms, collected in one pass."""
 
 from __future__ import annotations
 

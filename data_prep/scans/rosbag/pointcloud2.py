@@ -1,4 +1,4 @@
-"""sensor_msgs/PointCloud2: any field order, type, offset, byte order and row padding."""
+"""Decoding of sensor_msgs/PointCloud2 with any field order, type, offset, byte order and row padding."""
 
 from __future__ import annotations
 

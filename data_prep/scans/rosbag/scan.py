@@ -1,4 +1,4 @@
-"""ROS 1 and ROS 2 bags: LiDAR with cameras, or RGB-D."""
+"""ROS bag reader: LiDAR with cameras, or RGB-D, from ROS 1 and ROS 2 bags."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class RosbagScan(IndexedScan[int]):
         root: the file or folder.
         points: PointCloud2 topic; None = the only one.
         images: image topics; None = all color and gray ones that have a CameraInfo; an empty list: none.
-        depth: topic of depth images, for RGB-D; None = the only one, where there is no PointCloud2.
+        depth: topic of depth images, for RGB-D; None = the only one, if the bag has no PointCloud2.
         world_frame: tf frame that becomes the world; None = the root of tf above the sensor.
         up: axis of ``world_frame`` that points up; None = ``z``, as REP 103 says, or ``-y`` where the world is a
             camera's optical frame.
-        max_time_gap: seconds between a moment and the image or the tf sample that may stand for it; None = 0.1,
+        max_time_gap: seconds between a moment and the image or the tf sample that may be used for it; None = 0.1,
             but 0.02 between depth and color.
         clock: ``header`` takes the stamps of the messages; ``bag`` the time of recording, for sensors whose clocks
             do not agree.
@@ -225,7 +225,7 @@ class RosbagScan(IndexedScan[int]):
         return self._T_zup @ self._index.tf.lookup(self._world, frame, stamp, bag_time)
 
     def _partner(self, entry: int, topic: str) -> int | None:
-        """Which image belongs to a frame."""
+        """Position of the image that belongs to a frame; None: no image is near enough."""
         stamp, bag_time = int(self._stream.stamps[entry]), int(self._stream.bag_times[entry])
         return self._index.streams[topic].nearest(stamp, bag_time, self._pair_gap)
 
@@ -256,11 +256,11 @@ class RosbagScan(IndexedScan[int]):
         )
 
     def _settle_frames(self, world_frame: str | None, up: str | None) -> None:
-        """Which frame is the world and how it is turned; refuse cameras that nothing leads to."""
+        """Settle the world frame and its up axis; refuse cameras that no transform connects to it."""
         tf = self._index.tf
         sensor = self._topics.points or self._topics.images[0]
         own = self._index.frames[sensor]
-        # Without any tf the sensor is the world; a tf that does not know the sensor is a mistake to be told.
+        # Without any tf the sensor is the world; a tf without the sensor is a mistake of the recording.
         self._world = frame_name(world_frame) if world_frame else tf.root(own)
         needed = {topic: self._index.frames[topic] for topic in self._topics.images}
         for topic in self._calibration.cameras:

@@ -1,4 +1,4 @@
-"""Times of the messages of one topic, and finding the one that belongs to a moment."""
+"""Message times of one topic, and the search for the message nearest to a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tf: where one frame is in another at a moment."""
+"""Transform tree of a bag: the pose of one tf frame in another at a given time."""
 
 from __future__ import annotations
 
@@ -75,14 +75,14 @@ class TfTree:
         """Refuse a pair of frames that no chain of transforms connects.
 
         Raises:
-            BadDatasetError: it shows the tree that there is.
+            BadDatasetError: the message shows the tree.
         """
         if not {target, *(parent for _, parent in self._climb(target))} & {
             source,
             *(parent for _, parent in self._climb(source)),
         }:
             raise BadDatasetError(
-                f"does not connect {source!r} with {target!r}; there is: {self.describe()}",
+                f"does not connect {source!r} with {target!r}; the tree is: {self.describe()}",
                 source=self._source,
                 field="tf",
                 fix="record /tf and /tf_static with the bag, choose world_frame, or state calibration=FILE",

@@ -1,4 +1,4 @@
-"""Which topics of a bag make its frames."""
+"""Topic selection: points, depth and images that make the frames of a bag."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ TF = ("tf2_msgs/msg/TFMessage", "tf/msg/tfMessage")
 
 @dataclass(frozen=True)
 class Topics:
-    """The choice.
+    """Selected topics.
 
     Attributes:
         points: PointCloud2 topic, or None.
-        depth: depth image topic, or None; one of the two there is.
+        depth: depth image topic, or None; exactly one of points and depth is set.
         images: color images, exactly one with depth.
         infos: image topic (color or depth) → its CameraInfo topic, where the bag has one.
     """
@@ -41,7 +41,7 @@ def choose_topics(
     depth: str | None,
     calibrated: Sequence[str] = (),
 ) -> Topics:
-    """What is asked for, else the only choice there is.
+    """Select the topics asked for, else the only candidates.
 
     Args:
         bag: the bag.

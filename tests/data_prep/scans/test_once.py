@@ -139,7 +139,7 @@ def test_splits_and_sequences(once: Path) -> None:
         open_scan("once", once, split="val")
     with pytest.raises(BadDatasetError, match=r"'1' is not there.*000076, 000080"):
         open_scan("once", once, sequences=["1"])
-    with pytest.raises(BadDatasetError, match=r"calib: holds no cam02.*cam01"):
+    with pytest.raises(BadDatasetError, match=r"calib: 'cam02' is not there.*cam01"):
         open_scan("once", once, cameras=["cam02"])
     with pytest.raises(BadDatasetError, match="holds no sequence"):
         open_scan("once", once / "ImageSets")

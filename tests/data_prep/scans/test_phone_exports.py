@@ -15,7 +15,7 @@ from support.rgbd_twins import pose, record3d_files, write_picture, write_polyca
 
 from data_prep import BadDatasetError, BadFrameError, Frame, open_scan
 from data_prep.geometry import Camera
-from data_prep.scans.phone.arkit import resized_intrinsics
+from data_prep.scans.rgbd.depth import resized_intrinsics
 
 
 def assert_floor(frame: Frame, number: int) -> None:

@@ -113,7 +113,7 @@ def test_without_tf_a_lidar_is_its_own_world(tmp_path: Path) -> None:
     np.testing.assert_array_equal(frame.T_world_points, np.eye(4))
     assert frame.views == ()
     with pytest.raises(
-        BadDatasetError, match=r"tf: does not connect 'cam' with 'lidar'; there is: no transform at all"
+        BadDatasetError, match=r"tf: does not connect 'cam' with 'lidar'; the tree is: no transform at all"
     ):
         open_scan("rosbag", root)
 
@@ -215,7 +215,7 @@ WRONG_CHOICES = {
     "no clock": ({"clock": "gps"}, "clock: is 'gps'"),
     "no up": ({"up": "w"}, "up: is 'w'"),
     "no scale": ({"intensity_max": -1.0}, "intensity_max: is -1.0"),
-    "no such frame": ({"world_frame": "map"}, "does not connect 'lidar' with 'map'; there is: odom > base_link > (cam, lidar)"),
+    "no such frame": ({"world_frame": "map"}, "does not connect 'lidar' with 'map'; the tree is: odom > base_link > (cam, lidar)"),
 }  # fmt: skip
 
 

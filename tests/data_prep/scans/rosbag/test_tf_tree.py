@@ -106,7 +106,7 @@ def test_frames_that_nothing_connects_are_named_with_the_tree_that_is_there() ->
     )  # fmt: skip
     with pytest.raises(BadDatasetError) as caught:
         at(made, "odom", "cam", 1)
-    assert "does not connect 'cam' with 'odom'; there is: odom > base > (imu, lidar), rig > cam" in str(
+    assert "does not connect 'cam' with 'odom'; the tree is: odom > base > (imu, lidar), rig > cam" in str(
         caught.value
     )
 

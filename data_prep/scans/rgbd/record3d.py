@@ -1,4 +1,4 @@
-"""Record3D's own export: an ``.r3d`` file, which is a zip, or the folder it unzips to.
+"""Record3D reader: an ``.r3d`` file, which is a zip, or its unzipped folder.
 
 Layout (https://record3d.app, *Export* → *r3d*; shown by viser's and NVIDIA's readers)::
 
@@ -24,7 +24,7 @@ from data_prep.geometry import quaternion_to_rotation, rigid
 from data_prep.scans.formats.images import read_image, require_size
 from data_prep.scans.formats.text import finite_number, read_json, unreadable
 from data_prep.scans.frame import Frame
-from data_prep.scans.phone.arkit import T_WORLD_ARKIT, arkit_frame
+from data_prep.scans.rgbd.depth import T_WORLD_ARKIT, arkit_frame
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 

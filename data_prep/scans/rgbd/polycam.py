@@ -1,4 +1,4 @@
-"""Polycam's raw data export (LiDAR or Room mode, *Developer mode* on): keyframes of a phone.
+"""Polycam reader: keyframes of its raw data export (LiDAR or Room mode, *Developer mode* on).
 
 Layout (https://github.com/PolyCam/polyform), frames named by their time in milliseconds::
 
@@ -18,7 +18,7 @@ from data_prep.geometry import rigid, validate_rigid
 from data_prep.scans.formats.images import read_depth, read_image, require_size
 from data_prep.scans.formats.text import finite_number, read_json
 from data_prep.scans.frame import Frame
-from data_prep.scans.phone.arkit import T_WORLD_ARKIT, arkit_frame
+from data_prep.scans.rgbd.depth import T_WORLD_ARKIT, arkit_frame
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 

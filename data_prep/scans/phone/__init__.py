@@ -1,1 +1,0 @@
-"""Phone scans: Record3D, Polycam."""
