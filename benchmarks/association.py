@@ -41,7 +41,7 @@ from scipy.optimize import linear_sum_assignment
 from benchmarks.record import Row, Settings
 from clip2.teacher import Teacher
 from clip2.teacher.agreement import disagrees
-from data_prep.associate import Associator
+from data_prep.associate import Associator, Observation, observe
 from data_prep.detect import Detections2D
 from data_prep.detect.coco import CocoDetections
 from data_prep.errors import InputError
@@ -49,10 +49,8 @@ from data_prep.geometry import box_iou_2d
 from data_prep.labels import normalize_label
 from data_prep.lift import Lifter, create_lifter
 from data_prep.scans import Scan, open_scan
-from data_prep.triplets.cut import cut_triplet
-from data_prep.triplets.triplet import Triplet
 
-Assign = Callable[[Sequence[list[Triplet]]], dict[str, int]]
+Assign = Callable[[Sequence[list[Observation]]], dict[str, int]]
 UNKNOWN = -1
 
 
@@ -62,13 +60,13 @@ class Case:
 
     Attributes:
         name: of the case.
-        frames: their triplets.
+        frames: their observations.
         ids: key → true id; keys without one are not judged.
         words: id → true word; empty: not known.
     """
 
     name: str
-    frames: list[list[Triplet]]
+    frames: list[list[Observation]]
     ids: dict[str, int]
     words: dict[int, str]
 
@@ -167,14 +165,14 @@ def measure_word_filter(
         times_chance: as in ``clip2 embed --drop-disagreeing``.
     """
     case = procedural_case(setting, detector, frames, seed=11, worlds=max(1, frames // 4))
-    triplets = [triplet for frame in case.frames for triplet in frame]
-    said = [normalize_label(triplet.provenance["label"]) for triplet in triplets]
+    seen = [one for frame in case.frames for one in frame]
+    said = [normalize_label(one.label) for one in seen]
     right = np.array(
-        [word == case.words.get(case.ids[t.key]) for word, t in zip(said, triplets, strict=True)]
+        [word == case.words.get(case.ids[one.key]) for word, one in zip(said, seen, strict=True)]
     )
     vocabulary = sorted(set(said))
     own = np.array([vocabulary.index(word) for word in said])
-    images = teacher.encode_images(crop for triplet in triplets for crop in triplet.crops)
+    images = teacher.encode_images(one.crop for one in seen)
     wrong = disagrees(images, own, teacher.encode_texts(vocabulary), teacher.logit_scale, times_chance)
     return {
         "objects": len(said),
@@ -194,13 +192,13 @@ def score(case: Case, objects: dict[str, int]) -> dict[str, float]:
     labels: dict[int, Counter[str]] = defaultdict(Counter)
     judged = []
     for frame in case.frames:
-        for triplet in frame:
-            number, true = objects[triplet.key], case.ids.get(triplet.key, UNKNOWN)
-            labels[number][triplet.provenance["label"]] += triplet.provenance["score"]
+        for seen in frame:
+            number, true = objects[seen.key], case.ids.get(seen.key, UNKNOWN)
+            labels[number][seen.label] += seen.score
             if true != UNKNOWN:
                 members[number][true] += 1
                 history[true].append(number)
-                judged.append((triplet, number, true))
+                judged.append((seen, number, true))
     figures = {
         "detections": float(len(judged)),
         "ids": float(len(history)),
@@ -213,33 +211,33 @@ def score(case: Case, objects: dict[str, int]) -> dict[str, float]:
     if case.words:
         voted = {number: max(count, key=lambda w: (count[w], w)) for number, count in labels.items()}
         right = [case.words[true] == normalize_label(voted[number]) for _, number, true in judged]
-        before = [case.words[true] == normalize_label(t.provenance["label"]) for t, _, true in judged]
+        before = [case.words[true] == normalize_label(t.label) for t, _, true in judged]
         figures["words"], figures["words_before"] = float(np.mean(right)), float(np.mean(before))
     return figures
 
 
-def ours(frames: Sequence[list[Triplet]]) -> dict[str, int]:
+def ours(frames: Sequence[list[Observation]]) -> dict[str, int]:
     """The association."""
     follow = Associator()
-    merged: list[Triplet] = []
-    for triplets in frames:
-        merged += follow.push(triplets)
+    merged: list[Observation] = []
+    for observations in frames:
+        merged += follow.push(observations)
     merged += follow.close()
-    keys = {_place_of(triplet): triplet.key for frame in frames for triplet in frame}
+    keys = {seen.place: seen.key for frame in frames for seen in frame}
     objects = {}
-    for number, triplet in enumerate(merged):
-        rows = triplet.provenance.get("sightings") or [_place_of(triplet)]
-        for row in rows:
-            objects[keys[tuple(row)]] = number
+    for number, seen in enumerate(merged):
+        places = (seen.place,) if seen.association is None else seen.association.places
+        for place in places:
+            objects[keys[place]] = number
     return objects
 
 
-def by_image_overlap(frames: Sequence[list[Triplet]]) -> dict[str, int]:
+def by_image_overlap(frames: Sequence[list[Observation]]) -> dict[str, int]:
     """2D IoU from image to image."""
     return _greedy_tracker(frames, _iou_gain, one_view=True)
 
 
-def by_nearest_center(frames: Sequence[list[Triplet]]) -> dict[str, int]:
+def by_nearest_center(frames: Sequence[list[Observation]]) -> dict[str, int]:
     """Nearest 3D center within 2 m."""
     return _greedy_tracker(frames, _center_gain, one_view=False)
 
@@ -251,38 +249,34 @@ CONTENDERS: dict[str, Assign] = {
 }
 
 
-def _iou_gain(old: Sequence[Triplet], new: Sequence[Triplet]) -> np.ndarray:
-    iou = box_iou_2d(
-        np.array([t.provenance["box"] for t in old]), np.array([t.provenance["box"] for t in new])
-    )
+def _iou_gain(old: Sequence[Observation], new: Sequence[Observation]) -> np.ndarray:
+    iou = box_iou_2d(np.array([t.box for t in old]), np.array([t.box for t in new]))
     return np.where(iou >= 0.3, iou, 0)
 
 
-def _center_gain(old: Sequence[Triplet], new: Sequence[Triplet]) -> np.ndarray:
-    a, b = (np.array([t.provenance["center"] for t in side]) for side in (old, new))
+def _center_gain(old: Sequence[Observation], new: Sequence[Observation]) -> np.ndarray:
+    a, b = (np.array([t.center for t in side]) for side in (old, new))
     distance = np.linalg.norm(a[:, None] - b[None], axis=2)
     return np.where(distance <= 2, 2.001 - distance, 0)
 
 
 def _greedy_tracker(
-    frames: Sequence[list[Triplet]],
-    gain: Callable[[Sequence[Triplet], Sequence[Triplet]], np.ndarray],
+    frames: Sequence[list[Observation]],
+    gain: Callable[[Sequence[Observation], Sequence[Observation]], np.ndarray],
     one_view: bool,
     max_gap: float = 1.0,
 ) -> dict[str, int]:
     objects: dict[str, int] = {}
-    alive: dict[int, Triplet] = {}
+    alive: dict[int, Observation] = {}
     count = 0
     for frame in frames:
-        views = sorted({t.provenance["view_index"] for t in frame})
+        views = sorted({t.view_index for t in frame})
         for view in views:
-            new = [t for t in frame if t.provenance["view_index"] == view]
+            new = [t for t in frame if t.view_index == view]
             now = new[0].provenance["timestamp"]
-            alive = {n: t for n, t in alive.items() if 0 <= now - t.provenance["timestamp"] <= max_gap + 1e-9}
+            alive = {n: t for n, t in alive.items() if 0 <= now - t.timestamp <= max_gap + 1e-9}
             old = [
-                n
-                for n, t in alive.items()
-                if not one_view or (t.provenance["view_index"] == view and t.provenance["timestamp"] < now)
+                n for n, t in alive.items() if not one_view or (t.view_index == view and t.timestamp < now)
             ]
             taken = {}
             if old:
@@ -290,11 +284,11 @@ def _greedy_tracker(
                 for row, column in zip(*linear_sum_assignment(-values), strict=True):
                     if values[row, column] > 0:
                         taken[int(column)] = old[row]
-            for column, triplet in enumerate(new):
+            for column, seen in enumerate(new):
                 if column not in taken:
                     taken[column], count = count, count + 1
-                objects[triplet.key] = taken[column]
-                alive[taken[column]] = triplet
+                objects[seen.key] = taken[column]
+                alive[taken[column]] = seen
     return objects
 
 
@@ -306,7 +300,7 @@ def _kitti(name: str, scan: Scan, found: CocoDetections, labels: CocoDetections)
         view = frame.views[0]
         size = (view.camera.width, view.camera.height)
         detections, truth = found.for_image(view.name, *size), labels.for_image(view.name, *size)
-        triplets = _lift(lifter, scan.source, frame, [detections])
+        observations = _lift(lifter, scan.source, frame, [detections])
         overlap = box_iou_2d(detections.boxes, truth.boxes)
         owner = np.full(len(detections), UNKNOWN)
         while overlap.size and overlap.max() >= 0.5:
@@ -315,8 +309,8 @@ def _kitti(name: str, scan: Scan, found: CocoDetections, labels: CocoDetections)
             overlap[row], overlap[:, column] = 0, 0
         assert detections.ids is not None
         by_number = dict(zip(detections.ids.tolist(), owner.tolist(), strict=True))
-        ids.update({t.key: by_number[t.provenance["detection"]] for t in triplets})
-        frames.append(triplets)
+        ids.update({t.key: by_number[t.detection] for t in observations})
+        frames.append(observations)
     return Case(name, frames, ids, {})
 
 
@@ -329,31 +323,31 @@ def procedural_case(setting: str, detector: str, count: int, seed: int = 3, worl
     lifter = create_lifter("auto")
     frames, ids, words = [], {}, {}
     for index in range(count):
-        triplets = _lift(lifter, scan.source, scan[index], list(scan.detections(index)))
-        ids.update({t.key: int(t.provenance["attributes"]["track_id"]) for t in triplets})
+        observations = _lift(lifter, scan.source, scan[index], list(scan.detections(index)))
+        ids.update({t.key: int(t.attributes["track_id"]) for t in observations})
         words.update({o.instance: normalize_label(o.label) for o in scan.world_objects(index)})
-        frames.append(triplets)
+        frames.append(observations)
     return Case(f"procedural {setting}, {detector} detector", frames, ids, words)
 
 
 def _without_poses(case: Case) -> Case:
     """The same detections in the sensor's own axes, as if nothing were known of its motion."""
 
-    def hide(triplet: Triplet) -> Triplet:
-        T = np.array(triplet.provenance["T_world_points"])
-        world = triplet.points + np.array(triplet.provenance["center"])
+    def hide(seen: Observation) -> Observation:
+        T = seen.T_world_points
+        world = seen.points + seen.center
         points = (world - T[:3, 3]) @ T[:3, :3]
         center = points.mean(axis=0)
-        provenance = {**triplet.provenance, "center": center.tolist(), "T_world_points": np.eye(4).tolist()}
-        return replace(triplet, points=(points - center).astype(np.float32), provenance=provenance)
+        moved = (points - center).astype(np.float32)
+        return replace(seen, points=moved, center=center, T_world_points=np.eye(4))
 
-    frames = [[hide(triplet) for triplet in frame] for frame in case.frames]
+    frames = [[hide(seen) for seen in frame] for frame in case.frames]
     return Case(f"{case.name}, without poses", frames, case.ids, case.words)
 
 
-def _lift(lifter: Lifter, source: str, frame: Any, found: Sequence[Detections2D]) -> list[Triplet]:
-    triplets = [
-        cut_triplet(
+def _lift(lifter: Lifter, source: str, frame: Any, found: Sequence[Detections2D]) -> list[Observation]:
+    observations = [
+        observe(
             frame,
             cloud,
             found[cloud.view],
@@ -361,16 +355,10 @@ def _lift(lifter: Lifter, source: str, frame: Any, found: Sequence[Detections2D]
             source=source,
             margin=0.1,
             max_points=16384,
-            lifter={},
         )
         for cloud in lifter.lift(frame, found).objects
     ]
-    return [triplet for triplet in triplets if triplet is not None]
-
-
-def _place_of(triplet: Triplet) -> tuple[str, int, int]:
-    record = triplet.provenance
-    return record["frame"], record["view_index"], record["detection"]
+    return [seen for seen in observations if seen is not None]
 
 
 def _print(result: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ from benchmarks.record import Row, Settings, row, take_turns
 from clip2.teacher import TextBank, embed_triplets
 from clip2.training.clouds import CloudTensors
 from clip2.training.point_cache import open_point_cache
-from data_prep.triplets import Triplet, open_triplets, write_triplets
+from data_prep.triplets import Provenance, Triplet, open_triplets, write_triplets
 
 BATCH, SHOWN, WIDTH, VOCABULARY, WORDS_EACH = 64, 1024, 512, 1156, 3
 
@@ -140,7 +140,9 @@ def _objects(case: Case, count: int, own: NDArray, names: tuple[str, ...]) -> It
         points = rng.normal(size=(size, 3)).astype(np.float32)
         colors = rng.integers(0, 256, (size, 3), dtype=np.uint8)
         texts = tuple(names[row] for row in own[i])
-        yield Triplet(f"t{i:05d}", points, colors, None, texts, {"frame": f"{i}", "center": [0.0, 0.0, 0.0]})
+        yield Triplet(
+            f"t{i:05d}", points, colors, None, texts, Provenance(frame=f"{i}", center=(0.0, 0.0, 0.0))
+        )
 
 
 def _read(path: Path, rng: np.random.Generator) -> tuple[NDArray, NDArray, NDArray]:

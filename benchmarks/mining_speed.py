@@ -28,14 +28,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.record import Row, Settings
+from data_prep.associate import observe
 from data_prep.detect import CocoDetections, Coverage, Detections2D
 from data_prep.geometry import Camera, rigid
-from data_prep.lift import create_lifter
+from data_prep.lift import LiftConfig, create_lifter
 from data_prep.scale import create_engine
 from data_prep.scans import Frame, Scan, View, open_scan
-from data_prep.triplets import mine
-from data_prep.triplets.cut import cut_triplet
-from data_prep.triplets.packed import pack_triplet
+from data_prep.triplets import MiningConfig, Triplet, mine
+from data_prep.triplets.members import pack_triplet
 
 
 def rows(settings: Settings) -> Iterator[Row]:
@@ -92,8 +92,8 @@ class Cost:
             boxes = [found.for_image(v.name, v.camera.width, v.camera.height) for v in frame.views]
             lifted = lifter.lift(frame, boxes)
             marks.append(time.process_time())
-            triplets = [
-                cut_triplet(
+            observations = [
+                observe(
                     frame,
                     cloud,
                     boxes[cloud.view],
@@ -101,12 +101,11 @@ class Cost:
                     source=self.source,
                     margin=0.1,
                     max_points=16384,
-                    lifter={},
                 )
                 for cloud in lifted.objects
             ]
             marks.append(time.process_time())
-            packed = [pack_triplet(triplet) for triplet in triplets if triplet is not None]
+            packed = [pack_triplet(Triplet.of(seen)) for seen in observations if seen is not None]
             marks.append(time.process_time())
             if number < 0:
                 continue
@@ -170,8 +169,8 @@ class Memory:
             mine(
                 SmallScan(self.frames),
                 SmallDetections(),
-                create_lifter("lidar"),
                 Path(folder) / "out",
+                MiningConfig(lift=LiftConfig(name="lidar")),
                 engine=create_engine(workers=self.workers),
                 on_frame=look,
             )
@@ -222,7 +221,6 @@ class Workers:
                     mine(
                         scan,
                         found,
-                        create_lifter("auto"),
                         Path(folder) / "out",
                         engine=create_engine(workers=workers),
                     )

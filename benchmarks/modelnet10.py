@@ -27,7 +27,7 @@ from scipy.ndimage import binary_erosion
 
 from benchmarks.record import Row, Settings
 from data_prep.errors import InputError
-from data_prep.triplets import Triplet, write_triplets
+from data_prep.triplets import Provenance, Triplet, write_triplets
 
 CLASSES = ("bathtub", "bed", "chair", "desk", "dresser", "monitor", "night stand", "sofa", "table", "toilet")
 GRIDS = Path(os.environ.get("CLIP2_DATA", "../shared/data")) / "objects/modelnet10.npz"
@@ -78,7 +78,7 @@ def as_triplets(shapes: Shapes, words: tuple[str, ...]) -> Iterator[Triplet]:
     """The split as text-only triplets: no image ever saw these shapes."""
     for index, (cloud, label) in enumerate(zip(shapes.clouds, shapes.classes, strict=True)):
         center = cloud.mean(axis=0)
-        provenance = {"source": "modelnet10", "frame": f"{index:05d}", "center": center.tolist()}
+        provenance = Provenance(source="modelnet10", frame=f"{index:05d}", center=tuple(center.tolist()))
         yield Triplet(f"modelnet10-{index:05d}", cloud - center, None, None, (words[label],), provenance)
 
 

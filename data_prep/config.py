@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -20,16 +20,22 @@ Config = TypeVar("Config", bound=BaseModel)
 class TypedConfig(BaseModel):
     """Base of every configuration: frozen, no unknown keys, no silent conversion of types, no NaN or infinity."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
 
-def load_config(kind: type[Config], path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
+def load_config(
+    kind: type[Config],
+    path: str | Path | None,
+    overrides: Sequence[str] = (),
+    read: Callable[[str | Path], Any] | None = None,
+) -> Config:
     """Configuration from a YAML file, changed by overrides.
 
     Args:
         kind: the configuration's class.
         path: YAML file; keys left out keep their defaults. None: all defaults.
         overrides: dotted keys and YAML values, like ``optimizer.lr=1e-3``; later ones win.
+        read: reads the file; default: :func:`read_yaml`.
 
     Raises:
         InputError: the file cannot be read; or a key is unknown, has the wrong type or an impossible value. The
@@ -37,7 +43,7 @@ def load_config(kind: type[Config], path: str | Path | None, overrides: Sequence
     """
     values: Any = {}
     if path is not None:
-        values = read_yaml(path)
+        values = (read or read_yaml)(path)
         parse_config(kind, values, source=path)
     for override in overrides:
         key, equals, text = override.partition("=")

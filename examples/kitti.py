@@ -27,7 +27,7 @@ from data_prep import open_scan
 from data_prep.detect import CocoDetections
 
 # Words of the labels that the bank lacks, and what it calls them.
-WORDS = ("pedestrian=person", "cyclist=bicycle", "construction vehicle=bulldozer")
+LABELS = ("pedestrian=person", "cyclist=bicycle", "construction vehicle=bulldozer")
 QUERY = "car,van,truck,person,bicycle"
 BACKGROUND = "tree,lamppost,traffic light,trash can,bench,stop sign,bus,motorcycle,fire hydrant,mailbox"
 # Of a labeled object's points in the box, and of an object found, this much must be shared to call it found.
@@ -58,7 +58,7 @@ def main(
     boxes = {
         name: data / "detections" / f"{name}_{detector}.json" for name in ("kitti_tracking", "kitti_object")
     }
-    renamed = [part for word in WORDS for part in ("--word", word)]
+    renamed = [part for label in LABELS for part in ("--label-map", label)]
     folders = [out / "triplets-tracking", out / "triplets-object", out / "triplets-street"]
 
     clip2_command("prep", "kitti-tracking", tracking, "--detections", boxes["kitti_tracking"],

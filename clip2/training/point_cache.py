@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from clip2.training.clouds import Block, Clouds, sample_object
 from data_prep.errors import InputError
 from data_prep.storage.files import require_writable
-from data_prep.triplets import TripletSet
+from data_prep.triplets import Provenance, TripletSet
 
 CACHE, INDEX, POINTS, COLORS, OBJECTS = "cache", "index.json", "points.f16", "colors.u8", "objects.npz"
 FORMAT, FORMAT_VERSION = "clip2-points", 1
@@ -179,9 +179,9 @@ def _fill(
     )
 
 
-def frame_of(key: str, provenance: Any) -> tuple[Any, Any]:
-    """Key shared by the triplets of one frame."""
-    return provenance.get("source"), provenance.get("frame", key)
+def frame_of(key: str, provenance: Provenance) -> tuple[str, str]:
+    """Source and frame, which the triplets of one frame share."""
+    return provenance.source, provenance.frame or key
 
 
 def _triplets(triplets: TripletSet) -> Iterator[Any]:

@@ -1,32 +1,28 @@
-"""Follows objects from frame to frame and gives each of them once, when it is out of sight."""
+"""Association of observations over frames and cameras."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from data_prep.associate.affinity import Similarity, affinity, has_left, shift
+from data_prep.associate.affinity import Similarity, affinity, common_drift, has_left, shift
 from data_prep.associate.config import AssociationConfig
-from data_prep.associate.drift import common_drift
-from data_prep.associate.merge import merge_track
+from data_prep.associate.measured import Measured
 from data_prep.associate.observation import Observation
 from data_prep.associate.track import Track
-from data_prep.triplets.triplet import Triplet
 
 SEEN_TOO_SELDOM = "seen-too-seldom"
 
 
 class Associator:
-    """Turns the triplets of single detections, frame by frame, into triplets of objects.
+    """Merges the observations of single detections, frame by frame, into one observation per object.
 
-    Two detections of one image are never one object. What it is given decides what it gives: neither the order of
-    detections within a frame nor anything random plays a part. Memory is bounded by ``config``.
+    Two detections of one image are never one object. The result depends neither on the order of detections within a
+    frame nor on chance. ``config`` bounds the memory.
 
     >>> from data_prep.associate import Associator
     >>> follow = Associator()
@@ -36,7 +32,7 @@ class Associator:
     Args:
         config: settings.
         max_points: a merged cloud keeps at most this many points.
-        similarity: compares two sightings, 0..1, in place of their colors.
+        similarity: compares two measured observations, 0..1, in place of their colors.
 
     Attributes:
         left_out: reason → detections that went into no object, since this was last read by :meth:`take_left_out`.
@@ -61,61 +57,52 @@ class Associator:
         self._drift = np.zeros(3)
 
     @property
-    def settings(self) -> Mapping[str, Any]:
-        """All that decides the result, for a manifest."""
-        return asdict(self.config)
-
-    @property
-    def segment(self) -> int:
-        """Frames after which it should be closed."""
-        return self.config.segment
-
-    @property
     def open(self) -> int:
         """Objects being followed."""
         return len(self._tracks)
 
-    def push(self, triplets: Sequence[Triplet]) -> list[Triplet]:
-        """Take the detections of the next frame in.
+    def push(self, observations: Sequence[Observation]) -> list[Observation]:
+        """Add the observations of the next frame.
 
         Args:
-            triplets: of one frame, from :func:`data_prep.triplets.cut.cut_triplet`; none is a frame, too.
+            observations: of single detections (:func:`data_prep.associate.observation.observe`), all of one frame;
+                none for a frame without objects.
 
         Returns:
-            The objects that are out of sight for good, in the order they were first seen.
+            The objects that are complete, merged or single, in the order they were first seen.
         """
-        done: list[Triplet] = []
-        given = next((t.provenance["timestamp"] for t in triplets), None)
-        # A frame without objects tells no time; one that follows it does.
+        done: list[Observation] = []
+        given = observations[0].timestamp if observations else None
+        # A frame without objects has no known time; the next one may have.
         now = self._now + self.config.frame_time if given is None else float(given)
         if given is not None and self._told is not None and given < self._told - 1e-9:
             done += self.close()  # a clock that goes backwards is another recording
         self._told = self._told if given is None else float(given)
         self._now = now
-        if triplets:
-            T = np.array(triplets[0].provenance["T_world_points"], np.float64)
+        if observations:
+            T = np.asarray(observations[0].T_world_points, np.float64)
             self._posed = self._posed or (
                 self._pose is not None and not np.allclose(T, self._pose, atol=1e-6)
             )
             self._pose = T
         done += self._finish(track for track in self._tracks if self._is_gone(track))
-        sightings = [Observation.of(triplet, now) for triplet in triplets]
-        # Sorted by what is in them: the order a detector happens to list them in must not decide anything.
-        sightings.sort(key=lambda s: (s.view, s.triplet.provenance["box"], s.label, s.triplet.key))
+        observed = [Measured.of(observation, now) for observation in observations]
+        # Sorted by content, so that the order in the detection file has no effect.
+        observed.sort(key=lambda s: (s.view, s.observation.box.tolist(), s.label, s.key))
         if not self._posed:
-            self._find_drift(sightings)
-        for _, group in groupby(sightings, key=lambda sighting: sighting.view):
+            self._find_drift(observed)
+        for _, group in groupby(observed, key=lambda seen: seen.view):
             self._take_view(list(group))
-        full = [track for track in self._tracks if len(track) >= self.config.max_sightings]
-        kept = [track for track in self._tracks if len(track) < self.config.max_sightings]
+        full = [track for track in self._tracks if len(track) >= self.config.max_observations]
+        kept = [track for track in self._tracks if len(track) < self.config.max_observations]
         over = len(kept) - self.config.max_open
         if over > 0:
             full += sorted(kept, key=lambda track: (track.last.time, track.number))[:over]
         done += self._finish(full)
         return done
 
-    def close(self) -> list[Triplet]:
-        """Give all that is still followed, and forget everything."""
+    def close(self) -> list[Observation]:
+        """Return all objects still followed, and reset."""
         done = self._finish(self._tracks)
         self._begun, self._now, self._told = 0, 0.0, None
         self._pose, self._posed, self._drift = None, False, np.zeros(3)
@@ -127,11 +114,11 @@ class Associator:
         return taken
 
     def _is_gone(self, track: Track) -> bool:
-        # A sensor that moves through a known world comes back to what stands there; anything else may be anywhere.
+        # A posed sensor comes back to still objects; a moving object may be anywhere.
         remembered = self._posed and not track.moves
         return not remembered and self._now - track.last.time > self.config.max_gap + 1e-9
 
-    def _find_drift(self, sightings: list[Observation]) -> None:
+    def _find_drift(self, observed: list[Measured]) -> None:
         unknown = [track for track in self._tracks if track.velocity is None]
         known = [track.velocity for track in self._tracks if track.velocity is not None]
         if known:
@@ -139,16 +126,16 @@ class Associator:
         latest = max((track.last.time for track in unknown), default=self._now)
         recent = [track for track in unknown if track.last.time == latest]
         if self._now - latest > 0:
-            self._drift = common_drift(recent, sightings, self._now - latest, self._drift)
+            self._drift = common_drift(recent, observed, self._now - latest, self._drift)
 
-    def _take_view(self, sightings: list[Observation]) -> None:
+    def _take_view(self, observed: list[Measured]) -> None:
         """Assign the detections of one image to objects, each to at most one, with the best sum of log affinities."""
-        scores = np.zeros((len(self._tracks), len(sightings)))
-        for row, column in self._candidates(sightings):
-            track, sighting = self._tracks[row], sightings[column]
-            dt = sighting.time - track.last.time
+        scores = np.zeros((len(self._tracks), len(observed)))
+        for row, column in self._candidates(observed):
+            track, seen = self._tracks[row], observed[column]
+            dt = seen.time - track.last.time
             scores[row, column] = affinity(
-                track, sighting, dt, self._drift, self.config.max_gap, self._posed, self._similarity
+                track, seen, dt, self._drift, self.config.max_gap, self._posed, self._similarity
             )
         possible = scores >= self.config.min_score
         # A pair gains what it is better than the worst that is allowed, so that one good pair beats two poor ones.
@@ -157,25 +144,25 @@ class Associator:
         taken = set()
         for row, column in zip(rows, columns, strict=True):
             if possible[row, column]:
-                track, sighting = self._tracks[row], sightings[column]
-                if not self._posed and has_left(track, sighting.time - track.last.time, self._drift):
+                track, seen = self._tracks[row], observed[column]
+                if not self._posed and has_left(track, seen.time - track.last.time, self._drift):
                     track.mark_moving()
-                track.add(sighting, self.config.looks, self._max_points)
+                track.add(seen, self.config.views, self._max_points)
                 taken.add(column)
-        for column, sighting in enumerate(sightings):
+        for column, seen in enumerate(observed):
             if column not in taken:
-                self._tracks.append(Track.begin(self._begun, sighting, self.config.looks, self._max_points))
+                self._tracks.append(Track.begin(self._begun, seen, self.config.views, self._max_points))
                 self._begun += 1
 
-    def _candidates(self, sightings: list[Observation]) -> Iterator[tuple[int, int]]:
+    def _candidates(self, observed: list[Measured]) -> Iterator[tuple[int, int]]:
         """Pairs near enough to be looked at; no object twice in one image."""
         if not self._tracks:
             return
-        centers = np.array([sighting.center for sighting in sightings])
-        sizes = np.array([sighting.diagonal for sighting in sightings])
+        centers = np.array([seen.center for seen in observed])
+        sizes = np.array([seen.diagonal for seen in observed])
         for row, track in enumerate(self._tracks):
             last = track.last
-            if last.time == sightings[0].time and last.view == sightings[0].view:
+            if last.time == observed[0].time and last.view == observed[0].view:
                 continue
             dt = self._now - last.time
             moved = shift(track, min(dt, self.config.max_gap), self._drift)
@@ -188,7 +175,7 @@ class Associator:
             for column in np.flatnonzero((stood <= grown + extent) | (went <= reach)):
                 yield row, int(column)
 
-    def _finish(self, tracks: Iterator[Track] | Sequence[Track]) -> list[Triplet]:
+    def _finish(self, tracks: Iterator[Track] | Sequence[Track]) -> list[Observation]:
         chosen = sorted(tracks, key=lambda track: track.number)
         if not chosen:
             return []
@@ -196,8 +183,8 @@ class Associator:
         self._tracks = [track for track in self._tracks if track.number not in gone]
         done = []
         for track in chosen:
-            if len(track) < self.config.min_sightings:
+            if len(track) < self.config.min_observations:
                 self._left_out[SEEN_TOO_SELDOM] = self._left_out.get(SEEN_TOO_SELDOM, 0) + len(track)
             else:
-                done.append(merge_track(track, self._max_points))
+                done.append(track.merged(self._max_points))
         return done

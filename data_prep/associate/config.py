@@ -1,48 +1,53 @@
-"""Settings of the association. Lengths and speeds are in sizes of the object, so one set serves mugs and trucks."""
+"""Settings of object association and of frame thinning."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pydantic import Field
 
-from data_prep.errors import InputError
+from data_prep.config import TypedConfig
 
 
-@dataclass(frozen=True)
-class AssociationConfig:
-    """How sightings become objects.
+class AssociationConfig(TypedConfig):
+    """How observations become objects. Lengths and speeds are in sizes of the object, for mugs and trucks alike.
 
     Attributes:
-        min_score: two sightings below this are never one object; 0..1.
-        max_gap: seconds that an object may be out of sight; what stands still in a scan with poses is remembered for
-            as long as ``max_open`` allows.
-        frame_time: seconds from frame to frame where a scan has no timestamps.
-        looks: crops and partial clouds kept per object.
-        min_sightings: objects seen fewer times are left out, as most of them are mistakes of the detector.
-        max_open: objects followed at a time; past it the one unseen for longest is closed.
-        max_sightings: an object is closed after this many; it bounds what is held of each.
-        segment: every this many frames all objects are closed. Segments do not know of each other: a killed run loses
-            at most one, and parts of a scan mined on different machines fit together where they end on a multiple.
+        enabled: associate the detections of one object over frames and cameras: one triplet with its best crops, the
+            union of its clouds if it stands still, and the label with most votes.
+        min_score: two observations with an affinity below this are never one object; 0..1.
+        max_gap: seconds that an object may be out of sight. Still objects in a scan with poses are remembered for as
+            long as ``max_open`` allows.
+        frame_time: seconds from frame to frame in scans without timestamps.
+        views: crops and partial clouds kept per object.
+        min_observations: objects seen fewer times are left out; most of them are mistakes of the detector.
+        max_open: objects followed at a time; beyond that, the one unseen for longest is closed.
+        max_observations: an object is closed after this many, which bounds the memory of each.
+        segment: all objects are closed every this many frames. A killed run loses at most one segment, and parts of a
+            scan mined on different machines fit together if they end on a multiple.
     """
 
-    min_score: float = 0.2
-    max_gap: float = 1.0
-    frame_time: float = 0.1
-    looks: int = 4
-    min_sightings: int = 1
-    max_open: int = 500
-    max_sightings: int = 1000
-    segment: int = 1000
+    enabled: bool = False
+    min_score: float = Field(default=0.2, gt=0, lt=1)
+    max_gap: float = Field(default=1.0, gt=0)
+    frame_time: float = Field(default=0.1, gt=0)
+    views: int = Field(default=4, ge=1)
+    min_observations: int = Field(default=1, ge=1)
+    max_open: int = Field(default=500, ge=1)
+    max_observations: int = Field(default=1000, ge=1)
+    segment: int = Field(default=1000, ge=1)
 
-    def __post_init__(self) -> None:
-        for name in ("looks", "min_sightings", "max_open", "max_sightings", "segment"):
-            if getattr(self, name) < 1:
-                raise InputError(
-                    f"is {getattr(self, name)}", field=f"association.{name}", fix="give at least 1"
-                )
-        for name in ("max_gap", "frame_time"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise InputError(f"is {getattr(self, name)}", field=f"association.{name}", fix="give seconds")
-        if not 0 < self.min_score < 1:
-            raise InputError(
-                f"is {self.min_score}", field="association.min_score", fix="give a number inside 0..1"
-            )
+
+class ThinConfig(TypedConfig):
+    """When a frame shows nothing new.
+
+    Attributes:
+        enabled: leave out frames that show what the last one showed: by pose, or without poses by image.
+        move: meters; the sensor has moved less since the last frame kept, and
+        turn: degrees; turned less.
+        change: without poses: smallest share of the picture that must have changed. Compared are the pixels of the
+            first image at thumbnail size, or without images the cells of 1 m that hold points.
+    """
+
+    enabled: bool = False
+    move: float = Field(default=0.2, gt=0)
+    turn: float = Field(default=8.0, gt=0)
+    change: float = Field(default=0.1, gt=0)

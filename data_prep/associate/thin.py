@@ -1,43 +1,20 @@
-"""Frames that say what the last one said, left out before anything is lifted."""
+"""Frame thinning: frames that show what the last one showed are left out before lifting."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import BadFrameError, InputError
+from data_prep.associate.config import ThinConfig
+from data_prep.errors import BadFrameError
 from data_prep.scans import Frame, Scan
 
 SAME_POSE, SAME_SIGHT = "thinned-same-pose", "thinned-same-sight"
 _ROWS, _COLUMNS = 24, 32  # of the image that frames are compared by
 _POINTS = 2048
-
-
-@dataclass(frozen=True)
-class ThinConfig:
-    """When a frame says nothing new.
-
-    Attributes:
-        move: meters; the sensor has moved less since the last frame kept, and
-        turn: degrees; turned less.
-        change: without poses: the share of what is seen that has changed is less. Seen are the pixels of the first
-            image at the size of a stamp, or where there is none, cells of 1 m that points lie in.
-    """
-
-    move: float = 0.2
-    turn: float = 8.0
-    change: float = 0.1
-
-    def __post_init__(self) -> None:
-        for name in ("move", "turn", "change"):
-            if not 0 < getattr(self, name) < np.inf:
-                raise InputError(
-                    f"is {getattr(self, name)}", field=f"thin.{name}", fix="give a number above 0"
-                )
 
 
 def thin_frames(
@@ -48,8 +25,8 @@ def thin_frames(
 ) -> tuple[list[int], dict[str, int]]:
     """Choose the frames to mine; each is read once, none is lifted.
 
-    A frame is compared with the last one kept. Poses decide as soon as two frames have different ones, until then what
-    is seen does. Frames that cannot be read are kept, so that mining names them.
+    A frame is compared with the last one kept: by pose as soon as two frames have different poses, until then by what
+    they show. Frames that cannot be read are kept, so that mining reports them.
 
     Args:
         scan: the frames.

@@ -83,8 +83,8 @@ class FrustumDbscanConfig(TypedConfig):
 class AutoConfig(TypedConfig):
     """Settings of the ``auto`` lifter: those of the two lifters it chooses from."""
 
-    lidar: LidarConfig = LidarConfig()
-    rgbd: RgbdConfig = RgbdConfig()
+    lidar: LidarConfig = Field(default_factory=LidarConfig)
+    rgbd: RgbdConfig = Field(default_factory=RgbdConfig)
 
 
 class LiftConfig(Filters):
@@ -99,9 +99,9 @@ class LiftConfig(Filters):
     """
 
     name: str = "auto"
-    lidar: LidarConfig = LidarConfig()
-    rgbd: RgbdConfig = RgbdConfig()
-    frustum_dbscan: FrustumDbscanConfig = FrustumDbscanConfig()
+    lidar: LidarConfig = Field(default_factory=LidarConfig)
+    rgbd: RgbdConfig = Field(default_factory=RgbdConfig)
+    frustum_dbscan: FrustumDbscanConfig = Field(default_factory=FrustumDbscanConfig)
 
     def filters(self) -> Filters:
         """The filters alone."""

@@ -74,7 +74,7 @@ def card_element(card: Card, size: CardSize) -> str:
         media.append(view)
     bytes_of_more = None if size.image_bytes is None else size.image_bytes // 3
     more = [
-        _image(image, size.image_side // 2, bytes_of_more, f"{card.title}, look {number}")
+        _image(image, size.image_side // 2, bytes_of_more, f"{card.title}, view {number}")
         for number, image in enumerate(card.more_images[: size.more_images], start=2)
     ]
     strip = f'<div class="more">{"".join(more)}</div>' if more else ""

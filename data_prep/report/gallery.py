@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,9 @@ from numpy.typing import NDArray
 from data_prep.geometry.transforms import transform_points
 from data_prep.report import Bar, Card, Measure, Page, Spread
 from data_prep.report.counted import counted
-from data_prep.report.overlays import add_overlays, camera_of, views_of
+from data_prep.report.overlays import add_overlays, views_of
 from data_prep.report.plots import RangeFigures, TripletFigures
+from data_prep.triplets.provenance import Provenance, QualityRecord
 from data_prep.triplets.reader import TripletSet
 from data_prep.triplets.triplet import Triplet
 
@@ -29,7 +29,7 @@ _MEASURES = (
     Measure("score", "score"),
     Measure("range", "range", "m", log=True),
     Measure("occluded", "hidden", "%"),
-    Measure("looks", "looks"),
+    Measure("views", "views"),
 )
 
 
@@ -84,12 +84,12 @@ def _intro(triplets: TripletSet, figures: TripletFigures) -> str:
     totals = manifest.totals
     text = (
         f"{counted(figures.objects, 'object')} from {counted(totals['frames'], 'frame')}, "
-        f"{counted(totals['refused'], 'detection')} refused, "
+        f"{counted(totals['rejected'], 'detection')} rejected, "
         f"{counted(totals['bad_frames'], 'bad frame')}; {counted(len(manifest.shards), 'shard')}, "
         f"{totals['bytes'] / 1e6:.1f} MB. Written by {manifest.software}."
     )
-    if figures.with_several_looks:
-        text += f" {figures.with_several_looks:,} objects bring several looks together."
+    if figures.with_several_views:
+        text += f" {figures.with_several_views:,} objects combine several views."
     if not manifest.finished:
         text += " The set is not finished: run the same command again to continue."
     if manifest.is_ground_truth:
@@ -122,11 +122,11 @@ def _add_figures(page: Page, figures: TripletFigures) -> None:
             "line 80 %."
         )
         page.spreads([_all_objects(figures), *map(_spread, figures.by_range)], "points")
-    refused = [Bar(reason, count) for reason, count in figures.rejections.items()]
-    refused += [Bar(f"in the file: {why}", count) for why, count in figures.skipped_detections.items()]
-    if refused:
-        page.heading("Refused detections")
-        page.bars(refused)
+    rejected = [Bar(reason, count) for reason, count in figures.rejections.items()]
+    rejected += [Bar(f"in the file: {why}", count) for why, count in figures.skipped_detections.items()]
+    if rejected:
+        page.heading("Rejected detections")
+        page.bars(rejected)
     if figures.bad_frames:
         page.heading("Bad frames")
         page.table(
@@ -192,25 +192,23 @@ def _card(triplet: Triplet) -> Card:
     )
 
 
-def _to_camera(provenance: Mapping[str, Any]) -> NDArray[np.float64] | None:
+def _to_camera(provenance: Provenance) -> NDArray[np.float64] | None:
     """Direction from a mined object to the camera of its crop, so that cloud and crop are seen from one side."""
-    if "camera" not in provenance:
+    if provenance.camera is None or provenance.T_world_points is None:
         return None
-    T_world_points = np.array(provenance["T_world_points"])
-    camera = transform_points(T_world_points, camera_of(provenance).T_points_cam[None, :3, 3])[0]
-    return camera - np.array(provenance["center"])
+    eye = provenance.camera.camera().T_points_cam[None, :3, 3]
+    return transform_points(np.array(provenance.T_world_points), eye)[0] - np.array(provenance.center)
 
 
 def _measures(triplet: Triplet) -> dict[str, float]:
     record = triplet.provenance
-    quality = record.get("quality") or {}
-    occluded = quality.get("occluded")
+    quality = record.quality or QualityRecord()
     values = {
-        "points": quality.get("num_points") or len(triplet.points),
-        "score": record.get("score"),
-        "range": quality.get("median_range"),
-        "occluded": None if occluded is None else 100 * occluded,
-        "looks": len(triplet.looks) + 1,
+        "points": quality.num_points or len(triplet.points),
+        "score": record.score,
+        "range": quality.median_range,
+        "occluded": None if quality.occluded is None else 100 * quality.occluded,
+        "views": len(triplet.views) + 1,
     }
     return {name: value for name, value in values.items() if value is not None}
 
@@ -225,8 +223,8 @@ def _facts(triplet: Triplet) -> list[str]:
     facts = [points]
     if "score" in values:
         facts.append(f"score {values['score']:.2f}")
-    if triplet.looks:
-        facts.append(f"{len(triplet.looks) + 1} looks")
+    if triplet.views:
+        facts.append(f"{len(triplet.views) + 1} views")
     if len(triplet.texts) > 1:
         also = ", ".join(triplet.texts[1:])
         facts.append("also " + (also if len(also) <= _LONGEST_LINE else also[:_LONGEST_LINE] + " …"))

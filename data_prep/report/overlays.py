@@ -1,20 +1,21 @@
-"""Mined objects back on the images they come from."""
+"""Overlays: mined objects drawn on the images they come from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import InputError
-from data_prep.geometry import Camera, Distortion, invert
+from data_prep.geometry import Camera, invert
 from data_prep.geometry.transforms import transform_points
 from data_prep.report import Card, Page
 from data_prep.report.overlay import OverlayObject, draw_zoom
 from data_prep.scans import Scan, open_scan
+from data_prep.triplets.provenance import Provenance, ViewRecord
 from data_prep.triplets.reader import TripletSet
 from data_prep.triplets.triplet import Triplet
 
@@ -71,33 +72,20 @@ def add_overlays(
         page.overlay(view.image, view.camera, frame.points, objects, caption)
 
 
-def camera_of(provenance: Any) -> Camera:
-    """The camera that a triplet's provenance describes; ``T_points_cam`` leads to the points of its frame."""
-    record = provenance["camera"]
-    lens = record["distortion"]
-    return Camera(
-        np.array(record["K"]),
-        record["width"],
-        record["height"],
-        np.array(record["T_points_cam"]),
-        Distortion(lens["model"], tuple(lens["coefficients"])),
-    )
-
-
 def frame_points(triplet: Triplet) -> NDArray[np.float64]:
     """(n, 3) points of a mined triplet where its frame had them: the way back from the world."""
     return _in_frame(triplet.points, triplet.provenance)
 
 
-def _in_frame(points: NDArray[np.float32], record: Mapping[str, Any]) -> NDArray[np.float64]:
-    world = points.astype(np.float64) + np.array(record["center"])
-    return transform_points(invert(np.array(record["T_world_points"])), world)
+def _in_frame(points: NDArray[np.float32], record: ViewRecord) -> NDArray[np.float64]:
+    world = points.astype(np.float64) + np.array(record.center)
+    return transform_points(invert(np.array(record.T_world_points)), world)
 
 
-def views_of(provenance: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """Frame id and index of the view of every look that is kept, best first; none for what no image saw."""
-    records = provenance.get("views") or [provenance]
-    return [(record["frame"], record["view_index"]) for record in records if "camera" in record]
+def views_of(provenance: Provenance) -> list[tuple[str, int]]:
+    """Frame id and view index of every view that is kept, best first; none for an object that no image shows."""
+    records = provenance.views or (provenance,)
+    return [(record.frame, record.view_index or 0) for record in records if record.camera is not None]
 
 
 def _open_scan(triplets: TripletSet, scan_root: str | Path | None) -> Scan:
@@ -110,27 +98,30 @@ def _open_scan(triplets: TripletSet, scan_root: str | Path | None) -> Scan:
 
 def _overlay_object(triplet: Triplet, frame_id: str, view_index: int) -> OverlayObject:
     """The object as that view saw it."""
-    record, points = triplet.provenance, triplet.points
-    if record.get("views"):
-        look = views_of(record).index((frame_id, view_index))
-        if look > 0:
-            seen = triplet.looks[look - 1].points
-            record = record["views"][look]
-            # A look whose own points were not kept is shown by its box.
+    record: ViewRecord = triplet.provenance
+    points = triplet.points
+    if triplet.provenance.views:
+        number = views_of(triplet.provenance).index((frame_id, view_index))
+        record = triplet.provenance.views[number]
+        if number > 0:
+            seen = triplet.views[number - 1].points
+            # A view whose own points were not kept is shown by its box.
             points = np.zeros((0, 3), np.float32) if seen is None else seen
-        # What stands still is mined as one cloud of all looks; it belongs where its center says.
-        elif "center" in record:
-            record = {**record["views"][0], "center": record["center"]}
-    # A score of 1 is a label's, and tells nothing.
-    caption = triplet.texts[0] if record["score"] == 1 else f"{triplet.texts[0]} {record['score']:.2f}"
-    return OverlayObject(_in_frame(points, record), np.array(record["box"]), caption, triplet.key)
+        else:  # the cloud of a still object is the union of all views, around a center of its own
+            record = replace(record, center=triplet.provenance.center)
+    # A score of 1 is a label's, and not shown.
+    caption = triplet.texts[0] if record.score in (1, None) else f"{triplet.texts[0]} {record.score:.2f}"
+    return OverlayObject(_in_frame(points, record), np.array(record.box), caption, triplet.key)
 
 
 def _crop_card(triplet: Triplet) -> Card:
     """The object's points by depth on its crop, which is all there is without the scan."""
     assert triplet.crop is not None
-    x0, y0, x1, y1 = triplet.provenance["crop"]
-    camera = camera_of(triplet.provenance)
+    record = triplet.provenance
+    assert record.crop is not None
+    assert record.camera is not None
+    x0, y0, x1, y1 = record.crop
+    camera = record.camera.camera()
     K = camera.K.copy()
     K[:2, 2] -= (x0, y0)
     cut = Camera(K, x1 - x0, y1 - y0, camera.T_points_cam, camera.distortion)

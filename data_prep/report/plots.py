@@ -50,7 +50,7 @@ class TripletFigures:
 
     Attributes:
         objects, with_colors, with_crop: triplets, and those that have the member.
-        with_several_looks: triplets that were brought together from more than one detection.
+        with_several_views: triplets that were brought together from more than one detection.
         points_per_object: percentile → points.
         by_range: nearest first, only ranges that hold objects; objects of unknown range are in none.
         words: most frequent first; an object counts for each of its texts.
@@ -60,7 +60,7 @@ class TripletFigures:
     objects: int
     with_colors: int
     with_crop: int
-    with_several_looks: int
+    with_several_views: int
     points_per_object: dict[int, float]
     by_range: list[RangeFigures]
     words: list[WordFigures]
@@ -82,14 +82,15 @@ def measure_triplets(triplets: TripletSet) -> TripletFigures:
     points: list[int] = []
     ranges: list[float] = []
     points_by_word: dict[str, list[int]] = defaultdict(list)
-    with_colors = with_crop = several_looks = 0
+    with_colors = with_crop = several_views = 0
     for entry in triplets.iter_entries():
         points.append(entry.num_points)
-        distance = (entry.provenance.get("quality") or {}).get("median_range")
+        quality = entry.provenance.quality
+        distance = None if quality is None else quality.median_range
         ranges.append(np.nan if distance is None else distance)
         with_colors += entry.has_colors
         with_crop += entry.has_crop
-        several_looks += len(entry.provenance.get("views") or ()) > 1
+        several_views += len(entry.provenance.views) > 1
         for text in entry.texts:
             points_by_word[text].append(entry.num_points)
     manifest = triplets.manifest
@@ -97,7 +98,7 @@ def measure_triplets(triplets: TripletSet) -> TripletFigures:
         objects=len(points),
         with_colors=with_colors,
         with_crop=with_crop,
-        with_several_looks=several_looks,
+        with_several_views=several_views,
         points_per_object={p: float(np.percentile(points, p)) for p in PERCENTILES} if points else {},
         by_range=_by_range(np.array(ranges), np.array(points)),
         words=[

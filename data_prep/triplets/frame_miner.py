@@ -1,35 +1,36 @@
-"""What mining does with one frame, alone: it can be done anywhere and in any order."""
+"""Mining of a single frame, independent of all others, in any process."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from data_prep.associate.observation import Observation, observe
 from data_prep.detect import Coverage, Detections2D
 from data_prep.errors import BadFrameError
 from data_prep.labels import normalize_label
 from data_prep.lift import Lifter
-from data_prep.scans import Frame, Scan
+from data_prep.scans import Frame, Scan, View
 from data_prep.triplets.captions import Captions
-from data_prep.triplets.cut import cut_triplet
-from data_prep.triplets.packed import PackedTriplet, pack_triplet
+from data_prep.triplets.config import MiningConfig
+from data_prep.triplets.members import PackedTriplet, pack_triplet
 from data_prep.triplets.triplet import Triplet
 
 OUTSIDE = "crop-outside-image"
-LEFT_OUT = "word-left-out"
+LEFT_OUT = "label-left-out"
 
 
 class DetectionSource(Protocol):
-    """Where mining finds the boxes of an image; :class:`data_prep.detect.CocoDetections` is one.
+    """Source of the boxes of an image; :class:`data_prep.detect.CocoDetections` is one.
 
     Attributes:
         path: the file they come from; its contents are part of the set's configuration.
-        min_score: detections below are left out.
+        min_score: detections below were left out already.
         is_ground_truth: they are labels, not a detector's.
-        categories: id → word of the vocabulary.
+        categories: id → label of the vocabulary.
         skipped: reason → number of entries of the file that could not be used.
     """
 
@@ -64,93 +65,90 @@ class FrameRef(NamedTuple):
 
 @dataclass(frozen=True)
 class MinedFrame:
-    """What came of a frame.
+    """Result of one frame.
 
     Attributes:
-        triplets: its objects, packed for the shard or not, as :class:`FrameMiner` was told.
+        objects: its objects: observations to be associated, or triplets packed for the shard.
         rejections: detections that gave no object, by reason.
         error: why the frame could not be used, if so.
     """
 
-    triplets: tuple[Triplet | PackedTriplet, ...] = ()
-    rejections: Mapping[str, int] | None = None
+    objects: tuple[Observation | PackedTriplet, ...] = ()
+    rejections: Mapping[str, int] = field(default_factory=dict)
     error: str | None = None
 
 
 @dataclass(frozen=True)
 class FrameMiner:
-    """Reads a frame, lifts its detections, cuts its triplets. Can be sent to other processes if the scan can.
+    """Reads a frame, lifts its detections and cuts out its objects. It can be pickled if the scan can.
 
     Attributes:
-        scan, detections, lifter: as in :func:`data_prep.triplets.mine`.
-        texts_of: normalized label → texts.
-        margin, max_points: as in :func:`data_prep.triplets.mine`.
-        lifter_config: name and settings of the lifter, for the provenance.
-        captions: further texts of single crops, or None.
-        packed: give :class:`PackedTriplet`, so that encoding too is done where this runs.
+        scan, detections, config, captions: as in :func:`data_prep.triplets.mine`.
+        lifter: cuts the points of each detection out of the frame.
     """
 
     scan: Scan
     detections: DetectionSource
-    lifter: Lifter
-    texts_of: Mapping[str, tuple[str, ...]]
-    margin: float
-    max_points: int
-    lifter_config: Mapping[str, Any]
-    packed: bool = True
+    lifter: Lifter[Any]
+    config: MiningConfig
     captions: Captions | None = None
 
     def __call__(self, at: FrameRef) -> MinedFrame:
-        """Mine one frame; one that cannot be used is an answer, not an exception."""
+        """Mine one frame. A frame that cannot be used is returned with its error, not raised."""
         try:
             frame = self.scan[at.position]
-            found = [
-                self.detections.for_image(view.name, view.camera.width, view.camera.height)
-                for view in frame.views
-            ]
+            found = [self._detections_of(view) for view in frame.views]
             lifted = self.lifter.lift(frame, found)
             if not lifted.objects:
                 _require_points_in_sight(frame, found)
         except BadFrameError as error:
             return MinedFrame(error=str(error))
         rejections = Counter(rejection.reason for rejection in lifted.rejections)
-        triplets: list[Triplet | PackedTriplet] = []
+        objects: list[Observation | PackedTriplet] = []
         for cloud in lifted.objects:
-            label = normalize_label(found[cloud.view].labels[cloud.detection])
-            texts = self.texts_of.get(label, (label,))
+            detections = found[cloud.view]
+            texts = self._texts(detections, cloud.detection, frame.views[cloud.view].name)
             if not texts:
                 rejections[LEFT_OUT] += 1
                 continue
-            triplet = cut_triplet(
+            observation = observe(
                 frame,
                 cloud,
-                found[cloud.view],
-                texts=self._with_captions(
-                    texts, found[cloud.view], frame.views[cloud.view].name, cloud.detection
-                ),
+                detections,
+                texts=texts,
                 source=self.scan.source,
-                margin=self.margin,
-                max_points=self.max_points,
-                lifter=self.lifter_config,
+                margin=self.config.margin,
+                max_points=self.config.max_points,
             )
-            if triplet is None:
+            if observation is None:
                 rejections[OUTSIDE] += 1
-            else:
-                triplets.append(pack_triplet(triplet) if self.packed else triplet)
-        return MinedFrame(tuple(triplets), rejections)
+            elif self.config.associate.enabled:
+                objects.append(observation)
+            else:  # encoded here, so that this work is done in parallel, too
+                objects.append(pack_triplet(Triplet.of(observation, self.lifter.settings)))
+        return MinedFrame(tuple(objects), rejections)
 
-    def _with_captions(
-        self, texts: tuple[str, ...], detections: Detections2D, image: str, row: int
-    ) -> tuple[str, ...]:
-        if self.captions is None:
-            return texts
-        assert detections.ids is not None
-        said = self.captions.of(image, detections.boxes[row], int(detections.ids[row]), texts[0])
-        return tuple(dict.fromkeys((*texts, *said)))
+    def _detections_of(self, view: View) -> Detections2D:
+        found = self.detections.for_image(view.name, view.camera.width, view.camera.height)
+        certain = found.scores >= self.config.min_score
+        return found if certain.all() else found[certain]
+
+    def _texts(self, detections: Detections2D, row: int, image: str) -> tuple[str, ...]:
+        """Labels of a detection, then captions of its crop, then the templates; none: its label is left out."""
+        label = normalize_label(detections.labels[row])
+        labels = self.config.labels.get(label, (label,))
+        if not labels:
+            return ()
+        captions: tuple[str, ...] = ()
+        if self.captions is not None:
+            assert detections.ids is not None
+            captions = self.captions.of(image, detections.boxes[row], int(detections.ids[row]))
+        filled = (template.format(labels[0]) for template in self.config.caption_templates)
+        return tuple(dict.fromkeys((*labels, *captions, *filled)))
 
 
 def _require_points_in_sight(frame: Frame, found: Sequence[Detections2D]) -> None:
-    """Refuse a frame of which no view with detections sees a single point: that is not the detector's fault."""
+    """Reject a frame whose views with detections see no point at all: the calibration is wrong, not the detector."""
     searched = [view for view, detections in zip(frame.views, found, strict=True) if len(detections)]
     behind = True
     for view in searched:

@@ -70,7 +70,7 @@ class Manifest(BaseModel):
         bad_frames: frames that were skipped.
         thinned_frames: frames not mined because they show nothing new, by reason.
         skipped_detections: entries of the detection file that could not be used, by reason.
-        categories: words of the detector's vocabulary, if known.
+        categories: labels of the detector's vocabulary, if known.
         is_ground_truth: the 2D boxes are labels, not a detector's; None = not known.
     """
 
@@ -104,10 +104,10 @@ class Manifest(BaseModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def totals(self) -> dict[str, int]:
-        """Objects, refused detections, frames covered, bad frames and bytes."""
+        """Objects, rejected detections, frames covered, bad frames and bytes."""
         return {
             "objects": sum(shard.count for shard in self.shards),
-            "refused": sum(self.rejections.values()),
+            "rejected": sum(self.rejections.values()),
             "frames": self.frames_done,
             "bad_frames": len(self.bad_frames),
             "bytes": sum(shard.bytes for shard in self.shards),

@@ -1,8 +1,8 @@
-"""A triplet as the members of a WebDataset tar, and back.
+"""Shard format: a triplet as members of a WebDataset tar.
 
 Members of key ``K``: ``K.json`` (texts, provenance), ``K.points.npy`` (n, 3) float32, ``K.colors.npy``
-(n, 3) uint8 if the source has color, ``K.jpg`` if an image saw the object. Further looks at it are numbered from 1:
-``K.1.jpg``, ``K.1.points.npy``, ``K.1.colors.npy``; whoever does not know them leaves them alone. Equal triplets give
+(n, 3) uint8 if the source has color, ``K.jpg`` if an image saw the object. Further views are numbered from 1:
+``K.1.jpg``, ``K.1.points.npy``, ``K.1.colors.npy``; other readers ignore them. Equal triplets give
 equal bytes.
 """
 
@@ -11,19 +11,21 @@ from __future__ import annotations
 import io
 import json
 import re
+import tarfile
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from data_prep.errors import InputError
-from data_prep.triplets.triplet import Look, Triplet
+from data_prep.triplets.provenance import Provenance
+from data_prep.triplets.triplet import ObjectView, Triplet
 
 JPEG_QUALITY = 92  # CLIP vectors of a crop at 92 and of its lossless copy are indistinguishable
 _CROP = re.compile(r"(?:[1-9]\d*\.)?jpg")
-_LOOK = re.compile(r"([1-9]\d*)\.(?:jpg|points\.npy|colors\.npy)")
+_VIEW = re.compile(r"([1-9]\d*)\.(?:jpg|points\.npy|colors\.npy)")
 _REPAIR = "restore this shard, or mine the set again into an empty folder"
 
 
@@ -38,14 +40,52 @@ def encode_triplet(triplet: Triplet) -> dict[str, bytes]:
         members["colors.npy"] = _npy_bytes(triplet.colors)
     if triplet.crop is not None:
         members["jpg"] = _jpeg_bytes(triplet.crop)
-    for number, look in enumerate(triplet.looks, start=1):
-        if look.points is not None:
-            members[f"{number}.points.npy"] = _npy_bytes(look.points)
-        if look.colors is not None:
-            members[f"{number}.colors.npy"] = _npy_bytes(look.colors)
-        if look.crop is not None:
-            members[f"{number}.jpg"] = _jpeg_bytes(look.crop)
+    for number, view in enumerate(triplet.views, start=1):
+        if view.points is not None:
+            members[f"{number}.points.npy"] = _npy_bytes(view.points)
+        if view.colors is not None:
+            members[f"{number}.colors.npy"] = _npy_bytes(view.colors)
+        if view.crop is not None:
+            members[f"{number}.jpg"] = _jpeg_bytes(view.crop)
     return members
+
+
+@dataclass(frozen=True)
+class PackedTriplet:
+    """A triplet ready to be appended to a shard.
+
+    Attributes:
+        key: of the triplet.
+        frame: id of the frame it comes from.
+        blocks: its members as tar headers and contents, whole blocks of 512 bytes.
+    """
+
+    key: str
+    frame: str
+    blocks: bytes
+
+
+def pack_triplet(triplet: Triplet) -> PackedTriplet:
+    """Encode a triplet; equal triplets give equal bytes.
+
+    Raises:
+        InputError: the provenance holds something that JSON cannot express, NaN and inf included.
+    """
+    stream = io.BytesIO()
+    tar = tarfile.TarFile(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT)
+    for extension, data in encode_triplet(triplet).items():
+        # TarInfo's defaults are owner 0, mode 644 and time 0: nothing in it depends on who runs this, or when.
+        member = tarfile.TarInfo(f"{triplet.key}.{extension}")
+        member.size = len(data)
+        tar.addfile(member, io.BytesIO(data))
+    # Not closed: the end mark belongs after the last triplet of the shard.
+    return PackedTriplet(triplet.key, triplet.provenance.frame or triplet.key, stream.getvalue())
+
+
+def tar_end(size: int) -> bytes:
+    """End mark of a tar with ``size`` bytes of members: two empty blocks, then zeros up to a whole record."""
+    length = 2 * tarfile.BLOCKSIZE
+    return bytes(length + -(size + length) % tarfile.RECORDSIZE)
 
 
 def is_crop(extension: str) -> bool:
@@ -63,31 +103,34 @@ def decode_triplet(key: str, members: Mapping[str, bytes], shard: str) -> Triple
     Raises:
         InputError: a member is missing or cannot be read, or the arrays do not fit together.
     """
-    texts, provenance = decode_words(key, members, shard)
+    texts, provenance = decode_record(key, members, shard)
     _member(key, "points.npy", members, shard)
-    numbers = sorted({int(found[1]) for name in members if (found := _LOOK.fullmatch(name))})
+    numbers = sorted({int(found[1]) for name in members if (found := _VIEW.fullmatch(name))})
     try:
-        looks = tuple(Look(*_decode_look(key, f"{number}.", members, shard)) for number in numbers)
-        points, colors, crop = _decode_look(key, "", members, shard)
+        views = tuple(ObjectView(*_decode_view(key, f"{number}.", members, shard)) for number in numbers)
+        points, colors, crop = _decode_view(key, "", members, shard)
         assert points is not None
-        return Triplet(key, points, colors, crop, texts, provenance, looks)
+        return Triplet(key, points, colors, crop, texts, provenance, views)
     except InputError as error:
         raise InputError(error.problem, source=shard, field=f"{key}: {error.field}", fix=_REPAIR) from None
 
 
-def decode_words(
-    key: str, members: Mapping[str, bytes], shard: str
-) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Texts and provenance alone, for figures that need no arrays."""
+def decode_record(key: str, members: Mapping[str, bytes], shard: str) -> tuple[tuple[str, ...], Provenance]:
+    """Texts and provenance alone, without arrays."""
     data = _member(key, "json", members, shard)
     try:
         record = json.loads(data)
         texts, provenance = tuple(map(str, record["texts"])), dict(record["provenance"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"is not a word record ({error!r})", source=shard, field=f"{key}.json", fix=_REPAIR
+            f"is not a triplet's record ({error!r})", source=shard, field=f"{key}.json", fix=_REPAIR
         ) from None
-    return texts, provenance
+    try:
+        return texts, Provenance.from_json(provenance)
+    except InputError as error:
+        raise InputError(
+            error.problem, source=shard, field=f"{key}.json: provenance.{error.field}", fix=_REPAIR
+        ) from None
 
 
 def count_points(key: str, members: Mapping[str, bytes], shard: str) -> int:
@@ -104,7 +147,7 @@ def count_points(key: str, members: Mapping[str, bytes], shard: str) -> int:
 
 
 def _json_bytes(triplet: Triplet) -> bytes:
-    record = {"texts": list(triplet.texts), "provenance": dict(triplet.provenance)}
+    record = {"texts": list(triplet.texts), "provenance": triplet.provenance.to_json()}
     try:
         text = json.dumps(
             record, sort_keys=True, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_plain
@@ -143,7 +186,7 @@ def _member(key: str, extension: str, members: Mapping[str, bytes], shard: str) 
     return members[extension]
 
 
-def _decode_look(
+def _decode_view(
     key: str, prefix: str, members: Mapping[str, bytes], shard: str
 ) -> tuple[NDArray[np.float32] | None, NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
     points, colors, image = (f"{prefix}{name}" for name in ("points.npy", "colors.npy", "jpg"))

@@ -1,4 +1,4 @@
-"""Scans + 2D detections → triplets."""
+"""Mining: scans and 2D detections become triplets."""
 
 from __future__ import annotations
 
@@ -9,191 +9,140 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from data_prep.errors import BadDatasetError, InputError
-from data_prep.labels import normalize_label
-from data_prep.lift import Lifter
+from data_prep.associate.associator import Associator, Similarity
+from data_prep.associate.observation import Observation
+from data_prep.associate.thin import thin_frames
+from data_prep.errors import BadDatasetError
+from data_prep.lift.lifter import Lifter, create_lifter
 from data_prep.scale import Engine, InProcess
 from data_prep.scans import Scan
 from data_prep.storage.files import file_sha256
 from data_prep.storage.store import open_store
 from data_prep.triplets.captions import Captions
+from data_prep.triplets.config import MiningConfig
+from data_prep.triplets.folder import WHOLE, Part, join_parts, unfinished_parts
 from data_prep.triplets.frame_miner import DetectionSource, FrameMiner, FrameRef, MinedFrame
 from data_prep.triplets.manifest import Manifest
-from data_prep.triplets.packed import PackedTriplet
-from data_prep.triplets.parts import WHOLE, Part, join_parts, unfinished_parts
+from data_prep.triplets.members import PackedTriplet
 from data_prep.triplets.triplet import Triplet
 from data_prep.triplets.writer import TripletWriter
 
 _log = logging.getLogger(__name__)
 
 
-class ObjectMerger(Protocol):
-    """Brings the detections of many frames together; :class:`data_prep.associate.Associator` is one.
-
-    Attributes:
-        settings: all that decides what it gives.
-        segment: it is closed at every frame whose number is a multiple of this.
-    """
-
-    @property
-    def settings(self) -> Mapping[str, Any]: ...
-
-    @property
-    def segment(self) -> int: ...
-
-    def push(self, triplets: Sequence[Triplet]) -> list[Triplet]:
-        """Take a frame's triplets in; give the objects that are complete."""
-        ...
-
-    def close(self) -> list[Triplet]:
-        """Give all the rest, and forget everything."""
-        ...
-
-    def take_left_out(self) -> Mapping[str, int]:
-        """Reason → detections left out since the last call."""
-        ...
-
-
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is: frames done and to do, counting those of earlier runs; objects, refused, bad frames."""
+    """State of a run: frames done and to do, those of earlier runs included; objects, rejections, bad frames."""
 
     frames: int
     frames_total: int
     objects: int
-    refused: int
+    rejected: int
     bad_frames: int
 
 
 def mine(
     scan: Scan,
     detections: DetectionSource,
-    lifter: Lifter,
     out: str | Path,
+    config: MiningConfig | None = None,
     *,
     frames: Sequence[int] | None = None,
-    words: Mapping[str, Sequence[str]] | None = None,
-    margin: float = 0.1,
-    max_points: int = 16384,
-    objects_per_shard: int = 1000,
-    options: Mapping[str, Any] | None = None,
-    root: str | Path | None = None,
-    associate: ObjectMerger | None = None,
-    thinned: Mapping[str, int] | None = None,
     captions: Captions | None = None,
+    scan_options: Mapping[str, Any] | None = None,
+    root: str | Path | None = None,
     engine: Engine | None = None,
     part: Part = WHOLE,
+    lifter: Lifter[Any] | None = None,
+    similarity: Similarity | None = None,
     on_frame: Callable[[Progress], None] = lambda progress: None,
+    on_thin: Callable[[int, int], None] = lambda done, total: None,
 ) -> Manifest:
-    """Turn a scan into a folder of triplets; called again after being killed, it continues.
+    """Turn a scan into a folder of triplets; called again after a kill, it continues.
 
-    Every detection ends as one triplet, as one look of one, or as one rejection with a reason. A frame that cannot be read is counted,
-    listed and skipped.
+    Every detection ends as one triplet, as one view of one, or as one rejection with a reason. A frame that cannot be
+    read is counted, listed and skipped.
 
     Args:
         scan: the frames.
-        detections: 2D boxes and words for each view, found by the view's name.
-        lifter: cuts the points of each detection out of the frame.
-        out: the folder; see :class:`TripletWriter`.
+        detections: 2D boxes and labels for each view, found by the view's name.
+        out: folder or URL; see :class:`TripletWriter`.
+        config: settings; default: all defaults. The manifest keeps them.
         frames: positions in the scan, in the order to take them; default: all.
-        words: for a label of the detector, the texts that its objects get instead of it, best first; none: its
-            objects are left out (they still hide what is behind them). Case, ``_`` and blanks do not matter.
-        margin: context around the box in the crop, as a share of its width and height, on every side.
-        max_points: larger clouds keep a random choice of this many points, the same in every run.
-        objects_per_shard: a shard is closed at the end of the frame in which it holds this many.
-        options: what else decides the result. ``options["scan"]`` holds what ``open_scan`` was given beside
-            source and root, so that reports can open the scan again.
-        root: what the manifest calls the scan's folder, where ``scan.root`` is a copy of it.
-        associate: brings the detections of one object in many frames together into one triplet with several looks;
-            None: every detection is an object of its own. Shards end where it is empty, so a killed run goes on as
-            if it had not been: objects in sight at the end of a shard begin again in the next.
-        thinned: frames left out of ``frames`` by :func:`data_prep.associate.thin_frames`, by reason; only told.
         captions: further texts of single crops.
+        scan_options: what ``open_scan`` was given beside source and root, so that reports can open the scan again.
+        root: the scan's folder for the manifest, if ``scan.root`` is a copy of it.
         engine: where frames are mined, from :func:`data_prep.scale.create_engine`; default: in this process. The
             folder's bytes are the same with any engine and any number of workers.
-        part: mine only this piece of ``frames``, into the same folder as the other pieces; the last to finish makes
-            the set whole (:func:`data_prep.triplets.parts.join_parts`).
+        part: mine only this piece of ``frames``, into the same folder as the other pieces; the last to finish completes
+            the set (:func:`data_prep.triplets.folder.join_parts`).
+        lifter: a lifter object instead of that of ``config.lift``.
+        similarity: compares two observations for the association in place of their colors, 0..1.
         on_frame: called after each frame.
+        on_thin: called with frames compared and in all, if ``config.thin`` is enabled.
 
     Raises:
         BadDatasetError: no image of the scan has detections; two frames share an id; the folder cannot be used
-            or was begun with other options.
-        InputError: a setting is impossible; another process writes there; the scan cannot be sent to a worker;
-            workers keep dying at a frame.
+            or was begun with other settings.
+        InputError: another process writes there; the scan cannot be sent to a worker; workers keep dying at a frame.
     """
-    if margin < 0:
-        raise InputError(f"is {margin}", field="margin", fix="give a share of the box, 0 or more")
-    if max_points < 1:
-        raise InputError(f"is {max_points}", field="max_points", fix="give at least 1")
+    config = config or MiningConfig()
+    lifter = lifter or create_lifter(config.lift)
     all_ids = scan.frame_ids()
     chosen = list(range(len(all_ids))) if frames is None else list(frames)
-    ids = [all_ids[position] for position in chosen]
-    _require_distinct(ids, scan)
-    mine_here = [FrameRef(position, all_ids[position]) for position in part.of_frames(chosen)]
     coverage = detections.check(scan)
     if coverage.not_in_scan or coverage.not_in_file:
         _log.warning("clip2: warning: %s: %s", detections.path, coverage)
-    texts_of = {normalize_label(label): tuple(texts) for label, texts in (words or {}).items()}
-    lifter_config = lifter.settings
+    thinned: dict[str, int] = {}
+    if config.thin.enabled:
+        chosen, thinned = thin_frames(scan, chosen, config.thin, on_thin)
+    ids = [all_ids[position] for position in chosen]
+    _require_distinct(ids, scan)
+    mine_here = [FrameRef(position, all_ids[position]) for position in part.of_frames(chosen)]
+    associate = None
+    if config.associate.enabled:
+        associate = Associator(config.associate, max_points=config.max_points, similarity=similarity)
     writer = TripletWriter(
         out,
         source=scan.source,
         root=scan.root if root is None else root,
         options={
-            **(options or {}),
+            "scan": dict(scan_options or {}),
+            "mining": config.model_dump(mode="json"),
+            "lifter": lifter.settings,
             "detections": {
                 "file": detections.path.name,
                 "sha256": file_sha256(detections.path),
                 "min_score": detections.min_score,
             },
             "frames": {"count": len(ids), "ids_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest()},
-            "lifter": lifter_config,
-            "margin": margin,
-            "max_points": max_points,
             **({"part": asdict(part)} if part else {}),
-            "words": {label: list(texts) for label, texts in sorted(texts_of.items())},
-            **({"associate": dict(associate.settings)} if associate is not None else {}),
-            **({"captions": captions.sha256} if captions is not None else {}),
+            **({"captions_sha256": captions.sha256} if captions is not None else {}),
         },
-        objects_per_shard=objects_per_shard,
+        objects_per_shard=config.objects_per_shard,
         part=part,
         about_detections={
             "skipped_detections": dict(sorted(detections.skipped.items())),
             "categories": list(detections.categories.values()),
             "is_ground_truth": detections.is_ground_truth,
-            "thinned_frames": dict(sorted((thinned or {}).items())),
+            "thinned_frames": dict(sorted(thinned.items())),
         },
     )
-    miner = FrameMiner(
-        scan,
-        detections,
-        lifter,
-        texts_of,
-        margin,
-        max_points,
-        lifter_config,
-        packed=associate is None,
-        captions=captions,
-    )
+    miner = FrameMiner(scan, detections, lifter, config, captions)
     to_do = mine_here[writer.frames_done :]
     with writer, closing((engine or InProcess()).map(miner, to_do)) as mined:
         totals = Counter(writer.manifest.totals)
         for done, (at, found) in enumerate(zip(to_do, mined, strict=True), start=writer.frames_done + 1):
-            rejections = Counter(found.rejections or {})
+            frame = _Frame(at.id, done, last=done == len(mine_here))
             if associate is None:
-                objects: Sequence[Triplet | PackedTriplet] = found.triplets
-                for triplet in objects:
-                    writer.add(triplet)
-                writer.end_frame(at.id, rejections=rejections, error=found.error)
+                objects, rejected = _add_objects(writer, found, frame)
             else:
-                objects = _add_objects(writer, associate, found, rejections, at.id, done, len(mine_here))
-            totals.update(
-                objects=len(objects), refused=sum(rejections.values()), bad_frames=found.error is not None
-            )
+                objects, rejected = _add_associated(writer, associate, found, frame, lifter.settings)
+            totals.update(objects=objects, rejected=rejected, bad_frames=found.error is not None)
             on_frame(
-                Progress(done, len(mine_here), totals["objects"], totals["refused"], totals["bad_frames"])
+                Progress(done, len(mine_here), totals["objects"], totals["rejected"], totals["bad_frames"])
             )
     if part:
         store = open_store(out)
@@ -202,30 +151,45 @@ def mine(
     return writer.manifest
 
 
-def _add_objects(
+@dataclass(frozen=True)
+class _Frame:
+    id: str
+    number: int  # counted from 1
+    last: bool
+
+
+def _add_objects(writer: TripletWriter, found: MinedFrame, frame: _Frame) -> tuple[int, int]:
+    """Write the objects of a frame; returns the numbers of objects and rejections."""
+    for packed in found.objects:
+        assert isinstance(packed, PackedTriplet)
+        writer.add(packed)
+    writer.end_frame(frame.id, rejections=found.rejections, error=found.error)
+    return len(found.objects), sum(found.rejections.values())
+
+
+def _add_associated(
     writer: TripletWriter,
-    associate: ObjectMerger,
+    associate: Associator,
     found: MinedFrame,
-    rejections: Counter[str],
-    frame: str,
-    done: int,
-    total: int,
-) -> list[Triplet]:
-    """Write the objects that a frame completes, and all of them wherever a shard ends."""
-    objects = associate.push([triplet for triplet in found.triplets if isinstance(triplet, Triplet)])
-    for triplet in objects:
-        writer.add(triplet)
-    # By the number of the frame alone, so that a run that goes on cuts where one that was never killed does.
-    ends = done % associate.segment == 0
-    if ends or writer.full or done == total:
+    frame: _Frame,
+    lifter: Mapping[str, Any],
+) -> tuple[int, int]:
+    """Write the objects that a frame completes, and all open ones where a shard ends; returns the numbers of both."""
+    objects = associate.push([one for one in found.objects if isinstance(one, Observation)])
+    for observation in objects:
+        writer.add(Triplet.of(observation, lifter))
+    # By the frame's number alone, so that a continued run cuts where an uninterrupted one does.
+    ends = frame.number % associate.config.segment == 0
+    if ends or writer.full or frame.last:
         rest = associate.close()
-        for triplet in rest:
-            writer.add(triplet)
-        objects = [*objects, *rest]
+        for observation in rest:
+            writer.add(Triplet.of(observation, lifter))
+        objects += rest
+    rejections = Counter(found.rejections)
     rejections.update(associate.take_left_out())
-    merged = sum(len(triplet.provenance.get("sightings", (1,))) - 1 for triplet in objects)
-    writer.end_frame(frame, rejections=rejections, error=found.error, merged=merged, checkpoint=ends)
-    return objects
+    merged = sum(len(one.association.places) - 1 for one in objects if one.association is not None)
+    writer.end_frame(frame.id, rejections=rejections, error=found.error, merged=merged, checkpoint=ends)
+    return len(objects), sum(rejections.values())
 
 
 def _require_distinct(ids: Sequence[str], scan: Scan) -> None:

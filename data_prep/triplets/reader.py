@@ -1,18 +1,18 @@
-"""Reads triplet folders."""
+"""Triplet reader: iterates, selects and verifies the triplets of a folder."""
 
 from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.storage.store import Store, open_store
 from data_prep.triplets.manifest import Manifest, Shard
-from data_prep.triplets.members import count_points, decode_triplet, decode_words, is_crop
+from data_prep.triplets.members import count_points, decode_record, decode_triplet, is_crop
+from data_prep.triplets.provenance import Provenance
 from data_prep.triplets.triplet import Triplet
 
 _BLOCK = 1 << 20  # bytes read at once
@@ -28,7 +28,7 @@ class Entry:
     has_colors: bool
     has_crop: bool
     texts: tuple[str, ...]
-    provenance: Mapping[str, Any]
+    provenance: Provenance
 
 
 class TripletSet:
@@ -76,11 +76,11 @@ class TripletSet:
             yield decode_triplet(key, members, self._where(name))
 
     def iter_entries(self) -> Iterator[Entry]:
-        """Read words, provenance and counts of all triplets, without decoding arrays or images."""
+        """Read texts, provenance and counts of all triplets, without decoding arrays or images."""
         for shard in self.shards:
             where = self._where(shard.name)
             for key, members in self._samples(shard.name):
-                texts, provenance = decode_words(key, members, where)
+                texts, provenance = decode_record(key, members, where)
                 points = count_points(key, members, where)
                 yield Entry(key, points, "colors.npy" in members, "jpg" in members, texts, provenance)
 

@@ -1,4 +1,4 @@
-"""One training example: the points of an object, the crop it was seen in, and words for it."""
+"""Triplet: the points of an object, the crop it was seen in, and labels and captions for it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.associate.observation import Observation
 from data_prep.errors import InputError
+from data_prep.triplets.provenance import Provenance
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
-class Look:
-    """One more look at the object of a triplet: another moment, or another camera.
+class ObjectView:
+    """A further view of the object of a triplet: another moment, or another camera.
 
     Attributes:
         points: (n, 3) float32 meters in world axes, relative to the ``center`` of its own record in
-            ``provenance["views"]``; or None: only the crop was kept.
+            ``provenance.views``; or None: only the crop was kept.
         colors: (n, 3) uint8 RGB, or None.
         crop: (h, w, 3) uint8 RGB, or None.
     """
@@ -32,26 +34,25 @@ class Look:
 
     def __post_init__(self) -> None:
         if self.points is None and self.crop is None:
-            raise InputError("has neither points nor a crop", field="look")
+            raise InputError("has neither points nor a crop", field="view")
         if self.points is not None:
-            _check_cloud("look", self.points, self.colors)
-        _check_crop("look", self.crop)
+            _check_cloud("view", self.points, self.colors)
+        _check_crop("view", self.crop)
 
 
 @dataclass(frozen=True)
 class Triplet:
-    """Words - crop - points.
+    """Labels, crop and points of one object.
 
     Attributes:
         key: unique over the whole set; letters, digits, ``_`` and ``-`` only (WebDataset cuts names at the first dot).
-        points: (n, 3) float32 meters in world axes (z-up), relative to ``provenance["center"]``.
+        points: (n, 3) float32 meters in world axes (z-up), relative to ``provenance.center``.
         colors: (n, 3) uint8 RGB, or None: the source has no color.
         crop: (h, w, 3) uint8 RGB, or None: no image saw it.
-        texts: at least one word or phrase, best first.
-        looks: further looks at the same object, best first; ``provenance["views"][i + 1]`` tells of ``looks[i]``,
-            ``provenance["views"][0]`` of ``crop``. Empty where each detection is an object of its own.
-        provenance: JSON-able; always holds ``source``, ``frame`` and ``center`` (world position of the points'
-            origin, meters), plus view, camera, box, score, label, quality where they exist.
+        texts: at least one label or caption, best first.
+        provenance: where it comes from.
+        views: further views of the same object, best first; ``provenance.views[i + 1]`` describes ``views[i]``,
+            ``provenance.views[0]`` describes ``crop``. Empty if every detection is its own object.
     """
 
     key: str
@@ -59,23 +60,49 @@ class Triplet:
     colors: NDArray[np.uint8] | None
     crop: NDArray[np.uint8] | None
     texts: tuple[str, ...]
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    looks: tuple[Look, ...] = ()
+    provenance: Provenance = field(default_factory=Provenance)
+    views: tuple[ObjectView, ...] = ()
+
+    @classmethod
+    def of(cls, observation: Observation, lifter: Mapping[str, Any] | None = None) -> Triplet:
+        """Triplet of an observation, merged or single.
+
+        Args:
+            observation: the observation.
+            lifter: name and settings of the lifter, for the provenance.
+        """
+        further = () if observation.association is None else observation.association.views[1:]
+        return cls(
+            key=observation.key,
+            points=observation.points,
+            colors=observation.colors,
+            crop=observation.crop,
+            texts=observation.texts,
+            provenance=Provenance.of(observation, lifter),
+            views=tuple(ObjectView(view.points, view.colors, view.crop) for view in further),
+        )
 
     @property
     def crops(self) -> tuple[NDArray[np.uint8], ...]:
         """All crops, best first."""
-        return tuple(crop for crop in (self.crop, *(look.crop for look in self.looks)) if crop is not None)
+        return tuple(crop for crop in (self.crop, *(view.crop for view in self.views)) if crop is not None)
 
     def __post_init__(self) -> None:
         if not _KEY.fullmatch(self.key):
             raise InputError(
                 f"{self.key!r} is not a key", field="triplet.key", fix="letters, digits, _ and - only"
             )
+        if not isinstance(self.provenance, Provenance):
+            raise InputError(
+                "is not a Provenance",
+                source=self.key,
+                field="provenance",
+                fix="use Provenance.from_json(mapping)",
+            )
         _check_cloud(self.key, self.points, self.colors)
         _check_crop(self.key, self.crop)
         if not self.texts or any(not text.strip() for text in self.texts):
-            raise InputError("needs at least one word", source=self.key, field="texts")
+            raise InputError("needs at least one label", source=self.key, field="texts")
 
 
 def _check_cloud(name: str, points: NDArray[np.float32], colors: NDArray[np.uint8] | None) -> None:

@@ -1,4 +1,4 @@
-"""Writes triplets into tar shards that survive being killed at any moment."""
+"""Triplet writer: tar shards that survive a kill at any moment."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.storage.store import Store, open_store, writing
 from data_prep.storage.urls import as_url
-from data_prep.triplets.folder import continue_set, require_triplet_folder
+from data_prep.triplets.folder import WHOLE, Part, continue_set, require_triplet_folder
 from data_prep.triplets.manifest import BadFrame, Manifest, Shard, versions_here
-from data_prep.triplets.packed import PackedTriplet, pack_triplet, tar_end
-from data_prep.triplets.parts import WHOLE, Part
-from data_prep.triplets.seen_keys import SeenKeys
+from data_prep.triplets.members import PackedTriplet, pack_triplet, tar_end
 from data_prep.triplets.triplet import Triplet
 
 
@@ -30,7 +31,8 @@ class TripletWriter:
     keeps what was closed.
 
     >>> import numpy as np, tempfile
-    >>> cube = Triplet("cube-0", np.zeros((8, 3), np.float32), None, None, ("cube",), {"frame": "0"})
+    >>> from data_prep.triplets import Provenance
+    >>> cube = Triplet("cube-0", np.zeros((8, 3), np.float32), None, None, ("cube",), Provenance(frame="0"))
     >>> with TripletWriter(tempfile.mkdtemp(), source="toy") as writer:
     ...     writer.add(cube)
     ...     writer.end_frame("0")
@@ -90,11 +92,11 @@ class TripletWriter:
             self._lock.release()
             raise
         self.frames_done, self.finished = self.manifest.frames_done, self.manifest.finished
-        self._refusals: Counter[str] = Counter(self.manifest.rejections)
+        self._rejections: Counter[str] = Counter(self.manifest.rejections)
         self._bad_frames = list(self.manifest.bad_frames)
         self._frames = self.manifest.frames_done
         self._merged = self.manifest.merged
-        self._keys = SeenKeys()
+        self._keys = _SeenKeys()
         self._open: _OpenShard | None = None
 
     def add(self, triplet: Triplet | PackedTriplet) -> None:
@@ -133,7 +135,7 @@ class TripletWriter:
         """
         self._frames += 1
         self._merged += merged
-        self._refusals.update(rejections or {})
+        self._rejections.update(rejections or {})
         if error is not None:
             self._bad_frames.append(BadFrame(frame=frame, error=error))
         if self.full or checkpoint:
@@ -167,7 +169,7 @@ class TripletWriter:
             update={
                 "shards": shards,
                 "frames_done": self._frames,
-                "rejections": dict(sorted(self._refusals.items())),
+                "rejections": dict(sorted(self._rejections.items())),
                 "bad_frames": list(self._bad_frames),
                 "merged": self._merged,
                 "finished": finished,
@@ -204,7 +206,7 @@ def write_triplets(
         for number, triplet in enumerate(triplets):
             if number >= writer.frames_done:
                 writer.add(triplet)
-                writer.end_frame(str(triplet.provenance.get("frame", triplet.key)))
+                writer.end_frame(triplet.provenance.frame or triplet.key)
             elif number == writer.frames_done - 1 and triplet.key != writer.manifest.shards[-1].last_key:
                 raise BadDatasetError(
                     f"triplet {number} is {triplet.key!r}, was {writer.manifest.shards[-1].last_key!r}",
@@ -250,3 +252,26 @@ class _OpenShard:
         self._file.write(blocks)
         self._digest.update(blocks)
         self.bytes += len(blocks)
+
+
+class _SeenKeys:
+    """Digests of the keys written so far, eight bytes each; those of closed shards in one sorted array."""
+
+    def __init__(self) -> None:
+        self._open: set[int] = set()
+        self._closed: NDArray[np.uint64] = np.zeros(0, np.uint64)
+
+    def add(self, key: str) -> bool:
+        """False: it was there already. Two keys share a digest once in 10^7 sets of a million."""
+        digest = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
+        place = int(np.searchsorted(self._closed, np.uint64(digest)))
+        if digest in self._open or (place < len(self._closed) and int(self._closed[place]) == digest):
+            return False
+        self._open.add(digest)
+        return True
+
+    def close_shard(self) -> None:
+        """Move the open shard's digests into the sorted array."""
+        added = np.fromiter(self._open, np.uint64, len(self._open))
+        self._closed = np.sort(np.concatenate([self._closed, added]))
+        self._open.clear()

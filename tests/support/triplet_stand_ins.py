@@ -10,12 +10,13 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from data_prep.config import parse_config
 from data_prep.detect import Coverage, Detections2D
 from data_prep.errors import BadFrameError
 from data_prep.geometry import Camera, rigid
 from data_prep.lift import LiftQuality, ObjectCloud, Rejection
 from data_prep.scans import Frame, Scan, View
-from data_prep.triplets import Manifest, mine
+from data_prep.triplets import Manifest, MiningConfig, mine
 
 WIDTH, HEIGHT = 64, 48
 # Camera axes from points axes: the camera looks along the points' x, with y to its left and z up.
@@ -112,9 +113,16 @@ def mine_stand_ins(
     root: Path = Path("/nowhere"),
     **settings: object,
 ) -> Manifest:
-    """Mine the stand-in scan; its root is the same unless told, as the manifest names it."""
-    scan = StandInScan(root, count, pause)
+    """Mine the stand-in scan. ``settings`` are fields of :class:`MiningConfig` and further arguments of :func:`mine`."""
     lifter = StandInLifter()
     lifter.config = StandInConfig(reach)
-    settings = {"objects_per_shard": 5, **settings}
-    return mine(scan, StandInDetections(), lifter, out, **settings)  # type: ignore[arg-type]
+    values = {"objects_per_shard": 5, **settings}
+    config = {name: values.pop(name) for name in list(values) if name in MiningConfig.model_fields}
+    return mine(
+        StandInScan(root, count, pause),
+        StandInDetections(),
+        out,
+        parse_config(MiningConfig, config, source="mining"),
+        lifter=lifter,  # type: ignore[arg-type]
+        **values,  # type: ignore[arg-type]
+    )

@@ -157,12 +157,12 @@ def add_data(page: DemoPage, result: DemoResult) -> None:
             f"{setting}s",
             each["frames"],
             each["objects"],
-            each["refused"],
+            each["rejected"],
             ", ".join(f"{why.replace('-', ' ')} {count}" for why, count in each["rejections"].items()) or "–",
         ]
         for setting, each in result.mined.items()
     ]
-    page.table(["mined", "frames", "objects", "boxes refused", "why"], rows)
+    page.table(["mined", "frames", "objects", "boxes rejected", "why"], rows)
     page.html_part('<h3 class="sub">Triplets: words, picture, points</h3>')
     page.gallery([card for setting in SETTINGS for card in _cards(result.files(setting).triplets, 6)])
 

@@ -126,7 +126,7 @@ def make_setting(
 
 def make_example(scan: ProceduralScan, mined: Path) -> Example:
     """The frame of a mined scan that gave most objects."""
-    counts = Counter(entry.provenance["frame"] for entry in open_triplets(mined).iter_entries())
+    counts = Counter(entry.provenance.frame for entry in open_triplets(mined).iter_entries())
     index = scan.frame_ids().index(max(counts, key=lambda name: (counts[name], name)))
     frame, detections = scan[index], scan.detections(index)
     owners = np.full(len(frame.points), NOTHING)

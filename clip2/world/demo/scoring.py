@@ -53,7 +53,7 @@ class UnseenObjects:
             assert features.image is not None
             shards = (triplets.iter_shard(shard.name, crops=False) for shard in triplets.shards)
             for row, triplet in enumerate(triplet for shard in shards for triplet in shard):
-                if not _is_clear(triplet.provenance["attributes"]):
+                if not _is_clear(triplet.provenance.attributes):
                     continue
                 pictures.append(features.image[row].astype(np.float32))
                 objects.clouds.append(triplet.points)

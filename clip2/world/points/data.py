@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from clip2.training import TrainingSet, load_training_set
 from data_prep.detect import Coverage, Detections2D
 from data_prep.errors import BadDatasetError
-from data_prep.lift import create_lifter
 from data_prep.scans import Scan
 from data_prep.storage.files import write_atomically
-from data_prep.triplets import TripletSet, open_triplets
+from data_prep.triplets import MiningConfig, TripletSet, open_triplets
 from data_prep.triplets.manifest import Manifest
 from data_prep.triplets.mining import Progress, mine
 from data_prep.world import ProceduralScan, Setting, list_categories
@@ -104,7 +103,7 @@ def _clear(folder: Path) -> NDArray[np.bool_]:
     triplets, clear = open_triplets(folder), []
     for shard in triplets.shards:
         for triplet in triplets.iter_shard(shard.name, crops=False):
-            about = triplet.provenance["attributes"]
+            about = triplet.provenance.attributes
             hidden = 1 - (1 - about.get("occluded", 1)) * (1 - about.get("truncated", 1))
             clear.append(hidden <= MAX_HIDDEN and about.get("pixels", 0) >= MIN_PIXELS)
     return np.array(clear, bool)
@@ -118,8 +117,8 @@ def _look_up(triplets: TripletSet) -> tuple[NDArray[np.int64], NDArray[np.int64]
     category, color = [], []
     for shard in triplets.shards:
         for triplet in triplets.iter_shard(shard.name, crops=False):
-            seen = {o.instance: o for o in scan.world_objects(frame_of[triplet.provenance["frame"]])}
-            placed = seen.get(int(triplet.provenance["attributes"]["track_id"]))
+            seen = {o.instance: o for o in scan.world_objects(frame_of[triplet.provenance.frame])}
+            placed = seen.get(int(triplet.provenance.attributes["track_id"]))
             known = placed is not None and placed.label in names
             category.append(names.index(placed.label) if placed is not None and known else -1)
             color.append(colors.index(placed.color) if placed is not None and known else -1)
@@ -156,7 +155,6 @@ def mine_world(
     folder: Path,
     on_frame: Callable[[Progress], None] = lambda progress: None,
     *,
-    words: Mapping[str, Sequence[str]] | None = None,
     objects_per_shard: int = 1000,
 ) -> Manifest:
     """Triplets of a scan, with the boxes of its simulated detector; called again after a kill, it continues.
@@ -165,17 +163,15 @@ def mine_world(
         scan: the frames.
         folder: receives the triplets; what was detected and how is written beside it, see :func:`detections_file`.
         on_frame: called after each frame.
-        words, objects_per_shard: as for :func:`data_prep.triplets.mine`.
+        objects_per_shard: as in :class:`data_prep.triplets.MiningConfig`.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     return mine(
         scan,
         WatchedDetector(scan, detections_file(folder)),
-        create_lifter("auto"),
         folder,
-        words=words,
-        objects_per_shard=objects_per_shard,
-        options={"scan": _scan_options(scan)},
+        MiningConfig(min_score=0.0, objects_per_shard=objects_per_shard),
+        scan_options=_scan_options(scan),
         on_frame=on_frame,
     )
 

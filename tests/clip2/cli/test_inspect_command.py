@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from clip2.cli.main import main
-from data_prep.triplets import Triplet, write_triplets
+from data_prep.triplets import Provenance, Triplet, write_triplets
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
             None,
             None,
             ("mug" if number == 3 else "chair",),
-            {"frame": f"f{number}"},
+            Provenance(frame=f"f{number}"),
         )
         for number in range(4)
     ]
@@ -182,7 +182,9 @@ def test_words_with_brackets_are_shown_as_they_are(
 ) -> None:
     points = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
     words = ("[/b]", "[bold]")
-    made = [Triplet(f"t{i}", points, None, None, (word,), {"frame": "f"}) for i, word in enumerate(words)]
+    made = [
+        Triplet(f"t{i}", points, None, None, (word,), Provenance(frame="f")) for i, word in enumerate(words)
+    ]
     write_triplets(tmp_path / "[set]", made, source="[toy]")
     assert main(["inspect", str(tmp_path / "[set]")]) == 0
     out = capsys.readouterr().out

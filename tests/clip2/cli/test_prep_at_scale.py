@@ -36,7 +36,7 @@ def command(tmp_path: Path) -> list[str]:
     (tmp_path / "boxes.json").write_text(json.dumps(content))
     return [
         *("prep", "kitti", str(root), "--detections", str(tmp_path / "boxes.json")),
-        *("--lifter", "frustum-dbscan", "--lifter-option", "min_points=1", "--json"),
+        *("--lifter", "frustum-dbscan", "--lift.min-points", "1", "--json"),
     ]
 
 
@@ -72,7 +72,7 @@ def follow() -> list[str]:
     """A street seen by two cameras in six frames, followed in segments of three."""
     scan = ["frames=6", "cameras=front,left", "image_size=320,180", "detector=good"]
     return [
-        *("prep", "procedural", "street", "--associate", "--associate-option", "segment=3", "--json"),
+        *("prep", "procedural", "street", "--associate", "--associate.segment", "3", "--json"),
         *(word for option in scan for word in ("--option", option)),
     ]
 
@@ -105,12 +105,8 @@ def test_parts_that_cut_a_segment_lose_and_double_no_detection(follow: list[str]
 
 
 def _sightings(folder: Path) -> list[tuple]:
-    rows = []
-    for triplet in open_triplets(folder):
-        told = triplet.provenance
-        alone = [[told["frame"], told["view_index"], told["detection"]]]
-        rows += [tuple(row) for row in told.get("sightings", alone)]
-    return rows
+    found = (triplet.provenance for triplet in open_triplets(folder))
+    return [place for one in found for place in one.sightings or (one.place,)]
 
 
 def test_scan_detections_and_triplets_may_be_at_urls(

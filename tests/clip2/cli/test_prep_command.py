@@ -88,14 +88,14 @@ def test_objects_are_mined_and_the_sky_is_refused(
         assert size[0] < 0.1
         assert size[1] == pytest.approx(1.8, abs=0.1)
         assert 0.9 < size[2] < 1.4
-        assert triplet.provenance["center"][0] == pytest.approx(FACE_X + 0.1 * number, abs=0.05)
+        assert triplet.provenance.center[0] == pytest.approx(FACE_X + 0.1 * number, abs=0.05)
 
 
 def test_the_report_counts_mined_and_refused(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(command) == 0
     out = capsys.readouterr().out
     assert "3 frames of kitti" in out
-    assert "refused: no-points-in-region" in out
+    assert "rejected: no-points-in-region" in out
 
 
 def test_called_again_there_is_nothing_to_do(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +110,7 @@ def test_other_options_in_the_same_folder_are_refused(
 ) -> None:
     main(command)
     assert main([*command, "--min-score", "0.6"]) == 2
-    assert "detections.min_score: was 0.3, is 0.6 now. Fix:" in capsys.readouterr().err
+    assert "min_score: was 0.3, is 0.6 now. Fix:" in capsys.readouterr().err
 
 
 def test_the_score_threshold_leaves_detections_out(
@@ -118,12 +118,12 @@ def test_the_score_threshold_leaves_detections_out(
 ) -> None:
     assert main([*command, "--min-score", "0.6", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert (report["objects"], report["refused"]) == (3, 0)
+    assert (report["objects"], report["rejected"]) == (3, 0)
 
 
 def test_frames_every_and_limit(command: list[str], tmp_path: Path) -> None:
     assert main([*command, "--frames", "000000,000002"]) == 0
-    frames = [triplet.provenance["frame"] for triplet in open_triplets(tmp_path / "out")]
+    frames = [triplet.provenance.frame for triplet in open_triplets(tmp_path / "out")]
     assert frames == ["000000", "000002"]
 
 
@@ -151,11 +151,16 @@ def test_no_readable_frame_is_a_failure(command: list[str], scan: Path) -> None:
         (["--option", "color=red"], "'color' is not an option of kitti. Fix: known: split"),
         (["--option", "split=testing"], "testing"),
         (["--lifter", "magic"], "lifter: 'magic' is unknown"),
-        (["--lifter-option", "min_points=many"], "--lifter-option min_points: 'many'"),
-        (["--lifter-option", "min_point=3"], "'min_point' is not an option of lifter auto"),
+        (["--lift.min-points", "0"], "options: min_points: 0 is not possible"),
+        (
+            ["--set", "lift.min_point=3"],
+            "--set: lift.min_point: is not a known key. Fix: did you mean min_points?",
+        ),
+        (["--config", "/none.yaml"], "/none.yaml: does not exist"),
+        (["--label-map", "person"], "--label-map: 'person' is not LABEL=LABEL,LABEL"),
         (["--frames", "7:"], "chooses none of 3 frames"),
-        (["--margin", "-1"], "margin: is -1"),
-        (["--min-score", "7"], "min_score: is 7"),
+        (["--margin", "-1"], "margin: -1.0 is not possible"),
+        (["--min-score", "7"], "min_score: 7.0 is not possible"),
     ],
 )
 def test_bad_options_are_one_line_and_write_nothing(
@@ -216,7 +221,7 @@ def test_real_scans_are_mined_and_every_detection_is_accounted_for(
     assert main([*arguments, "--detections", str(real_data / f"detections/{boxes}.json")]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["bad_frames"] == 0
-    assert report["objects"] + report["refused"] == objects
+    assert report["objects"] + report["rejected"] == objects
     assert report["objects"] > 0.8 * objects
     assert report["is_ground_truth"] == boxes.endswith("_gt")
 
@@ -275,41 +280,85 @@ def test_what_stands_in_every_frame_becomes_one_object(
     assert (report["objects"], report["merged"], report["frames"]) == (1, 2, 3)
     (cone,) = open_triplets(tmp_path / "out")
     assert len(cone.crops) == 3
-    assert [row[0] for row in cone.provenance["sightings"]] == ["000000", "000001", "000002"]
+    assert [row[0] for row in cone.provenance.sightings] == ["000000", "000001", "000002"]
 
 
 def test_settings_of_association_reach_it_and_are_checked(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*command, "--associate-option", "looks=2"]) == 2
-    assert "--associate-option: is for --associate" in capsys.readouterr().err
-    assert main([*command, "--associate", "--associate-option", "loks=2"]) == 2
-    assert "'loks' is not an option of --associate" in capsys.readouterr().err
-    assert main([*command, "--associate", "--associate-option", "looks=2"]) == 0
+    assert main([*command, "--associate.views", "2"]) == 2
+    assert "--associate.views: is for --associate. Fix: add --associate" in capsys.readouterr().err
+    assert main([*command, "--associate", "--associate.views", "0"]) == 2
+    assert "views: 0 is not possible" in capsys.readouterr().err
+    assert main([*command, "--associate", "--associate.views", "2"]) == 0
     assert [len(triplet.crops) for triplet in open_triplets(tmp_path / "out")] == [2]
 
 
 def test_equal_pictures_are_thinned_and_counted(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*command, "--thin-option", "move=1"]) == 2
-    assert "--thin-option: is for --thin" in capsys.readouterr().err
+    assert main([*command, "--thin.move", "1"]) == 2
+    assert "--thin.move: is for --thin" in capsys.readouterr().err
     # The twin's three images are one image, and there are no poses.
     assert main([*command, "--thin", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["frames"], report["thinned_frames"]) == (1, {"thinned-same-sight": 2})
 
 
-def test_words_from_a_file_captions_and_templates(command: list[str], tmp_path: Path) -> None:
-    (tmp_path / "words.json").write_text(json.dumps({"traffic_cone": ["cone", "pylon"]}))
+def test_labels_from_a_file_captions_and_templates(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "labels.json").write_text(json.dumps({"traffic_cone": ["cone", "pylon"]}))
     (tmp_path / "said.jsonl").write_text(
         json.dumps({"image": "training/image_2/000001.png", "detection": 3, "caption": "a dented cone"})
         + "\n"
     )
-    texts = ["--word-file", str(tmp_path / "words.json"), "--captions", str(tmp_path / "said.jsonl")]
+    texts = ["--label-map-file", str(tmp_path / "labels.json"), "--captions", str(tmp_path / "said.jsonl")]
     assert main([*command, *texts, "--caption-template", "a {} on a road"]) == 0
     assert [triplet.texts for triplet in open_triplets(tmp_path / "out")] == [
         ("cone", "pylon", "a cone on a road"),
         ("cone", "pylon", "a dented cone", "a cone on a road"),
         ("cone", "pylon", "a cone on a road"),
     ]
+
+
+def test_flags_go_before_set_and_set_before_the_file(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text(
+        "margin: 0.2\nmax_points: 99\nlift: {min_points: 7, max_truncated: 0.4}\nlabels: {traffic cone: [cone]}\n"
+    )
+    given = ["--config", str(tmp_path / "run.yaml"), "--set", "max_points=77", "--set", "lift.min_points=9"]
+    flags = ["--lift.min-points", "5", "--label-map", "kite=dragon"]
+    assert main([*command, *given, *flags]) == 0
+    mining = open_triplets(tmp_path / "out").manifest.options["mining"]
+    assert (mining["margin"], mining["max_points"]) == (0.2, 77)
+    assert (mining["lift"]["min_points"], mining["lift"]["max_truncated"]) == (5, 0.4)
+    assert mining["labels"] == {"traffic cone": ["cone"], "kite": ["dragon"]}
+
+
+def test_the_manifest_of_a_set_repeats_its_configuration(command: list[str], tmp_path: Path) -> None:
+    first = [
+        *command,
+        "--associate",
+        "--associate.views",
+        "2",
+        "--caption-template",
+        "a {}",
+        "--margin",
+        "0.3",
+    ]
+    assert main(first) == 0
+    again = [*command[:-1], str(tmp_path / "again"), "--config", str(tmp_path / "out/manifest.json")]
+    assert main(again) == 0
+    for path in (tmp_path / "out").iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
+
+
+def test_help_shows_nested_flags_and_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, time; from clip2.cli.main import main\n"
+        "try: main(['prep', '--help'])\n"
+        "except SystemExit: pass\n"
+        "sys.exit(str({'numpy', 'scipy', 'torch', 'PIL', 'open3d'} & set(sys.modules) or ''))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.stderr == "\n"
+    for flag in ("--associate.views INT", "--lift.min-points INT", "--thin.move FLOAT", "--every INT"):
+        assert flag in result.stdout

@@ -18,7 +18,7 @@ import clip2
 from clip2.cli.main import main
 from clip2.cli.words import WordOptions
 from clip2.teacher import TextBank, embed_triplets
-from data_prep.triplets import Triplet, write_triplets
+from data_prep.triplets import Provenance, Triplet, write_triplets
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def triplets(tmp_path: Path) -> Path:
             None,
             None,
             (WORDS[i % 3],),
-            {"source": "test", "frame": str(i)},
+            Provenance(source="test", frame=str(i)),
         )
         for i in range(12)
     ]

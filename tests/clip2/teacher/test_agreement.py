@@ -13,7 +13,7 @@ from clip2.cli.main import main
 from clip2.teacher import Teacher, TextBank, embed_triplets, load_features
 from clip2.teacher.agreement import AGREEMENT, disagrees, find_disagreeing
 from data_prep.errors import InputError
-from data_prep.triplets import Look, Triplet, write_triplets
+from data_prep.triplets import ObjectView, Provenance, Triplet, write_triplets
 
 EYE = np.eye(4, dtype=np.float32)
 
@@ -44,9 +44,9 @@ def test_only_what_can_be_judged_is() -> None:
 
 def cube(number: int, crops: list[np.ndarray], word: str = "chair") -> Triplet:
     points = np.random.default_rng(number).normal(size=(5, 3)).astype(np.float32)
-    looks = tuple(Look(points, None, crop) for crop in crops[1:])
+    views = tuple(ObjectView(points, None, crop) for crop in crops[1:])
     first = crops[0] if crops else None
-    return Triplet(f"t-{number}", points, None, first, (word,), {"source": "test", "frame": "0"}, looks)
+    return Triplet(f"t-{number}", points, None, first, (word,), Provenance(source="test", frame="0"), views)
 
 
 @pytest.fixture

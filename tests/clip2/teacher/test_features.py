@@ -10,7 +10,7 @@ import pytest
 
 from clip2.teacher import Teacher, TextBank, embed_triplets, load_features
 from data_prep.errors import BadDatasetError, InputError
-from data_prep.triplets import Triplet, open_triplets, write_triplets
+from data_prep.triplets import Provenance, Triplet, open_triplets, write_triplets
 
 WORDS = ("chair", "mug", "Night_Stand")
 
@@ -20,7 +20,7 @@ def triplet(number: int, crop: bool = True, texts: tuple[str, ...] | None = None
     image = random.integers(0, 256, (8 + number, 12, 3), dtype=np.uint8) if crop else None
     points = random.normal(size=(5, 3)).astype(np.float32)
     words = texts or (WORDS[number % 3],)
-    return Triplet(f"t-{number}", points, None, image, words, {"source": "test", "frame": str(number)})
+    return Triplet(f"t-{number}", points, None, image, words, Provenance(source="test", frame=str(number)))
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from clip2.teacher import Teacher, embed_triplets
 from clip2.training import TrainConfig, TrainingSet, load_training_set, pack, train
 from clip2.training.dataset import combine
 from data_prep.errors import BadDatasetError
-from data_prep.triplets import Triplet, write_triplets
+from data_prep.triplets import Provenance, Triplet, write_triplets
 
 Tiny = Callable[..., TrainConfig]
 
@@ -34,7 +34,7 @@ def triplet(number: int, texts: tuple[str, ...], pictured: bool) -> Triplet:
         colors=None,
         crop=random.integers(0, 256, (20, 16, 3), dtype=np.uint8) if pictured else None,
         texts=texts,
-        provenance={"source": "test", "frame": f"{number:06d}", "center": [0.0, 0.0, 0.0]},
+        provenance=Provenance(source="test", frame=f"{number:06d}", center=(0.0, 0.0, 0.0)),
     )
 
 

@@ -23,7 +23,7 @@ from clip2.training.batches import BatchMaker
 from clip2.training.clouds import Block, Clouds
 from clip2.training.point_cache import CACHE, open_point_cache, quantize
 from data_prep.errors import InputError
-from data_prep.triplets import Triplet, open_triplets, write_triplets
+from data_prep.triplets import Provenance, Triplet, open_triplets, write_triplets
 
 WORDS = ("ball", "box", "pipe")
 MODEL = "ViT-B-32/openai"
@@ -36,7 +36,7 @@ def write(folder: Path, seeds: range, colored: bool = True, center: float = 0.0)
         random = np.random.default_rng(seed)
         points = surface(seed % 3, random, 30 + seed) + np.float32(center)
         colors = random.integers(0, 256, points.shape, dtype=np.uint8) if colored and seed % 2 else None
-        where = {"source": "test", "frame": f"{seed // 2:06d}", "center": [0.0, 0.0, 0.0]}
+        where = Provenance(source="test", frame=f"{seed // 2:06d}", center=(0.0, 0.0, 0.0))
         triplets.append(Triplet(f"t{seed}", points, colors, None, (WORDS[seed % 3],), where))
     write_triplets(folder, triplets, source="test", objects_per_shard=4)
     embed_triplets(folder, bank=TextBank(WORDS, unit_rows(3), MODEL))
@@ -148,7 +148,7 @@ def test_what_is_no_object_or_has_no_word_is_left_out_as_without_a_cache(tmp_pat
     clouds = [good, np.ones((6, 3), np.float32), good[:1], good, good]
     texts = ["ball", "ball", "ball", "unheard of", "ball"]
     triplets = [
-        Triplet(f"t{i}", cloud, None, None, (text,), {"frame": f"{i}", "center": [0.0, 0.0, 0.0]})
+        Triplet(f"t{i}", cloud, None, None, (text,), Provenance(frame=f"{i}", center=(0.0, 0.0, 0.0)))
         for i, (cloud, text) in enumerate(zip(clouds, texts, strict=True))
     ]
     write_triplets(tmp_path / "a", triplets, source="test")

@@ -11,7 +11,7 @@ from clip2.teacher import Teacher, TextBank, embed_triplets
 from clip2.training import TrainingSet, load_training_set, pack
 from clip2.training.dataset import combine
 from data_prep.errors import BadDatasetError, InputError
-from data_prep.triplets import Triplet, write_triplets
+from data_prep.triplets import Provenance, Triplet, write_triplets
 
 MODEL = "ViT-B-32/openai"
 
@@ -25,7 +25,7 @@ def triplet(number: int, texts: tuple[str, ...], frame: int, colored: bool = Fal
         colors=random.integers(0, 256, points.shape, dtype=np.uint8) if colored else None,
         crop=random.integers(0, 256, (20, 16, 3), dtype=np.uint8) if number % 2 else None,
         texts=texts,
-        provenance={"source": "test", "frame": f"{frame:06d}", "center": [0.0, 0.0, 0.0]},
+        provenance=Provenance(source="test", frame=f"{frame:06d}", center=(0.0, 0.0, 0.0)),
     )
 
 

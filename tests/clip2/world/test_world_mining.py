@@ -10,8 +10,7 @@ import pytest
 from clip2.world.points.data import WatchedDetector, detections_file, mine_world, world_scan
 from data_prep.detect import CocoDetections
 from data_prep.errors import BadDatasetError
-from data_prep.lift import create_lifter
-from data_prep.triplets import mine, open_triplets
+from data_prep.triplets import MiningConfig, mine, open_triplets
 from data_prep.world import Setting
 
 
@@ -21,14 +20,14 @@ def test_boxes_from_memory_and_from_a_file_give_the_same_triplets(tmp_path: Path
     scan = world_scan(setting, 2, seed=3)
     scan.save_detections(tmp_path / "boxes.json")
     boxes = CocoDetections.load(tmp_path / "boxes.json")
-    mine(scan, boxes, create_lifter("auto"), tmp_path / "read")
+    mine(scan, boxes, tmp_path / "read", MiningConfig(min_score=0.0))
     assert watched.totals["objects"] > 5
     a, b = list(open_triplets(tmp_path / "watched")), list(open_triplets(tmp_path / "read"))
     assert [t.texts for t in a] == [t.texts for t in b]  # keys differ: a file numbers its boxes throughout
     for one, other in zip(a, b, strict=True):
         # A file rounds its boxes, and large clouds are thinned by a choice that hangs on the key.
         assert len(other.points) == pytest.approx(len(one.points), rel=0.02)
-        assert np.allclose(one.provenance["center"], other.provenance["center"], atol=0.02)
+        assert np.allclose(one.provenance.center, other.provenance.center, atol=0.02)
 
 
 def test_a_killed_run_goes_on_to_the_same_end(tmp_path: Path) -> None:

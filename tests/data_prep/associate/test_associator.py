@@ -1,4 +1,4 @@
-"""Scenes worked out by hand: which sightings are one object."""
+"""Association of scenes worked out by hand."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from support.association_stand_ins import BLUE, GREEN, RED, follow, members, sighting, surface
+from support.association_stand_ins import BLUE, GREEN, RED, follow, members, observed, places_of, surface
 
-from data_prep.associate import AssociationConfig, Associator
+from data_prep.associate import AssociationConfig, Associator, Observation
+from data_prep.config import parse_config
 from data_prep.errors import InputError
 from data_prep.geometry import rigid
-from data_prep.triplets import Triplet
+from data_prep.triplets import MiningConfig, Triplet
 from data_prep.triplets.members import decode_triplet, encode_triplet
 
 CHAIR = (0.5, 0.5, 0.9)
@@ -27,15 +28,16 @@ def moving_camera(frame: int) -> np.ndarray:
 
 def test_what_stands_still_is_one_object_with_a_united_cloud() -> None:
     frames = [
-        [sighting("a", i, surface((2, 0, 0.5), CHAIR, i), T_world_points=moving_camera(i))] for i in range(6)
+        [observed("a", i, surface((2, 0, 0.5), CHAIR, i), T_world_points=moving_camera(i))] for i in range(6)
     ]
     (chair,) = follow(frames)
-    assert chair.provenance["motion"] == "standing"
-    assert len(chair.provenance["sightings"]) == 6
-    assert len(chair.provenance["views"]) == 4 == len(chair.crops)
+    assert chair.association is not None
+    assert not chair.association.moving
+    assert len(chair.association.places) == 6
+    assert len(chair.association.views) == 4
     assert len(chair.points) > 600  # of 1,800, thinned
     np.testing.assert_allclose(np.ptp(chair.points, axis=0), CHAIR, atol=0.02)
-    np.testing.assert_allclose(chair.provenance["center"], (2, 0, 0.5), atol=0.05)
+    np.testing.assert_allclose(chair.center, (2, 0, 0.5), atol=0.05)
 
 
 def test_two_equal_chairs_side_by_side_stay_two() -> None:
@@ -43,8 +45,8 @@ def test_two_equal_chairs_side_by_side_stay_two() -> None:
     for i in range(8):
         left, right = (surface((2, y, 0.5), CHAIR, 2 * i + k) for k, y in enumerate((0.0, 0.6)))
         seen = [
-            sighting("left", i, left, detection=0, T_world_points=moving_camera(i)),
-            sighting("right", i, right, detection=1, T_world_points=moving_camera(i)),
+            observed("left", i, left, detection=0, T_world_points=moving_camera(i)),
+            observed("right", i, right, detection=1, T_world_points=moving_camera(i)),
         ]
         # The left one is seen alone for a while, then the right one alone.
         frames.append(seen[:1] if i in (2, 3) else seen[1:] if i in (4, 5) else seen)
@@ -52,8 +54,8 @@ def test_two_equal_chairs_side_by_side_stay_two() -> None:
 
 
 def test_a_chair_first_seen_when_its_twin_is_hidden_is_a_new_one() -> None:
-    frames = [[sighting("left", i, surface((2, 0.0, 0.5), CHAIR, i))] for i in range(3)]
-    frames += [[sighting("right", i, surface((2, 0.6, 0.5), CHAIR, i))] for i in range(3, 6)]
+    frames = [[observed("left", i, surface((2, 0.0, 0.5), CHAIR, i))] for i in range(3)]
+    frames += [[observed("right", i, surface((2, 0.6, 0.5), CHAIR, i))] for i in range(3, 6)]
     assert members(follow(frames), frames) == [("left",), ("right",)]
 
 
@@ -64,17 +66,17 @@ def test_people_who_cross_keep_their_identity() -> None:
         a, b = surface((5 + x, 0.4, 0.9), PERSON, i), surface((5 - x, -0.4, 0.9), PERSON, 100 + i)
         frames.append(
             [
-                sighting("a", i, a, label="person", detection=0),
-                sighting("b", i, b, label="person", detection=1),
+                observed("a", i, a, label="person", detection=0),
+                observed("b", i, b, label="person", detection=1),
             ]
         )
     assert members(follow(frames), frames) == [("a",), ("b",)]
 
 
-def test_a_car_that_drives_is_one_object_with_the_cloud_of_one_look() -> None:
+def test_a_car_that_drives_is_one_object_with_the_cloud_of_one_view() -> None:
     frames = [  # 12 m/s at 5 Hz: 2.4 m between frames
         [
-            sighting(
+            observed(
                 "car", i, surface((5 + 2.4 * i, 3, 0.8), CAR, i), label="car", fps=5, colored=False,
                 score=0.9 if i == 3 else 0.5,
             )
@@ -82,28 +84,29 @@ def test_a_car_that_drives_is_one_object_with_the_cloud_of_one_look() -> None:
         for i in range(8)
     ]  # fmt: skip
     (car,) = follow(frames)
-    assert car.provenance["motion"] == "moving"
-    assert car.provenance["frame"] == "f0003"  # the surest look
+    assert car.association is not None
+    assert car.association.moving
+    assert car.frame == "f0003"  # the view with the highest score
     np.testing.assert_array_equal(car.points, frames[3][0].points)
     assert np.ptp(car.points[:, 0]) < 4.3
-    assert [len(look.points) for look in car.looks if look.points is not None] == [300, 300, 300]
+    assert [len(view.points) for view in car.association.views] == [300] * 4
 
 
 def test_the_hidden_are_found_again_where_they_must_have_gone() -> None:
     frames = [
-        [] if 4 <= i <= 8 else [sighting("a", i, surface((3 + 0.14 * i, 0, 0.9), PERSON, i), label="person")]
+        [] if 4 <= i <= 8 else [observed("a", i, surface((3 + 0.14 * i, 0, 0.9), PERSON, i), label="person")]
         for i in range(14)
     ]
     assert members(follow(frames), frames) == [("a",)]
 
 
 def test_after_a_long_absence_it_is_another_object_unless_the_place_is_known() -> None:
-    def visit(posed: bool) -> list[list[Triplet]]:
+    def visit(posed: bool) -> list[list[Observation]]:
         return [
             []
             if 3 <= i < 40
             else [
-                sighting(
+                observed(
                     "a", i, surface((2, 0, 0.5), CHAIR, i), T_world_points=moving_camera(i if posed else 0)
                 )
             ]
@@ -119,7 +122,7 @@ def test_parked_cars_are_followed_from_a_car_that_does_not_know_its_own_speed() 
     frames = []
     for i in range(6):
         seen = [
-            sighting(
+            observed(
                 name, i, surface((x - 3 * i, -4, 0.8), CAR, 10 * i + k), label="car", color=color, fps=5,
                 detection=k, colored=False,
             )
@@ -137,8 +140,8 @@ def test_a_part_is_a_part_of_the_whole() -> None:
     left = surface((3, 0, 0.4), couch, 1, count=600)
     left = left[left[:, 0] < 2.6]  # the image ends there: a third of it
     frames = [
-        [sighting("couch", 0, whole, label="couch")],
-        [sighting("couch", 1, left, label="couch", truncated=0.3)],
+        [observed("couch", 0, whole, label="couch")],
+        [observed("couch", 1, left, label="couch", truncated=0.3)],
     ]
     assert len(follow(frames)) == 1
 
@@ -152,8 +155,8 @@ def test_a_cup_on_a_table_is_not_the_table() -> None:
         )
         frames.append(
             [
-                sighting("table", i, table, label="table", detection=0),
-                sighting("cup", i, cup, label="cup", color=BLUE, detection=1),
+                observed("table", i, table, label="table", detection=0),
+                observed("cup", i, cup, label="cup", color=BLUE, detection=1),
             ][i % 2 :]
         )
     assert sorted(set(members(follow(frames), frames))) == [("cup",), ("table",)]
@@ -167,61 +170,63 @@ def test_two_cameras_of_one_moment_see_one_object() -> None:
     )  # the LiDAR points that each image covers
     frames = [
         [
-            sighting("car", 0, left, label="car", view=0, truncated=0.3),
-            sighting("car", 0, right, label="car", view=1, truncated=0.3),
+            observed("car", 0, left, label="car", view=0, truncated=0.3),
+            observed("car", 0, right, label="car", view=1, truncated=0.3),
         ]
     ]
     (car,) = follow(frames)
     assert len(car.points) > len(left)
-    assert {view["view_index"] for view in car.provenance["views"]} == {0, 1}
+    assert car.association is not None
+    assert {view.view_index for view in car.association.views} == {0, 1}
 
 
 def test_two_detections_of_one_image_are_never_one_object() -> None:
     frames = [
         [
-            sighting("a", i, surface((2, 0, 0.5), CHAIR, 7), detection=0, box=(0, 0, 9, 9)),
-            sighting("b", i, surface((2, 0, 0.5), CHAIR, 7), detection=1, box=(0, 0, 9, 8)),
+            observed("a", i, surface((2, 0, 0.5), CHAIR, 7), detection=0, box=(0, 0, 9, 9)),
+            observed("b", i, surface((2, 0, 0.5), CHAIR, 7), detection=1, box=(0, 0, 9, 8)),
         ]
         for i in range(3)
     ]
     assert len(follow(frames)) == 2
 
 
-def test_most_of_the_score_decides_the_word() -> None:
+def test_most_of_the_score_decides_the_label() -> None:
     words = [("stool", 0.9), ("chair", 0.5), ("chair", 0.6), ("couch", 0.3)]
     frames = [
-        [sighting("a", i, surface((2, 0, 0.5), CHAIR, i), label=word, score=score)]
+        [observed("a", i, surface((2, 0, 0.5), CHAIR, i), label=word, score=score)]
         for i, (word, score) in enumerate(words)
     ]
     (chair,) = follow(frames)
     assert chair.texts == ("chair",)
-    assert chair.provenance["votes"] == pytest.approx({"chair": 1.1, "stool": 0.9, "couch": 0.3})
+    assert chair.association is not None
+    assert chair.association.votes == pytest.approx({"chair": 1.1, "stool": 0.9, "couch": 0.3})
 
 
-def test_large_open_sharp_looks_come_first() -> None:
+def test_large_open_sharp_views_come_first() -> None:
     frames = [
-        [sighting("a", 0, surface((2, 0, 0.5), CHAIR, 0), occluded=0.5)],
-        [sighting("a", 1, surface((2, 0, 0.5), CHAIR, 1), crop_side=96)],
-        [sighting("a", 2, surface((2, 0, 0.5), CHAIR, 2), truncated=0.4)],
-        [sighting("a", 3, surface((2, 0, 0.5), CHAIR, 3))],
+        [observed("a", 0, surface((2, 0, 0.5), CHAIR, 0), occluded=0.5)],
+        [observed("a", 1, surface((2, 0, 0.5), CHAIR, 1), crop_side=96)],
+        [observed("a", 2, surface((2, 0, 0.5), CHAIR, 2), truncated=0.4)],
+        [observed("a", 3, surface((2, 0, 0.5), CHAIR, 3))],
     ]
     (chair,) = follow(frames)
-    assert [view["frame"] for view in chair.provenance["views"]][:2] == ["f0001", "f0003"]
+    assert chair.association is not None
+    assert [view.frame for view in chair.association.views][:2] == ["f0001", "f0003"]
     assert chair.key == frames[1][0].key
-    assert chair.crop is not None
     assert chair.crop.shape == (96, 96, 3)
 
 
 def test_what_is_seen_once_stays_as_it_was() -> None:
-    alone = sighting("a", 0, surface((2, 0, 0.5), CHAIR, 0))
+    alone = observed("a", 0, surface((2, 0, 0.5), CHAIR, 0))
     (same,) = follow([[alone]])
-    assert encode_triplet(same) == encode_triplet(alone)
+    assert same is alone
 
 
 def test_what_is_seen_too_seldom_is_counted() -> None:
-    frames = [[sighting("a", i, surface((2, 0, 0.5), CHAIR, i), detection=0)] for i in range(3)]
-    frames[1].append(sighting("ghost", 1, surface((5, 3, 0.5), CHAIR, 9), detection=1))
-    associator = Associator(AssociationConfig(min_sightings=2))
+    frames = [[observed("a", i, surface((2, 0, 0.5), CHAIR, i), detection=0)] for i in range(3)]
+    frames[1].append(observed("ghost", 1, surface((5, 3, 0.5), CHAIR, 9), detection=1))
+    associator = Associator(AssociationConfig(min_observations=2))
     assert members(follow(frames, associator), frames) == [("a",)]
     assert associator.take_left_out() == {"seen-too-seldom": 1}
     assert associator.take_left_out() == {}
@@ -232,42 +237,43 @@ def test_the_order_of_detections_decides_nothing() -> None:
     for i in range(4):
         frames.append(
             [
-                sighting(
+                observed(
                     name, i, surface((2 + 0.7 * k, 0.02 * i, 0.5), CHAIR, 10 * i + k), detection=k,
                     box=(40 * k, 0, 40 * k + 30, 50), color=(RED, BLUE, RED)[k],
                 )
                 for k, name in enumerate("abc")
             ]
         )  # fmt: skip
-    expected = [encode_triplet(triplet) for triplet in follow(frames)]
+    expected = [encode_triplet(Triplet.of(one)) for one in follow(frames)]
     for order in permutations(range(3)):
         shuffled = [[frame[k] for k in order] for frame in frames]
-        assert [encode_triplet(triplet) for triplet in follow(shuffled)] == expected
+        assert [encode_triplet(Triplet.of(one)) for one in follow(shuffled)] == expected
 
 
 def test_a_clock_that_goes_back_begins_anew() -> None:
-    first = [[sighting("a", i, surface((2, 0, 0.5), CHAIR, i))] for i in range(5, 8)]
-    second = [[sighting("b", i, surface((2, 0, 0.5), CHAIR, i))] for i in range(3)]
+    first = [[observed("a", i, surface((2, 0, 0.5), CHAIR, i))] for i in range(5, 8)]
+    second = [[observed("b", i, surface((2, 0, 0.5), CHAIR, i))] for i in range(3)]
     assert members(follow(first + second), first + second) == [("a",), ("b",)]
 
 
 def test_memory_is_bounded() -> None:
-    associator = Associator(AssociationConfig(max_open=5, max_sightings=10, looks=2), max_points=500)
+    associator = Associator(AssociationConfig(max_open=5, max_observations=10, views=2), max_points=500)
     given = 0
     for i in range(40):
         seen = [
-            sighting(
+            observed(
                 f"t{k}", i, surface((3 * k, 0, 0.5), CHAIR, 100 * i + k, count=200), detection=k,
                 T_world_points=moving_camera(i),
             )
             for k in range(7)
         ]  # fmt: skip
-        given += len(associator.push(seen))
+        done = associator.push(seen)
+        given += len(done)
         assert associator.open <= 5
-        for track in associator._tracks:
-            assert len(track) <= 10
-            assert len(track.looks) <= 2
-            assert len(track.union) <= 4 * 500
+        for one in done:
+            assert len(places_of(one)) <= 10
+            assert one.association is None or len(one.association.views) <= 2
+            assert len(one.points) <= 500
     assert given > 0
 
 
@@ -275,7 +281,7 @@ def test_far_from_the_origin_nothing_changes() -> None:
     far = np.array([4e6, 5e5, 100.0])
     frames = [
         [
-            sighting(
+            observed(
                 "a", i, surface(np.array([2, 0, 0.5]) + far, CHAIR, i),
                 T_world_points=rigid(translation=far + (0.1 * i, 0, 0)),
             )
@@ -293,31 +299,32 @@ def test_a_similarity_of_ones_own_replaces_colors() -> None:
         asked.append((a, b))
         return 0.0
 
-    frames = [[sighting("a", i, surface((2, 0, 0.5), CHAIR, i))] for i in range(2)]
+    frames = [[observed("a", i, surface((2, 0, 0.5), CHAIR, i))] for i in range(2)]
     strict = Associator(AssociationConfig(min_score=0.5), similarity=never)
     assert len(follow(frames, strict)) == 2
     assert asked
 
 
 def test_an_object_survives_a_shard() -> None:
-    frames = [[sighting("a", i, surface((2, 0, 0.5), CHAIR, i))] for i in range(3)]
-    (chair,) = follow(frames)
+    frames = [[observed("a", i, surface((2, 0, 0.5), CHAIR, i))] for i in range(3)]
+    chair = Triplet.of(follow(frames)[0], {"name": "lidar", "gap": 0.3})
     back = decode_triplet(chair.key, encode_triplet(chair), "shard-000000.tar")
     assert back.texts == chair.texts
-    assert len(back.looks) == len(chair.looks) == 2
-    for look, same in zip(chair.looks, back.looks, strict=True):
-        np.testing.assert_array_equal(look.points, same.points)
-        np.testing.assert_array_equal(look.colors, same.colors)
-        assert look.crop is not None
+    assert back.provenance == chair.provenance
+    assert len(back.views) == len(chair.views) == 2
+    for view, same in zip(chair.views, back.views, strict=True):
+        np.testing.assert_array_equal(view.points, same.points)
+        np.testing.assert_array_equal(view.colors, same.colors)
+        assert view.crop is not None
         assert same.crop is not None
-        assert look.crop.shape == same.crop.shape
+        assert view.crop.shape == same.crop.shape
     assert json.loads(encode_triplet(back)["json"]) == json.loads(encode_triplet(chair)["json"])
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("looks", 0), ("min_score", 1.0), ("max_gap", 0.0), ("segment", 0), ("frame_time", float("nan"))],
+    [("views", 0), ("min_score", 1.0), ("max_gap", 0.0), ("segment", 0), ("frame_time", float("nan"))],
 )
 def test_impossible_settings_are_named(name: str, value: float) -> None:
-    with pytest.raises(InputError, match=rf"association\.{name}: is "):
-        AssociationConfig(**{name: value})
+    with pytest.raises(InputError, match=f"mining: associate.{name}: .* is not possible"):
+        parse_config(MiningConfig, {"associate": {name: value}}, source="mining")

@@ -12,23 +12,18 @@ import numpy as np
 import pytest
 from support.triplet_stand_ins import WORDS, mine_stand_ins
 
-from data_prep.associate import AssociationConfig, Associator
+from data_prep.associate import AssociationConfig
 from data_prep.errors import InputError
 from data_prep.triplets import Manifest, Triplet, open_triplets
 
 
 def mine_objects(out: Path, count: int = 12, pause: float = 0.0, **config: float) -> Manifest:
     """The stand-in scan: three things in the same places in every frame, 3 and 8 are bad."""
-    return mine_stand_ins(out, count, pause, associate=Associator(AssociationConfig(**config)))  # type: ignore[arg-type]
+    return mine_stand_ins(out, count, pause, associate=AssociationConfig(enabled=True, **config))  # type: ignore[arg-type]
 
 
 def detections_in(triplets: list[Triplet]) -> list[tuple[str, int, int]]:
-    rows = []
-    for triplet in triplets:
-        record = triplet.provenance
-        alone = [[record["frame"], record["view_index"], record["detection"]]]
-        rows += [tuple(row) for row in record.get("sightings", alone)]
-    return rows
+    return [row for one in triplets for row in one.provenance.sightings or (one.provenance.place,)]
 
 
 def test_three_things_in_ten_frames_are_three_objects(tmp_path: Path) -> None:
@@ -37,9 +32,9 @@ def test_three_things_in_ten_frames_are_three_objects(tmp_path: Path) -> None:
     assert manifest.totals["objects"] == len(triplets) == 3
     assert manifest.merged == 27
     assert manifest.rejections == {"too-few-points": 10}
-    assert [triplet.provenance["label"] for triplet in triplets] == list(WORDS)
+    assert [triplet.provenance.label for triplet in triplets] == list(WORDS)
     assert all(len(triplet.crops) == 4 for triplet in triplets)
-    assert all(triplet.provenance["motion"] == "standing" for triplet in triplets)
+    assert all(triplet.provenance.motion == "standing" for triplet in triplets)
 
 
 def test_every_detection_is_in_exactly_one_object(tmp_path: Path) -> None:
@@ -57,14 +52,13 @@ def test_a_segment_ends_all_objects_and_its_shard(tmp_path: Path) -> None:
 
 def test_without_association_nothing_changes(tmp_path: Path) -> None:
     mine_stand_ins(tmp_path / "plain")
-    assert all(not triplet.looks for triplet in open_triplets(tmp_path / "plain"))
-    assert "associate" not in open_triplets(tmp_path / "plain").manifest.options
+    assert all(not triplet.views for triplet in open_triplets(tmp_path / "plain"))
 
 
-def test_other_settings_in_the_same_folder_are_refused_by_name(tmp_path: Path) -> None:
+def test_other_settings_in_the_same_folder_are_rejected_by_name(tmp_path: Path) -> None:
     mine_objects(tmp_path)
-    with pytest.raises(InputError, match=r"associate\.looks: was 4, is 2 now"):
-        mine_objects(tmp_path, looks=2)
+    with pytest.raises(InputError, match=r"associate\.views: was 4, is 2 now"):
+        mine_objects(tmp_path, views=2)
     with pytest.raises(InputError, match="associate"):
         mine_stand_ins(tmp_path)
 
@@ -80,8 +74,8 @@ def test_objects_in_a_webdataset_keep_their_first_crop_where_old_readers_look(tm
     assert first["__key__"] == mine.key
     np.testing.assert_array_equal(first["points.npy"], mine.points)
     assert first["jpg"].shape == mine.crop.shape  # type: ignore[union-attr]
-    assert first["2.jpg"].shape == mine.looks[1].crop.shape  # type: ignore[union-attr]
-    np.testing.assert_array_equal(first["2.points.npy"], mine.looks[1].points)
+    assert first["2.jpg"].shape == mine.views[1].crop.shape  # type: ignore[union-attr]
+    np.testing.assert_array_equal(first["2.points.npy"], mine.views[1].points)
 
 
 class Killed(BaseException):
@@ -115,7 +109,7 @@ def test_stopping_at_any_flush_or_rename_loses_and_doubles_nothing(
 
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["triplet_stand_ins", "data_prep.associate"])
+PROCESSES.set_forkserver_preload(["support.triplet_stand_ins", "data_prep.associate.associator"])
 
 
 def kill_and_continue(tmp_path: Path, frames: int, pause: float, kills: int, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""One object that two cameras of one moment see: one triplet with two looks."""
+"""One object that two cameras of one moment see: one triplet with two views."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.associate import Associator
+from data_prep.associate import AssociationConfig
 from data_prep.detect import CocoDetections
-from data_prep.lift import create_lifter
+from data_prep.lift import LiftConfig
 from data_prep.scans import open_scan
-from data_prep.triplets import mine, open_triplets
+from data_prep.triplets import MiningConfig, mine, open_triplets
 from data_prep.triplets.triplet import Triplet
 from data_prep.world import scan as procedural
 
+PLAIN = MiningConfig(min_score=0.0, lift=LiftConfig(name="lidar"))
+ASSOCIATED = PLAIN.model_copy(update={"associate": AssociationConfig(enabled=True)})
+
 
 def things(triplet: Triplet, name: str) -> Iterator[str]:
-    """Who the detections of a triplet are, by an attribute of theirs, which association must not read."""
-    for look in triplet.provenance.get("views", [triplet.provenance]):
-        yield str(look["attributes"][name])
+    """Identity of the detections of a triplet, by an attribute that association must not read."""
+    for view in triplet.provenance.views or (triplet.provenance,):
+        yield str(view.attributes[name])
 
 
 def test_cameras_that_overlap_see_one_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,8 +35,8 @@ def test_cameras_that_overlap_see_one_object(tmp_path: Path, monkeypatch: pytest
     )
     scan.save_detections(tmp_path / "boxes.json")  # type: ignore[attr-defined]
     found = CocoDetections.load(tmp_path / "boxes.json")
-    mine(scan, found, create_lifter("lidar"), tmp_path / "plain")
-    mine(scan, found, create_lifter("lidar"), tmp_path / "objects", associate=Associator())
+    mine(scan, found, tmp_path / "plain", PLAIN)
+    mine(scan, found, tmp_path / "objects", ASSOCIATED)
     plain = Counter(name for t in open_triplets(tmp_path / "plain") for name in things(t, "track_id"))
     doubled = {name for name, count in plain.items() if count > 1}
     assert len(doubled) >= 5
@@ -47,14 +50,14 @@ def test_cameras_that_overlap_see_one_object(tmp_path: Path, monkeypatch: pytest
     for triplet in open_triplets(tmp_path / "objects"):
         (name,) = set(things(triplet, "track_id"))
         if name in doubled - apart:
-            assert len(triplet.crops) == len({v["view_index"] for v in triplet.provenance["views"]}) > 1
+            assert len(triplet.crops) == len({view.view_index for view in triplet.provenance.views}) > 1
 
 
 def test_real_cameras_see_one_object(real_data: Path, tmp_path: Path) -> None:
     scan = open_scan("nuscenes", real_data / "nuscenes")
     found = CocoDetections.load(real_data / "detections" / "nuscenes_gt.json")
-    mine(scan, found, create_lifter("lidar"), tmp_path / "plain")
-    mine(scan, found, create_lifter("lidar"), tmp_path / "objects", associate=Associator())
+    mine(scan, found, tmp_path / "plain", PLAIN)
+    mine(scan, found, tmp_path / "objects", ASSOCIATED)
     name = "sample_annotation_token"
     plain = Counter(token for t in open_triplets(tmp_path / "plain") for token in things(t, name))
     assert (len(plain), plain.total()) == (23, 28)  # five stand where two images overlap

@@ -1,4 +1,4 @@
-"""Frames that say nothing new."""
+"""Thinning: frames that show nothing new."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_prep.associate import ThinConfig, thin_frames
+from data_prep.associate import thin_frames
+from data_prep.config import parse_config
 from data_prep.errors import BadFrameError, InputError
 from data_prep.geometry import Camera, rigid
 from data_prep.scans import Frame, Scan, View
+from data_prep.triplets import MiningConfig
 
 POINTS = np.random.default_rng(0).uniform(-5, 5, (400, 3)).astype(np.float32)
 
@@ -90,5 +92,5 @@ def test_bad_frames_are_left_for_mining_to_name() -> None:
 
 @pytest.mark.parametrize("name", ["move", "turn", "change"])
 def test_impossible_settings_are_named(name: str) -> None:
-    with pytest.raises(InputError, match=rf"thin\.{name}: is -1"):
-        ThinConfig(**{name: -1.0})
+    with pytest.raises(InputError, match=f"thin.{name}: -1.0 is not possible"):
+        parse_config(MiningConfig, {"thin": {name: -1.0}}, source="mining")

@@ -14,8 +14,8 @@ from support.triplet_stand_ins import StandInDetections, StandInLifter, mine_sta
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.scale import create_engine
 from data_prep.storage.store import open_store
-from data_prep.triplets import Manifest, mine, open_triplets
-from data_prep.triplets.parts import Part, join_parts
+from data_prep.triplets import Manifest, MiningConfig, mine, open_triplets
+from data_prep.triplets.folder import Part, join_parts
 
 PROCESSES = multiprocessing.get_context("forkserver")
 
@@ -46,7 +46,8 @@ def test_frames_of_a_killed_worker_are_mined_again(tmp_path: Path) -> None:
     (tmp_path / "marks").mkdir()
     scan = DeadlyScan(Path("/nowhere"), tmp_path / "marks")
     out, engine = tmp_path / "out", create_engine(workers=2)
-    mine(scan, StandInDetections(), StandInLifter(), out, objects_per_shard=5, engine=engine)  # type: ignore[arg-type]
+    config = MiningConfig(objects_per_shard=5)
+    mine(scan, StandInDetections(), out, config, lifter=StandInLifter(), engine=engine)  # type: ignore[arg-type]
     assert {path.name for path in (tmp_path / "marks").iterdir()} == {"4", "9"}
     assert contents(out) == contents(tmp_path / "whole")
 

@@ -11,10 +11,10 @@ import pytest
 from support.deadly_stand_ins import DeadlyScan, contents, die_at_three, fail_at_five
 from support.triplet_stand_ins import StandInDetections, StandInLifter, mine_stand_ins
 
-from data_prep.associate import AssociationConfig, Associator
+from data_prep.associate import AssociationConfig
 from data_prep.errors import InputError
 from data_prep.scale import create_engine
-from data_prep.triplets import mine, open_triplets
+from data_prep.triplets import MiningConfig, mine, open_triplets
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,8 @@ def test_a_cluster_gives_the_same_bytes_and_a_killed_worker_changes_nothing(tmp_
     (tmp_path / "marks").mkdir()
     scan, out = DeadlyScan(Path("/nowhere"), tmp_path / "marks"), tmp_path / "killed"
     engine = create_engine("ray", workers=2)
-    mine(scan, StandInDetections(), StandInLifter(), out, objects_per_shard=5, engine=engine)  # type: ignore[arg-type]
+    config = MiningConfig(objects_per_shard=5)
+    mine(scan, StandInDetections(), out, config, lifter=StandInLifter(), engine=engine)  # type: ignore[arg-type]
     assert {path.name for path in (tmp_path / "marks").iterdir()} == {"4", "9"}
     assert contents(out) == contents(tmp_path / "whole")
 
@@ -67,7 +68,7 @@ def test_what_always_dies_and_what_fails_are_named() -> None:
 @pytest.mark.usefixtures("cluster")
 def test_objects_followed_through_frames_are_the_same_on_a_cluster(tmp_path: Path) -> None:
     for name, engine in (("here", create_engine()), ("ray", create_engine("ray"))):
-        associate = Associator(AssociationConfig(segment=4))
+        associate = AssociationConfig(enabled=True, segment=4)
         mine_stand_ins(tmp_path / name, associate=associate, engine=engine)
     assert contents(tmp_path / "ray") == contents(tmp_path / "here")
     assert open_triplets(tmp_path / "ray").manifest.merged > 0

@@ -1,4 +1,4 @@
-"""Words beyond the detector's."""
+"""Labels and captions beyond the detector's."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from support.triplet_stand_ins import mine_stand_ins
 
+from data_prep.config import parse_config
 from data_prep.errors import InputError
-from data_prep.triplets import open_triplets
-from data_prep.triplets.captions import Captions, load_words
+from data_prep.triplets import MiningConfig, open_triplets
+from data_prep.triplets.captions import Captions, load_label_map
 
 BOX = np.array([10, 10, 30, 30], np.float32)
 
@@ -30,31 +31,25 @@ def test_a_caption_belongs_to_the_box_it_overlaps_by_half(tmp_path: Path) -> Non
             {"image": "b.png", "box": [10, 10, 30, 30], "caption": "another picture's"},
         )
     )
-    assert captions.of("a.png", BOX, 7, "mug") == ("a chipped blue mug",)
-    assert captions.of("a.png", BOX + 100, 7, "mug") == ()
-    assert captions.of("c.png", BOX, 7, "mug") == ()
+    assert captions.of("a.png", BOX, 7) == ("a chipped blue mug",)
+    assert captions.of("a.png", BOX + 100, 7) == ()
+    assert captions.of("c.png", BOX, 7) == ()
 
 
 def test_a_caption_may_name_the_annotation(tmp_path: Path) -> None:
     captions = Captions.load(
         write_lines(tmp_path / "c.jsonl", {"image": "a.png", "detection": 7, "caption": " the mug of Ann "})
     )
-    assert captions.of("a.png", BOX, 7, "mug") == ("the mug of Ann",)
-    assert captions.of("a.png", BOX, 8, "mug") == ()
+    assert captions.of("a.png", BOX, 7) == ("the mug of Ann",)
+    assert captions.of("a.png", BOX, 8) == ()
 
 
-def test_templates_come_after_what_was_written_for_the_crop(tmp_path: Path) -> None:
-    path = write_lines(tmp_path / "c.jsonl", {"image": "a.png", "detection": 7, "caption": "Ann's"})
-    captions = Captions.load(path, templates=("a photo of a {}",))
-    assert captions.of("a.png", BOX, 7, "mug") == ("Ann's", "a photo of a mug")
-
-
-def test_mined_triplets_hold_word_caption_and_template(tmp_path: Path) -> None:
+def test_mined_triplets_hold_label_caption_and_template_in_this_order(tmp_path: Path) -> None:
     path = write_lines(
         tmp_path / "c.jsonl", {"image": "images/000.png", "detection": 11, "caption": "red mug"}
     )
-    captions = Captions.load(path, templates=("a {} in a room",))
-    mine_stand_ins(tmp_path / "out", count=1, captions=captions)
+    settings = {"captions": Captions.load(path), "caption_templates": ("a {} in a room",)}
+    mine_stand_ins(tmp_path / "out", count=1, **settings)
     texts = [triplet.texts for triplet in open_triplets(tmp_path / "out")]
     assert texts[:2] == [
         ("mug", "red mug", "a mug in a room"),
@@ -62,10 +57,13 @@ def test_mined_triplets_hold_word_caption_and_template(tmp_path: Path) -> None:
     ]
 
 
-def test_other_captions_in_the_same_folder_are_refused(tmp_path: Path) -> None:
-    mine_stand_ins(tmp_path / "out", count=1, captions=Captions.load(templates=("a {}",)))
-    with pytest.raises(InputError, match="captions"):
-        mine_stand_ins(tmp_path / "out", count=1, captions=Captions.load(templates=("the {}",)))
+def test_other_captions_in_the_same_folder_are_rejected(tmp_path: Path) -> None:
+    mine_stand_ins(tmp_path / "out", count=1, caption_templates=("a {}",))
+    with pytest.raises(InputError, match=r"mining\.caption_templates: was"):
+        mine_stand_ins(tmp_path / "out", count=1, caption_templates=("the {}",))
+    path = write_lines(tmp_path / "c.jsonl", {"image": "a.png", "detection": 7, "caption": "a mug"})
+    with pytest.raises(InputError, match="captions_sha256: is not what it was"):
+        mine_stand_ins(tmp_path / "out", count=1, caption_templates=("a {}",), captions=Captions.load(path))
 
 
 @pytest.mark.parametrize(
@@ -87,9 +85,9 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, problem: str) -> None:
 
 
 @pytest.mark.parametrize("template", ["a photo", "{} and {}", "a {} of {name}"])
-def test_a_template_has_one_place_for_the_word(template: str) -> None:
-    with pytest.raises(InputError, match="template"):
-        Captions.load(templates=(template,))
+def test_a_template_has_one_place_for_the_label(template: str) -> None:
+    with pytest.raises(InputError, match=r"mining: caption_templates: .* has not exactly one \{\}"):
+        parse_config(MiningConfig, {"caption_templates": [template]}, source="mining")
 
 
 def test_a_missing_caption_file_is_one_line(tmp_path: Path) -> None:
@@ -98,17 +96,17 @@ def test_a_missing_caption_file_is_one_line(tmp_path: Path) -> None:
 
 
 def test_synonyms_from_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "words.json"
+    path = tmp_path / "labels.json"
     path.write_text(json.dumps({"pedestrian": ["person", "human"], "misc": [], "Car": "automobile"}))
-    assert load_words(path) == {"pedestrian": ("person", "human"), "misc": (), "Car": ("automobile",)}
+    assert load_label_map(path) == {"pedestrian": ("person", "human"), "misc": (), "Car": ("automobile",)}
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [("[1]", "is not a JSON object"), ("{", "cannot be read"), ('{"car": [3]}', "car: is")],
 )
-def test_a_wrong_word_file_is_named(tmp_path: Path, text: str, problem: str) -> None:
-    path = tmp_path / "words.json"
+def test_a_wrong_label_map_file_is_named(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "labels.json"
     path.write_text(text)
-    with pytest.raises(InputError, match=f"words.json: {problem}"):
-        load_words(path)
+    with pytest.raises(InputError, match=f"labels.json: {problem}"):
+        load_label_map(path)

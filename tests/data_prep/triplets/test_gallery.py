@@ -23,21 +23,21 @@ from data_prep.report.explorer import EXPLORER_SIZE
 from data_prep.report.gallery import CARDS, OVERLAYS, write_gallery
 from data_prep.report.overlay import OverlayObject
 from data_prep.report.overlay_view import overlay_view
-from data_prep.report.overlays import camera_of, frame_points
+from data_prep.report.overlays import frame_points
 from data_prep.report.plots import RangeFigures, WordFigures, measure_triplets
 from data_prep.scans.sources import register_source
-from data_prep.triplets import Look, Triplet, open_triplets, write_triplets
+from data_prep.triplets import ObjectView, Provenance, Triplet, open_triplets, write_triplets
+from data_prep.triplets.provenance import QualityRecord, ViewRecord
 
 
 def toy(number: int, points: int, word: str, distance: float | None) -> Triplet:
-    quality = {} if distance is None else {"quality": {"median_range": distance}}
     return Triplet(
         f"t{number}",
         np.zeros((points, 3), np.float32),
         None,
         None,
         (word,),
-        {"frame": str(number), **quality},
+        Provenance(frame=str(number), quality=QualityRecord(median_range=distance)),
     )
 
 
@@ -102,7 +102,8 @@ def test_points_find_back_to_their_frame_and_its_camera(tmp_path: Path) -> None:
     frame = StandInScan(Path("/nowhere"))[0]
     for row, triplet in enumerate(open_triplets(tmp_path)):
         np.testing.assert_allclose(frame_points(triplet), frame.points[20 * row : 20 * row + 20], atol=1e-5)
-        camera = camera_of(triplet.provenance)
+        assert triplet.provenance.camera is not None
+        camera = triplet.provenance.camera.camera()
         np.testing.assert_array_equal(camera.K, frame.views[0].camera.K)
         np.testing.assert_array_equal(camera.T_points_cam, frame.views[0].camera.T_points_cam)
 
@@ -180,31 +181,30 @@ def test_a_large_set_is_sampled_and_every_word_gets_its_turn(tmp_path: Path) -> 
     assert (points[0], points[179], points[180], points[358]) == (500, 1, 730, 501)
 
 
-def test_every_look_is_on_the_card_and_on_its_own_image(tmp_path: Path, scan_that_opens: list[Path]) -> None:
-    """A mug that was seen in two frames: its second look is drawn where the second frame saw it."""
+def test_every_view_is_on_the_card_and_on_its_own_image(tmp_path: Path, scan_that_opens: list[Path]) -> None:
+    """A mug that was seen in two frames: its second view is drawn where the second frame saw it."""
     mine_stand_ins(tmp_path / "single", count=2)
     first, second = (t for t in open_triplets(tmp_path / "single") if t.texts == ("mug",))
-    views = [
-        {name: t.provenance[name] for name in ("frame", "view_index", "camera", "box", "score", "center")}
-        | {"T_world_points": t.provenance["T_world_points"]}
-        for t in (first, second)
-    ]
+    shown = ("frame", "view_index", "camera", "box", "score", "center", "T_world_points")
+    views = tuple(
+        ViewRecord(**{name: getattr(t.provenance, name) for name in shown}) for t in (first, second)
+    )
     both = replace(
         first,
-        looks=(Look(second.points, second.colors, second.crop),),
-        provenance={**first.provenance, "views": views},
+        views=(ObjectView(second.points, second.colors, second.crop),),
+        provenance=replace(first.provenance, views=views),
     )
     write_triplets(tmp_path / "set", [both], source="stand-in")
     figures = measure_triplets(open_triplets(tmp_path / "set"))
-    assert figures.with_several_looks == 1
+    assert figures.with_several_views == 1
     html = page_of(tmp_path / "set", tmp_path / "page.html", scan_root=tmp_path)
-    assert "2 looks" in html
+    assert "2 views" in html
     assert html.count('class="more"') == 1
     headers = [
         json.loads(unescape(text)) for text in re.findall(r'class="overlay" data-header="([^"]*)"', html)
     ]
     assert [[item["box"] for item in header["objects"]] for header in headers] == [
-        [pytest.approx(t.provenance["box"])] for t in (first, second)
+        [pytest.approx(t.provenance.box)] for t in (first, second)
     ]
     assert [header["count"] for header in headers] == [60 + 20, 60 + 20]
 
@@ -218,7 +218,7 @@ def test_the_page_of_ten_thousand_objects_is_small(tmp_path: Path) -> None:
     write_triplets(
         tmp_path / "set",
         (
-            Triplet(f"t{i}", points, colors, crop, (f"word {i % 300}",), {"frame": f"f{i}"})
+            Triplet(f"t{i}", points, colors, crop, (f"word {i % 300}",), Provenance(frame=f"f{i}"))
             for i in range(10_000)
         ),
         source="toy",

@@ -21,7 +21,7 @@ from data_prep.scans import open_scan
 from data_prep.storage import lease
 from data_prep.storage.urls import fetch
 from data_prep.triplets import open_triplets
-from data_prep.triplets.parts import Part
+from data_prep.triplets.folder import Part
 from data_prep.triplets.writer import TripletWriter
 
 
@@ -142,7 +142,7 @@ def test_stopped_before_any_write_it_continues_with_the_same_bytes(
     assert at_url(memory) == in_folder(tmp_path)
 
 
-def test_other_options_at_the_same_url_are_refused(url: str) -> None:
+def test_other_options_at_the_same_url_are_rejected(url: str) -> None:
     mine_stand_ins(url, count=2)  # type: ignore[arg-type]
     before = at_url(url)
     with pytest.raises(BadDatasetError, match=r"margin: was 0.1, is 0.2 now"):
@@ -272,7 +272,7 @@ def test_what_will_be_copied_is_said_first(
     assert len(caplog.messages) == 2
 
 
-def test_more_than_the_disk_holds_is_refused_before_it_is_copied(
+def test_more_than_the_disk_holds_is_rejected_before_it_is_copied(
     memory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system, base = fsspec.core.url_to_fs(memory)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from data_prep.errors import BadDatasetError, InputError
-from data_prep.triplets import Triplet, TripletWriter, open_triplets, write_triplets
+from data_prep.triplets import Provenance, Triplet, TripletWriter, open_triplets, write_triplets
 from data_prep.triplets.members import decode_triplet, encode_triplet
 
 
@@ -27,7 +27,9 @@ def make_triplet(number: int = 0, **fields: object) -> Triplet:
         "colors": random.integers(0, 256, (7, 3), dtype=np.uint8),
         "crop": np.full((5, 9, 3), (200, 40, 40), np.uint8),
         "texts": ("red mug", "mug"),
-        "provenance": {"source": "toy", "frame": f"f{number}", "center": [1.5, 2.5, 3.5], "name": "Tür"},
+        "provenance": Provenance(
+            source="toy", frame=f"f{number}", center=(1.5, 2.5, 3.5), extra={"name": "Tür"}
+        ),
     }
     return Triplet(**{**values, **fields})  # type: ignore[arg-type]
 
@@ -116,8 +118,8 @@ def test_the_same_triplets_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_the_order_of_provenance_keys_does_not_matter_to_the_bytes() -> None:
-    a = make_triplet(provenance={"frame": "1", "source": "toy"})
-    b = make_triplet(provenance={"source": "toy", "frame": "1"})
+    a = make_triplet(provenance=Provenance.from_json({"frame": "1", "source": "toy"}))
+    b = make_triplet(provenance=Provenance.from_json({"source": "toy", "frame": "1"}))
     assert encode_triplet(a) == encode_triplet(b)
 
 
@@ -163,9 +165,9 @@ def test_a_key_longer_than_a_tar_header_field_is_kept_whole(tmp_path: Path) -> N
 
 
 def test_numpy_numbers_in_provenance_are_written_as_numbers(tmp_path: Path) -> None:
-    provenance = {"frame": "1", "score": np.float32(0.5), "K": np.eye(2)}
+    provenance = Provenance(frame="1", score=np.float32(0.5), extra={"K": np.eye(2)})
     write_triplets(tmp_path, [make_triplet(provenance=provenance)], source="toy")
-    assert next(iter(open_triplets(tmp_path))).provenance == {
+    assert next(iter(open_triplets(tmp_path))).provenance.to_json() == {
         "frame": "1",
         "score": 0.5,
         "K": [[1, 0], [0, 1]],
@@ -173,12 +175,12 @@ def test_numpy_numbers_in_provenance_are_written_as_numbers(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("value", [float("nan"), object()])
-def test_provenance_that_json_cannot_hold_is_refused(tmp_path: Path, value: object) -> None:
+def test_provenance_that_json_cannot_hold_is_rejected(tmp_path: Path, value: object) -> None:
     with pytest.raises(InputError, match="toy-0: provenance: cannot be written as JSON"):
-        write_triplets(tmp_path, [make_triplet(provenance={"x": value})], source="toy")
+        write_triplets(tmp_path, [make_triplet(provenance=Provenance(extra={"x": value}))], source="toy")
 
 
-def test_a_repeated_key_is_refused(tmp_path: Path) -> None:
+def test_a_repeated_key_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'toy-0' comes twice"):
         write_triplets(tmp_path, [make_triplet(0), make_triplet(0)], source="toy")
 
@@ -190,9 +192,13 @@ def test_a_repeated_key_is_refused(tmp_path: Path) -> None:
         ({"toy-1.json": None}, "toy-1.json: is missing"),
         ({"toy-1.points.npy": b"\x93NUMPY"}, "toy-1.points.npy: cannot be read"),
         ({"toy-1.jpg": b"not a picture"}, "toy-1.jpg: cannot be read"),
-        ({"toy-1.json": b"{"}, "toy-1.json: is not a word record"),
-        ({"toy-1.json": b'{"texts": []}'}, "toy-1.json: is not a word record"),
-        ({"toy-1.json": b'{"texts": [], "provenance": {}}'}, "toy-1: texts: needs at least one word"),
+        ({"toy-1.json": b"{"}, "toy-1.json: is not a triplet's record"),
+        ({"toy-1.json": b'{"texts": []}'}, "toy-1.json: is not a triplet's record"),
+        (
+            {"toy-1.json": b'{"texts": ["mug"], "provenance": {"camera": {"width": "wide"}}}'},
+            "toy-1.json: provenance.camera.width: is 'wide'",
+        ),
+        ({"toy-1.json": b'{"texts": [], "provenance": {}}'}, "toy-1: texts: needs at least one label"),
     ],
 )
 def test_a_broken_member_is_named_with_shard_key_and_field(
@@ -213,7 +219,7 @@ def test_a_pickle_in_place_of_points_is_never_unpickled(folder: Path) -> None:
         list(open_triplets(folder))
 
 
-def test_colors_that_do_not_fit_the_points_are_refused(folder: Path) -> None:
+def test_colors_that_do_not_fit_the_points_are_rejected(folder: Path) -> None:
     stream = io.BytesIO()
     np.save(stream, np.zeros((3, 3), np.uint8))
     rewrite(folder / "shard-000000.tar", {"toy-1.colors.npy": stream.getvalue()})
@@ -223,7 +229,7 @@ def test_colors_that_do_not_fit_the_points_are_refused(folder: Path) -> None:
         list(open_triplets(folder))
 
 
-def test_a_shard_cut_short_is_refused_when_the_set_is_opened(folder: Path) -> None:
+def test_a_shard_cut_short_is_rejected_when_the_set_is_opened(folder: Path) -> None:
     shard = folder / "shard-000001.tar"
     shard.write_bytes(shard.read_bytes()[:5000])
     with pytest.raises(BadDatasetError, match=r"shard-000001\.tar: has 5,000 bytes, the manifest says"):
@@ -255,7 +261,7 @@ def test_one_flipped_byte_is_found_by_verify(folder: Path) -> None:
         open_triplets(folder).verify()
 
 
-def test_a_shard_name_that_is_not_listed_is_refused(folder: Path) -> None:
+def test_a_shard_name_that_is_not_listed_is_rejected(folder: Path) -> None:
     with pytest.raises(InputError, match=r"'shard-9\.tar' is not a shard"):
         list(open_triplets(folder).iter_shard("shard-9.tar"))
 
@@ -270,13 +276,13 @@ def test_a_shard_name_that_is_not_listed_is_refused(folder: Path) -> None:
         ('{"format": "clip2-triplets", "version": 1}', "source: Field required"),
     ],
 )
-def test_a_manifest_that_is_not_ours_is_refused(folder: Path, text: str, message: str) -> None:
+def test_a_manifest_that_is_not_ours_is_rejected(folder: Path, text: str, message: str) -> None:
     (folder / "manifest.json").write_text(text)
     with pytest.raises(BadDatasetError, match=message):
         open_triplets(folder)
 
 
-def test_folders_that_are_not_triplets_are_refused(tmp_path: Path) -> None:
+def test_folders_that_are_not_triplets_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(BadDatasetError, match="does not exist"):
         open_triplets(tmp_path / "nothing")
     with pytest.raises(BadDatasetError, match=r"has no manifest\.json"):

@@ -111,12 +111,15 @@ def test_a_finished_run_called_again_changes_nothing(tmp_path: Path) -> None:
         ({"margin": 0.2}, "margin: was 0.1, is 0.2 now"),
         ({"objects_per_shard": 7}, "objects_per_shard: was 5, is 7 now"),
         ({"reach": 2.0}, "lifter.reach: was 1.0, is 2.0 now"),
-        ({"options": {"min_score": 0.5}}, r"min_score: was '\(not set\)', is 0.5 now"),
+        ({"min_score": 0.5}, "mining.min_score: was 0.3, is 0.5 now"),
         ({"count": 11}, "frames.count: was 12, is 11 now"),
-        ({"options": {"words_sha256": "0a1b"}}, r"words_sha256: is not what it was\. Fix"),
+        (
+            {"scan_options": {"list_sha256": "0a1b"}},
+            r"scan.list_sha256: was '\(not set\)', is|is not what it was\. Fix",
+        ),
     ],
 )
-def test_other_options_in_the_same_folder_are_refused_by_name(
+def test_other_options_in_the_same_folder_are_rejected_by_name(
     tmp_path: Path, settings: dict[str, object], name: str
 ) -> None:
     mine_stand_ins(tmp_path)
@@ -138,14 +141,14 @@ def test_leftovers_of_a_killed_run_are_removed_and_other_files_are_not(tmp_path:
     assert contents(out) == {**contents(tmp_path / "whole"), "notes.txt": b"mine"}
 
 
-def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_folder_of_something_else_is_rejected_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "shard-000000.tar").write_text("somebody's own shards")
     with pytest.raises(BadDatasetError, match=r"holds 'shard-000000\.tar' and no manifest"):
         mine_stand_ins(tmp_path)
     assert contents(tmp_path) == {"shard-000000.tar": b"somebody's own shards"}
 
 
-def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(BadDatasetError, match="out: is a file"):
         mine_stand_ins(tmp_path / "out")
