@@ -273,7 +273,7 @@ def _greedy_tracker(
         views = sorted({t.view_index for t in frame})
         for view in views:
             new = [t for t in frame if t.view_index == view]
-            now = new[0].provenance["timestamp"]
+            now = new[0].timestamp
             alive = {n: t for n, t in alive.items() if 0 <= now - t.timestamp <= max_gap + 1e-9}
             old = [
                 n for n, t in alive.items() if not one_view or (t.view_index == view and t.timestamp < now)
