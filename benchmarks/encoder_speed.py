@@ -17,9 +17,10 @@ from torch import Tensor
 
 from benchmarks import memory, textbook
 from benchmarks.record import Curve, Row, Settings, compare, row, take_turns
-from benchmarks.textbook import TextbookPointNet2
+from benchmarks.textbook import LAYOUT, TextbookPointNet2
 from clip2 import ops
-from clip2.encoders import PointEncoder, create_encoder, load_pointnet2_ssg
+from clip2.encoders import PointEncoder, create_encoder
+from clip2.pretrained import fill_encoder
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def gradient_errors() -> dict[str, float]:
         # Gradients take the way that weights take into our encoder; what has none is no weight of it.
         grads = {name: p.grad for name, p in textbook.named_parameters() if p.grad is not None}
         carrier = create_encoder("pointnet2_ssg", feature_channels=0).to(dtype)
-        load_pointnet2_ssg(carrier, {**textbook.state_dict(), **grads})
+        fill_encoder(carrier, {**textbook.state_dict(), **grads}, LAYOUT)
         return _flat(dict(carrier.named_parameters()))
 
     truth = theirs(torch.float64)
@@ -203,7 +204,7 @@ def same_weights() -> tuple[TextbookPointNet2, PointEncoder]:
     with torch.no_grad():
         textbook.embed(cube(8, 600))  # running statistics as after training
     encoder = create_encoder("pointnet2_ssg", feature_channels=0)
-    load_pointnet2_ssg(encoder, textbook.state_dict())
+    fill_encoder(encoder, textbook.state_dict(), LAYOUT)
     return textbook, encoder
 
 

@@ -137,7 +137,7 @@ def run(
     """Train on the training split in ``folder`` and return the figures of the test split."""
     import clip2
     from clip2.teacher import TextBank
-    from clip2.teacher.features import embed_triplets
+    from clip2.teacher.embed import embed_triplets
     from clip2.training import load_config, train
 
     words = tuple(WORDS.get(name, name) for name in CLASSES)

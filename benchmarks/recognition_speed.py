@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 import clip2
 from benchmarks.record import Row, Settings, compare, row, take_turns
 from clip2.checkpoint import save
-from clip2.evaluation import zero_shot_classify
+from clip2.classification import zero_shot_classify
 from clip2.model import Clip2Model
 from clip2.model_config import ModelConfig
 from clip2.teacher import Teacher, TextBank

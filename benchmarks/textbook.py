@@ -7,9 +7,21 @@ BatchNorm, `max`. Attribute names follow the layout that public checkpoints of P
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from clip2.pretrained.layouts import LAYOUTS
+
+# Layout of its state dict, for clip2.pretrained.fill_encoder.
+LAYOUT = replace(
+    LAYOUTS["ulip_pointnet2_ssg"],
+    prefix="",
+    left_out=("fc", "bn"),
+    axes=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+)
 
 
 class TextbookPointNet2(nn.Module):

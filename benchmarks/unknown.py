@@ -1,6 +1,6 @@
 """How often does a model give a definite name that is wrong, and what does saying "unknown" change?
 
-    python -m benchmarks.unknown DATA [--model mini-points] [--kind relative mahalanobis knn] [--quantile 0.95 0.8] [--json]
+    python -m benchmarks.unknown DATA [--model mini-points] [--quantile 0.95 0.8] [--json]
 
 Every cloud is named among all words that travel with the model. A name is right if it means what the cloud is: the same
 word, or another word for the same category of the embedded world. For a cloud that is none of those categories only
@@ -30,10 +30,10 @@ from rich.table import Table
 
 import clip2
 from benchmarks.record import Row, Settings
-from clip2.evaluation import zero_shot_classify
+from clip2.classification import zero_shot_classify
 from clip2.labels import normalize_label
 from clip2.model import Clip2Model
-from clip2.ood.detector import Kind, OODDetector
+from clip2.ood.detector import OODDetector
 from clip2.recognition import propose_objects
 from data_prep.errors import InputError
 from data_prep.geometry import Camera, OrientedBox
@@ -76,7 +76,6 @@ class Group:
 def main(
     root: Annotated[Path, tyro.conf.Positional],
     model: str = "mini-points",
-    kind: tuple[Kind, ...] = (),
     quantile: tuple[float, ...] = (),
     threshold: float = 0.0,
     json: bool = False,
@@ -86,12 +85,11 @@ def main(
     Args:
         root: folder with objects/named_objects.npz and kitti_object/.
         model: a run folder, or a name that clip2.load knows.
-        kind: distances to compare; default: the one the model uses.
-        quantile: shares of fresh objects that are to be familiar; default: the model's.
+        quantile: shares of fresh objects to accept; default: the model's.
         threshold: a name less probable than this does not count as definite.
         json: print one JSON object on standard output instead of a table.
     """
-    figures = measure(root, model, kind, quantile, threshold)
+    figures = measure(root, model, quantile, threshold)
     if json:
         print(json_format.dumps(figures, indent=2))
     else:
@@ -113,19 +111,17 @@ def rows(settings: Settings) -> Iterator[Row]:
 def measure(
     root: Path,
     model: str = "mini-points",
-    kind: tuple[Kind, ...] = (),
     quantile: tuple[float, ...] = (),
     threshold: float = 0.0,
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Group → way of rejecting → figures; arguments as of :func:`main`."""
     loaded = clip2.load(model)
-    if loaded.text_bank is None or loaded.familiarity is None:
-        raise InputError("carries no words or no statistics of its training objects", source=model)
-    known = loaded.familiarity
+    if loaded.text_bank is None or loaded.ood_detector is None:
+        raise InputError("has no text bank or no out-of-distribution detector", source=model)
+    known = loaded.ood_detector
     ways: dict[str, OODDetector | None] = {"off": None}
-    for name in kind or (known.kind,):
-        for share in quantile or (known.quantile,):
-            ways[f"{name} {share:g}"] = known.using(name, share)
+    for share in quantile or (known.quantile,):
+        ways[f"quantile {share:g}"] = known.with_quantile(share)
     groups = {"fresh": _fresh(), "named objects": _named_objects(root), **_kitti(root)}
     return _measure(loaded, groups, ways, threshold)
 

@@ -1,7 +1,7 @@
-"""A model on disk: ``config.json``, ``model.safetensors``, and what may travel with it.
+"""Checkpoint folders: ``config.json``, ``model.safetensors``, and optional parts.
 
-That is ``text_bank.npz``, words for machines without a text tower, and ``familiarity.safetensors``, what the training
-objects looked like, so that the model can say "unknown".
+Optional are ``text_bank.npz``, label vectors for machines without a text tower, and ``ood.safetensors``, the
+out-of-distribution detector behind the label ``unknown``.
 """
 
 from __future__ import annotations
@@ -9,28 +9,34 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import safetensors.torch
 import torch
 from pydantic import Field
 from safetensors import SafetensorError
 
+from clip2.device import parse_device
 from clip2.encoders import weights_follow
 from clip2.model import Clip2Model
 from clip2.model_config import ModelConfig
 from clip2.ood.detector import OODDetector
+from clip2.state_dict import require_same_shapes
+from clip2.teacher.text_bank import TextBank
 from clip2.version import __version__
 from data_prep.config import TypedConfig, parse_config
 from data_prep.errors import InputError
 from data_prep.storage.files import file_sha256, write_atomically
 
-if TYPE_CHECKING:
-    from clip2.teacher.text_bank import TextBank
-
-CONFIG_FILE, WEIGHTS_FILE, BANK_FILE = "config.json", "model.safetensors", "text_bank.npz"
-OOD_FILE = "familiarity.safetensors"
-# The model that ships with the package; `clip2 recognize` and `clip2 classify` use it where none is named.
+CONFIG_FILE, WEIGHTS_FILE, BANK_FILE, OOD_FILE = (
+    "config.json",
+    "model.safetensors",
+    "text_bank.npz",
+    "ood.safetensors",
+)
+# Release 0.1.0 called the detector, its key and its file so.
+_OLD_OOD_KEY, _OLD_OOD_FILE = "familiarity", "familiarity.safetensors"
+# The model that ships with the package, the default of `clip2 recognize` and `clip2 classify`.
 MINI_POINTS = "mini-points"
 MINI_POINTS_FOLDER = Path(__file__).parent / "weights" / "mini-points"
 FORMAT = "clip2-checkpoint"
@@ -38,23 +44,23 @@ FORMAT_VERSION = 1
 
 
 class FileRecord(TypedConfig):
-    """A file that belongs to the checkpoint, and the sha256 of its bytes."""
+    """A file of the checkpoint and the SHA-256 of its bytes."""
 
     file: str
     sha256: str
 
 
 class CheckpointConfig(TypedConfig):
-    """What ``config.json`` holds.
+    """Content of ``config.json``.
 
     Attributes:
-        format, format_version: what this file is; a version we do not know is refused.
-        clip2_version: the release that wrote it.
+        format, format_version: kind of file; unknown versions are refused.
+        clip2_version: release that wrote it.
         model: encoder, preprocessing and teacher.
-        weights: the safetensors file.
-        text_bank: the words that travel with the model, if any.
-        familiarity: what its training objects looked like, if that was measured.
-        training: figures of the run that made it, for people; nothing reads them back.
+        weights: the network's weights.
+        text_bank: label vectors, if any.
+        ood: out-of-distribution detector, if any.
+        training: metrics of the training run, for people; nothing reads them back.
     """
 
     format: Literal["clip2-checkpoint"]
@@ -63,35 +69,35 @@ class CheckpointConfig(TypedConfig):
     model: ModelConfig
     weights: FileRecord
     text_bank: FileRecord | None = None
-    familiarity: FileRecord | None = None
+    ood: FileRecord | None = None
     training: dict[str, Any] = Field(default_factory=dict)
 
 
 def load(source: str | Path, device: str | torch.device = "cpu") -> Clip2Model:
-    """A trained model, ready to use (in eval mode). Nothing from the checkpoint is executed.
+    """Load a trained model in eval mode. Nothing in the checkpoint is executed.
 
     Args:
         source: a folder; ``local-dir:FOLDER``; ``hf-hub:ORG/NAME`` with an optional ``@REVISION``; or
-            ``mini-points``, the small model that ships with the package and knows only its own made-up world.
-        device: where to put the weights.
+            ``mini-points``, the small model that ships with the package and was trained on one synthetic world.
+        device: ``cpu``, ``cuda``, ``cuda:1``, or ``auto``: CUDA if available.
 
     Raises:
-        InputError: a file is missing or altered, the format is newer, or the weights are of another encoder.
+        InputError: a missing or altered file, a newer format, weights of another encoder, or an unknown device.
+
+    >>> import clip2
+    >>> model = clip2.load("mini-points")
+    >>> model.teacher.width, len(model.text_bank)
+    (128, 73)
     """
+    place = parse_device(device)
     folder = resolve(source)
     config = read_config(folder)
     weights = _verified(folder, config.weights)
-    bank = None
-    if config.text_bank is not None:
-        from clip2.teacher.text_bank import TextBank
-
-        bank = TextBank.load(_verified(folder, config.text_bank))
-    familiarity = None
-    if config.familiarity is not None:
-        familiarity = OODDetector.load(_verified(folder, config.familiarity))
+    bank = None if config.text_bank is None else TextBank.load(_verified(folder, config.text_bank))
+    detector = None if config.ood is None else OODDetector.load(_verified(folder, config.ood))
     try:
         with weights_follow():
-            model = Clip2Model(config.model, text_bank=bank, familiarity=familiarity)
+            model = Clip2Model(config.model, text_bank=bank, ood_detector=detector)
     except InputError as error:
         raise InputError(
             error.problem, source=folder / CONFIG_FILE, field=error.field, fix=error.fix
@@ -100,9 +106,15 @@ def load(source: str | Path, device: str | torch.device = "cpu") -> Clip2Model:
         tensors = safetensors.torch.load_file(weights)
     except (SafetensorError, OSError) as error:
         raise InputError(f"is not a safetensors file ({error})", source=weights) from error
-    _require_same_shapes(model, tensors, weights)
+    require_same_shapes(
+        tensors,
+        model.state_dict(),
+        owner=f"the model in {CONFIG_FILE}",
+        source=weights,
+        fix="the weights belong to another encoder configuration",
+    )
     model.load_state_dict(tensors)
-    return model.to(device).eval()
+    return model.to(place).eval()
 
 
 def save(
@@ -113,17 +125,23 @@ def save(
 ) -> None:
     """Write a model as a folder that :func:`load` reads.
 
-    Every file appears whole or not at all. ``config.json`` comes last, so that a fresh folder without one is
-    simply not a checkpoint yet, and one that disagrees with its weights is refused on load.
+    Each file appears whole or not at all. ``config.json`` comes last: a new folder without it is not a checkpoint yet,
+    and one whose checksums do not match the other files is refused on load.
 
     Args:
-        model: the model, with its ``familiarity`` if it has one.
-        folder: made if needed; files of an earlier checkpoint in it are replaced.
-        text_bank: words to travel with it; None: the bank the model already carries, if any.
-        training: JSON-able figures of the run, shown by ``clip2 info``.
+        model: the model, with its ``ood_detector`` if it has one.
+        folder: created if needed; files of an earlier checkpoint in it are replaced.
+        text_bank: label vectors to store; None: the model's own bank, if any.
+        training: JSON-able metrics of the training run, shown by ``clip2 info``.
 
     Raises:
         InputError: the bank belongs to another CLIP model.
+
+    >>> import clip2, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     clip2.save(clip2.load("mini-points"), folder)
+    ...     clip2.load(folder).parameter_count()
+    791106
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -133,9 +151,7 @@ def save(
         model.teacher.require(bank)
         bank.save(folder / BANK_FILE)
         bank_record = FileRecord(file=BANK_FILE, sha256=file_sha256(folder / BANK_FILE))
-    familiarity_record = None
-    if model.familiarity is not None:
-        familiarity_record = _write_familiarity(folder, model.familiarity)
+    ood_record = None if model.ood_detector is None else _write_detector(folder, model.ood_detector)
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     write_atomically(folder / WEIGHTS_FILE, lambda path: safetensors.torch.save_file(tensors, path))
     config = CheckpointConfig(
@@ -145,44 +161,46 @@ def save(
         model=model.config,
         weights=FileRecord(file=WEIGHTS_FILE, sha256=file_sha256(folder / WEIGHTS_FILE)),
         text_bank=bank_record,
-        familiarity=familiarity_record,
+        ood=ood_record,
         training=dict(training or {}),
     )
     _write_config(folder, config)
 
 
-def add_familiarity(folder: str | Path, familiarity: OODDetector) -> None:
-    """Give a saved model statistics of its training objects, or other ones; nothing else of it changes.
+def add_ood_detector(folder: str | Path, detector: OODDetector) -> None:
+    """Add an out-of-distribution detector to a saved model, or replace it; nothing else changes.
 
     Args:
-        folder: of :func:`save`.
-        familiarity: from :func:`clip2.ood.detector.fit_ood_detector`.
+        folder: a folder of :func:`save`.
+        detector: from :func:`clip2.training.fit_ood.fit_ood_detector`.
 
     Raises:
-        InputError: not a checkpoint, or statistics of another encoder.
+        InputError: not a checkpoint, or a detector of another encoder.
     """
     folder = Path(folder)
     config = read_config(folder)
     with weights_follow():
-        Clip2Model(config.model, familiarity=familiarity)  # refuses statistics of another encoder
-    record = _write_familiarity(folder, familiarity)
-    _write_config(folder, config.model_copy(update={"familiarity": record}))
+        Clip2Model(config.model, ood_detector=detector)  # checks the width
+    record = _write_detector(folder, detector)
+    _write_config(folder, config.model_copy(update={"ood": record}))
 
 
-def _write_familiarity(folder: Path, familiarity: OODDetector) -> FileRecord:
-    familiarity.save(folder / OOD_FILE)
+def _write_detector(folder: Path, detector: OODDetector) -> FileRecord:
+    detector.save(folder / OOD_FILE)
     return FileRecord(file=OOD_FILE, sha256=file_sha256(folder / OOD_FILE))
 
 
 def _write_config(folder: Path, config: CheckpointConfig) -> None:
     text = json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
     write_atomically(folder / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+    if config.ood is None or config.ood.file == OOD_FILE:
+        (folder / _OLD_OOD_FILE).unlink(missing_ok=True)
 
 
 def resolve(source: str | Path) -> Path:
-    """The folder a checkpoint name stands for, downloaded first if it is on the Hugging Face Hub.
+    """Folder of a checkpoint name; Hugging Face repositories are downloaded first.
 
-    ``mini-points`` is the shipped model; a folder of that name is ``local-dir:mini-points``.
+    ``mini-points`` is the shipped model; write ``local-dir:mini-points`` for a folder of that name.
     """
     name = str(source)
     if source == MINI_POINTS:
@@ -201,13 +219,13 @@ def resolve(source: str | Path) -> Path:
         raise InputError(
             "is not a folder",
             source=folder,
-            fix="give a folder made by clip2 train, hf-hub:ORG/NAME or mini-points",
+            fix="give a folder of clip2 train, hf-hub:ORG/NAME or mini-points",
         )
     return folder
 
 
 def read_config(folder: Path) -> CheckpointConfig:
-    """The checked ``config.json`` of a checkpoint folder, without touching its weights."""
+    """The checked ``config.json`` of a checkpoint folder; the weights are not read."""
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise InputError(f"has no {CONFIG_FILE}", source=folder, fix="this is not a clip2 checkpoint")
@@ -225,50 +243,38 @@ def read_config(folder: Path) -> CheckpointConfig:
             fix="install the clip2 release that wrote it"
             f" ({values.get('clip2_version', 'unknown')}) or a later one",
         )
-    return parse_config(CheckpointConfig, values, source=path)
+    renamed = {"ood" if key == _OLD_OOD_KEY else key: value for key, value in values.items()}
+    return parse_config(CheckpointConfig, renamed, source=path)
 
 
 def require_whole(folder: Path, config: CheckpointConfig) -> None:
-    """Compare every file of a checkpoint with its checksum, without loading any.
+    """Compare every file of a checkpoint with its checksum; nothing is loaded.
 
     Raises:
         InputError: one is missing or altered.
     """
-    for record in (config.weights, config.text_bank, config.familiarity):
+    for record in (config.weights, config.text_bank, config.ood):
         if record is not None:
             _verified(folder, record)
 
 
 def _verified(folder: Path, record: FileRecord) -> Path:
-    # A checkpoint from elsewhere must not name files outside its own folder.
+    # A downloaded checkpoint must not name files outside its folder.
     if Path(record.file).name != record.file:
         raise InputError(
             f"{record.file!r} is not a plain file name", source=folder / CONFIG_FILE, field="file"
         )
     path = folder / record.file
     if not path.is_file():
-        raise InputError("is missing", source=path, fix="fetch the whole checkpoint folder")
+        raise InputError("is missing", source=path, fix="download the whole checkpoint folder")
     if file_sha256(path) != record.sha256:
         raise InputError(
-            f"its sha256 is not the one in {CONFIG_FILE}",
+            f"differs from the checksum in {CONFIG_FILE}",
             source=path,
             field="sha256",
-            fix="fetch both files again; for a training run, continue it with --resume",
+            fix="download both files again; continue a training run with --resume",
         )
     return path
-
-
-def _require_same_shapes(model: Clip2Model, tensors: Mapping[str, torch.Tensor], source: Path) -> None:
-    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in tensors.items()}
-    for name in [*wanted, *(name for name in found if name not in wanted)]:
-        if wanted.get(name) != found.get(name):
-            raise InputError(
-                f"is {found.get(name, 'missing')}, the encoder in {CONFIG_FILE} has {wanted.get(name, 'none')}",
-                source=source,
-                field=name,
-                fix="the weights belong to another encoder configuration",
-            )
 
 
 def _download(name: str) -> Path:
@@ -283,11 +289,13 @@ def _download(name: str) -> Path:
             snapshot_download(
                 repository,
                 revision=revision or None,
-                allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, BANK_FILE, OOD_FILE],
+                allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, BANK_FILE, OOD_FILE, _OLD_OOD_FILE],
             )
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"cannot be fetched ({reason})", source=name, fix="check the name, the revision and the network"
+            f"cannot be downloaded ({reason})",
+            source=name,
+            fix="check the name, the revision and the network",
         ) from error

@@ -1,10 +1,10 @@
-"""The model: a point encoder whose embedding lands where a frozen CLIP puts pictures and words."""
+"""Point-cloud model in the embedding space of a frozen CLIP."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,42 +12,32 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from clip2.classification import Classification
+from clip2.classification import Classification, zero_shot_classify
 from clip2.cuda_graphs import GraphedInference
 from clip2.encoders import create_encoder
-from clip2.evaluation import zero_shot_classify
 from clip2.model_config import ModelConfig, TeacherSpec
+from clip2.objectives import Embeddings
+from clip2.ood.detector import OODDetector
 from clip2.preprocessing import PreparedClouds, Preprocessing
-from clip2.teacher.bank_with_tower import BankWithTower, is_taught_by_mini
-from clip2.teacher.text_source import words_asked
+from clip2.teacher.text_bank import TextBank
+from clip2.teacher.text_source import TextSource, labels_and_vectors
+from clip2.teacher.text_with_tower import own_text_source
 from data_prep.errors import InputError
 
-if TYPE_CHECKING:
-    from clip2.ood.detector import OODDetector
-    from clip2.teacher.text_bank import TextBank
-    from clip2.teacher.text_source import TextSource
-
-# CLIP (Radford et al. 2021): temperature 0.07 at the start, logits never scaled by more than 100.
+# CLIP (Radford et al. 2021): initial temperature 0.07, logit scale at most 100.
 INITIAL_LOGIT_SCALE, LARGEST_LOGIT_SCALE = 1 / 0.07, 100.0
-# A batch costs a CPU some milliseconds of its own, so that a sweep's objects, a hundred or two, had better be one; that
-# many points need some hundred MB in the largest encoder.
-_POINTS_OF_A_BATCH = 1 << 17
-
-
-class Embeddings(NamedTuple):
-    """What a training step needs. ``points`` (B, D) unit rows; the scales are scalars, already exponentiated."""
-
-    points: torch.Tensor
-    text_scale: torch.Tensor
-    image_scale: torch.Tensor
+# A batch has a fixed cost of milliseconds on a CPU, so the one or two hundred objects of a sweep are one batch. That many
+# points take a few hundred MB in the largest encoder.
+_POINTS_PER_BATCH = 1 << 17
 
 
 class Description(NamedTuple):
-    """What the model says about B objects before any word is asked for.
+    """Vectors of B objects, independent of any label.
 
     Attributes:
         embeddings: (B, D) float32 unit rows, in the teacher's space.
-        features: (B, W) float32, what the encoder saw, sizes mixed in; for :class:`~clip2.ood.detector.OODDetector`.
+        features: (B, W) float32, encoder output with the object size mixed in; input of the out-of-distribution
+            detector.
     """
 
     embeddings: NDArray[np.float32]
@@ -55,7 +45,7 @@ class Description(NamedTuple):
 
 
 class SizeMixer(nn.Module):
-    """Tells an embedding of a scaled shape how large it was.
+    """Adds the object size to the embedding of a scaled shape.
 
     Args:
         width: W, channels of the embedding.
@@ -66,7 +56,7 @@ class SizeMixer(nn.Module):
         self.layers = nn.Sequential(nn.Linear(width + 1, width), nn.ReLU(), nn.Linear(width, width))
 
     def forward(self, pooled: torch.Tensor, radii: torch.Tensor) -> torch.Tensor:
-        """(B, W) from an embedding (B, W) and radii (B,) in meters; twice as large is as far from once as from four times."""
+        """(B, W) from an embedding (B, W) and radii (B,) in meters, which enter as logarithms."""
         size = radii.clamp_min(1e-3).log().to(pooled.dtype)[:, None]
         mixed: torch.Tensor = pooled + self.layers(torch.cat([pooled, size], dim=1))
         return mixed
@@ -77,32 +67,40 @@ class Clip2Model(nn.Module):
 
     Args:
         config: encoder, preprocessing and teacher.
-        text_bank: words that travel with the model, so that :meth:`classify` needs no text tower.
-        familiarity: what its training objects looked like to it, so that it can say "unknown" of others.
+        text_bank: label vectors that travel with the model, so that :meth:`classify` needs no text tower.
+        ood_detector: detector fitted to the training objects; objects that it rejects get the label ``unknown``.
 
     Attributes:
-        text: where words come from if nothing else is given: the bank, and for a model taught by ``mini`` any phrase;
-            None: nowhere.
+        text: default source of label vectors: the bank, with the text tower of a bundled teacher behind it; None if
+            the model has neither.
 
     Raises:
-        InputError: unknown encoder or options, a bank of another CLIP model, or statistics of another encoder.
-    """
+        InputError: unknown encoder or options, a bank of another CLIP model, or a detector of another encoder.
 
-    text: TextSource | None
+    >>> import clip2
+    >>> model = clip2.load("mini-points")
+    >>> cloud = np.random.default_rng(0).normal(size=(500, 3))
+    >>> model.encode([cloud]).shape
+    torch.Size([1, 128])
+    >>> model.classify([cloud], "chair, table").scores.shape
+    (1, 2)
+    """
 
     def __init__(
         self,
         config: ModelConfig,
         text_bank: TextBank | None = None,
-        familiarity: OODDetector | None = None,
+        ood_detector: OODDetector | None = None,
     ) -> None:
         super().__init__()
         if text_bank is not None:
             config.teacher.require(text_bank)
         self.config = config
         self.text_bank = text_bank
-        self.text = self._own_text()
-        self.familiarity = familiarity
+        self.text = own_text_source(
+            config.teacher.name, config.teacher.width, text_bank, config.teacher.templates
+        )
+        self.ood_detector = ood_detector
         channels = 3 if config.preprocessing.color else 0
         options = {"feature_channels": channels, **config.encoder.options}
         try:
@@ -116,11 +114,11 @@ class Clip2Model(nn.Module):
                 field="feature_channels",
                 fix="leave it out of encoder.options",
             )
-        if familiarity is not None and familiarity.width != self.encoder.width:
+        if ood_detector is not None and ood_detector.width != self.encoder.width:
             raise InputError(
-                f"are {familiarity.width} wide, the encoder is {self.encoder.width} wide",
-                field="familiarity",
-                fix="fit them on objects that this model describes",
+                f"is {ood_detector.width} wide, the encoder is {self.encoder.width} wide",
+                field="ood_detector",
+                fix="fit it to features of this model",
             )
         self.size_mixer = SizeMixer(self.encoder.width) if config.preprocessing.size else None
         self.projection = nn.Linear(self.encoder.width, config.teacher.width)
@@ -130,34 +128,26 @@ class Clip2Model(nn.Module):
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How raw clouds become input."""
+        """Conversion of raw clouds to encoder input."""
         return self.config.preprocessing
 
     @property
     def teacher(self) -> TeacherSpec:
-        """The CLIP model whose space the embeddings live in."""
+        """The CLIP model whose space the embeddings are in."""
         return self.config.teacher
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.projection.weight.device
 
-    def _own_text(self) -> TextSource | None:
-        if is_taught_by_mini(self.teacher.name):
-            banked = None if self.text_bank is None else self.text_bank.templates
-            return BankWithTower(
-                self.teacher.name, self.teacher.width, self.text_bank, self.teacher.templates or banked
-            )
-        return self.text_bank
-
     def forward(self, batch: PreparedClouds) -> Embeddings:
-        """Embeddings of an already preprocessed batch and the temperatures, with gradients."""
+        """Embeddings of a preprocessed batch and the logit scales, with gradients."""
         points = self._project(self._pool(batch))
         return Embeddings(points, self.log_text_scale.exp(), self.log_image_scale.exp())
 
     def _pool(self, batch: PreparedClouds) -> torch.Tensor:
-        """(B, W) what the encoder saw, sizes mixed in."""
+        """(B, W) encoder output with the object size mixed in."""
         pooled: torch.Tensor = self.encoder(
             batch.points, batch.features, features_present=batch.features_present, lengths=batch.lengths
         )
@@ -167,7 +157,7 @@ class Clip2Model(nn.Module):
         return pooled
 
     def _project(self, pooled: torch.Tensor) -> torch.Tensor:
-        # Half precision is not enough for the length of a vector that softmax multiplies by 100.
+        # Half precision is too coarse for unit vectors that are multiplied by 100 before the softmax.
         return functional.normalize(self.projection(pooled).float(), dim=-1)
 
     def _infer(self, batch: PreparedClouds) -> tuple[torch.Tensor, torch.Tensor]:
@@ -177,7 +167,7 @@ class Clip2Model(nn.Module):
 
     @torch.no_grad()
     def clamp_scales(self) -> None:
-        """Keep both logit scales at 100 or below; called after every optimizer step."""
+        """Limit both logit scales to 100; called after every optimizer step."""
         for scale in (self.log_text_scale, self.log_image_scale):
             scale.clamp_(max=math.log(LARGEST_LOGIT_SCALE))
 
@@ -190,24 +180,24 @@ class Clip2Model(nn.Module):
         """Embeddings of objects, in the teacher's space.
 
         Args:
-            clouds: B arrays (n, 3) float, meters, z-up, one object each; a plain (B, n, 3) array works too.
-            colors: B arrays (n, 3) uint8 RGB or None where a cloud has none; None: no cloud has color. Ignored by a
-                model that saw no color in training (``config.colors_seen``).
-            batch_size: clouds per forward pass; None: 64 on a GPU, on a CPU as many as hold 131,072 points.
+            clouds: B arrays (n, 3) float, meters, z-up, one object each; also one (B, n, 3) array.
+            colors: B arrays (n, 3) uint8 RGB, or None for clouds without color; None: no cloud has color. Ignored by
+                models trained without color (``config.colors_seen``).
+            batch_size: clouds per forward pass; None: 64 on a GPU, 131,072 points on a CPU.
 
         Returns:
             (B, D) float32 unit rows, on the CPU.
 
         Raises:
-            InputError: naming the cloud that is empty, not finite or of the wrong shape, or that has no color where
-                the model saw nothing else.
+            InputError: a cloud that is empty, not finite or of the wrong shape, or that lacks color although the model
+                was trained on colored clouds only.
         """
         return torch.from_numpy(self.describe(clouds, colors, batch_size).embeddings)
 
     def _batch_size(self) -> int:
         if self.device.type != "cpu":
-            return 64  # a GPU works on one batch while the next is prepared
-        return max(1, _POINTS_OF_A_BATCH // self.preprocessing.num_points)
+            return 64  # small enough to prepare the next batch meanwhile
+        return max(1, _POINTS_PER_BATCH // self.preprocessing.num_points)
 
     @torch.no_grad()
     def describe(
@@ -216,9 +206,9 @@ class Clip2Model(nn.Module):
         colors: Sequence[NDArray[np.uint8] | None] | None = None,
         batch_size: int | None = None,
     ) -> Description:
-        """Embeddings of objects and what they were made from; arguments and errors as of :meth:`encode`.
+        """Embeddings and features of objects; arguments and errors as in :meth:`encode`.
 
-        On a GPU, batches of a size met before are replayed as CUDA graphs, see :mod:`clip2.cuda_graphs`.
+        On a GPU, repeated batch sizes are replayed as CUDA graphs, see :mod:`clip2.cuda_graphs`.
         """
         if len(clouds) == 0:
             raise InputError("no clouds given", field="clouds")
@@ -226,8 +216,8 @@ class Clip2Model(nn.Module):
         was_training = self.training
         self.eval()
         try:
-            found: list[tuple[torch.Tensor, ...]] = []
-            under_way: tuple[torch.Tensor, ...] = ()
+            results: list[tuple[torch.Tensor, ...]] = []
+            pending: tuple[torch.Tensor, ...] = ()
             step = self._batch_size() if batch_size is None else batch_size
             for start in range(0, len(clouds), step):
                 stop = start + step
@@ -235,11 +225,11 @@ class Clip2Model(nn.Module):
                     clouds[start:stop], None if colors is None else colors[start:stop], first=start
                 )
                 # A GPU works on one batch while the next is prepared.
-                if under_way:
-                    found.append(tuple(part.cpu() for part in under_way))
-                under_way = self._graphs(self, self._infer, batch)
-            found.append(tuple(part.cpu() for part in under_way))
-            embeddings, features = (torch.cat(parts).numpy() for parts in zip(*found, strict=True))
+                if pending:
+                    results.append(tuple(part.cpu() for part in pending))
+                pending = self._graphs(self, self._infer, batch)
+            results.append(tuple(part.cpu() for part in pending))
+            embeddings, features = (torch.cat(parts).numpy() for parts in zip(*results, strict=True))
             return Description(embeddings, features)
         finally:
             self.train(was_training)
@@ -252,62 +242,62 @@ class Clip2Model(nn.Module):
         colors: Sequence[NDArray[np.uint8] | None] | None = None,
         batch_size: int | None = None,
     ) -> Classification:
-        """Name objects from any list of words.
+        """Label objects with the best of any list of labels.
 
         Args:
             clouds, colors, batch_size: as in :meth:`encode`.
-            labels: K words, or one string of words separated by commas; None: all words of the bank.
-            text: where word vectors come from; None: the model's own :attr:`text`.
+            labels: K labels, or one string of labels separated by commas; None: all labels of the bank.
+            text: source of the label vectors; None: the model's own :attr:`text`.
 
         Raises:
             InputError: no labels, a label twice, a label without a vector, vectors of another CLIP model.
         """
-        words, vectors = words_asked(self.text_source(text), labels)
+        names, vectors = labels_and_vectors(self.text_source(text), labels)
         embeddings, features = self.describe(clouds, colors, batch_size)
         scores = zero_shot_classify(embeddings, vectors, self.log_text_scale.exp().item())
-        return Classification(words, scores, embeddings, self.are_familiar(features))
+        return Classification(names, scores, embeddings, self.is_in_distribution(features))
 
-    def are_familiar(self, features: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """(B,) bool, whether objects are like some that the model was trained on; all True without statistics.
+    def is_in_distribution(self, features: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """(B,) bool, whether objects resemble the training objects; all True without a detector.
 
         Args:
-            features: (B, W) of :meth:`describe`.
+            features: (B, W) from :meth:`describe`.
         """
-        if self.familiarity is None:
+        if self.ood_detector is None:
             return np.ones(len(features), dtype=bool)
-        return self.familiarity.is_in_distribution(features)
+        return self.ood_detector.is_in_distribution(features)
 
     def text_source(self, text: TextSource | None = None) -> TextSource:
-        """``text`` if it fits this model, :attr:`text` where none is given.
+        """``text`` after checking that it matches this model; None: the model's own :attr:`text`.
 
         Raises:
-            InputError: words of another CLIP model or other prompts, or no words anywhere.
+            InputError: vectors of another CLIP model or prompt set, or no source at all.
         """
         if text is not None:
             return self.teacher.require(text)
         if self.text is None:
             raise InputError(
-                "this model carries no words", field="text", fix="give a TextBank or a Teacher as text="
+                "the model has no label vectors", field="text", fix="give a TextBank or a Teacher as text="
             )
         return self.text
 
     def _usable_colors(
         self, count: int, colors: Sequence[NDArray[np.uint8] | None] | None
     ) -> Sequence[NDArray[np.uint8] | None] | None:
-        """The colors without those that the network never learned to read."""
+        """The colors that the network was trained to read."""
         if self.config.colors_seen == "absent":
             return None
         if self.config.colors_seen == "present":
             bare = [i for i in range(count) if colors is None or (i < len(colors) and colors[i] is None)]
             if bare:
                 raise InputError(
-                    f"{len(bare)} of {count} have no color, the model was trained on colored ones only",
+                    f"are missing for {len(bare)} of {count} clouds, the model was trained on colored clouds only",
                     source=f"cloud {bare[0]}",
                     field="colors",
-                    fix="give their colors, or train with augmentation.color_drop above 0",
+                    fix="give colors, or train with augmentation.color_drop above 0",
                 )
         return colors
 
     def parameter_count(self) -> int:
-        """Number of trained values."""
+        """Number of trained parameters."""
         return sum(parameter.numel() for parameter in self.parameters())

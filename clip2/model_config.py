@@ -1,26 +1,23 @@
-"""What a model is made of, as its checkpoint says it: encoder, preprocessing, teacher."""
+"""Model configuration: encoder, preprocessing and teacher, as stored in a checkpoint."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, field_validator
 
 from clip2.preprocessing import MOST_POINTS, Preprocessing
-from clip2.teacher.model_names import canonical_model
+from clip2.teacher.text_source import TextSource, canonical_model
 from data_prep.config import TypedConfig
 from data_prep.errors import InputError
 
-if TYPE_CHECKING:
-    from clip2.teacher.text_source import TextSource
-
-    Source = TypeVar("Source", bound=TextSource)
+Source = TypeVar("Source", bound=TextSource)
 
 ColorsSeen = Literal["absent", "present", "both"]
 
 
 class EncoderConfig(TypedConfig):
-    """Which point encoder: a name of ``clip2.encoders.list_encoders()`` and its options."""
+    """Name of a point encoder (see ``clip2.encoders.list_encoders()``) and its options."""
 
     name: str = "pointnet2_ssg"
     options: dict[str, Any] = Field(default_factory=dict)
@@ -31,17 +28,17 @@ class EncoderConfig(TypedConfig):
         for key, value in options.items():
             for number in value if isinstance(value, list | tuple) else (value,):
                 if isinstance(number, int) and number > MOST_POINTS:
-                    raise ValueError(f"{key} holds {number}; an encoder counts nothing beyond {MOST_POINTS}")
+                    raise ValueError(f"{key} holds {number}, the largest allowed value is {MOST_POINTS}")
         return options
 
 
 class TeacherSpec(TypedConfig):
-    """The CLIP model whose space the embeddings live in.
+    """The CLIP model whose space the embeddings are in.
 
     Attributes:
-        name: its canonical name.
-        width: D, numbers per vector.
-        templates: prompt set of the words it was trained against; None: from a text bank that does not say.
+        name: canonical name.
+        width: D, width of the vectors.
+        templates: prompt set of the training texts; None if a text bank did not state it.
     """
 
     name: str = Field(min_length=1)
@@ -54,17 +51,17 @@ class TeacherSpec(TypedConfig):
         return canonical_model(name)
 
     def require(self, text: Source) -> Source:
-        """Refuse vectors of another CLIP model or of other prompts.
+        """Check that ``text`` has vectors of this CLIP model and prompt set.
 
         Returns:
-            ``text``, speaking in the prompts that were trained against: a Teacher is told to, whatever its own are.
+            ``text``; a Teacher is switched to this prompt set.
 
         Raises:
-            InputError: naming both models and widths, or both prompt sets.
+            InputError: another model, width or prompt set; both sides are named.
         """
         if canonical_model(text.model) != self.name or text.width != self.width:
             raise InputError(
-                f"the words come from {text.model} ({text.width} wide), "
+                f"is of {text.model} ({text.width} wide), "
                 f"the model was trained against {self.name} ({self.width} wide)",
                 field="text",
                 fix=f"use a text bank or teacher of {self.name}",
@@ -73,11 +70,15 @@ class TeacherSpec(TypedConfig):
 
 
 class ModelConfig(TypedConfig):
-    """Everything needed to build the network and to feed it.
+    """Everything needed to build the network and to preprocess its input.
 
     Attributes:
-        colors_seen: the states of color it was trained on. Weights for a state never seen are as they were drawn, so
-            :meth:`Clip2Model.encode` ignores colors after ``absent`` and refuses clouds without after ``present``.
+        encoder: point encoder.
+        preprocessing: conversion of raw clouds to encoder input.
+        teacher: CLIP model of the embeddings.
+        colors_seen: states of color in the training set. Weights for a state that never occurred are untrained, so
+            :meth:`Clip2Model.encode` ignores colors after ``absent`` and rejects clouds without color after
+            ``present``.
     """
 
     encoder: EncoderConfig = EncoderConfig()

@@ -1,4 +1,4 @@
-"""The training objective: language-3D and image-3D contrastive terms (CLIP², arXiv 2303.12417)."""
+"""Contrastive training objective: text-3D and image-3D terms (CLIP², arXiv 2303.12417)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pydantic import Field, model_validator
 from torch import nn
 from torch.nn import functional
 
-from clip2.model import Embeddings
 from data_prep.config import TypedConfig
 
 
@@ -19,10 +18,10 @@ class ObjectiveConfig(TypedConfig):
 
     Attributes:
         text_weight, image_weight: factors of the two terms.
-        same_text: what other samples of one's own text are in the text term: further positives
-            (``multi_positive``) or left out of the denominator (``mask``); never negatives.
-        text_negatives: what point→text contrasts against: the texts of the ``batch``, as in the paper, or the whole
-            training ``vocabulary`` (the text vectors are frozen and few, so all of them are at hand).
+        same_text: role of samples that share a text: further positives (``multi_positive``), or left out of the
+            denominator (``mask``). They are never negatives.
+        text_negatives: negatives of the point→text direction: the texts of the ``batch``, as in the paper, or the
+            whole training ``vocabulary``.
         symmetric_text: also contrast each text with the points of the batch.
     """
 
@@ -39,14 +38,27 @@ class ObjectiveConfig(TypedConfig):
         return self
 
 
+class Embeddings(NamedTuple):
+    """Output of a training step.
+
+    Attributes:
+        points: (B, D) unit rows.
+        text_scale, image_scale: scalars, the factors of the cosines (already exponentiated).
+    """
+
+    points: torch.Tensor
+    text_scale: torch.Tensor
+    image_scale: torch.Tensor
+
+
 class Targets(NamedTuple):
-    """What the embeddings of B samples should land on; all frozen.
+    """Frozen vectors that the embeddings of B samples should match.
 
     Attributes:
         texts: (U, D) float32 unit rows, the vocabulary; the same tensor on every rank.
-        text_ids: (B,) int64 rows of ``texts``: the word each sample is shown with this time; -1: it has none.
-        own_texts: (B, M) int64 rows of ``texts``: all words true of each sample, padded with -1.
-        images: (B, D) unit rows, rows of samples without a picture are ignored; or None: the set has no pictures.
+        text_ids: (B,) int64 rows of ``texts``: the text of each sample in this step; -1 if it has none.
+        own_texts: (B, M) int64 rows of ``texts``: all texts that are true of each sample, padded with -1.
+        images: (B, D) unit rows, ignored for samples without an image; None if the set has no images.
         image_present: (B,) bool, or None with ``images``.
     """
 
@@ -58,8 +70,8 @@ class Targets(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """Scalars. ``total`` is what to differentiate; a term is None when nothing in the global batch has a word, or a
-    picture, or when its weight is 0."""
+    """Scalar losses. ``total`` is the one to differentiate. A term is None if its weight is 0 or nothing in the global
+    batch has a text (or an image)."""
 
     total: torch.Tensor
     text: torch.Tensor | None
@@ -77,10 +89,10 @@ class Losses(NamedTuple):
 class ContrastiveObjective(nn.Module):
     """Both terms, over the batches of all ranks.
 
-    On every rank only this rank's rows are contrasted, with the columns of all ranks, and gradients flow back
-    through the gather (open_clip's ``local_loss`` and ``gather_with_grad``). Each rank's loss is its share of the
-    global mean times the number of ranks, so that the gradients DDP averages are those of one process that holds
-    the whole batch, also when ranks hold different numbers of pictures.
+    Each rank contrasts its own rows with the columns of all ranks, and gradients flow back through the gather
+    (open_clip's ``local_loss`` and ``gather_with_grad``). Each rank's loss is its share of the global mean times the
+    number of ranks. The gradients that DDP averages then equal those of one process with the whole batch, even if
+    ranks hold different numbers of images.
     """
 
     def __init__(self, config: ObjectiveConfig) -> None:
@@ -91,13 +103,13 @@ class ContrastiveObjective(nn.Module):
         """Weighted sum of the terms, and the terms.
 
         Args:
-            embeddings: (B, D) unit rows and the two logit scales of the model; B equal on all ranks.
-            targets: frozen vectors and which belong to which sample.
+            embeddings: output of the model; B is equal on all ranks.
+            targets: frozen vectors of the same B samples.
         """
         everywhere = _gather(embeddings.points)
         text = self._text_term(embeddings, everywhere, targets)
         image = self._image_term(embeddings, everywhere, targets)
-        # Every parameter takes part in every step, as DDP expects, also when a term is absent.
+        # DDP expects every parameter to take part in every step, even if a term is absent.
         total = 0 * (embeddings.points.sum() + embeddings.text_scale + embeddings.image_scale)
         if text is not None:
             total = total + self.config.text_weight * text
@@ -108,28 +120,28 @@ class ContrastiveObjective(nn.Module):
     def _text_term(
         self, embeddings: Embeddings, everywhere: torch.Tensor, targets: Targets
     ) -> torch.Tensor | None:
-        """Samples without a word are neither rows nor columns."""
+        """Samples without a text are neither rows nor columns."""
         if self.config.text_weight == 0:
             return None
         scale, same_text = embeddings.text_scale, self.config.same_text
-        worded = targets.text_ids >= 0
-        worded_everywhere = _gather_frozen(worded)
-        count = int(worded_everywhere.sum())
+        named = targets.text_ids >= 0
+        named_everywhere = _gather_frozen(named)
+        count = int(named_everywhere.sum())
         if count == 0:
             return None
-        points, ids, own = embeddings.points[worded], targets.text_ids[worded], targets.own_texts[worded]
-        ids_everywhere = _gather_frozen(targets.text_ids)[worded_everywhere]
-        itself = _places(worded, worded_everywhere)
+        points, ids, own = embeddings.points[named], targets.text_ids[named], targets.own_texts[named]
+        ids_everywhere = _gather_frozen(targets.text_ids)[named_everywhere]
+        itself = _places(named, named_everywhere)
         if self.config.text_negatives == "vocabulary":
             logits = scale * points @ targets.texts.T
-            words = torch.arange(len(targets.texts), device=points.device)
-            loss = contrastive_loss(logits, _contains(own, words), ids, same_text)
+            vocabulary = torch.arange(len(targets.texts), device=points.device)
+            loss = contrastive_loss(logits, _contains(own, vocabulary), ids, same_text)
         else:
             logits = scale * points @ targets.texts[ids_everywhere].T
             loss = contrastive_loss(logits, _contains(own, ids_everywhere), itself, same_text)
         if self.config.symmetric_text:
-            logits = scale * targets.texts[ids] @ everywhere[worded_everywhere].T
-            own_everywhere = _gather_frozen(targets.own_texts)[worded_everywhere]
+            logits = scale * targets.texts[ids] @ everywhere[named_everywhere].T
+            own_everywhere = _gather_frozen(targets.own_texts)[named_everywhere]
             back = contrastive_loss(logits, _contains(own_everywhere, ids).T, itself, same_text)
             loss = (loss + back) / 2
         return loss.sum() / count * _world_size()
@@ -145,12 +157,12 @@ class ContrastiveObjective(nn.Module):
         count = int(seen_everywhere.sum())
         if count == 0:
             return None
-        pictures = targets.images.to(embeddings.points.dtype)
-        pictures_everywhere = _gather_frozen(pictures)
+        images = targets.images.to(embeddings.points.dtype)
+        images_everywhere = _gather_frozen(images)
         itself = _places(seen, seen_everywhere)
-        to_picture = scale * embeddings.points[seen] @ pictures_everywhere[seen_everywhere].T
-        to_points = scale * pictures[seen] @ everywhere[seen_everywhere].T
-        loss = functional.cross_entropy(to_picture, itself, reduction="sum")
+        to_image = scale * embeddings.points[seen] @ images_everywhere[seen_everywhere].T
+        to_points = scale * images[seen] @ everywhere[seen_everywhere].T
+        loss = functional.cross_entropy(to_image, itself, reduction="sum")
         loss = (loss + functional.cross_entropy(to_points, itself, reduction="sum")) / 2
         return loss / count * _world_size()
 

@@ -70,9 +70,8 @@ def test_a_model_that_knows_what_is_unknown() -> None:
     expected = json.loads((YESTERDAY / "model" / "expected.json").read_text())
     described = model.describe(list(np.load(YESTERDAY / "model" / "clouds.npy")))
     assert np.allclose(described.embeddings, expected["embeddings"], atol=1e-5)
-    detector = model.familiarity
+    detector = model.ood_detector
     assert detector is not None
-    assert detector.kind == "exposed"
     assert np.allclose(detector.distance(described.features), expected["distances"], atol=1e-4)
     assert detector.is_in_distribution(described.features).tolist() == expected["known"]
 

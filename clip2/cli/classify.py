@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from clip2.cli.model_options import ModelOptions, print_notice, teacher_notice
 from clip2.cli.scan_options import CloudCommand
-from clip2.cli.words import WordOptions, limits_of, say
 from clip2.labels import UNKNOWN
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from clip2.model import Classification
+    from clip2.classification import Classification
     from data_prep.scans import Frame
 
 
@@ -28,7 +28,7 @@ class Classify(CloudCommand):
 
     clouds: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE [FILE ...]")]
     """Clouds .ply .pcd .xyz .bin .npy .las .laz .e57, or meshes .obj .off .glb."""
-    words: WordOptions
+    options: ModelOptions
     unknown: Literal["keep", "name"] = "keep"
     """Objects unlike anything the model was trained on: keep them as "unknown", or name them like all others."""
     top: int = 3
@@ -42,20 +42,20 @@ class Classify(CloudCommand):
             raise InputError("no files given", field="FILE", fix="name at least one file")
         if self.top < 1:
             raise InputError(f"is {self.top}", field="--top", fix="give 1 or more")
-        model = self.words.load_model()
-        text = self.words.text_source(model)
+        model = self.options.load_model()
+        text = self.options.text_source(model)
         frames = self._frames()
         answer = model.classify(
             [frame.world_points() for frame in frames],
-            self.words.labels,
+            self.options.labels,
             text,
             colors=[frame.colors for frame in frames],
         )
-        note = limits_of(model)
+        note = teacher_notice(model)
         if self.json:
             print(json.dumps({**self._document(answer), **({"note": note} if note else {})}))
         else:
-            say(note)
+            print_notice(note)
             Console().print(self._table(answer))
         return 0
 
@@ -88,7 +88,7 @@ class Classify(CloudCommand):
 
     def _answers(self, answer: Classification) -> Iterator[tuple[Path, list[tuple[str, float]], bool]]:
         """Each file, its best labels with scores, and whether it is called by the first of them."""
-        named = [bool(known) or self.unknown == "name" for known in answer.familiar]
+        named = [bool(known) or self.unknown == "name" for known in answer.in_distribution]
         return zip(self.clouds, answer.top(self.top), named, strict=True)
 
     def _table(self, answer: Classification) -> Table:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from clip2.teacher import Teacher, TextBank
-    from clip2.teacher.features import EmbedReport
+    from clip2.teacher.embed import EmbedReport
 
 
 @dataclass
@@ -58,7 +58,8 @@ class Embed:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
         from clip2.progress import ProgressBar
-        from clip2.teacher.features import FEATURES, embed_triplets
+        from clip2.teacher.embed import embed_triplets
+        from clip2.teacher.features import FEATURES
         from data_prep.storage.files import require_writable
         from data_prep.triplets import open_triplets
 

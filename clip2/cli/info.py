@@ -8,9 +8,12 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
+
+if TYPE_CHECKING:
+    from clip2.teacher.bundled import BundledTeacher
 
 _PACKAGES = (
     "torch",
@@ -64,6 +67,7 @@ def _machine() -> dict[str, dict[str, Any]]:
     from clip2 import ops
     from clip2.cuda_graphs import why_no_graphs
     from clip2.encoders import list_encoders
+    from clip2.teacher.bundled import BUNDLED
     from clip2.training.fabric import physical_cores
 
     versions: dict[str, Any] = {"clip2": clip2.__version__, "python": platform.python_version()}
@@ -88,7 +92,7 @@ def _machine() -> dict[str, dict[str, Any]]:
         },
         "encoders": {"names": list_encoders()},
         "shipped mini-points": _shipped_model(),
-        "shipped teacher mini": _shipped_teacher(),
+        **{f"shipped teacher {name}": _shipped_teacher(each) for name, each in BUNDLED.items()},
     }
 
 
@@ -106,13 +110,12 @@ def _shipped_model() -> dict[str, Any]:
     return {**_files(folder), "taught by": config.model.teacher.name, **_score_card(folder)}
 
 
-def _shipped_teacher() -> dict[str, Any]:
-    """State and scores of the teacher of the synthetic world."""
-    from clip2.teacher import bundled
+def _shipped_teacher(teacher: BundledTeacher) -> dict[str, Any]:
+    """State and scores of a teacher that ships with the package."""
     from data_prep.errors import InputError
 
     try:
-        folder = bundled.shipped_folder()
+        folder = teacher.verified_folder()
     except InputError as error:
         return {"state": str(error)}
     return {**_files(folder), **_score_card(folder)}

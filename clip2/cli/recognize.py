@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from clip2.cli.model_options import ModelOptions, print_notice, teacher_notice
 from clip2.cli.scan_options import CloudCommand
-from clip2.cli.words import WordOptions, limits_of, say
 from clip2.labels import UNKNOWN
 from data_prep.errors import BadFrameError, InputError
 
@@ -37,7 +37,7 @@ class Recognize(CloudCommand):
 
     scan: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SCAN")]
     """A cloud file, or the root of a dataset that --source names."""
-    words: WordOptions
+    options: ModelOptions
     out: Path = Path("result.json")
     """JSON file to write; the .ply and .html beside it get the same stem."""
     source: str = "cloud"
@@ -74,21 +74,21 @@ class Recognize(CloudCommand):
         self._check_options()
         files = self._files()
         require_outputs(files, self._inputs(files), "--out")
-        model = self.words.load_model()
-        note = limits_of(model)
-        recognizer = Recognizer(model, self.words.text_source(model))
+        model = self.options.load_model()
+        note = teacher_notice(model)
+        recognizer = Recognizer(model, self.options.text_source(model))
         # A misspelled label must fail before the slow part.
-        recognizer.check(self.words.labels, self.background)
+        recognizer.check(self.options.labels, self.background)
         with console.status("reading the scan"):
             frame, detections = self._open()
         with console.status("finding objects"):
             recognizer.set_scan(frame, detections, self.proposals)
-        result = recognizer.query(self.words.labels, self.threshold, self.background, self.unknown)
+        result = recognizer.query(self.options.labels, self.threshold, self.background, self.unknown)
         self._write(result, files, note)
         if self.json:
             print(json.dumps(_summary(result, recognizer.seconds, files, note)))
         else:
-            say(note)
+            print_notice(note)
             console.print(_table(result))
             took = ", ".join(f"{step} {seconds:.2f} s" for step, seconds in recognizer.seconds.items())
             strange = result.labels.count(UNKNOWN)
@@ -118,7 +118,7 @@ class Recognize(CloudCommand):
         return [self.out, self.out.with_suffix(".ply"), self.out.with_suffix(".html")]
 
     def _inputs(self, files: list[Path]) -> list[Path]:
-        named = [self.scan, self.detections, self.detection_images, self.words.bank]
+        named = [self.scan, self.detections, self.detection_images, self.options.bank]
         inputs = [path for path in named if path is not None]
         if self.source == "cloud" and self.scan.is_dir():  # a folder of clouds: each is an input
             inputs += [self.scan / file.name for file in files if (self.scan / file.name).exists()]
@@ -193,7 +193,7 @@ class Recognize(CloudCommand):
         origin = (
             f"lifted from the 2D boxes of {self.detections}" if self.detections else "found by geometry alone"
         )
-        notes = f"Objects were {origin} and named by {self.words.model}. {note}".strip()
+        notes = f"Objects were {origin} and named by {self.options.model}. {note}".strip()
         with writing(document, "--out"):
             result.to_json(document)
             result.to_ply(ply)

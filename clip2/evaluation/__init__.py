@@ -1,4 +1,4 @@
-"""Scores: what a model gets right, counted the ways papers count."""
+"""Evaluation metrics of zero-shot classification."""
 
 from clip2.evaluation.zero_shot import (
     ZeroShotReport,
@@ -7,7 +7,6 @@ from clip2.evaluation.zero_shot import (
     hit_at_k,
     score_zero_shot,
     top_k_accuracy,
-    zero_shot_classify,
 )
 
 __all__ = [
@@ -17,5 +16,4 @@ __all__ = [
     "hit_at_k",
     "score_zero_shot",
     "top_k_accuracy",
-    "zero_shot_classify",
 ]

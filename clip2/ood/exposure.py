@@ -1,4 +1,4 @@
-"""A small network that tells the objects a model was trained on from clouds that no word fits."""
+"""Outlier-exposure head: a small classifier of training objects against outliers."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch import nn
 
 _HIDDEN, _DROPOUT = 256, 0.2
 _EPOCHS, _BATCH, _RATE, _DECAY = 30, 256, 1e-3, 1e-2
-# A direction in which the examples hardly differ is not blown up to the size of the others.
+# Directions of almost no variance are not scaled up to the size of the others.
 _THINNEST = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class OutlierExposureHead:
-    """Two layers over an encoder's features, trained on examples of both sides: outlier exposure (Hendrycks et al.
-    2019, "Deep anomaly detection with outlier exposure").
+    """Two layers over an encoder's features, trained on examples of both sides (Hendrycks et al. 2019, "Deep anomaly
+    detection with outlier exposure", arXiv 1812.04606).
 
     Attributes:
-        center, scale: (W,) float32 mean and inverse spread of the features.
+        center, scale: (W,) float32 mean and inverse standard deviation of the features.
         hidden_weight: (H, W) float16; hidden_bias: (H,) float32.
         out_weight: (H,) float32; out_bias: (1,) float32.
     """
@@ -36,25 +36,22 @@ class OutlierExposureHead:
 
     @classmethod
     def fit(
-        cls,
-        features: NDArray[np.floating],
-        strangers: Sequence[NDArray[np.floating]],
-        seed: int = 0,
+        cls, features: NDArray[np.floating], outliers: Sequence[NDArray[np.floating]], seed: int = 0
     ) -> OutlierExposureHead:
-        """Train on one side and the other.
+        """Train the head on a CPU; takes seconds.
 
         Args:
-            features: (n, W) finite, of objects that are to be familiar.
-            strangers: one (s, W) each of sources of clouds that are not; sources weigh the same, whatever their number.
-            seed: of the first weights and the order.
+            features: (n, W) finite, of training objects.
+            outliers: (s, W) finite per source of outliers. Sources have equal weight, whatever their size.
+            seed: seed of initialization and batch order.
         """
-        rows = np.concatenate([features, *strangers]).astype(np.float32)
+        rows = np.concatenate([features, *outliers]).astype(np.float32)
         target = np.zeros(len(rows), np.float32)
         target[: len(features)] = 1
         weight = np.concatenate(
             [
                 np.full(len(features), 0.5 / len(features)),
-                *(np.full(len(s), 0.5 / len(s) / len(strangers)) for s in strangers),
+                *(np.full(len(s), 0.5 / len(s) / len(outliers)) for s in outliers),
             ]
         )
         center, spread = rows.mean(axis=0), rows.std(axis=0)
@@ -73,7 +70,7 @@ class OutlierExposureHead:
         )
 
     def distance(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(B,) logit of being strange, for (B, W) features."""
+        """(B,) outlier logit of (B, W) features; larger means less like the training objects."""
         hidden = (features - self.center) * self.scale @ self.hidden_weight.astype(np.float32).T
         logit: NDArray[np.float32] = -(
             np.maximum(hidden + self.hidden_bias, 0) @ self.out_weight + self.out_bias
@@ -84,9 +81,9 @@ class OutlierExposureHead:
         """Name → array, for a file."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """What :meth:`tensors` must look like beside ``center`` and ``hidden_bias``."""
-        width, hidden = len(self.center), len(self.hidden_bias)
+    @staticmethod
+    def shapes(width: int, hidden: int) -> dict[str, tuple[int, ...]]:
+        """Name → shape of :meth:`tensors` for W = ``width`` features and H = ``hidden`` units."""
         return {
             "center": (width,),
             "scale": (width,),
@@ -98,8 +95,8 @@ class OutlierExposureHead:
 
 
 def _train(rows: NDArray, target: NDArray, weight: NDArray, seed: int) -> nn.Sequential:
-    inputs, wanted, worth = (torch.from_numpy(np.asarray(a, np.float32)) for a in (rows, target, weight))
-    # A stream of its own: a library must not shift its caller's.
+    inputs, targets, weights = (torch.from_numpy(np.asarray(a, np.float32)) for a in (rows, target, weight))
+    # The caller's random state must not change.
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
         net = nn.Sequential(
@@ -109,7 +106,7 @@ def _train(rows: NDArray, target: NDArray, weight: NDArray, seed: int) -> nn.Seq
         for _ in range(_EPOCHS):
             for batch in torch.randperm(len(inputs)).split(_BATCH):
                 loss = nn.functional.binary_cross_entropy_with_logits(
-                    net(inputs[batch])[:, 0], wanted[batch], weight=worth[batch]
+                    net(inputs[batch])[:, 0], targets[batch], weight=weights[batch]
                 )
                 optimizer.zero_grad()
                 loss.backward()

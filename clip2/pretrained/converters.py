@@ -1,4 +1,4 @@
-"""Starting from public checkpoints of OpenShape and ULIP."""
+"""Converters of public OpenShape and ULIP checkpoints to clip2 encoders and models."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from clip2.encoders.encoder import PointEncoder
+from clip2.model import Clip2Model
+from clip2.model_config import EncoderConfig, ModelConfig, TeacherSpec
 from clip2.preprocessing import Preprocessing
-from clip2.pretrained.layouts import FOREIGN_LAYOUTS, ForeignLayout, ForeignState
+from clip2.pretrained.layouts import LAYOUTS, CheckpointLayout, CheckpointTensors
+from clip2.state_dict import require_same_shapes
 from data_prep.errors import InputError
 
-if TYPE_CHECKING:
-    from clip2.encoders.encoder import PointEncoder
-    from clip2.model import Clip2Model
 
-
-class Foreign(NamedTuple):
-    """What came along with the encoder's weights.
+class ConvertedWeights(NamedTuple):
+    """Parts of a public checkpoint beside the encoder's weights.
 
     Attributes:
-        preprocessing: what clouds must go through.
-        teacher: the CLIP model of its projection, as open_clip names it; None: one that open_clip does not have.
-        projection, bias: (D, width) and (D,) from the encoder's embedding to that model's space; None: the
-            checkpoint has none that fits.
+        preprocessing: preprocessing that its clouds need.
+        teacher: open_clip name of the projection's CLIP model; None if open_clip does not have that model.
+        projection, bias: (D, width) and (D,), from the encoder's embedding to the CLIP space; None if the checkpoint
+            has no projection of the encoder's width.
     """
 
     preprocessing: Preprocessing
@@ -39,21 +39,23 @@ class Foreign(NamedTuple):
     bias: Tensor | None
 
 
-def fill_encoder(encoder: PointEncoder, path: str | Path, layout: str) -> Foreign:
-    """Fill ``encoder`` from a public checkpoint. Clouds go into it z-up; its own axes are folded into the weights.
+def fill_encoder(
+    encoder: PointEncoder, checkpoint: str | Path | Mapping[str, Tensor], layout: str | CheckpointLayout
+) -> ConvertedWeights:
+    """Fill ``encoder`` from a public checkpoint. Its clouds stay z-up: other axes are folded into the weights.
 
     Args:
-        encoder: as ``create_encoder(FOREIGN_LAYOUTS[layout].encoder, ...)`` builds it.
-        path: ``.safetensors``, or a torch file; nothing from it is executed.
-        layout: one of :data:`~clip2.pretrained.layouts.FOREIGN_LAYOUTS`.
+        encoder: built by ``create_encoder(LAYOUTS[layout].encoder, ...)``.
+        checkpoint: a ``.safetensors`` or torch file (nothing in it is executed), or its tensors.
+        layout: a key of :data:`~clip2.pretrained.layouts.LAYOUTS`, or a layout.
 
     Raises:
-        InputError: unknown layout, unreadable file, or tensors that are missing, unknown or of another shape, named in
-            one line.
+        InputError: unknown layout, unreadable file, or tensors that are missing, unknown or of another shape.
     """
-    kind = _layout(layout)
-    tensors = _read(Path(path))
-    state = ForeignState(tensors, kind.prefix, torch.tensor(kind.axes))
+    kind = layout if isinstance(layout, CheckpointLayout) else _layout(layout)
+    source = None if isinstance(checkpoint, Mapping) else checkpoint
+    tensors = checkpoint if isinstance(checkpoint, Mapping) else _read(Path(checkpoint))
+    state = CheckpointTensors(tensors, kind.prefix, torch.tensor(kind.axes))
     ours = encoder.state_dict()
     filled = kind.convert(state, ours)
     if encoder.absent_features is not None:
@@ -63,48 +65,38 @@ def fill_encoder(encoder: PointEncoder, path: str | Path, layout: str) -> Foreig
     unknown = state.unknown(kind.left_out)
     if state.missing or unknown:
         parts = [
-            f"{word} {_few([kind.prefix + key for key in keys])}"
-            for word, keys in (("has no", state.missing), ("does not know", unknown))
+            f"{problem} {_few([kind.prefix + key for key in keys])}"
+            for problem, keys in (("has no", state.missing), ("has an unknown", unknown))
             if keys
         ]
-        raise InputError("; ".join(parts), source=path, field=layout, fix=_fix(kind))
-    differing = [key for key in ours if filled[key].shape != ours[key].shape]
-    if differing:
-        key = differing[0]
-        raise InputError(
-            f"gives {tuple(filled[key].shape)} for {key}, which is {tuple(ours[key].shape)}"
-            f" ({len(differing)} tensors differ)",
-            source=path,
-            field=layout,
-            fix=_fix(kind),
-        )
+        raise InputError("; ".join(parts), source=source, fix=_fix(kind))
+    require_same_shapes(filled, ours, owner="the encoder", source=source, fix=_fix(kind))
     encoder.load_state_dict(filled)
-    return Foreign(kind.preprocessing, kind.teacher, *_projection(tensors, kind, encoder.width))
+    return ConvertedWeights(kind.preprocessing, kind.teacher, *_projection(tensors, kind, encoder.width))
 
 
 def convert_checkpoint(path: str | Path, layout: str) -> Clip2Model:
-    """A ready model from a public checkpoint whose CLIP model open_clip has; save it with ``clip2.checkpoint.save``.
+    """A model from a public checkpoint; save it with :func:`clip2.save`.
 
     Args:
-        path, layout: as of :func:`fill_encoder`.
+        path: the checkpoint, as in :func:`fill_encoder`.
+        layout: a key of :data:`~clip2.pretrained.layouts.LAYOUTS` whose CLIP model open_clip has.
 
     Raises:
-        InputError: as of :func:`fill_encoder`, or the layout's CLIP model is not among open_clip's.
+        InputError: as in :func:`fill_encoder`, or open_clip does not have the layout's CLIP model.
     """
-    from clip2.model import Clip2Model
-    from clip2.model_config import EncoderConfig, ModelConfig, TeacherSpec
-
     kind = _layout(layout)
     if kind.teacher is None:
         raise InputError(
             "was trained against a CLIP model that open_clip does not have",
             source=path,
             field=layout,
-            fix="fill an encoder with fill_encoder and train it on",
+            fix="fill an encoder with fill_encoder and train it on your data",
         )
+    tensors = _read(Path(path))
     widths = [
         len(value) if key == "proj.bias" else value.shape[1]
-        for key, value in _read(Path(path)).items()
+        for key, value in tensors.items()
         if key in ("proj.bias", "pc_projection")
     ]
     if not widths:
@@ -116,15 +108,15 @@ def convert_checkpoint(path: str | Path, layout: str) -> Clip2Model:
             teacher=TeacherSpec(name=kind.teacher, width=widths[0], templates="ulip-64"),
         )
     )
-    foreign = fill_encoder(model.encoder, path, layout)
-    assert foreign.projection is not None
-    assert foreign.bias is not None
-    model.projection.load_state_dict({"weight": foreign.projection, "bias": foreign.bias})
+    converted = fill_encoder(model.encoder, path, layout)
+    assert converted.projection is not None
+    assert converted.bias is not None
+    model.projection.load_state_dict({"weight": converted.projection, "bias": converted.bias})
     return model.eval()
 
 
 def _projection(
-    tensors: Mapping[str, Tensor], kind: ForeignLayout, width: int
+    tensors: Mapping[str, Tensor], kind: CheckpointLayout, width: int
 ) -> tuple[Tensor | None, Tensor | None]:
     if f"{kind.projection}.weight" in tensors:
         weight, bias = tensors[f"{kind.projection}.weight"], tensors.get(f"{kind.projection}.bias")
@@ -132,18 +124,18 @@ def _projection(
         weight, bias = tensors[kind.projection].t().contiguous(), None
     else:
         return None, None
-    if weight.shape[1] != width:  # leads on from layers that are left out
+    if weight.shape[1] != width:  # starts at a layer that the encoder leaves out
         return None, None
     return weight, weight.new_zeros(len(weight)) if bias is None else bias
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """Tensors of the network by name, without what data-parallel training puts before them."""
+    """Tensors of the network by name, without the ``module.`` of data-parallel training."""
     found: object
     try:
         if path.suffix == ".safetensors":
             found = safetensors.torch.load_file(path)
-        elif not zipfile.is_zipfile(path):  # what torch makes of any other bytes is undefined
+        elif not zipfile.is_zipfile(path):  # torch.load of other bytes is undefined
             raise OSError(
                 "no such file" if not path.exists() else "not written by torch.save of release 1.6 or later"
             )
@@ -153,9 +145,9 @@ def _read(path: Path) -> dict[str, Tensor]:
                 found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise InputError(
-            "holds objects that would have to be executed",
+            "holds Python objects, which loading would execute",
             source=path,
-            fix="where you trust it, save its state_dict alone as safetensors",
+            fix="if you trust it, save its state_dict alone as safetensors",
         ) from None
     except (SafetensorError, OSError, RuntimeError) as error:
         raise InputError(f"cannot be read ({str(error).splitlines()[0]})", source=path) from None
@@ -169,18 +161,16 @@ def _read(path: Path) -> dict[str, Tensor]:
     }
 
 
-def _layout(name: str) -> ForeignLayout:
-    if name not in FOREIGN_LAYOUTS:
-        raise InputError(
-            f"{name!r} is unknown", field="layout", fix=f"use one of {', '.join(FOREIGN_LAYOUTS)}"
-        )
-    return FOREIGN_LAYOUTS[name]
+def _layout(name: str) -> CheckpointLayout:
+    if name not in LAYOUTS:
+        raise InputError(f"{name!r} is unknown", field="layout", fix=f"use one of {', '.join(LAYOUTS)}")
+    return LAYOUTS[name]
 
 
-def _fix(kind: ForeignLayout) -> str:
+def _fix(kind: CheckpointLayout) -> str:
     options = {**kind.options, "feature_channels": 0 if kind.absent_color is None else 3}
-    words = ", ".join(f"{key}={value}" for key, value in options.items())
-    return f"take create_encoder({kind.encoder!r}, {words}), or another layout"
+    arguments = ", ".join(f"{key}={value}" for key, value in options.items())
+    return f"use create_encoder({kind.encoder!r}, {arguments}), or another layout"
 
 
 def _few(keys: list[str]) -> str:

@@ -1,8 +1,8 @@
-"""Where public checkpoints keep their tensors, and what their networks were fed with.
+"""Layouts of public point-encoder checkpoints: key names, axes and preprocessing of OpenShape and ULIP.
 
 Key names and shapes are those of github.com/Colin97/OpenShape_code (src/models/ppat.py) and github.com/salesforce/ULIP
-(models/pointbert, models/pointnet2). Two things differ from ours and are folded into the weights: a bias in front of
-BatchNorm moves into the running mean, and the axes of their clouds into every layer that sees coordinates.
+(models/pointbert, models/pointnet2). Two differences are folded into the weights: a bias before BatchNorm moves into the
+running mean, and the axes of their clouds move into every layer that reads coordinates.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from torch import Tensor
 
 from clip2.preprocessing import Preprocessing
 
-# Rows: axes of their clouds in terms of our z-up ones. Swapping y and z of a y-up cloud stands it up and mirrors it.
+# Rows: their axes in z-up coordinates. OpenShape swapped y and z of y-up clouds, which also mirrors them.
 MIRRORED_Z_UP = ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0))
 Y_UP = ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0))
 
 _NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
-class ForeignState:
-    """The tensors of a checkpoint below one prefix, remembering which were asked for.
+class CheckpointTensors:
+    """Tensors of a checkpoint below one prefix, with a record of the keys that were read.
 
     Args:
         tensors: the checkpoint.
         prefix: of the point encoder's keys.
-        axes: (3, 3), from our coordinates to theirs.
+        axes: (3, 3), from z-up coordinates to those of the checkpoint.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], prefix: str, axes: Tensor) -> None:
@@ -41,11 +41,11 @@ class ForeignState:
         self._asked: set[str] = set()
 
     def unknown(self, left_out: tuple[str, ...]) -> list[str]:
-        """Keys that nothing asked for and that do not start with one of ``left_out``, sorted."""
+        """Keys that were never read and do not start with one of ``left_out``, sorted."""
         return sorted(key for key in self._tensors if key not in self._asked and not key.startswith(left_out))
 
     def get(self, key: str) -> Tensor:
-        """The tensor; an empty one where it is missing, which is remembered."""
+        """The tensor; an empty one if it is missing, which is recorded in ``missing``."""
         self._asked.add(key)
         if key not in self._tensors:
             self.missing.append(key)
@@ -53,7 +53,7 @@ class ForeignState:
         return self._tensors[key]
 
     def matrix(self, key: str, coordinates: tuple[int, ...] = ()) -> Tensor:
-        """A convolution of size 1 as (out, in), turned to see our axes in the three columns from each start given."""
+        """A convolution of size 1 as (out, in); the three columns from each index in ``coordinates`` are turned to z-up."""
         weight = self.get(key)
         weight = weight.flatten(1).clone() if weight.ndim > 1 else weight
         for start in coordinates:
@@ -76,7 +76,7 @@ class ForeignState:
     def linear_norm(
         self, linear: str, norm: str, conv: str, batch_norm: str, coordinates: tuple[int, ...] = ()
     ) -> dict[str, Tensor]:
-        """A convolution of size 1 with bias and the BatchNorm after it, as a linear layer without and a BatchNorm."""
+        """A convolution of size 1 with bias and its BatchNorm, as a linear layer without bias and a BatchNorm."""
         filled = {f"{norm}.{name}": self.get(f"{batch_norm}.{name}") for name in _NORM}
         bias = self.get(f"{conv}.bias")
         if bias.numel() == filled[f"{norm}.running_mean"].numel():
@@ -84,10 +84,10 @@ class ForeignState:
         return {f"{linear}.weight": self.matrix(f"{conv}.weight", coordinates), **filled}
 
 
-Convert = Callable[[ForeignState, Mapping[str, Tensor]], dict[str, Tensor]]
+Convert = Callable[[CheckpointTensors, Mapping[str, Tensor]], dict[str, Tensor]]
 
 
-def _openshape_pointbert(state: ForeignState, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _openshape_pointbert(state: CheckpointTensors, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
     filled = {"class_token": state.get("cls_token")}
     for layer in range(3):
         filled |= state.linear_norm(
@@ -110,7 +110,7 @@ def _openshape_pointbert(state: ForeignState, ours: Mapping[str, Tensor]) -> dic
     return filled
 
 
-def _ulip_pointbert(state: ForeignState, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _ulip_pointbert(state: CheckpointTensors, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
     filled = {
         "class_token": state.get("cls_token").flatten(),
         "class_position": state.get("cls_pos").flatten(),
@@ -138,14 +138,14 @@ def _ulip_pointbert(state: ForeignState, ours: Mapping[str, Tensor]) -> dict[str
     return filled | state.norm("norm", "norm")
 
 
-def _pointnet2_ssg(state: ForeignState, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _pointnet2_ssg(state: CheckpointTensors, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
     filled: dict[str, Tensor] = {}
     for there, here in (("sa1", "levels.0.mlps.0"), ("sa2", "levels.1.mlps.0"), ("sa3", "head")):
         filled |= _shared_mlp(state, here, f"{there}.mlp_convs", f"{there}.mlp_bns", (0,))
     return filled
 
 
-def _pointnet2_msg(state: ForeignState, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _pointnet2_msg(state: CheckpointTensors, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
     filled: dict[str, Tensor] = {}
     for level in range(2):
         for scale in range(3):
@@ -154,13 +154,13 @@ def _pointnet2_msg(state: ForeignState, ours: Mapping[str, Tensor]) -> dict[str,
             features = ours[f"{here}.linears.0.weight"].shape[1] - 3
             filled |= _shared_mlp(state, here, convs, norms, (features,))
             first = filled[f"{here}.linears.0.weight"]
-            if first.ndim == 2:  # with several scales they put coordinates last
+            if first.ndim == 2:  # coordinates come last in their multi-scale layers
                 filled[f"{here}.linears.0.weight"] = first.roll(3, dims=1)
     return filled | _shared_mlp(state, "head", "sa3.mlp_convs", "sa3.mlp_bns", (0,))
 
 
 def _shared_mlp(
-    state: ForeignState, here: str, convs: str, norms: str, coordinates: tuple[int, ...]
+    state: CheckpointTensors, here: str, convs: str, norms: str, coordinates: tuple[int, ...]
 ) -> dict[str, Tensor]:
     filled: dict[str, Tensor] = {}
     for layer in range(3):
@@ -179,19 +179,19 @@ def _depth(ours: Mapping[str, Tensor]) -> int:
 
 
 @dataclass(frozen=True)
-class ForeignLayout:
-    """One kind of public checkpoint.
+class CheckpointLayout:
+    """Layout of one family of public checkpoints.
 
     Attributes:
-        encoder, options: what to build for the published weights.
-        convert: from its tensors to ours.
-        prefix: of the point encoder's keys.
-        left_out: beginnings of keys below the prefix that belong to no part of our encoder.
-        projection: key of what leads to the CLIP space, outside the prefix.
-        axes: from our z-up axes to its own.
-        preprocessing: what its clouds went through.
-        absent_color: what stands for a missing color; None: it takes none.
-        teacher: the CLIP model it was trained against, as open_clip names it; None: one that open_clip does not have.
+        encoder, options: name and options of the matching encoder for the published weights.
+        convert: conversion of its tensors to the encoder's state dict.
+        prefix: prefix of the point encoder's keys.
+        left_out: prefixes of keys below ``prefix`` that the encoder does not use.
+        projection: key of the projection to the CLIP space, outside ``prefix``.
+        axes: (3, 3), from z-up coordinates to those of the checkpoint.
+        preprocessing: preprocessing of its training clouds.
+        absent_color: RGB value (0..1) that stands for a missing color; None if the encoder takes no color.
+        teacher: open_clip name of its CLIP model; None if open_clip does not have that model.
     """
 
     encoder: str
@@ -206,8 +206,8 @@ class ForeignLayout:
     teacher: str | None = None
 
 
-def _openshape(axes: tuple[tuple[float, float, float], ...], teacher: str) -> ForeignLayout:
-    return ForeignLayout(
+def _openshape(axes: tuple[tuple[float, float, float], ...], teacher: str) -> CheckpointLayout:
+    return CheckpointLayout(
         encoder="openshape_pointbert",
         convert=_openshape_pointbert,
         prefix="ppat.",
@@ -219,8 +219,8 @@ def _openshape(axes: tuple[tuple[float, float, float], ...], teacher: str) -> Fo
     )
 
 
-def _ulip(encoder: str, convert: Convert, **more: Any) -> ForeignLayout:
-    return ForeignLayout(
+def _ulip(encoder: str, convert: Convert, **more: Any) -> CheckpointLayout:
+    return CheckpointLayout(
         encoder=encoder,
         convert=convert,
         prefix="point_encoder.",
@@ -231,16 +231,16 @@ def _ulip(encoder: str, convert: Convert, **more: Any) -> ForeignLayout:
     )
 
 
-_CLASSIFIER = ("fc", "bn")  # two layers between the global feature and ULIP's projection
+_CLASSIFIER = ("fc", "bn")  # two layers between ULIP's global feature and its projection
 
-FOREIGN_LAYOUTS: dict[str, ForeignLayout] = {
+LAYOUTS: dict[str, CheckpointLayout] = {
     "openshape_pointbert_vitg14": _openshape(MIRRORED_Z_UP, "ViT-bigG-14/laion2b_s39b_b160k"),
     "openshape_pointbert_vitl14": _openshape(Y_UP, "ViT-L-14/openai"),
     "openshape_pointbert_vitb32": _openshape(Y_UP, "ViT-B-32/openai"),
     "ulip_pointbert": _ulip("pointbert", _ulip_pointbert, options={"num_patches": 512}),
     "ulip_pointnet2_ssg": _ulip("pointnet2_ssg", _pointnet2_ssg, left_out=_CLASSIFIER),
     "ulip_pointnet2_msg": _ulip("pointnet2_msg", _pointnet2_msg, left_out=_CLASSIFIER),
-    "ulip2_pointbert": ForeignLayout(
+    "ulip2_pointbert": CheckpointLayout(
         encoder="pointbert",
         convert=_ulip_pointbert,
         prefix="point_encoder.",

@@ -18,7 +18,7 @@ from clip2.recognition.boxes import fit_upright_boxes
 from clip2.recognition.instances import Instances3D
 from clip2.recognition.proposals import Kind, propose_objects
 from clip2.recognition.proposals.lidar import seen_from
-from clip2.teacher.text_source import words_asked
+from clip2.teacher.text_source import labels_and_vectors
 from data_prep.detect.detections import Detections2D
 from data_prep.detect.nms import nms
 from data_prep.errors import InputError
@@ -119,7 +119,7 @@ class Recognizer:
         if indices:
             colors = None if frame.colors is None else [frame.colors[index] for index in indices]
             embeddings, features = self._model.describe(clouds, colors)
-            in_distribution = self._model.are_familiar(features)
+            in_distribution = self._model.is_in_distribution(features)
         self._found = _Found(frame, indices, boxes, embeddings, in_distribution)
         self._shared_world = weakref.ref(world)
         self.seconds = {
@@ -203,7 +203,7 @@ class Recognizer:
         Raises:
             InputError: no labels, a repeated label, or one without a vector.
         """
-        return words_asked(self._text, labels, background)
+        return labels_and_vectors(self._text, labels, background)
 
     def _world(self, frame: Frame) -> NDArray[np.float64]:
         """World points, one array for all results that are alive.

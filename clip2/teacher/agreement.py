@@ -1,4 +1,4 @@
-"""Does the crop show what the word says? Words that it does not show are dropped, the object keeps its picture."""
+"""Agreement of crops and labels: objects whose crop contradicts their first text."""
 
 from __future__ import annotations
 
@@ -10,50 +10,45 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from clip2.labels import normalize_label
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
 
 AGREEMENT = "agreement.json"
-UNJUDGED = ("object",)  # class-agnostic detectors call everything so, and no crop can deny it
-_ROWS = 4096  # images compared with the vocabulary at a time
+UNJUDGED = ("object",)  # the label of class-agnostic detectors fits every crop
+_ROWS = 4096  # images compared with the vocabulary at once
 
 
 def disagrees(
     images: NDArray[np.floating],
     own: NDArray[np.int64],
-    words: NDArray[np.float32],
+    texts: NDArray[np.float32],
     logit_scale: float,
     times_chance: float = 1.0,
 ) -> NDArray[np.bool_]:
-    """Where a crop makes its word less likely than a guess would.
-
-    The teacher's own softmax over all words of the set says how likely each is for a crop. A crop that says nothing
-    gives every word 1/U; a word below ``times_chance``/U is one that the crop speaks against.
+    """Images whose text is less probable than ``times_chance``/U in the teacher's softmax over U texts.
 
     Args:
         images: (n, D) unit rows.
-        own: (n,) row of ``words`` that each is called by.
-        words: (U, D) unit rows, the vocabulary.
+        own: (n,) row of ``texts`` that belongs to each image.
+        texts: (U, D) unit rows, the vocabulary.
         logit_scale: factor of the cosines before the softmax, :attr:`~clip2.teacher.Teacher.logit_scale`.
-        times_chance: 1 = chance; more is stricter.
+        times_chance: 1 is chance; larger values are stricter.
 
     Returns:
         (n,) bool.
 
-    >>> words = np.eye(2, dtype=np.float32)
-    >>> disagrees(words, np.array([0, 0]), words, logit_scale=10)
+    >>> texts = np.eye(2, dtype=np.float32)
+    >>> disagrees(texts, np.array([0, 0]), texts, logit_scale=10)
     array([False,  True])
     """
     result = np.zeros(len(images), bool)
     for start in range(0, len(images), _ROWS):
         span = slice(start, start + _ROWS)
-        logits = logit_scale * (images[span].astype(np.float32) @ words.T)
-        logits -= logits.max(axis=1, keepdims=True)
-        likely = np.exp(logits)
-        likely /= likely.sum(axis=1, keepdims=True)
-        result[span] = likely[np.arange(len(likely)), own[span]] < times_chance / len(words)
+        probability = softmax(logit_scale * (images[span].astype(np.float32) @ texts.T), axis=1)
+        result[span] = probability[np.arange(len(probability)), own[span]] < times_chance / len(texts)
     return result
 
 
@@ -66,28 +61,27 @@ def find_disagreeing(
     logit_scale: float,
     times_chance: float,
 ) -> NDArray[np.int64]:
-    """Rows of the objects whose first word their crop speaks against; what has no crop or no word is not judged.
+    """Rows of the objects whose crop disagrees with their first text; objects without crop or text are not judged.
 
-    The vocabulary is all first words of the set. Arguments as in :class:`~clip2.teacher.features.TripletFeatures`.
+    The vocabulary is the set of all first texts. Arguments as in :class:`~clip2.teacher.features.TripletFeatures`.
     """
-    silent = {normalize_label(word) for word in UNJUDGED}
-    named = np.array([normalize_label(text) not in silent for text in texts], bool)
+    named = np.array([normalize_label(text) not in UNJUDGED for text in texts], bool)
     first = np.array([int(ids[0]) if len(ids) else -1 for ids in text_ids], np.int64)
     judged = np.flatnonzero(present & (first >= 0) & np.append(named, False)[first])
     vocabulary, own = np.unique(first[judged], return_inverse=True)
     if len(vocabulary) < 2:
-        return np.zeros(0, np.int64)  # a single word is as likely as can be
+        return np.zeros(0, np.int64)  # a single text has probability 1
     wrong = disagrees(image[judged], own, text_embeddings[vocabulary], logit_scale, times_chance)
     return judged[wrong]
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Which objects of a set lost their words.
+    """Record of the objects of a set that lost their texts.
 
     Attributes:
-        times_chance: how strict it was.
-        shards: digest of the shards it belongs to.
+        times_chance: the threshold, in multiples of chance.
+        shards: digest of the set's shards.
         dropped: rows of the objects, in the order of the set.
     """
 
@@ -97,10 +91,10 @@ class Agreement:
 
     @classmethod
     def load(cls, folder: Path, shards: str) -> Agreement | None:
-        """Read a feature folder's; None: there is none, words are taken as they are.
+        """The record in a feature folder, or None.
 
         Raises:
-            InputError: it cannot be read, or is of other shards.
+            InputError: it cannot be read, or belongs to other shards.
         """
         path = folder / AGREEMENT
         if not path.is_file():
@@ -116,12 +110,12 @@ class Agreement:
             ) from None
         if found.shards != shards:
             raise InputError(
-                "is of other shards", source=path, fix="run `clip2 embed --drop-disagreeing` again"
+                "belongs to other shards", source=path, fix="run `clip2 embed --drop-disagreeing` again"
             )
         return found
 
     def save(self, folder: Path) -> None:
-        """Write it in one step."""
+        """Write the record; it appears whole or not at all."""
         record = {
             "times_chance": self.times_chance,
             "shards": self.shards,
@@ -132,5 +126,5 @@ class Agreement:
 
 
 def shards_digest(sha256: Sequence[str]) -> str:
-    """One name for a list of shards."""
+    """Hash of a list of shards."""
     return hashlib.sha256("\n".join(sha256).encode()).hexdigest()

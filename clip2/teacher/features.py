@@ -1,45 +1,53 @@
-"""What CLIP says about every triplet of a folder: computed once, kept beside the shards, read by training."""
+"""Stored CLIP features of triplets: one safetensors file per shard, beside the shards.
+
+``TRIPLETS/features/SLUG/index.json`` states the origin of the vectors. ``SLUG/shard-000000.safetensors`` belongs to
+``TRIPLETS/shard-000000.tar`` and states the SHA-256 of that tar, so that a shard that was mined again is noticed.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from clip2.labels import normalize_label
-from clip2.teacher.agreement import AGREEMENT, Agreement, find_disagreeing, shards_digest
-from clip2.teacher.feature_files import FEATURES, INDEX, REPEAT, FeatureIndex, ShardFeatures, made_from
-from clip2.teacher.model_names import canonical_model
-from clip2.teacher.shard_embedder import ShardEmbedder
-from clip2.teacher.text_bank import TextBank
+from clip2.teacher.agreement import Agreement, shards_digest
+from clip2.teacher.text_source import canonical_model
 from data_prep.errors import InputError
-from data_prep.storage.files import require_writable
-from data_prep.storage.lock import FolderLock
-from data_prep.triplets import Triplet, TripletSet, open_triplets
+from data_prep.storage.files import write_atomically
+from data_prep.storage.versioned import FileFormat
+from data_prep.triplets import TripletSet, open_triplets
 
-if TYPE_CHECKING:
-    from clip2.teacher.teacher import Teacher
+FEATURES, INDEX = "features", "index.json"
+FORMAT = FileFormat("clip2-features", 1)
+_RECORD = "clip2"
+_REPEAT = "run `clip2 embed` on it again; only what is missing is computed"
 
 
 @dataclass(frozen=True, eq=False)
 class TripletFeatures:
-    """CLIP's vectors for the n triplets of a folder, in the order of :func:`data_prep.triplets.open_triplets`.
+    """CLIP's vectors of the n triplets of a folder, in the order of :func:`data_prep.triplets.open_triplets`.
 
     Attributes:
         model: canonical name of the CLIP model.
-        image: (n, D) float16 unit rows, zeros where ``image_present`` is False; None: only words were embedded.
-        crops: (n,) int64, how many crops each row of ``image`` is the mean of.
-        texts: U words; spellings that differ by case, ``_`` or blanks are one word.
+        image: (n, D) float16 unit rows, zeros where ``image_present`` is False; None if only texts were embedded.
+        crops: (n,) int64, number of crops that each row of ``image`` is the mean of.
+        texts: U texts; spellings that differ by case, ``_`` or blanks are one text.
         text_embeddings: (U, D) float32 unit rows.
-        text_ids: n int64 arrays of rows into ``texts``, best word first; empty where no word has a vector.
-        templates: prompt set of the text vectors, or None: not known.
-        unknown_texts: words without a vector → number of triplets that hold them.
-        disagreeing: (m,) rows of the objects whose words were dropped because their crop speaks against them.
+        text_ids: n int64 arrays of rows of ``texts``, best text first; empty if no text has a vector.
+        templates: prompt set of the text vectors; None if unknown.
+        unknown_texts: text without a vector → number of its triplets.
+        disagreeing: (m,) rows of objects that lost their texts because their crop disagrees with them.
     """
 
     model: str
@@ -57,139 +65,18 @@ class TripletFeatures:
 
     @property
     def image_present(self) -> NDArray[np.bool_]:
-        """(n,) bool: the object has an image vector."""
+        """(n,) bool, whether the object has an image vector."""
         return self.crops > 0
 
     @property
     def width(self) -> int:
-        """D, numbers per vector."""
+        """D, width of the vectors."""
         return self.text_embeddings.shape[1]
 
     @property
     def usable(self) -> NDArray[np.bool_]:
-        """(n,) bool: there is a word or an image to learn from."""
+        """(n,) bool, whether the object has a text or an image vector."""
         return self.image_present | np.array([len(ids) > 0 for ids in self.text_ids], bool)
-
-
-@dataclass(frozen=True)
-class EmbedReport:
-    """What :func:`embed_triplets` did.
-
-    Attributes:
-        folder: where the features lie.
-        model, width: whose vectors they are.
-        objects: triplets in the folder.
-        with_image: triplets with an image vector.
-        crops: images embedded for them; more than ``with_image`` where objects have several.
-        disagreeing: triplets whose words were dropped because their crop speaks against them; None: not asked.
-        without_text: triplets none of whose words has a vector; they teach nothing through words.
-        texts: different words with a vector.
-        unknown_texts: words without one → number of triplets that hold them.
-        shards_computed, shards_kept: shards embedded now; shards whose features were there already.
-    """
-
-    folder: str
-    model: str
-    width: int
-    objects: int
-    with_image: int
-    crops: int
-    disagreeing: int | None
-    without_text: int
-    texts: int
-    unknown_texts: Mapping[str, int]
-    shards_computed: int
-    shards_kept: int
-
-
-def embed_triplets(
-    path: str | Path,
-    teacher: Teacher | None = None,
-    bank: TextBank | None = None,
-    *,
-    templates: str = "clip2",
-    batch_size: int = 64,
-    drop_disagreeing: float | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> EmbedReport:
-    """Compute the vectors of all triplets of a folder and keep them beside the shards.
-
-    Killed and called again, it goes on with the first shard that has no features; shards that were mined again since
-    are embedded again. Several sets (models, prompts, banks) live beside one another.
-
-    Args:
-        path: the triplet folder.
-        teacher: embeds crops and words; give this or ``bank``.
-        bank: gives the vectors of words; crops are left alone, words it does not have get no vector.
-        templates: prompt set for the teacher, a key of ``PROMPTS``.
-        batch_size: images per forward pass.
-        drop_disagreeing: drop the words of objects whose crop makes their first word less likely than this many times
-            chance (:func:`~clip2.teacher.agreement.disagrees`); 1 is a good value. They still teach by their picture.
-            None: keep all words. Vectors are the same either way; it can be asked again with another value.
-        progress: called with triplets done and triplets in all.
-
-    Raises:
-        InputError: neither or both of teacher and bank, an unknown prompt set, another process at work, a shard that
-            cannot be read, a folder that cannot be written.
-        BadDatasetError: ``path`` is not a triplet folder.
-    """
-    triplets = open_triplets(path)
-    if drop_disagreeing is not None and teacher is None:
-        raise InputError(
-            "needs crops, and a text bank has none", field="drop_disagreeing", fix="give a CLIP model"
-        )
-    if drop_disagreeing is not None and not 0 < drop_disagreeing < float("inf"):
-        raise InputError(
-            f"is {drop_disagreeing}", field="drop_disagreeing", fix="give a number above 0, like 1"
-        )
-    require_writable(triplets.path / FEATURES)
-    source = ShardEmbedder(teacher, bank, templates, batch_size)
-    folder = triplets.path / FEATURES / source.index.slug
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FolderLock(folder)
-    try:
-        source.index.save(folder)
-        (folder / AGREEMENT).unlink(missing_ok=True)  # it is of the last run's shards and wish
-        _remove_strays(folder, triplets)
-        computed = done = 0
-        for shard in triplets.shards:
-            file = _feature_file(folder, shard.name)
-            if made_from(file) != shard.sha256:
-                features = source.embed(
-                    _counted(
-                        triplets.iter_shard(shard.name, crops=teacher is not None),
-                        done,
-                        len(triplets),
-                        progress,
-                    ),
-                    shard.sha256,
-                )
-                features.save(file)
-                computed += 1
-            else:
-                source.remember(file)
-            done += shard.count
-            if progress:
-                progress(done, len(triplets))
-        if drop_disagreeing is not None and teacher is not None:
-            _judge(folder, triplets, teacher.logit_scale, drop_disagreeing)
-    finally:
-        lock.release()
-    result = _read(folder, triplets)
-    return EmbedReport(
-        folder=str(folder),
-        model=result.model,
-        width=source.index.width,
-        objects=len(result),
-        with_image=int(result.image_present.sum()),
-        crops=int(result.crops.sum()),
-        disagreeing=None if drop_disagreeing is None else len(result.disagreeing),
-        without_text=sum(len(ids) == 0 for ids in result.text_ids),
-        texts=len(result.texts),
-        unknown_texts=result.unknown_texts,
-        shards_computed=computed,
-        shards_kept=len(triplets.shards) - computed,
-    )
 
 
 def load_features(path: str | Path, model: str | None = None) -> TripletFeatures:
@@ -197,11 +84,10 @@ def load_features(path: str | Path, model: str | None = None) -> TripletFeatures
 
     Args:
         path: the triplet folder.
-        model: which set: a CLIP model's name, or the name of a folder under ``features/``. Not needed when there is
-            only one.
+        model: name of the CLIP model, or of a folder under ``features/``. Not needed if there is only one set.
 
     Raises:
-        InputError: no features, several that fit, or features that do not fit the shards of today.
+        InputError: no features, several sets that match, or features of other shards than the folder's.
         BadDatasetError: ``path`` is not a triplet folder.
     """
     triplets = open_triplets(path)
@@ -216,39 +102,39 @@ def load_features(path: str | Path, model: str | None = None) -> TripletFeatures
             if fitting
             else f"has no features of {model!r}, only {names}"
         )
-        raise InputError(problem, source=path, field=FEATURES, fix=f"name one of: {names}")
-    return _read(fitting[0], triplets)
+        raise InputError(problem, source=path, field=FEATURES, fix=f"choose one of: {names}")
+    return read_features(fitting[0], triplets)
 
 
-def _read(folder: Path, triplets: TripletSet) -> TripletFeatures:
-    """Join the files of all shards, after making sure that each belongs to its shard of today."""
+def read_features(folder: Path, triplets: TripletSet) -> TripletFeatures:
+    """Features of one set, after checking that each file belongs to its current shard."""
     index = FeatureIndex.load(folder)
     stale = [
         shard.name
         for shard in triplets.shards
-        if made_from(_feature_file(folder, shard.name)) != shard.sha256
+        if source_shard(feature_file(folder, shard.name)) != shard.sha256
     ]
     if stale:
         raise InputError(
-            f"does not fit the shards of today: {len(stale)} of {len(triplets.shards)} have no features or were "
-            f"mined again since, first {stale[0]}",
+            f"does not match the shards: {len(stale)} of {len(triplets.shards)} have no features or were mined again, "
+            f"first {stale[0]}",
             source=folder,
-            fix=REPEAT,
+            fix=_REPEAT,
         )
-    parts = [ShardFeatures.load(_feature_file(folder, shard.name)) for shard in triplets.shards]
+    parts = [ShardFeatures.load(feature_file(folder, shard.name)) for shard in triplets.shards]
     rows: dict[str, int] = {}
     texts: list[str] = []
     vectors = [np.zeros((0, index.width), np.float32)]
     text_ids: list[NDArray[np.int64]] = []
     unknown: Counter[str] = Counter()
     for part in parts:
-        words = [normalize_label(text) for text in part.texts]
-        new = [position for position, word in enumerate(words) if word not in rows]
+        keys = [normalize_label(text) for text in part.texts]
+        new = [position for position, key in enumerate(keys) if key not in rows]
         for position in new:
-            rows[words[position]] = len(texts)
+            rows[keys[position]] = len(texts)
             texts.append(part.texts[position])
         vectors.append(part.text_embeddings[new])
-        joined = np.array([rows[word] for word in words], np.int64)
+        joined = np.array([rows[key] for key in keys], np.int64)
         text_ids.extend(joined[ids] for ids in part.text_ids)
         unknown.update(part.unknown)
     crops = np.concatenate([np.zeros(0, np.int64), *(part.crops for part in parts)])
@@ -271,43 +157,146 @@ def _read(folder: Path, triplets: TripletSet) -> TripletFeatures:
     )
 
 
-def _judge(folder: Path, triplets: TripletSet, logit_scale: float, times_chance: float) -> None:
-    features = _read(folder, triplets)
-    assert features.image is not None
-    dropped = find_disagreeing(
-        features.image,
-        features.image_present,
-        features.texts,
-        features.text_embeddings,
-        features.text_ids,
-        logit_scale,
-        times_chance,
-    )
-    Agreement(times_chance, shards_digest([shard.sha256 for shard in triplets.shards]), dropped).save(folder)
+@dataclass(frozen=True)
+class FeatureIndex:
+    """Origin of a set of features; sets with equal indexes hold equal vectors.
+
+    Attributes:
+        model: canonical name of the CLIP model.
+        width: D, width of the vectors.
+        templates: prompt set of the text vectors; None if a text bank does not state it.
+        weights: fingerprint of the CLIP weights; None if a bank gave the text vectors.
+        bank: fingerprint of the text bank; None if the model gave the text vectors.
+        preprocessing: image settings; None if there are no image vectors.
+    """
+
+    model: str
+    width: int
+    templates: str | None
+    weights: str | None
+    bank: str | None
+    preprocessing: Mapping[str, Any] | None
+
+    @property
+    def slug(self) -> str:
+        """Folder name: readable, and unique to these values."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        readable = re.sub(r"[^A-Za-z0-9.-]+", "_", f"{self.model}.{self.templates or 'bank'}")
+        return f"{readable}.{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    @classmethod
+    def load(cls, folder: Path) -> FeatureIndex:
+        """Read ``index.json``.
+
+        Raises:
+            InputError: it is missing, unreadable, or of another format version.
+        """
+        path = folder / INDEX
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            FORMAT.require(record, path, fix="embed again")
+            return cls(**{key: value for key, value in record.items() if key not in FORMAT.header})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            fix = "remove this folder and embed again"
+            raise InputError(f"cannot be read ({error!r})", source=path, fix=fix) from error
+
+    def save(self, folder: Path) -> None:
+        """Write ``index.json``; it appears whole or not at all."""
+        record = {**FORMAT.header, **asdict(self)}
+        text = json.dumps(record, indent=1, sort_keys=True) + "\n"
+        write_atomically(folder / INDEX, lambda scratch: scratch.write_text(text, encoding="utf-8"))
 
 
-def _feature_file(folder: Path, shard: str) -> Path:
+@dataclass(frozen=True, eq=False)
+class ShardFeatures:
+    """Features of the n objects of one shard, in the shard's order.
+
+    Attributes:
+        shard_sha256: checksum of the shard's tar.
+        image: (n, D) float16, zeros for objects without a crop; None without an image tower.
+        crops: (n,) int64, number of crops that ``image`` is the mean of.
+        texts: the U different texts of this shard that have a vector.
+        text_embeddings: (U, D) float32 unit rows.
+        text_ids: n arrays of rows of ``texts``.
+        unknown: text without a vector → number of its objects.
+    """
+
+    shard_sha256: str
+    image: NDArray[np.float16] | None
+    crops: NDArray[np.int64]
+    texts: tuple[str, ...]
+    text_embeddings: NDArray[np.float32]
+    text_ids: tuple[NDArray[np.int64], ...]
+    unknown: Mapping[str, int]
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file; it appears whole or not at all."""
+        tensors: dict[str, NDArray] = {
+            "crops": self.crops,
+            "text_embeddings": np.ascontiguousarray(self.text_embeddings),
+            "text_counts": np.array([len(ids) for ids in self.text_ids], np.int64),
+            "text_ids": np.concatenate([np.zeros(0, np.int64), *self.text_ids]),
+        }
+        if self.image is not None:
+            tensors["image"] = np.ascontiguousarray(self.image)
+        record = {
+            "shard_sha256": self.shard_sha256,
+            "texts": list(self.texts),
+            "unknown": dict(self.unknown),
+        }
+        # One metadata entry: safetensors writes several in random order, and equal features give equal bytes.
+        data = save(tensors, metadata={_RECORD: json.dumps(record, ensure_ascii=False)})
+        write_atomically(path, lambda scratch: scratch.write_bytes(data))
+
+    @classmethod
+    def load(cls, path: Path) -> ShardFeatures:
+        """Read a file that :meth:`save` wrote.
+
+        Raises:
+            InputError: it is missing, truncated, or another kind of file.
+        """
+        try:
+            with safe_open(path, framework="numpy") as file:
+                record = json.loads((file.metadata() or {})[_RECORD])
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+            ends = np.cumsum(tensors["text_counts"])[:-1]
+            return cls(
+                shard_sha256=record["shard_sha256"],
+                image=tensors.get("image"),
+                # Older files only say whether the object has a crop.
+                crops=tensors["crops" if "crops" in tensors else "image_present"].astype(np.int64),
+                texts=tuple(record["texts"]),
+                text_embeddings=tensors["text_embeddings"],
+                text_ids=tuple(np.split(tensors["text_ids"], ends)),
+                unknown=record["unknown"],
+            )
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise InputError(f"cannot be read ({error!r})", source=path, fix=_REPEAT) from error
+
+
+def feature_file(folder: Path, shard: str) -> Path:
+    """The feature file of a shard."""
     return folder / Path(shard).with_suffix(".safetensors").name
+
+
+def source_shard(path: Path) -> str | None:
+    """SHA-256 of the shard that a feature file was computed from; None if there is no whole feature file."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return str(json.loads((file.metadata() or {})[_RECORD])["shard_sha256"])
+    except (SafetensorError, ValueError, KeyError):
+        return None
+
+
+def read_texts(path: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """Texts of a feature file and their (U, D) vectors, without its images."""
+    with safe_open(path, framework="numpy") as file:
+        return tuple(json.loads(file.metadata()[_RECORD])["texts"]), file.get_tensor("text_embeddings")
 
 
 def _is_named(folder: Path, model: str) -> bool:
     return folder.name == model or FeatureIndex.load(folder).model == canonical_model(model)
-
-
-def _remove_strays(folder: Path, triplets: TripletSet) -> None:
-    """Half-written files of a killed run, and features of shards that are gone."""
-    current = {_feature_file(folder, shard.name).name for shard in triplets.shards}
-    for file in folder.glob("*.safetensors"):
-        if file.name not in current:
-            file.unlink()
-    for file in folder.glob(".*.part"):
-        file.unlink()
-
-
-def _counted(
-    triplets: Iterator[Triplet], done: int, total: int, progress: Callable[[int, int], None] | None
-) -> Iterator[Triplet]:
-    for count, triplet in enumerate(triplets, start=done + 1):
-        yield triplet
-        if progress:
-            progress(count, total)

@@ -1,4 +1,4 @@
-"""Finds and builds open_clip models by name, with errors that say what to do."""
+"""Loading of open_clip models by name: published weights, Hugging Face repositories, folders, bundled models."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from clip2.teacher import bundled
-from clip2.teacher.model_names import canonical_model
+from clip2.teacher.bundled import BUNDLED
+from clip2.teacher.text_source import canonical_model
 from data_prep.errors import InputError
 
 _CONFIG = "open_clip_config.json"
@@ -24,13 +24,13 @@ _WEIGHTS = (".safetensors", ".bin", ".pth")
 
 @dataclass(frozen=True)
 class LoadedClip:
-    """A CLIP network with what belongs to it.
+    """A CLIP network with its tokenizer and preprocessing.
 
     Attributes:
         network: open_clip model on the CPU in float32.
-        tokenize: list of sentences → (n, L) token ids.
+        tokenize: list of prompts → (n, L) token ids.
         preprocess: open_clip's preprocessing settings.
-        model: canonical ``NAME/TAG``, or ``hf-hub:org/repo``; None where a local folder does not say what it holds.
+        model: canonical ``NAME/TAG``, or ``hf-hub:org/repo``; None for folders of unknown models.
     """
 
     network: Any
@@ -43,20 +43,18 @@ def load_open_clip(name: str, declared: str | None = None) -> LoadedClip:
     """Build a pretrained open_clip model; random weights are never returned.
 
     Args:
-        name: ``NAME/TAG``, ``hf-hub:org/repo``, ``local-dir:/path``, or ``mini``.
-        declared: for ``local-dir:``, the ``NAME/TAG`` it holds.
+        name: ``NAME/TAG``, ``hf-hub:org/repo``, ``local-dir:/path``, or a bundled model.
+        declared: for ``local-dir:``, the ``NAME/TAG`` of its weights.
 
     Raises:
         InputError: see :meth:`clip2.teacher.Teacher.load`.
     """
-    if name == bundled.NAME:
-        return _load_folder(bundled.shipped_folder(), None)
+    if name in BUNDLED:
+        return _load_folder(BUNDLED[name].verified_folder(), None)
     if name.startswith("local-dir:"):
         return _load_folder(Path(name.removeprefix("local-dir:")).expanduser(), declared)
     if declared is not None:
-        raise InputError(
-            f"is only for local-dir:, {name!r} says itself what it is", field="model", fix="leave it out"
-        )
+        raise InputError(f"is for local-dir: only, not for {name!r}", field="model", fix="leave it out")
     if name.startswith("hf-hub:"):
         return _load_repository(name)
     return _load_published(canonical_model(name))
@@ -76,7 +74,7 @@ def _load_published(name: str) -> LoadedClip:
         architecture,
         pretrained=tag,
         require_pretrained=True,
-        # The tag knows which activation its weights were trained with; open_clip itself only warns.
+        # The activation follows from the tag; open_clip only warns about a mismatch.
         force_quick_gelu=bool(settings.get("quick_gelu")),
     )
     return LoadedClip(network, _tokenizer(architecture), network.visual.preprocess_cfg, name)
@@ -134,7 +132,7 @@ def _load_folder(folder: Path, declared: str | None) -> LoadedClip:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """NAME and TAG, both known to open_clip."""
+    """NAME and TAG, after checking that open_clip has both."""
     import open_clip
 
     architecture, _, tag = name.partition("/")
@@ -157,7 +155,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def published_as(repository: str) -> str | None:
-    """``NAME/TAG`` of weights that open_clip's table places in this repository."""
+    """``NAME/TAG`` of the weights that open_clip keeps in this Hugging Face repository, or None."""
     import open_clip
 
     for architecture, tag in open_clip.list_pretrained():
@@ -168,7 +166,7 @@ def published_as(repository: str) -> str | None:
 
 
 def _check_declared(declared: str, config: Mapping[str, Any], folder: Path) -> str:
-    """The canonical name, after comparing what can be told apart without knowing the weights."""
+    """The canonical name, after comparing width and activation with those of the folder's config."""
     import open_clip
 
     name = canonical_model(declared)
@@ -183,7 +181,7 @@ def _check_declared(declared: str, config: Mapping[str, Any], folder: Path) -> s
                 f"is {config.get(key) or False} in the folder, {expected.get(key) or False} in {name}",
                 source=folder / _CONFIG,
                 field=key,
-                fix="name the model the folder really holds",
+                fix="give the NAME/TAG of the weights in the folder",
             )
     return name
 
@@ -205,7 +203,7 @@ def _not_fetched(name: str, repository: str, error: Exception) -> InputError:
         f"https://huggingface.co/{repository}" if repository.count("/") == 1 else "where they are published"
     )
     return InputError(
-        f"its weights are not on this machine and cannot be fetched ({reason})",
+        f"its weights are not on this machine and cannot be downloaded ({reason})",
         source=name,
         field="clip",
         fix=f"check the name and go online once, or copy {_CONFIG} and open_clip_model.safetensors from {where} "

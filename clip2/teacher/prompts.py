@@ -1,4 +1,4 @@
-"""Sentences that words are put into before CLIP's text tower reads them."""
+"""Prompt sets: sentences with a label in them, for CLIP's text tower."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from data_prep.errors import InputError
 
 
 def fill_templates(label: str, templates: str) -> list[str]:
-    """The sentences of one word under a prompt set: the word goes in as it is, ``_`` read as a space.
+    """The prompts of one label: the label goes in unchanged, except that ``_`` becomes a space.
 
-    ``a`` before a vowel is left as the sets have it ("a photo of a airplane."): the published figures, and the
-    vectors people share, were made that way, and a repaired article would land elsewhere in the space.
+    ``a`` before a vowel stays ("a photo of a airplane."): published scores and shared vectors were made that way.
 
     Raises:
         InputError: ``templates`` is not one of :data:`PROMPTS`.
@@ -18,12 +17,16 @@ def fill_templates(label: str, templates: str) -> list[str]:
     ['a point cloud of a night stand.']
     """
     require_templates(templates)
-    word = " ".join(label.replace("_", " ").split())
-    return [template.format(word) for template in PROMPTS[templates]]
+    spoken = " ".join(label.replace("_", " ").split())
+    return [template.format(spoken) for template in PROMPTS[templates]]
 
 
 def require_templates(templates: str) -> None:
-    """Refuse a prompt set that is not one of :data:`PROMPTS`."""
+    """Check that a prompt set is one of :data:`PROMPTS`.
+
+    Raises:
+        InputError: it is not.
+    """
     if templates not in PROMPTS:
         raise InputError(
             f"{templates!r} is unknown", field="templates", fix=f"use one of {', '.join(PROMPTS)}"
@@ -31,7 +34,7 @@ def require_templates(templates: str) -> None:
 
 
 # The 64 sentences of ULIP (data/templates.json, key modelnet40_64, identical to shapenet_64), also used by OpenShape
-# and Uni3D. Verbatim: the one without a full stop is so in the source.
+# and Uni3D. Verbatim, including the one without a full stop.
 _ULIP_64 = (
     "a point cloud model of {}.",
     "There is a {} in the scene.",
@@ -99,7 +102,7 @@ _ULIP_64 = (
     "a painting of a {}.",
 )
 
-# Vectors of one word under several sentences are normalized, averaged and normalized again.
+# Vectors of several prompts of one label are normalized, averaged and normalized again.
 PROMPTS: dict[str, tuple[str, ...]] = {
     "clip2": ("a point cloud of a {}.",),
     "plain": ("a {}",),

@@ -1,10 +1,10 @@
-"""The frozen CLIP that points are taught to agree with."""
+"""Frozen CLIP model: image preprocessing, image tower and text tower of open_clip."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -13,36 +13,44 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch.nn import functional
 
+from clip2.device import parse_device
 from clip2.labels import parse_labels
-from clip2.teacher.crops import Preprocess
 from clip2.teacher.open_clip_models import LoadedClip, load_open_clip
 from clip2.teacher.prompts import fill_templates, require_templates
 from data_prep.errors import InputError
 
 Precision = Literal["auto", "fp32", "bf16"]
+# CLIP's own preprocessing reads the middle square only, so cutting the ends of a sliver loses nothing, and a 1 x 4000 crop
+# does not become a 224 x 896,000 image.
+_MAX_ASPECT = 16
 
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """An open_clip model, frozen, in eval mode, that never sees a gradient. A :class:`~clip2.teacher.TextSource`.
+    """An open_clip model, frozen and in eval mode. A :class:`~clip2.teacher.TextSource`.
 
     Attributes:
-        model: canonical name of its embedding space: ``NAME/TAG``, or ``local-dir@…`` with the fingerprint of the
-            weights where a local folder does not say what it holds, ``mini@…`` for the embedded one.
-        width: D, numbers per vector.
-        device: where it runs.
+        model: canonical name of its embedding space: ``NAME/TAG``; ``local-dir@…`` or ``mini@…`` with the fingerprint
+            of the weights if they are not a published model.
+        width: D, width of the vectors.
+        device: device of both towers.
         fingerprint: short hash of all weights.
         preprocess: image → network input.
         templates: prompt set of :meth:`embed_labels`, a key of :data:`~clip2.teacher.PROMPTS`.
+
+    >>> teacher = Teacher.load("mini")
+    >>> teacher.embed_labels(["chair", "table"]).shape
+    (2, 128)
     """
 
     model: str
     width: int
     device: torch.device
     fingerprint: str
-    preprocess: Preprocess
+    preprocess: CropPreprocessing
     _network: Any
     _tokenize: Any
     _image_dtype: torch.dtype
@@ -58,39 +66,39 @@ class Teacher:
         templates: str = "clip2",
         precision: Precision = "auto",
     ) -> Teacher:
-        """Load a CLIP model by open_clip's own naming schemes.
+        """Load a CLIP model by open_clip's naming schemes.
 
         Args:
-            name: ``NAME/TAG`` (``ViT-B-32/laion2b_s34b_b79k``), ``hf-hub:org/repo``, ``local-dir:/path`` with
-                ``open_clip_config.json`` and the weights, safetensors preferred; or ``mini``, the small stand-in that
-                ships with the package and knows only the embedded world.
-            device: ``cpu``, ``cuda``, ``cuda:1``; ``auto`` takes CUDA where there is one.
-            model: what a ``local-dir:`` holds, as ``NAME/TAG``, when it is a published model fetched by hand; its
-                vectors then go together with text banks of that name.
+            name: ``NAME/TAG`` (``ViT-B-32/laion2b_s34b_b79k``); ``hf-hub:org/repo``; ``local-dir:/path`` with
+                ``open_clip_config.json`` and the weights; or ``mini``, the small stand-in for CLIP that ships with the
+                package and knows only the synthetic world.
+            device: ``cpu``, ``cuda``, ``cuda:1``, or ``auto``: CUDA if available.
+            model: ``NAME/TAG`` of the published model in a ``local-dir:``; its vectors then match text banks of that
+                name.
             templates: prompt set of :meth:`embed_labels`, a key of :data:`~clip2.teacher.PROMPTS`.
-            precision: of the image tower. ``auto``: bfloat16 where it pays (CUDA with bfloat16, CPUs with AMX; its
-                vectors differ from float32 ones by a cosine of 1e-4), else float32. Words are always float32.
+            precision: of the image tower. ``auto``: bfloat16 where it is faster (CUDA with bfloat16, CPUs with AMX;
+                cosines differ from float32 by 1e-4), else float32. The text tower is always float32.
 
         Raises:
-            InputError: unknown name or tag (the nearest are named), weights that are not there and cannot be fetched,
-                an incomplete folder, an unknown device, an unknown prompt set.
+            InputError: unknown name or tag (the nearest are named), weights that cannot be downloaded, an incomplete
+                folder, an unknown device or prompt set.
         """
         require_templates(templates)
-        chosen = _device(device)
+        chosen = parse_device(device)
         loaded = load_open_clip(name, model)
         network = loaded.network.eval().requires_grad_(False)
         fingerprint = _fingerprint(network)
         dtype = _image_dtype(precision, chosen)
         network.to(chosen)
-        # Cast once instead of autocast: autocast casts frozen weights again in every call, which made it slower than
-        # float32 (ViT-B/32 on one AMX core: 10 against 15 images/s; cast once: 60).
+        # Autocast would cast the frozen weights again in every call: ViT-B/32 on one AMX core runs at 10 images/s with
+        # autocast, 15 in float32, 60 when cast once.
         network.visual.to(dtype)
         return cls(
             model=loaded.model or f"{name.partition(':')[0]}@{fingerprint}",
             width=_width(loaded, chosen),
             device=chosen,
             fingerprint=fingerprint,
-            preprocess=Preprocess(loaded.preprocess),
+            preprocess=CropPreprocessing(loaded.preprocess),
             _network=network,
             _tokenize=loaded.tokenize,
             _image_dtype=dtype,
@@ -104,10 +112,10 @@ class Teacher:
 
     @torch.inference_mode()
     def encode_images(self, images: Iterable[NDArray[np.uint8]], batch_size: int = 64) -> NDArray[np.float32]:
-        """Vectors of images, resized and cropped the way this CLIP was trained.
+        """Vectors of images.
 
         Args:
-            images: (h, w, 3) uint8 RGB each, of any sizes; an iterator is read one batch ahead at most.
+            images: (h, w, 3) uint8 RGB each, of any sizes; an iterator is read at most one batch ahead.
             batch_size: images per forward pass.
 
         Returns:
@@ -120,7 +128,7 @@ class Teacher:
         with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
             for batch in _batches(images, batch_size):
                 pixels = torch.stack(list(pool.map(self.preprocess, batch)))
-                # Results stay on the device: the next batch is prepared while this one is computed.
+                # Results stay on the device, so that the next batch is prepared while this one is computed.
                 vectors.append(self._network.encode_image(pixels.to(self.device, self._image_dtype)))
         return self._unit(vectors)
 
@@ -128,12 +136,12 @@ class Teacher:
     def encode_texts(
         self, labels: str | Sequence[str], templates: str = "clip2", batch_size: int = 256
     ) -> NDArray[np.float32]:
-        """Vectors of words: each is put into every sentence of a prompt set; normalized, averaged, normalized again.
+        """Vectors of labels: the mean over the prompts of a set, normalized before and after.
 
         Args:
-            labels: K words or phrases; ``_`` is read as a space.
-            templates: a key of :data:`~clip2.teacher.PROMPTS`.
-            batch_size: sentences per forward pass.
+            labels: K labels or phrases; ``_`` is read as a space.
+            templates: prompt set, a key of :data:`~clip2.teacher.PROMPTS`.
+            batch_size: prompts per forward pass.
 
         Returns:
             (K, D) float32 unit rows.
@@ -141,20 +149,20 @@ class Teacher:
         Raises:
             InputError: no labels, a label twice, an unknown prompt set.
         """
-        words = parse_labels(labels)
-        sentences = [sentence for word in words for sentence in fill_templates(word, templates)]
+        names = parse_labels(labels)
+        prompts = [prompt for name in names for prompt in fill_templates(name, templates)]
         vectors = [
             functional.normalize(self._network.encode_text(self._tokenize(batch).to(self.device)), dim=-1)
-            for batch in _batches(sentences, batch_size)
+            for batch in _batches(prompts, batch_size)
         ]
-        return self._unit([torch.cat(vectors).unflatten(0, (len(words), -1)).mean(dim=1)])
+        return self._unit([torch.cat(vectors).unflatten(0, (len(names), -1)).mean(dim=1)])
 
     def embed_labels(self, labels: Sequence[str]) -> NDArray[np.float32]:
-        """:meth:`encode_texts` with this teacher's own prompts, under the name that every text source has."""
+        """(K, D) float32 unit rows of K labels, with the prompt set :attr:`templates`."""
         return self.encode_texts(labels, self.templates)
 
     def with_templates(self, templates: str) -> Teacher:
-        """The same network speaking in another prompt set, a key of :data:`~clip2.teacher.PROMPTS`.
+        """The same network with another prompt set, a key of :data:`~clip2.teacher.PROMPTS`.
 
         Raises:
             InputError: an unknown prompt set.
@@ -164,7 +172,7 @@ class Teacher:
 
     @property
     def logit_scale(self) -> float:
-        """Factor that CLIP multiplies cosines with before the softmax; about 100."""
+        """CLIP's factor of the cosines before the softmax; about 100."""
         return float(self._network.logit_scale.exp())
 
     def _unit(self, vectors: list[torch.Tensor]) -> NDArray[np.float32]:
@@ -173,9 +181,62 @@ class Teacher:
         rows = functional.normalize(torch.cat(vectors).float(), dim=-1).cpu().numpy()
         if not np.isfinite(rows).all():
             raise InputError(
-                "gives vectors that are not finite", source=self.model, fix="check the weights, or use fp32"
+                "computes vectors that are not finite",
+                source=self.model,
+                fix="check the weights, or use fp32",
             )
         return rows
+
+
+class CropPreprocessing:
+    """CLIP's image preprocessing: resize the short side (bicubic, antialiased), center crop, divide by 255, normalize.
+
+    It is open_clip's own transform, bit for bit, except that images more than 16 times longer than wide are first
+    cropped to that aspect.
+
+    Attributes:
+        config: ``size``, ``mean``, ``std``, ``interpolation``, ``resize_mode``, ``fill_color``; part of the identity
+            of stored features.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        from open_clip.transform import PreprocessCfg, image_transform_v2
+
+        settings = PreprocessCfg(**config)
+        self._transform = image_transform_v2(settings, is_train=False)
+        self._cuts_to_square = settings.resize_mode == "shortest"
+        self.config = {
+            "size": list(settings.size) if isinstance(settings.size, tuple | list) else [settings.size] * 2,
+            "mean": list(settings.mean),
+            "std": list(settings.std),
+            "interpolation": settings.interpolation,
+            "resize_mode": settings.resize_mode,
+            "fill_color": settings.fill_color,
+        }
+
+    def __call__(self, image: NDArray[np.uint8]) -> torch.Tensor:
+        """A (3, S, S) float32 tensor from one (h, w, 3) uint8 RGB image.
+
+        Raises:
+            InputError: another shape or dtype, or no pixels.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+            raise InputError(
+                f"is {image.dtype} {image.shape}",
+                field="image",
+                fix="give (h, w, 3) uint8 RGB with at least one pixel; repeat a gray image three times",
+            )
+        if self._cuts_to_square:
+            image = _without_long_ends(image)
+        tensor: torch.Tensor = self._transform(Image.fromarray(np.ascontiguousarray(image)))
+        return tensor
+
+
+def _without_long_ends(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    longest = _MAX_ASPECT * min(height, width)
+    top, left = max(0, (height - longest) // 2), max(0, (width - longest) // 2)
+    return image[top : top + longest, left : left + longest]
 
 
 def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
@@ -195,20 +256,6 @@ def _fingerprint(network: torch.nn.Module) -> str:
         digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()[:12]
-
-
-def _device(device: str | torch.device) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise InputError(
-            f"{device!r} is not a device", field="device", fix="use cpu, cuda or auto"
-        ) from error
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise InputError("no CUDA device is available", field="device", fix="use cpu or auto")
-    return chosen
 
 
 def _image_dtype(precision: Precision, device: torch.device) -> torch.dtype:

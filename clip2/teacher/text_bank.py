@@ -1,4 +1,4 @@
-"""Word vectors computed beforehand, so that naming things needs no text tower."""
+"""Text bank: precomputed label vectors, which replace a text tower at run time."""
 
 from __future__ import annotations
 
@@ -14,35 +14,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clip2.labels import normalize_label, parse_labels
-from clip2.teacher.model_names import canonical_model
+from clip2.teacher.text_source import canonical_model
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
 
 if TYPE_CHECKING:
     from clip2.teacher.teacher import Teacher
 
-# Rows further than this from length 1 are not rounded unit vectors but something else.
+# Rows that differ more from length 1 are not rounded unit vectors.
 _UNIT_TOLERANCE = 1e-2
-# Two spellings of one word may carry vectors that differ by rounding, not by more.
+# Vectors of two spellings of one label may differ by rounding only.
 _SAME_VECTOR = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
 class TextBank:
-    """K words with their unit vectors in one CLIP model's space. A :class:`TextSource`.
+    """K labels with unit vectors in one CLIP model's space. A :class:`~clip2.teacher.TextSource`.
 
-    Words are compared without case, with ``_`` and any blanks as one space. Two spellings of one word with the same
-    vector are kept once (the first spelling); with different vectors they are refused.
+    Labels are compared without case, and ``_`` counts as a space. Of two spellings of one label with the same vector
+    the first is kept; with different vectors they are refused.
 
     Attributes:
-        names: K words.
-        embeddings: (K, D) float32, unit rows; rows within 1 % of unit length are renormalized.
+        names: K labels.
+        embeddings: (K, D) float32, unit rows; rows within 1 % of unit length are normalized.
         model: canonical name of the CLIP model, for example ``ViT-B-32/openai``.
-        templates: name of the prompt set the vectors were made with, or None: not known.
-        source: the file it came from, for error messages.
+        templates: prompt set of the vectors, a key of ``PROMPTS``; None if unknown.
+        source: the file, for error messages.
 
     Raises:
-        InputError: shapes that do not fit, NaN or inf, rows that are not unit, a name twice, an empty bank.
+        InputError: shapes that do not fit, NaN or inf, rows that are not unit, a label twice, an empty bank.
+
+    >>> bank = TextBank(("chair", "table"), np.eye(2, dtype=np.float32), "ViT-B-32/openai")
+    >>> bank.lookup("Table, chair").tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
     """
 
     names: tuple[str, ...]
@@ -56,19 +60,19 @@ class TextBank:
         names = tuple(str(name) for name in self.names)
         vectors = _unit_rows(self.embeddings, len(names), self.source)
         if not self.model.strip():
-            raise InputError("is empty", source=self.source, field="model", fix="name the CLIP model")
+            raise InputError(
+                "is empty", source=self.source, field="model", fix="give the name of the CLIP model"
+            )
         rows: dict[str, int] = {}
         for row, name in enumerate(names):
             first = rows.setdefault(normalize_label(name), row)
             if not name.strip():
                 raise InputError(f"name {row} is empty", source=self.source, field="names")
             if first != row and names[first] == name:
-                raise InputError(
-                    f"{name!r} is there twice", source=self.source, field="names", fix="keep one"
-                )
+                raise InputError(f"holds {name!r} twice", source=self.source, field="names", fix="keep one")
             if first != row and np.abs(vectors[first] - vectors[row]).max() > _SAME_VECTOR:
                 raise InputError(
-                    f"{names[first]!r} and {name!r} are one word with two vectors",
+                    f"{names[first]!r} and {name!r} are one label with two vectors",
                     source=self.source,
                     field="names",
                     fix="keep one of them",
@@ -77,7 +81,7 @@ class TextBank:
         object.__setattr__(self, "names", tuple(names[row] for row in kept))
         object.__setattr__(self, "embeddings", np.ascontiguousarray(vectors[kept]))
         object.__setattr__(self, "model", canonical_model(self.model))
-        object.__setattr__(self, "_rows", {word: position for position, word in enumerate(rows)})
+        object.__setattr__(self, "_rows", {label: position for position, label in enumerate(rows)})
 
     def __len__(self) -> int:
         return len(self.names)
@@ -87,7 +91,7 @@ class TextBank:
 
     @property
     def width(self) -> int:
-        """D, numbers per vector."""
+        """D, width of the vectors."""
         return self.embeddings.shape[1]
 
     @classmethod
@@ -95,11 +99,11 @@ class TextBank:
         """Read a bank from an npz file with ``names`` (K,) and ``embeddings`` (K, D).
 
         Args:
-            path: the file. Ours also say ``model``; files made elsewhere often do not.
-            model: the CLIP model the vectors come from; needed when the file does not say it.
+            path: the file; it may also hold ``model`` and ``templates``, as :meth:`save` writes them.
+            model: CLIP model of the vectors, if the file does not state it.
 
         Raises:
-            InputError: unreadable, pickled, keys missing, no model given, or another model than the file's.
+            InputError: an unreadable or pickled file, missing keys, no model, or another model than the file's.
         """
         arrays = _read_npz(Path(path))
         for key in ("names", "embeddings"):
@@ -111,18 +115,18 @@ class TextBank:
                     fix="store names (K,) and embeddings (K, D)",
                 )
         if arrays["names"].ndim != 1 or arrays["names"].dtype.kind not in "US":
-            raise InputError("is not a list of words", source=path, field="names", fix="store (K,) strings")
+            raise InputError("is not a list of strings", source=path, field="names", fix="store (K,) strings")
         stated = str(arrays["model"]) if "model" in arrays else None
         if stated is None and model is None:
             raise InputError(
-                "the file does not say which CLIP model its vectors come from",
+                "is missing: the file does not state the CLIP model of its vectors",
                 source=path,
                 field="model",
-                fix='say it: model="ViT-B-32/openai" in Python, --bank-model on the command line',
+                fix='give model="ViT-B-32/openai" in Python, --bank-model on the command line',
             )
         if stated and model and canonical_model(stated) != canonical_model(model):
             raise InputError(
-                f"the file says {stated!r}, you said {model!r}",
+                f"is {stated!r} in the file, but {model!r} was given",
                 source=path,
                 field="model",
                 fix="use the bank of your model",
@@ -139,31 +143,33 @@ class TextBank:
     def from_teacher(
         cls, teacher: Teacher, labels: str | Iterable[str], templates: str = "clip2"
     ) -> TextBank:
-        """Compute the vectors of ``labels`` with a CLIP text tower and one of the prompt sets ``PROMPTS``."""
+        """A bank of ``labels``, computed by a CLIP text tower with one of the prompt sets ``PROMPTS``."""
         names = parse_labels(labels)
         return cls(names, teacher.encode_texts(names, templates), teacher.model, templates)
 
     def save(self, path: str | Path) -> None:
-        """Write an npz that states its model; the file appears whole or not at all."""
+        """Write an npz file; it appears whole or not at all."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, self._write)
 
     def find(self, label: str) -> int | None:
-        """Row of a word, or None where the bank does not have it."""
+        """Row of a label, or None if the bank does not have it."""
         return self._rows.get(normalize_label(label))
 
     def lookup(self, labels: str | Iterable[str]) -> NDArray[np.float32]:
-        """Vectors of words, (K, D) float32 unit rows in the given order.
+        """Vectors of labels, (K, D) float32 unit rows in the given order.
 
         Raises:
-            InputError: no words, a word twice, or words the bank does not have (the nearest are named).
+            InputError: no labels, a label twice, or labels that the bank does not have (the nearest are named).
         """
-        words = parse_labels(labels)
-        rows = [self.find(word) for word in words]
-        unknown = [word for word, row in zip(words, rows, strict=True) if row is None]
-        if unknown:
-            raise InputError(self._say_unknown(unknown), source=self.source, field="labels", fix=_UNKNOWN_FIX)
+        asked = parse_labels(labels)
+        rows = [self.find(label) for label in asked]
+        missing = [label for label, row in zip(asked, rows, strict=True) if row is None]
+        if missing:
+            raise InputError(
+                self._describe_missing(missing), source=self.source, field="labels", fix=_MISSING_FIX
+            )
         return self.embeddings[np.array(rows, dtype=np.int64)]
 
     def embed_labels(self, labels: Sequence[str]) -> NDArray[np.float32]:
@@ -171,14 +177,14 @@ class TextBank:
         return self.lookup(labels)
 
     def with_templates(self, templates: str) -> TextBank:
-        """This bank, if its vectors were made with these prompts or it does not say with which.
+        """This bank, if its prompt set is this one or unknown.
 
         Raises:
-            InputError: they were made with others.
+            InputError: its vectors are of another prompt set.
         """
         if self.templates not in (None, templates):
             raise InputError(
-                f"holds vectors of the prompts {self.templates!r}, needed are {templates!r}",
+                f"holds vectors of the prompt set {self.templates!r}, expected {templates!r}",
                 source=self.source,
                 field="templates",
                 fix=f"use a text bank made with {templates!r}",
@@ -186,15 +192,15 @@ class TextBank:
         return self
 
     def select(self, labels: str | Iterable[str]) -> TextBank:
-        """A bank of these words only, in this order and spelling."""
-        words = parse_labels(labels)
-        return TextBank(words, self.lookup(words), self.model, self.templates, self.source)
+        """A bank of these labels only, in this order and spelling."""
+        chosen = parse_labels(labels)
+        return TextBank(chosen, self.lookup(chosen), self.model, self.templates, self.source)
 
     def merged(self, other: TextBank) -> TextBank:
-        """This bank and the words that only ``other`` has; a word in both keeps this bank's vector.
+        """This bank with the labels that only ``other`` has; a label in both keeps this bank's vector.
 
         Raises:
-            InputError: ``other`` belongs to another model or width.
+            InputError: ``other`` is of another model or width.
         """
         other.require(self.model, self.width)
         new = [row for row, name in enumerate(other.names) if name not in self]
@@ -207,22 +213,22 @@ class TextBank:
         )
 
     def require(self, model: str, width: int) -> None:
-        """Refuse this bank unless it was made by ``model`` and its vectors have ``width`` numbers.
+        """Check that the vectors are of ``model`` and ``width`` wide.
 
         Raises:
-            InputError: it was not; both sides are named.
+            InputError: they are not; both sides are named.
         """
         expected = canonical_model(model)
         if self.model != expected or self.width != width:
             raise InputError(
-                f"holds vectors of {self.model} ({self.width} wide), needed are {expected} ({width} wide)",
+                f"holds vectors of {self.model} ({self.width} wide), expected {expected} ({width} wide)",
                 source=self.source,
                 field="model",
-                fix=f"use a text bank made by {expected}",
+                fix=f"use a text bank of {expected}",
             )
 
     def fingerprint(self) -> str:
-        """Hash of model, words and vectors; two banks with the same one are interchangeable."""
+        """Hash of model, labels and vectors; banks with equal fingerprints are interchangeable."""
         digest = hashlib.sha256("\n".join((self.model, *self.names)).encode())
         digest.update(self.embeddings.tobytes())
         return digest.hexdigest()[:16]
@@ -237,16 +243,18 @@ class TextBank:
                 templates=np.array(self.templates or ""),
             )
 
-    def _say_unknown(self, words: Sequence[str]) -> str:
-        said = []
-        for word in words[:5]:
-            near = difflib.get_close_matches(normalize_label(word), self._rows, n=3, cutoff=0.6)
-            said.append(f"{word!r} (nearest: {', '.join(near)})" if near else f"{word!r} (nothing like it)")
-        more = f" and {len(words) - 5} more" if len(words) > 5 else ""
-        return f"has no vector for {', '.join(said)}{more}"
+    def _describe_missing(self, labels: Sequence[str]) -> str:
+        parts = []
+        for label in labels[:5]:
+            near = difflib.get_close_matches(normalize_label(label), self._rows, n=3, cutoff=0.6)
+            parts.append(
+                f"{label!r} (nearest: {', '.join(near)})" if near else f"{label!r} (nothing similar)"
+            )
+        more = f" and {len(labels) - 5} more" if len(labels) > 5 else ""
+        return f"has no vector for {', '.join(parts)}{more}"
 
 
-_UNKNOWN_FIX = "use a word the bank has, or compute one with a CLIP text tower (TextBank.from_teacher)"
+_MISSING_FIX = "use a label of the bank, or compute its vector with a CLIP text tower (TextBank.from_teacher)"
 
 
 def _unit_rows(embeddings: NDArray, count: int, source: str) -> NDArray[np.float32]:
@@ -260,7 +268,9 @@ def _unit_rows(embeddings: NDArray, count: int, source: str) -> NDArray[np.float
         )
     if not np.isfinite(vectors).all():
         bad = int((~np.isfinite(vectors).all(axis=1)).sum())
-        raise InputError(f"NaN or inf in {bad} rows", source=source, field="embeddings", fix="recompute them")
+        raise InputError(
+            f"holds NaN or inf in {bad} rows", source=source, field="embeddings", fix="recompute them"
+        )
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     worst = float(np.abs(lengths - 1).max())
     if worst > _UNIT_TOLERANCE:
@@ -270,7 +280,7 @@ def _unit_rows(embeddings: NDArray, count: int, source: str) -> NDArray[np.float
             field="embeddings",
             fix="divide each row by its length",
         )
-    # Rows that are unit to float32 rounding stay bit-identical, so that banks survive save and load unchanged.
+    # Rows that are unit up to float32 rounding stay bit-identical, so that saving and loading changes nothing.
     exact = np.abs(lengths - 1) < 1e-6
     return np.where(exact, vectors, vectors / lengths).astype(np.float32)
 
@@ -279,7 +289,7 @@ def _read_npz(path: Path) -> dict[str, NDArray]:
     if not path.is_file():
         raise InputError("does not exist", source=path, fix="check the path of the text bank")
     try:
-        # numpy takes what is no archive for a pickle, and says how to run that.
+        # numpy takes any other file for a pickle, and its error tells the user how to execute it.
         if path.read_bytes()[:2] not in (b"PK", np.lib.format.MAGIC_PREFIX[:2]):
             raise InputError(
                 "is not an npz", source=path, fix="give a text bank: an npz with names and embeddings"

@@ -18,6 +18,7 @@ from torch import nn
 
 from clip2.checkpoint import load
 from clip2.model import Clip2Model
+from clip2.state_dict import require_same_shapes
 from clip2.training.config import TrainConfig, load_config
 from data_prep.errors import InputError
 from data_prep.storage.files import require_writable, write_atomically
@@ -72,19 +73,13 @@ def init_weights(model: Clip2Model, source: str) -> None:
         InputError: there is no such checkpoint, or its encoder is another one; the message names the difference.
     """
     found = load(source)
-    wanted, given = (
-        {key: tuple(value.shape) for key, value in encoder.state_dict().items()}
-        for encoder in (model.encoder, found.encoder)
+    require_same_shapes(
+        found.encoder.state_dict(),
+        model.encoder.state_dict(),
+        owner="the encoder of this run",
+        source=f"init_from {source}",
+        fix="set model.encoder and model.preprocessing.color as in that checkpoint",
     )
-    for key in [*wanted, *given]:
-        if wanted.get(key) != given.get(key):
-            raise InputError(
-                f"encoder {found.config.encoder.name} has {given.get(key, 'no')} {key}, "
-                f"the encoder of this run {wanted.get(key, 'none')}",
-                source=source,
-                field="init_from",
-                fix="set model.encoder and model.preprocessing.color as in that checkpoint",
-            )
     model.encoder.load_state_dict(found.encoder.state_dict())
     if (found.teacher.name, found.teacher.width) != (model.teacher.name, model.teacher.width):
         return
@@ -156,9 +151,7 @@ def load_state(path: Path, model: nn.Module, average: nn.Module, optimizer: torc
         kind, _, rest = name.partition("/")
         parts[kind][rest] = value
     for kind, module in (("model", model), ("average", average)):
-        own = {name: value.shape for name, value in module.state_dict().items()}
-        if own != {name: value.shape for name, value in parts[kind].items()}:
-            raise InputError("is the state of another network", source=path, field=kind)
+        require_same_shapes(parts[kind], module.state_dict(), owner="the network of this run", source=path)
         module.load_state_dict(parts[kind])
     by_name = dict(model.named_parameters())
     for name, value in parts["optimizer"].items():

@@ -78,8 +78,8 @@ def test_from_the_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip2.load("hf-hub:someone/something@v2")
     assert asked["repository"] == "someone/something"
     assert asked["revision"] == "v2"
-    files = ["config.json", "model.safetensors", "text_bank.npz", "familiarity.safetensors"]
-    assert asked["allow_patterns"] == files
+    files = ["config.json", "model.safetensors", "text_bank.npz", "ood.safetensors"]
+    assert asked["allow_patterns"] == [*files, "familiarity.safetensors"]  # the detector of release 0.1.0
 
 
 def test_a_hub_name_that_is_none_is_refused() -> None:
@@ -209,9 +209,9 @@ def test_models_that_are_told_the_size_and_models_that_are_not_come_back(tmp_pat
         clip2.load(tmp_path)
 
 
-def test_configs_from_before_size_and_familiarity_load(folder: Path, model: Clip2Model) -> None:
+def test_configs_from_before_size_and_detector_load(folder: Path, model: Clip2Model) -> None:
     change(folder / "config.json", lambda c: c["model"]["preprocessing"].pop("size"))
-    change(folder / "config.json", lambda c: c.pop("familiarity"))
+    change(folder / "config.json", lambda c: c.pop("ood"))
     loaded = clip2.load(folder)
     assert loaded.preprocessing.size is False
     assert torch.equal(loaded.encode([CLOUD]), model.encode([CLOUD]))

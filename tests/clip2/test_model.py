@@ -112,24 +112,24 @@ def test_scores_are_softmax_of_scaled_cosines() -> None:
     assert result.scores[:, 0] / result.scores[:, 1] == pytest.approx(odds, rel=1e-3)
     assert result.scores.sum(axis=1) == pytest.approx(np.ones(4), abs=1e-6)
     assert [names[0][0] for names in result.top(1)] == list(result.best)
-    assert result.familiar.all()  # without statistics nothing is strange
+    assert result.in_distribution.all()  # without a detector
 
 
-def test_without_labels_all_words_of_the_bank_are_asked_for() -> None:
+def test_without_labels_all_labels_of_the_bank_compete() -> None:
     assert tiny_model().classify(clouds(2)).labels == ("mug", "chair", "table")
     others = TextBank(("cup", "bus"), unit_rows(2, 16), "ViT-B-32/openai")
     assert tiny_model().classify(clouds(2), text=others).labels == ("cup", "bus")
 
 
-def test_a_teacher_lists_no_words(tmp_path: Path) -> None:
+def test_a_teacher_lists_no_labels(tmp_path: Path) -> None:
     teacher = Teacher.load(make_tiny_clip(tmp_path, width=16))
     spec = TeacherSpec(name=teacher.model, width=16)
     model = Clip2Model(tiny_model().config.model_copy(update={"teacher": spec})).eval()
-    with pytest.raises(InputError, match="lists no words of its own"):
+    with pytest.raises(InputError, match="lists none"):
         model.classify(clouds(1), text=teacher)
 
 
-def test_words_of_another_clip_are_refused_by_name() -> None:
+def test_vectors_of_another_clip_are_refused_by_name() -> None:
     model = tiny_model()
     with pytest.raises(InputError) as error:
         model.classify(clouds(1), "mug", bank("ViT-L-14/openai", 16))
@@ -141,7 +141,7 @@ def test_words_of_another_clip_are_refused_by_name() -> None:
         Clip2Model(model.config, bank("ViT-L-14/openai"))
 
 
-def test_words_in_other_prompts_are_refused_by_name() -> None:
+def test_vectors_of_other_prompts_are_refused_by_name() -> None:
     config = tiny_model().config
     spec = config.teacher.model_copy(update={"templates": "ulip-64"})
     model = Clip2Model(config.model_copy(update={"teacher": spec}))
@@ -166,9 +166,9 @@ def test_a_teacher_is_asked_in_the_prompts_the_model_was_trained_against(tmp_pat
     assert np.abs(other - bank.embeddings).max() > 1e-3  # the prompts matter to this network
 
 
-def test_a_model_without_words_asks_for_them() -> None:
+def test_a_model_without_label_vectors_asks_for_them() -> None:
     model = Clip2Model(tiny_model().config)
-    with pytest.raises(InputError, match="carries no words"):
+    with pytest.raises(InputError, match="has no label vectors"):
         model.classify(clouds(1), "mug")
 
 

@@ -9,8 +9,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.nn.functional import normalize
 
-from clip2.model import Embeddings
-from clip2.objectives import ContrastiveObjective, ObjectiveConfig, Targets, contrastive_loss
+from clip2.objectives import ContrastiveObjective, Embeddings, ObjectiveConfig, Targets, contrastive_loss
 
 # Three samples; the first two are both "chair" (text 0), the third is "table" (text 1). Vectors in the plane.
 TEXTS = torch.tensor([[1.0, 0.0], [0.0, 1.0]])

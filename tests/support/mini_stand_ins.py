@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ import pytest
 import torch
 from support.tiny_clip import make_tiny_clip
 
-from clip2.checkpoint import add_familiarity, load, save
+from clip2.checkpoint import add_ood_detector, load, save
 from clip2.model import Clip2Model
 from clip2.model_config import ModelConfig
 from clip2.ood.detector import OODDetector
-from clip2.teacher import Teacher, TextBank, bundled
+from clip2.ood.exposure import OutlierExposureHead
+from clip2.teacher import Teacher, TextBank
+from clip2.teacher.bundled import BUNDLED
 from clip2.world.teacher.training import seal
 
 WORDS = ("chair", "table", "box", "traffic light")
@@ -24,7 +27,7 @@ def put_tiny_mini(folder: Path, monkeypatch: pytest.MonkeyPatch, seed: int = 0) 
     """Make ``Teacher.load("mini")`` find a tiny CLIP with random weights, and load it."""
     make_tiny_clip(folder, width=WIDTH, seed=seed)
     seal(folder)
-    monkeypatch.setattr(bundled, "FOLDER", folder)
+    monkeypatch.setitem(BUNDLED, "mini", replace(BUNDLED["mini"], folder=folder))
     return Teacher.load("mini")
 
 
@@ -49,6 +52,15 @@ def put_tiny_mini_points(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Clip2
 
 
 def make_everything_strange(folder: Path) -> None:
-    """Give the stand-in below ``folder`` statistics of objects like none there are."""
-    features = np.random.default_rng(0).normal(1e4, 1.0, (60, load(folder).encoder.width)).astype(np.float32)
-    add_familiarity(folder, OODDetector.fit(features, None, features, kind="mahalanobis"))
+    """Give the stand-in below ``folder`` a detector that rejects every object."""
+    width = load(folder).encoder.width
+    one, none = np.ones(1, np.float32), np.zeros(1, np.float32)
+    head = OutlierExposureHead(
+        center=np.zeros(width, np.float32),
+        scale=np.ones(width, np.float32),
+        hidden_weight=np.zeros((1, width), np.float16),
+        hidden_bias=none,
+        out_weight=none,
+        out_bias=-one,  # logit 1, beyond a limit of 0
+    )
+    add_ood_detector(folder, OODDetector(head, np.zeros(1001, np.float32)))

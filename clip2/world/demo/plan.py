@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import clip2
-from clip2.teacher.bundled import shipped_folder
+from clip2.teacher.bundled import BUNDLED
 from data_prep.errors import InputError
 from data_prep.storage.files import require_writable, write_atomically
 from data_prep.world import ProceduralScan, Setting
@@ -127,5 +127,5 @@ def claim_folder(out: Path, plan: Plan) -> None:
 
 def _teacher() -> str:
     """Which weights of the embedded teacher these are."""
-    config = shipped_folder() / "open_clip_config.json"
+    config = BUNDLED["mini"].verified_folder() / "open_clip_config.json"
     return str(json.loads(config.read_text(encoding="utf-8"))["weights"]["sha256"])[:12]

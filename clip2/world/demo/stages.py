@@ -17,7 +17,7 @@ import clip2
 from clip2.checkpoint import CONFIG_FILE, read_config
 from clip2.progress import ProgressBar
 from clip2.teacher import Teacher
-from clip2.teacher.features import embed_triplets
+from clip2.teacher.embed import embed_triplets
 from clip2.training import load_config, train
 from clip2.world.demo.page import write_report
 from clip2.world.demo.plan import SETTINGS, Plan, claim_folder

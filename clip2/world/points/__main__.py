@@ -39,7 +39,7 @@ class Mine:
     def run(self) -> int:
         """One after the other."""
         from clip2.teacher import Teacher
-        from clip2.teacher.features import embed_triplets
+        from clip2.teacher.embed import embed_triplets
         from clip2.world.points.data import mine_world, world_scan
 
         teacher, console = Teacher.load("mini"), Console(stderr=True)
@@ -69,7 +69,7 @@ class Train:
     """KEY=VALUE of the training configuration."""
 
     def run(self) -> int:
-        """Train, fit what is familiar, score."""
+        """Train, fit the out-of-distribution detector, score."""
         from clip2.world.points.data import load_world
         from clip2.world.points.ship import ship
         from clip2.world.points.study import train_student

@@ -1,4 +1,4 @@
-"""From a training run to the folder that ships: score card, what is familiar, model card."""
+"""Release of the shipped model: text bank, out-of-distribution detector, score card and model card."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from clip2.checkpoint import (
     CONFIG_FILE,
     OOD_FILE,
     WEIGHTS_FILE,
-    add_familiarity,
+    add_ood_detector,
     read_config,
     save,
 )
 from clip2.model import Clip2Model
-from clip2.ood.detector import OODDetector, describe, fit_ood_detector
+from clip2.ood.detector import OODDetector
 from clip2.teacher import Teacher, TextBank
 from clip2.training.dataset import combine
+from clip2.training.fit_ood import describe_objects, fit_ood_detector
 from clip2.world.outliers import Cloud, background_pieces, clutter, cut_pieces, of_wrong_size, solids
 from clip2.world.points.data import WorldSet, load_world
 from clip2.world.points.score_card import measure, write_model_card
@@ -35,14 +36,14 @@ SHIPPED = Path(__file__).parents[2] / "weights" / "mini-points"
 SCORE_FILE, CARD_FILE = "score_card.json", "README.md"
 FILES = (CONFIG_FILE, WEIGHTS_FILE, BANK_FILE, OOD_FILE, SCORE_FILE, CARD_FILE)
 ACCEPTED = 0.85  # share of fresh objects of its own world that it answers
-FAMILIAR = 10_000  # objects that say what is familiar; more change nothing
-# Strangers: places searched per setting (their seed belongs to no triplets), solids, views of clutter, things of wrong size.
+FITTED = 10_000  # objects to fit the detector; more change nothing
+# Outliers: places searched per setting (their seed belongs to no triplets), solids, views of clutter, things of wrong size.
 _PLACES, _PLACES_SEED, _NAMELESS_PER_PLACE = 60, 555_000, 10
 _SOLIDS, _CLUTTER, _WRONG_SIZE = 3000, 4000, 2000
 
 
 def ship(world: Path, run: Path, learn: WorldSet) -> dict[str, Any]:
-    """Give a finished run its words, its sense of the familiar, and its papers.
+    """Add text bank, out-of-distribution detector, score card and model card to a finished run.
 
     Args:
         world: made by ``python -m clip2.world.points mine``.
@@ -57,7 +58,7 @@ def ship(world: Path, run: Path, learn: WorldSet) -> dict[str, Any]:
     bank = TextBank(tuple(names), teacher.embed_labels(names), teacher.model, teacher.templates)
     training = read_config(run).training
     save(model, run, bank, training)
-    add_familiarity(run, _familiarity(clip2.load(run), world, learn))
+    add_ood_detector(run, _ood_detector(clip2.load(run), world, learn))
     fresh = load_world([world / "eval-room", world / "eval-street"])
     card: dict[str, Any] = measure(clip2.load(run), teacher, fresh).figures()
     card |= {"objects_trained_on": training.get("objects"), "teacher": teacher.model}
@@ -67,25 +68,25 @@ def ship(world: Path, run: Path, learn: WorldSet) -> dict[str, Any]:
     return card
 
 
-def _familiarity(model: Clip2Model, world: Path, learn: WorldSet) -> OODDetector:
+def _ood_detector(model: Clip2Model, world: Path, learn: WorldSet) -> OODDetector:
     """From named objects it was trained on; the limit from objects of fresh scenes, found by the same detector."""
     fresh = load_world([world / "fresh-room", world / "fresh-street"])
     both = combine([learn.objects, fresh.objects], ["training", "fresh"])
     named = np.flatnonzero(both.own_texts[:, 0] >= 0)
     known, others = named[named < len(learn)], named[named >= len(learn)]
-    known = np.random.default_rng(0).permutation(known)[:FAMILIAR]
-    nameless = np.flatnonzero(both.own_texts[: len(learn), 0] < 0)[:FAMILIAR]
+    known = np.random.default_rng(0).permutation(known)[:FITTED]
+    nameless = np.flatnonzero(both.own_texts[: len(learn), 0] < 0)[:FITTED]
     sized = [both.cloud(int(row)) for row in known[:_WRONG_SIZE]]
-    strangers = [
-        describe(model, both, nameless),
+    outliers = [
+        describe_objects(model, both, nameless),
         _described(model, of_wrong_size(sized)),
         _described(model, solids(_SOLIDS)),
         _described(model, ((points, None) for points in clutter(_CLUTTER))),
     ]
     for setting in SETTINGS:
         scan = ProceduralScan(setting, _PLACES, _PLACES_SEED, worlds=_PLACES, assemblies=_NAMELESS_PER_PLACE)
-        strangers += [_described(model, find(scan)) for find in (background_pieces, cut_pieces)]
-    return fit_ood_detector(model, both, known, others, strangers=strangers, quantile=ACCEPTED)
+        outliers += [_described(model, find(scan)) for find in (background_pieces, cut_pieces)]
+    return fit_ood_detector(model, both, known, others, outliers, quantile=ACCEPTED)
 
 
 def _described(model: Clip2Model, clouds: Iterable[Cloud]) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from support.recognition_stand_ins import box_surface, tiny_bank, tiny_model
 
 from clip2.checkpoint import MINI_POINTS, save
 from clip2.cli import main
-from clip2.cli.words import WordOptions
+from clip2.cli.model_options import ModelOptions
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +79,11 @@ def test_without_a_model_and_words_the_shipped_ones_are_used(clouds, tmp_path, m
     assert main(["classify", *clouds, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert tuple(document["labels"]) == WORDS
-    assert "made-up world" in document["note"]
+    assert "one synthetic world" in document["note"]
     assert main(["classify", *clouds, "--labels", "something red to sit on,table"]) == 0
     shown = capsys.readouterr()
     assert "something red to sit on" in shown.out
-    assert shown.err.replace("\n", " ").count("made-up world") == 1
+    assert shown.err.replace("\n", " ").count("synthetic world") == 1
     assert "--clip ViT-B-32/laion2b_s34b_b79k" in shown.err.replace("\n", " ")
 
 
@@ -116,7 +116,7 @@ def test_an_installation_without_the_shipped_model_says_so(clouds, tmp_path, mon
     error = capsys.readouterr().err
     assert "mini-points" in error
     assert "is not in this installation" in error
-    assert WordOptions().model == MINI_POINTS
+    assert ModelOptions().model == MINI_POINTS
 
 
 def test_a_cloud_that_is_no_object_is_named_by_its_file(clouds, run, tmp_path, capsys):

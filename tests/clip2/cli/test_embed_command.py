@@ -75,7 +75,7 @@ def test_with_a_bank_it_says_what_is_missing(
         (["--bank", "BANK", "--clip-model", "ViT-B/32"], "there is no --clip"),
         (["--bank", "BANK", "--templates", "plain"], "--templates: is for --clip"),
         (["--clip", "ViT-B-32", "--templates", "best"], "needs a TAG"),
-        (["--bank", "BANK"], "does not say which CLIP model"),
+        (["--bank", "BANK"], "does not state the CLIP model"),
         (["--bank", "nowhere.npz"], "nowhere.npz: does not exist"),
         (["--bank", "BANK", "--bank-model", "ViT-B/32", "--batch-size", "0"], "batch_size: is 0"),
         (["--clip", "ViT-B-33/openai"], "no model 'ViT-B-33'"),

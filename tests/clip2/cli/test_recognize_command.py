@@ -64,12 +64,12 @@ def test_the_first_command_needs_no_model_and_no_words(cloud, tmp_path, monkeypa
     out = tmp_path / "r.json"
     assert main(["recognize", cloud, "--out", str(out)]) == 0
     shown = capsys.readouterr()
-    assert shown.err.replace("\n", " ").count("made-up world") == 1
-    assert "made-up world" in out.with_suffix(".html").read_text()
+    assert shown.err.replace("\n", " ").count("synthetic world") == 1
+    assert "one synthetic world" in out.with_suffix(".html").read_text()
     assert Instances3D.from_json(out).vocabulary == WORDS
     assert main(["recognize", cloud, "--out", str(out), "--background", "table", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert "made-up world" in document["note"]
+    assert "one synthetic world" in document["note"]
     assert document["vocabulary"] == ["chair", "box", "traffic light"]
 
 
@@ -98,8 +98,8 @@ def test_words_can_come_from_a_bank_file(cloud, wordless, tmp_path, capsys):
     other = ["--bank", str(tmp_path / "bank.npz"), "--bank-model", "ViT-B-16/openai"]
     assert "ViT-B-16" in error_of(capsys, *arguments, *other)
     assert "exclude each other" in error_of(capsys, *arguments, *given, "--clip", MODEL)
-    assert "carries no words" in error_of(capsys, *arguments)
-    assert "there is no --bank" in error_of(capsys, *arguments, "--bank-model", MODEL)
+    assert "has no label vectors" in error_of(capsys, *arguments)
+    assert "needs --bank" in error_of(capsys, *arguments, "--bank-model", MODEL)
 
 
 def test_up_axis_of_a_file(run, tmp_path, capsys):

@@ -16,7 +16,7 @@ from support.training_shapes import WORDS, surface, unit_rows
 
 import clip2
 from clip2.cli.main import main
-from clip2.cli.words import WordOptions
+from clip2.cli.model_options import ModelOptions
 from clip2.teacher import TextBank, embed_triplets
 from data_prep.triplets import Provenance, Triplet, write_triplets
 
@@ -79,7 +79,7 @@ def test_prompts_travel_from_the_features_to_the_words_asked_for(
     assert model.teacher.templates == "ulip-64"
     assert model.text_bank is not None
     assert model.text_bank.templates == "ulip-64"
-    asked = WordOptions("ball", clip=clip, device="cpu").text_source(model)
+    asked = ModelOptions("ball", clip=clip, device="cpu").text_source(model)
     assert np.abs(asked.embed_labels(WORDS) - model.text_bank.lookup(WORDS)).max() < 1e-5
 
 

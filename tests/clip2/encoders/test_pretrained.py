@@ -42,13 +42,13 @@ def test_blocks_are_those_of_the_vit_and_compute_the_same(monkeypatch: pytest.Mo
 
 
 def test_what_cannot_be_had_or_does_not_fit_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match=r"init_from_timm 'no_such_vit' cannot be had from timm \("):
+    with pytest.raises(ValueError, match=r"init_from_timm 'no_such_vit': cannot be downloaded from timm \("):
         create_encoder("uni3d_tiny", init_from_timm="no_such_vit")
     monkeypatch.setattr(timm, "create_model", unreachable)
-    with pytest.raises(ValueError, match=r"cannot be had from timm \(no network\)$"):
+    with pytest.raises(ValueError, match=r"cannot be downloaded from timm \(no network\)$"):
         create_encoder("uni3d_tiny", init_from_timm="vit_tiny_patch16_224")
     monkeypatch.setattr(timm, "create_model", unpretrained)
-    with pytest.raises(ValueError, match=r"blocks.0.norm1.weight is \(192,\), not \(384,\)"):
+    with pytest.raises(ValueError, match=r"blocks.0.norm1.weight: is \(192,\), the encoder has \(384,\)"):
         create_encoder("uni3d_small", depth=1, init_from_timm="vit_tiny_patch16_224")
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from clip2.classification import zero_shot_classify
 from clip2.evaluation import (
     best_ranks,
     confusion_matrix,
     hit_at_k,
     score_zero_shot,
     top_k_accuracy,
-    zero_shot_classify,
 )
 from clip2.teacher import TextBank
 from data_prep.errors import InputError
@@ -90,8 +90,8 @@ def test_confusion_rows_are_truth() -> None:
     "embeddings, text, said",
     [
         ([[1.0, 0.0]], [[1.0, 0.0, 0.0]], "as wide as the embeddings"),
-        ([[1.0, 0.0]], np.zeros((0, 2)), "at least one word"),
-        ([[np.nan, 0.0]], [[1.0, 0.0]], "embeddings: NaN"),
+        ([[1.0, 0.0]], np.zeros((0, 2)), "at least one label"),
+        ([[np.nan, 0.0]], [[1.0, 0.0]], "embeddings: holds NaN"),
         ([[0.0, 0.0]], [[1.0, 0.0]], "length zero"),
         ([1.0, 0.0], [[1.0, 0.0]], "give \\(count, width\\)"),
     ],

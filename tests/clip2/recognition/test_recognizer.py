@@ -91,7 +91,7 @@ class Verdicts:
 def one_strange(points, recognizer):
     """The same scan for a model to which the first of the three objects is strange."""
     model = tiny_model(tiny_bank())
-    model.familiarity = Verdicts([True, False, False])
+    model.ood_detector = Verdicts([True, False, False])
     return Recognizer(model).set_scan((points, None))
 
 
@@ -266,7 +266,7 @@ def test_words_of_another_clip_are_refused_by_name():
         Recognizer(tiny_model(), tiny_bank("ViT-B-16/openai"))
     with pytest.raises(InputError, match="8 wide"):
         Recognizer(tiny_model(), tiny_bank(width=8))
-    with pytest.raises(InputError, match="carries no words"):
+    with pytest.raises(InputError, match="has no label vectors"):
         Recognizer(tiny_model())
 
 

@@ -103,7 +103,7 @@ def test_a_judgement_of_other_shards_is_refused(folder: Path, tiny_teacher: Teac
     (path,) = folder.glob(f"features/*/{AGREEMENT}")
     record = json.loads(path.read_text())
     path.write_text(json.dumps({**record, "shards": "0" * 64}))
-    with pytest.raises(InputError, match=r"agreement\.json: is of other shards"):
+    with pytest.raises(InputError, match=r"agreement\.json: belongs to other shards"):
         load_features(folder)
     path.write_text("{")
     with pytest.raises(InputError, match=r"agreement\.json: cannot be read"):

@@ -115,7 +115,7 @@ def test_mined_again_means_embedded_again(folder: Path, bank: TextBank, tmp_path
     changed = [triplet(number, texts=("cup",) if number == 4 else None) for number in range(9)]
     write_triplets(tmp_path / "new", changed, source="test", objects_per_shard=3)
     shutil.copytree(folder / "features", tmp_path / "new" / "features")
-    with pytest.raises(InputError, match=r"mined again since, first shard-000001\.tar.*clip2 embed"):
+    with pytest.raises(InputError, match=r"mined again, first shard-000001\.tar.*clip2 embed"):
         load_features(tmp_path / "new")
     report = embed_triplets(tmp_path / "new", bank=bank)
     assert (report.shards_computed, report.shards_kept) == (1, 2)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from clip2.teacher import canonical_model, normalize_label, parse_labels
+from clip2.labels import normalize_label, parse_labels
+from clip2.teacher import canonical_model
 from data_prep.errors import InputError
 
 

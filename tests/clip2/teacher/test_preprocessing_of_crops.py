@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clip2.teacher.crops import Preprocess
+from clip2.teacher.teacher import CropPreprocessing
 
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
@@ -18,7 +18,7 @@ def test_real_fixtures_bit_for_bit(real_data: Path) -> None:
     folder = real_data / "clip" / "preprocess_fixtures"
     expected = np.load(folder / "expected_tensors.npz", allow_pickle=False)
     assert len(expected["files"]) == 8
-    preprocess = Preprocess({"size": 224})
+    preprocess = CropPreprocessing({"size": 224})
     for name, tensor in zip(expected["files"], expected["tensors"], strict=True):
         image = np.asarray(Image.open(folder / str(name)).convert("RGB"))
         np.testing.assert_array_equal(preprocess(image).numpy(), tensor, err_msg=str(name))
@@ -40,14 +40,16 @@ def by_the_rule(image: np.ndarray, size: int) -> np.ndarray:
 )
 def test_synthetic_images_follow_the_rule(shape: tuple[int, ...]) -> None:
     image = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
-    np.testing.assert_allclose(Preprocess({"size": 224})(image).numpy(), by_the_rule(image, 224), atol=1e-6)
+    np.testing.assert_allclose(
+        CropPreprocessing({"size": 224})(image).numpy(), by_the_rule(image, 224), atol=1e-6
+    )
 
 
 def test_a_sliver_keeps_its_middle() -> None:
     """One pixel high, 4000 wide, red only around the middle: the middle square is red."""
     image = np.zeros((1, 4000, 3), np.uint8)
     image[:, 1990:2010, 0] = 255
-    tensor = Preprocess({"size": 32})(image).numpy()
+    tensor = CropPreprocessing({"size": 32})(image).numpy()
     red = (1 - MEAN[0]) / STD[0]
     np.testing.assert_allclose(tensor[0], red, atol=0.05)
     assert np.isfinite(tensor).all()
@@ -56,6 +58,6 @@ def test_a_sliver_keeps_its_middle() -> None:
 def test_squashing_models_see_the_whole_sliver() -> None:
     image = np.zeros((2, 400, 3), np.uint8)
     image[:, :100] = 255
-    tensor = Preprocess({"size": 32, "resize_mode": "squash"})(image).numpy()
+    tensor = CropPreprocessing({"size": 32, "resize_mode": "squash"})(image).numpy()
     assert tensor[0, 16, 2] > 1
     assert tensor[0, 16, 16] < 0

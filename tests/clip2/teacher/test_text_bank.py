@@ -36,7 +36,7 @@ def test_a_word_is_found_however_it_is_spelled(bank: TextBank) -> None:
 
 
 def test_unknown_words_are_named_with_their_nearest(bank: TextBank) -> None:
-    with pytest.raises(InputError, match=r"'mugg' \(nearest: mug\), 'zzz' \(nothing like it\)"):
+    with pytest.raises(InputError, match=r"'mugg' \(nearest: mug\), 'zzz' \(nothing similar\)"):
         bank.lookup(["mugg", "night stand", "zzz"])
 
 
@@ -57,7 +57,7 @@ def test_save_and_load_change_nothing(bank: TextBank, tmp_path: Path) -> None:
 
 def test_a_file_that_does_not_state_its_model_must_be_told(tmp_path: Path) -> None:
     path = write(tmp_path / "bank.npz", names=["mug"], embeddings=unit((1, 0)))
-    with pytest.raises(InputError, match=r"bank\.npz: model: the file does not say"):
+    with pytest.raises(InputError, match=r"bank\.npz: model: is missing: the file does not state"):
         TextBank.load(path)
     assert TextBank.load(path, model="ViT-B/32").model == MODEL
 
@@ -65,15 +65,17 @@ def test_a_file_that_does_not_state_its_model_must_be_told(tmp_path: Path) -> No
 def test_a_file_that_states_another_model_is_refused(bank: TextBank, tmp_path: Path) -> None:
     bank.save(tmp_path / "bank.npz")
     assert TextBank.load(tmp_path / "bank.npz", model="ViT-B-32-quickgelu/openai").model == MODEL
-    with pytest.raises(InputError, match=r"says 'ViT-B-32/openai', you said 'ViT-B-16/openai'"):
+    with pytest.raises(
+        InputError, match=r"is 'ViT-B-32/openai' in the file, but 'ViT-B-16/openai' was given"
+    ):
         TextBank.load(tmp_path / "bank.npz", model="ViT-B-16/openai")
 
 
 def test_another_model_or_width_is_refused_by_name(bank: TextBank) -> None:
     bank.require("ViT-B/32", 2)
-    with pytest.raises(InputError, match=r"ViT-B-32/openai \(2 wide\), needed are ViT-B-16/openai"):
+    with pytest.raises(InputError, match=r"ViT-B-32/openai \(2 wide\), expected ViT-B-16/openai"):
         bank.require("ViT-B-16/openai", 2)
-    with pytest.raises(InputError, match=r"\(2 wide\), needed are ViT-B-32/openai \(512 wide\)"):
+    with pytest.raises(InputError, match=r"\(2 wide\), expected ViT-B-32/openai \(512 wide\)"):
         bank.require(MODEL, 512)
 
 
@@ -107,8 +109,8 @@ def test_rounded_rows_become_unit_and_others_are_refused() -> None:
         (("a",), np.array([[1, 0]]), "int64"),
         ((), np.zeros((0, 2), np.float32), "for 0 names"),
         (("a", "b"), np.array([[1, 0], [np.nan, 1]], np.float32), "NaN or inf in 1 rows"),
-        (("a", "a"), unit((1, 0), (1, 0)), "'a' is there twice"),
-        (("tv", "TV"), unit((1, 0), (0, 1)), "'tv' and 'TV' are one word with two vectors"),
+        (("a", "a"), unit((1, 0), (1, 0)), "holds 'a' twice"),
+        (("tv", "TV"), unit((1, 0), (0, 1)), "'tv' and 'TV' are one label with two vectors"),
         (("a", " "), unit((1, 0), (0, 1)), "name 1 is empty"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Words of a model taught by ``mini``: from its bank, else from the text tower that ships."""
+"""Labels of a model whose teacher ships with the package: from its bank, else from the text tower."""
 
 from __future__ import annotations
 
@@ -12,31 +12,39 @@ from support.mini_stand_ins import WIDTH, WORDS, put_tiny_mini, put_tiny_mini_po
 
 import clip2
 from clip2.teacher import TextBank, TextSource
-from clip2.teacher.bank_with_tower import BankWithTower, is_taught_by_mini
+from clip2.teacher.bundled import BUNDLED, bundled_teacher
+from clip2.teacher.text_with_tower import BankWithTower, own_text_source
 from data_prep.errors import InputError
 
 
-def words_of(teacher, tmp_path=None, **changes) -> BankWithTower:
+def source(teacher, tmp_path=None, **changes) -> BankWithTower:
     bank = TextBank.from_teacher(teacher, WORDS)
     return BankWithTower(
-        **{"model": teacher.model, "width": WIDTH, "bank": bank, "templates": None, **changes}
+        **{
+            "teacher": BUNDLED["mini"],
+            "model": teacher.model,
+            "width": WIDTH,
+            "bank": bank,
+            "templates": None,
+            **changes,
+        }
     )
 
 
 def test_a_phrase_lands_where_the_teacher_puts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     teacher = put_tiny_mini(tmp_path, monkeypatch)
-    text = words_of(teacher)
+    text = source(teacher)
     assert isinstance(text, TextSource)
     asked = ["table", "something red to sit on", "chair"]
     assert text.embed_labels(asked) == pytest.approx(teacher.encode_texts(asked), abs=1e-6)
-    spoken = words_of(teacher, bank=None).with_templates("ulip-64").embed_labels(asked)
+    spoken = source(teacher, bank=None).with_templates("ulip-64").embed_labels(asked)
     assert spoken == pytest.approx(teacher.encode_texts(asked, "ulip-64"), abs=1e-6)
 
 
 def test_words_of_the_bank_keep_its_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     teacher = put_tiny_mini(tmp_path, monkeypatch)
     moved = np.roll(teacher.encode_texts(WORDS), 1, axis=0)  # what a bank says counts, even if it is odd
-    text = words_of(teacher, bank=TextBank(WORDS, moved, teacher.model))
+    text = source(teacher, bank=TextBank(WORDS, moved, teacher.model))
     assert np.array_equal(text.embed_labels(WORDS), moved)
     assert np.array_equal(text.embed_labels(["Traffic_Light"])[0], moved[3])
     assert text.names == WORDS
@@ -46,9 +54,9 @@ def test_the_tower_sleeps_while_the_bank_knows_the_words(tmp_path: Path) -> None
     code = (
         "import sys, numpy as np\n"
         "from clip2.teacher.text_bank import TextBank\n"
-        "from clip2.teacher.bank_with_tower import BankWithTower\n"
+        "from clip2.teacher.text_with_tower import own_text_source\n"
         "bank = TextBank(('chair', 'table'), np.eye(2, 16, dtype=np.float32), 'mini@0')\n"
-        "BankWithTower('mini@0', 16, bank, None).embed_labels(['table'])\n"
+        "own_text_source('mini@0', 16, bank, None).embed_labels(['table'])\n"
         "assert 'torch' not in sys.modules and 'open_clip' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -58,7 +66,7 @@ def test_another_tower_than_the_model_was_taught_with_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = put_tiny_mini(tmp_path / "before", monkeypatch)
-    text = words_of(before)
+    text = source(before)
     now = put_tiny_mini(tmp_path / "now", monkeypatch, seed=1)
     assert len(text.embed_labels(WORDS)) == len(WORDS)  # needs no tower
     with pytest.raises(InputError) as error:
@@ -68,7 +76,7 @@ def test_another_tower_than_the_model_was_taught_with_is_refused(
 
 
 def test_an_altered_tower_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = words_of(put_tiny_mini(tmp_path / "a", monkeypatch))
+    text = source(put_tiny_mini(tmp_path / "a", monkeypatch))
     folder = tmp_path / "b"
     put_tiny_mini(folder, monkeypatch)
     weights = folder / "open_clip_model.safetensors"
@@ -82,11 +90,11 @@ def test_an_altered_tower_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("labels", [[], [""], ["chair", "Chair"]])
 def test_bad_lists_are_refused(labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError):
-        words_of(put_tiny_mini(tmp_path, monkeypatch)).embed_labels(labels)
+        source(put_tiny_mini(tmp_path, monkeypatch)).embed_labels(labels)
 
 
 def test_prompts_of_the_bank_cannot_be_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = words_of(put_tiny_mini(tmp_path, monkeypatch))
+    text = source(put_tiny_mini(tmp_path, monkeypatch))
     assert text.with_templates("clip2").templates == "clip2"
     with pytest.raises(InputError, match="ulip-64"):
         text.with_templates("ulip-64")
@@ -94,10 +102,13 @@ def test_prompts_of_the_bank_cannot_be_changed(tmp_path: Path, monkeypatch: pyte
         text.with_templates("clip3")
 
 
-def test_only_the_embedded_teacher_has_a_tower_here() -> None:
-    assert is_taught_by_mini("mini@0123456789ab")
-    assert not is_taught_by_mini("ViT-B-32/openai")
-    assert not is_taught_by_mini("minima/x")
+def test_only_a_bundled_teacher_has_a_tower() -> None:
+    assert bundled_teacher("mini@0123456789ab") is BUNDLED["mini"]
+    for other in ("mini", "ViT-B-32/openai", "minima/x", "minima@0123456789ab"):
+        assert bundled_teacher(other) is None
+    bank = TextBank(("chair",), np.eye(1, 16, dtype=np.float32), "ViT-B-32/openai")
+    assert own_text_source("ViT-B-32/openai", 16, bank, None) is bank
+    assert own_text_source("ViT-B-32/openai", 16, None, None) is None
 
 
 def test_a_model_uses_it_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

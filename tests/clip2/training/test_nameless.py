@@ -15,8 +15,7 @@ from support.tiny_clip import make_tiny_clip
 from support.training_shapes import WORDS, surface, unit_rows
 
 import clip2
-from clip2.model import Embeddings
-from clip2.objectives import ContrastiveObjective, ObjectiveConfig, Targets
+from clip2.objectives import ContrastiveObjective, Embeddings, ObjectiveConfig, Targets
 from clip2.teacher import Teacher, embed_triplets
 from clip2.training import TrainConfig, TrainingSet, load_training_set, pack, train
 from clip2.training.dataset import combine

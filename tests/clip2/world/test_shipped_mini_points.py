@@ -10,7 +10,7 @@ import pytest
 import clip2
 from clip2.checkpoint import read_config
 from clip2.teacher import Teacher
-from clip2.teacher.features import embed_triplets
+from clip2.teacher.embed import embed_triplets
 from clip2.world.points.data import WorldSet, load_world, mine_world, world_scan
 from clip2.world.points.score_card import StudentCard, measure
 from clip2.world.points.ship import FILES, SHIPPED
@@ -57,7 +57,7 @@ def test_what_ships_is_whole_and_small(teacher: Teacher) -> None:
     model = clip2.load("mini-points")
     assert model.text_bank is not None
     assert list(model.text_bank.names) == list_categories()
-    assert model.familiarity is not None
+    assert model.ood_detector is not None
 
 
 def test_model_card_states_the_figures_of_the_score_card() -> None:

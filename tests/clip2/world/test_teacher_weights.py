@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from clip2.teacher import Teacher, bundled
+from clip2.teacher import Teacher
+from clip2.teacher.bundled import BUNDLED
 from clip2.world.teacher.batches import Mixture
 from clip2.world.teacher.pictures import Pictures, draw_objects, draw_scene
 from clip2.world.teacher.score_card import ScoreCard, calibrate, calibration_error, measure
@@ -33,7 +35,7 @@ def card(teacher: Teacher) -> ScoreCard:
 
 
 def shipped() -> dict[str, float]:
-    figures: dict[str, float] = json.loads((bundled.FOLDER / "score_card.json").read_text())
+    figures: dict[str, float] = json.loads((BUNDLED["mini"].folder / "score_card.json").read_text())
     return figures
 
 
@@ -60,14 +62,14 @@ def test_it_knows_its_world(card: ScoreCard) -> None:
 
 
 def test_size_on_disk() -> None:
-    assert sum(path.stat().st_size for path in bundled.FOLDER.iterdir()) < 15e6
+    assert sum(path.stat().st_size for path in BUNDLED["mini"].folder.iterdir()) < 15e6
 
 
 def test_open_clip_itself_loads_it(teacher: Teacher) -> None:
     import open_clip
 
-    network, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{bundled.FOLDER}")
-    tokenizer = open_clip.get_tokenizer(f"local-dir:{bundled.FOLDER}")
+    network, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{BUNDLED['mini'].folder}")
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{BUNDLED['mini'].folder}")
     with torch.inference_mode():
         theirs = network.eval().encode_text(tokenizer(["a point cloud of a chair."]), normalize=True)
     assert np.allclose(theirs.numpy(), teacher.encode_texts(["chair"]), atol=1e-5)
@@ -83,8 +85,8 @@ def test_words_that_mean_alike_lie_near_each_other(teacher: Teacher) -> None:
 
 def test_altered_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "weights"
-    shutil.copytree(bundled.FOLDER, folder)
-    monkeypatch.setattr(bundled, "FOLDER", folder)
+    shutil.copytree(BUNDLED["mini"].folder, folder)
+    monkeypatch.setitem(BUNDLED, "mini", replace(BUNDLED["mini"], folder=folder))
     weights = bytearray((folder / WEIGHTS_FILE).read_bytes())
     weights[-1] ^= 1
     (folder / WEIGHTS_FILE).write_bytes(weights)

@@ -11,7 +11,7 @@ import torch
 
 from clip2.model_config import TeacherSpec
 from clip2.teacher import Teacher
-from clip2.teacher.features import embed_triplets
+from clip2.teacher.embed import embed_triplets
 from clip2.world.points.data import (
     WorldSet,
     draw_unseen,

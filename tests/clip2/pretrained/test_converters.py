@@ -1,4 +1,4 @@
-"""Public layouts: random checkpoints of theirs, run the way their papers say, give what our encoders give with them.
+"""Converters of public checkpoints: our encoder, filled from one, computes the function of the published network.
 
 The networks below are written anew from key names, shapes and papers (OpenShape arXiv 2305.10764, ULIP 2212.05171,
 PointNet++ 1706.02413), as functions of a state dict.
@@ -21,7 +21,8 @@ from torch import Tensor
 import clip2
 from benchmarks.textbook import ball, farthest_points, take
 from clip2.checkpoint import save
-from clip2.encoders import FOREIGN_LAYOUTS, PointEncoder, convert_checkpoint, create_encoder, fill_encoder
+from clip2.encoders import PointEncoder, create_encoder
+from clip2.pretrained import LAYOUTS, convert_checkpoint, fill_encoder
 from clip2.pretrained.layouts import MIRRORED_Z_UP, Y_UP
 from data_prep.errors import InputError
 
@@ -307,7 +308,7 @@ CASES: dict[str, tuple[Callable[[], State], Callable[..., Tensor], dict[str, Any
 
 
 def filled(layout: str, path: Path) -> PointEncoder:
-    encoder = create_encoder(FOREIGN_LAYOUTS[layout].encoder, **CASES[layout][2])
+    encoder = create_encoder(LAYOUTS[layout].encoder, **CASES[layout][2])
     fill_encoder(encoder, path, layout)
     return encoder.eval()
 
@@ -327,7 +328,7 @@ def test_our_encoder_is_their_network_on_clouds_turned_to_their_axes(layout: str
         path,
     )
     points, rgb = cloud(200 if "pointbert" in layout else 90)
-    theirs = points @ torch.tensor(FOREIGN_LAYOUTS[layout].axes).t()
+    theirs = points @ torch.tensor(LAYOUTS[layout].axes).t()
     expected = network(state, theirs, rgb)
     found = filled(layout, path)(points, rgb if options.get("feature_channels", 3) else None)
     assert (found - expected).norm() <= 2e-5 * expected.norm()
@@ -338,9 +339,9 @@ def test_our_encoder_is_their_network_on_clouds_turned_to_their_axes(layout: str
     assert torch.equal(again, found)
 
 
-@pytest.mark.parametrize("layout", FOREIGN_LAYOUTS)
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_names_an_encoder_that_builds_and_axes_that_keep_lengths(layout: str) -> None:
-    kind = FOREIGN_LAYOUTS[layout]
+    kind = LAYOUTS[layout]
     encoder = create_encoder(
         kind.encoder, feature_channels=3 if kind.preprocessing.color else 0, **kind.options
     )
@@ -381,9 +382,9 @@ def test_the_published_openshape_network_has_as_many_parameters_as_our_encoder_a
 def test_a_whole_model_with_its_projection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = pointbert_state(**POINTBERT, inside=6, out=1280)
     torch.save({"state_dict": state}, tmp_path / "ulip2.pt")
-    monkeypatch.setitem(FOREIGN_LAYOUTS["ulip2_pointbert"].options, "num_patches", 12)
+    monkeypatch.setitem(LAYOUTS["ulip2_pointbert"].options, "num_patches", 12)
     for key, value in POINTBERT.items():
-        monkeypatch.setitem(FOREIGN_LAYOUTS["ulip2_pointbert"].options, key, value)
+        monkeypatch.setitem(LAYOUTS["ulip2_pointbert"].options, key, value)
     model = convert_checkpoint(tmp_path / "ulip2.pt", "ulip2_pointbert")
     assert model.teacher.name == "ViT-bigG-14/laion2b_s39b_b160k"
     points, rgb = cloud()
@@ -399,8 +400,9 @@ def test_a_whole_model_with_its_projection(tmp_path: Path, monkeypatch: pytest.M
     assert reloaded.preprocessing.num_points == 10_000
 
 
-def test_what_does_not_fit_is_said_in_one_line(tmp_path: Path) -> None:
+def test_tensors_that_do_not_match_are_one_line(tmp_path: Path) -> None:
     encoder = create_encoder("openshape_pointbert", **OPENSHAPE)
+    before = encoder.class_token.clone()
     path = tmp_path / "model.safetensors"
 
     def rejection(state: State, layout: str = "openshape_pointbert_vitg14") -> str:
@@ -413,18 +415,17 @@ def test_what_does_not_fit_is_said_in_one_line(tmp_path: Path) -> None:
     whole = openshape_state(**OPENSHAPE)
     less = {key: value for key, value in whole.items() if key != "ppat.lift.0.bias"}
     assert "has no ppat.lift.0.bias" in rejection(less)
-    assert "does not know ppat.extra" in rejection(whole | {"ppat.extra": torch.zeros(2)})
+    assert "has an unknown ppat.extra" in rejection(whole | {"ppat.extra": torch.zeros(2)})
     assert "and 3 more" in rejection({key: value for key, value in whole.items() if "layers.1.1" not in key})
     deeper = openshape_state(**{**OPENSHAPE, "depth": 3})
-    assert "does not know ppat.transformer.layers.2.0.fn.to_out.0.bias" in rejection(deeper)
+    assert "has an unknown ppat.transformer.layers.2.0.fn.to_out.0.bias" in rejection(deeper)
     wider = openshape_state(**{**OPENSHAPE, "hidden": 48})
-    assert "gives (48, 24) for blocks.0.mlp.fc1.weight, which is (40, 24)" in rejection(wider)
+    assert "blocks.0.mlp.fc1.weight: is (48, 24), the encoder has (40, 24)" in rejection(wider)
     assert "openshape_pointbert_vitl14" in rejection(whole, "openshape")
-    before = encoder.class_token.clone()
-    assert torch.equal(before, encoder.class_token)
+    assert torch.equal(encoder.class_token, before)  # a refused checkpoint changes nothing
 
 
-def test_files_that_would_execute_or_are_no_checkpoints_are_refused(tmp_path: Path) -> None:
+def test_files_with_objects_and_other_files_are_refused(tmp_path: Path) -> None:
     encoder = create_encoder("openshape_pointbert", **OPENSHAPE)
 
     class Trap:
@@ -436,7 +437,7 @@ def test_files_that_would_execute_or_are_no_checkpoints_are_refused(tmp_path: Pa
     (tmp_path / "text.pt").write_text("hello")
     (tmp_path / "text.safetensors").write_text("hello")
     for name, words in (
-        ("trap.pt", "would have to be executed"),
+        ("trap.pt", "which loading would execute"),
         ("tensor.pt", "holds a Tensor"),
         ("text.pt", "not written by torch"),
         ("text.safetensors", "cannot be read"),
@@ -447,7 +448,7 @@ def test_files_that_would_execute_or_are_no_checkpoints_are_refused(tmp_path: Pa
     assert not (tmp_path / "executed").exists()
 
 
-def test_ulip_itself_speaks_a_clip_model_that_nobody_else_has(tmp_path: Path) -> None:
+def test_the_clip_model_of_ulip_is_not_in_open_clip(tmp_path: Path) -> None:
     torch.save({"state_dict": ssg_state()}, tmp_path / "ulip.pt")
     with pytest.raises(InputError, match="fill_encoder"):
         convert_checkpoint(tmp_path / "ulip.pt", "ulip_pointnet2_ssg")

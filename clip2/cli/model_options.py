@@ -1,0 +1,91 @@
+"""Options of commands that label objects: labels, model, source of label vectors, device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data_prep.errors import InputError
+
+if TYPE_CHECKING:
+    from clip2.model import Clip2Model
+    from clip2.teacher.text_source import TextSource
+
+
+@dataclass
+class ModelOptions:
+    """Labels, the model, and the source of the label vectors."""
+
+    labels: str | None = None
+    """Labels to choose from, separated by commas: "chair,table". Default: all labels of the model's bank."""
+    model: str = "mini-points"
+    """A run folder, local-dir:FOLDER, hf-hub:ORG/NAME, or mini-points, the small model that ships with clip2 and was
+    trained on one synthetic world."""
+    bank: Path | None = None
+    """Text bank (npz) with label vectors, instead of the model's own."""
+    bank_model: str | None = None
+    """CLIP model of the bank's vectors, if the file does not state it."""
+    clip: str | None = None
+    """CLIP model NAME/TAG whose text tower computes the label vectors, instead of a bank; or local-dir:FOLDER."""
+    clip_model: str | None = None
+    """NAME/TAG of the model in a local-dir: of --clip."""
+    device: str = "auto"
+    """Device of the model: cpu, cuda, cuda:1, auto."""
+
+    def load_model(self) -> Clip2Model:
+        """The model of ``--model``, on ``--device``.
+
+        Raises:
+            InputError: it cannot be loaded, or the device does not exist.
+        """
+        import clip2
+        from clip2.device import parse_device
+
+        return clip2.load(self.model, device=parse_device(self.device, "--device"))
+
+    def text_source(self, model: Clip2Model) -> TextSource:
+        """Label vectors of a bank file, a CLIP text tower, or the model, in the model's prompt set.
+
+        Raises:
+            InputError: options that exclude each other, no label vectors at all, or vectors of another CLIP model or
+                prompt set than the model's.
+        """
+        if self.bank is not None and self.clip is not None:
+            raise InputError("exclude each other", field="--bank and --clip", fix="give one of them")
+        if self.bank_model is not None and self.bank is None:
+            raise InputError("needs --bank", field="--bank-model", fix="add --bank FILE")
+        if self.clip_model is not None and self.clip is None:
+            raise InputError("needs --clip", field="--clip-model", fix="add --clip local-dir:FOLDER")
+        if self.bank is not None:
+            from clip2.teacher import TextBank
+
+            return model.teacher.require(TextBank.load(self.bank, model=self.bank_model))
+        if self.clip is not None:
+            from clip2.teacher import Teacher
+
+            return model.teacher.require(Teacher.load(self.clip, self.device, model=self.clip_model))
+        if model.text is None:
+            raise InputError(
+                "the model has no label vectors",
+                field="--model",
+                fix=f"add --bank FILE (and --bank-model {model.teacher.name} if the file does not state it), "
+                f"or --clip {model.teacher.name}",
+            )
+        return model.text
+
+
+def teacher_notice(model: Clip2Model) -> str:
+    """Limits of a model that was taught by a bundled teacher, to state with every result; empty for other models."""
+    from clip2.teacher.bundled import bundled_teacher
+
+    teacher = bundled_teacher(model.teacher.name)
+    return "" if teacher is None else teacher.notice
+
+
+def print_notice(notice: str) -> None:
+    """Print a notice for people on standard error; nothing if it is empty."""
+    from rich.console import Console
+
+    if notice:
+        Console(stderr=True).print(notice, style="yellow", highlight=False, markup=False)
