@@ -48,7 +48,7 @@ class Detect(ScanCommand):
     pairs, `default` for all others. May be repeated."""
     nms: float = 0.5
     """Of two boxes with the same word that overlap by more (IoU), the weaker goes."""
-    nms_across_words: float | None = None
+    nms_across_labels: float | None = None
     """The same for boxes with different words; large vocabularies call one thing by several names. Default: all stay."""
     max_boxes: int = 300
     """At most this many boxes for an image, the best."""
@@ -123,7 +123,7 @@ class Detect(ScanCommand):
             min_score=scores.pop(None, Selection.min_score),
             min_scores={word: score for word, score in scores.items() if word is not None},
             nms=self.nms,
-            nms_across_words=self.nms_across_words,
+            nms_across_labels=self.nms_across_labels,
             max_boxes=self.max_boxes,
         )
 

@@ -70,6 +70,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"clip2: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "clip2", "data_prep"):
+            raise
+        # requirements-mining.txt leaves out what only training and recognition need.
+        print(
+            f"clip2: {name} needs {package}, which is not installed. Fix: pip install clip2", file=sys.stderr
+        )
+        return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         advice = "; run the same command again to continue" if COMMANDS[name].continues else ""
         print(f"clip2: interrupted{advice}", file=sys.stderr)

@@ -23,7 +23,7 @@ class Selection:
         min_score: detections below are dropped.
         min_scores: label → its own threshold; case, ``_`` and blanks do not matter.
         nms: of two boxes with the same label and a higher IoU than this, the one with the lower score is dropped.
-        nms_across_words: the same for boxes with different labels; None keeps them all. Large vocabularies have
+        nms_across_labels: the same for boxes with different labels; None keeps them all. Large vocabularies have
             several labels for one thing.
         max_boxes: number of boxes to keep per image, best first.
 
@@ -34,11 +34,11 @@ class Selection:
     min_score: float = 0.3
     min_scores: Mapping[str, float] = field(default_factory=dict)
     nms: float = 0.5
-    nms_across_words: float | None = None
+    nms_across_labels: float | None = None
     max_boxes: int = 300
 
     def __post_init__(self) -> None:
-        numbers = {"min_score": self.min_score, "nms": self.nms, "nms_across_words": self.nms_across_words}
+        numbers = {"min_score": self.min_score, "nms": self.nms, "nms_across_labels": self.nms_across_labels}
         numbers |= {f"min_score {word}": score for word, score in self.min_scores.items()}
         for name, value in numbers.items():
             if value is not None and not 0 <= value <= 1:
@@ -70,8 +70,8 @@ class Selection:
         good = (detections.scores >= thresholds) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         kept = np.flatnonzero(good)
         kept = kept[nms(boxes[kept], detections.scores[kept], self.nms, [detections.labels[i] for i in kept])]
-        if self.nms_across_words is not None:
-            kept = kept[nms(boxes[kept], detections.scores[kept], self.nms_across_words)]
+        if self.nms_across_labels is not None:
+            kept = kept[nms(boxes[kept], detections.scores[kept], self.nms_across_labels)]
         kept = kept[: self.max_boxes]
         chosen = detections[kept]
         return Detections2D(boxes[kept], chosen.scores, chosen.labels, None, chosen.masks, chosen.attributes)

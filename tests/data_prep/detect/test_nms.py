@@ -75,7 +75,7 @@ def test_the_best_boxes_stay_when_there_are_too_many() -> None:
 def test_one_thing_by_two_names() -> None:
     detections = found(([0, 0, 10, 10], 0.8, "armchair"), ([0, 0, 10, 10], 0.9, "chair"))
     assert len(Selection().apply(detections, 20, 20)) == 2
-    assert Selection(nms_across_words=0.7).apply(detections, 20, 20).labels == ("chair",)
+    assert Selection(nms_across_labels=0.7).apply(detections, 20, 20).labels == ("chair",)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_one_thing_by_two_names() -> None:
         ({"min_score": 1.2}, "min_score"),
         ({"min_scores": {"mug": -1.0}}, "min_score mug"),
         ({"nms": float("nan")}, "nms"),
-        ({"nms_across_words": 2.0}, "nms_across_words"),
+        ({"nms_across_labels": 2.0}, "nms_across_labels"),
         ({"max_boxes": 0}, "max_boxes"),
     ],
 )
