@@ -36,17 +36,17 @@ class Convert(ScanCommand):
         scan = self.open_scan()
         frames = self.frame.choose(scan)
         with FrameBar("converting", Console(stderr=True)) as bar:
-            export = save_layout(scan, self.out, frames, bar.show)
+            converted = save_layout(scan, self.out, frames, bar.show)
         if self.json:
-            print(json_format.dumps({"out": str(self.out), **asdict(export)}, ensure_ascii=False))
+            print(json_format.dumps({"out": str(self.out), **asdict(converted)}, ensure_ascii=False))
             return 0
         console = Console(highlight=False, soft_wrap=True)
-        for frame, error in export.bad[:10]:
+        for frame, error in converted.bad[:10]:
             console.print(f"bad frame {frame}: {error}", style="yellow", markup=False)
-        if len(export.bad) > 10:
-            console.print(f"and {len(export.bad) - 10:,} more bad frames")
+        if len(converted.bad) > 10:
+            console.print(f"and {len(converted.bad) - 10:,} more bad frames")
         console.print(
-            f"{counted(export.written, 'frame')} written, {export.kept:,} were there, {len(export.bad):,} left out: {self.out}",
+            f"{counted(converted.written, 'frame')} written, {converted.kept:,} were there, {len(converted.bad):,} left out: {self.out}",
             markup=False,
         )
         return 0

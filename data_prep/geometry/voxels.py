@@ -77,7 +77,7 @@ def voxel_codes(points: NDArray[np.float64], size: float, origin: ArrayLike) -> 
         size: meters.
         origin: (3,) meters, a corner of the grid.
     """
-    cells = np.floor((points - origin) / size).astype(np.int64) + (1 << (_BITS - 1))
+    cells = np.floor((points - np.asarray(origin, np.float64)) / size).astype(np.int64) + (1 << (_BITS - 1))
     return np.asarray((cells[:, 0] << 2 * _BITS) | (cells[:, 1] << _BITS) | cells[:, 2])
 
 

@@ -28,8 +28,8 @@ class RawCloud:
 
     def __getitem__(self, kept: NDArray[np.bool_]) -> RawCloud:
         """The points of an (N,) mask with their attributes."""
-        colors, intensity = (None if a is None else a[kept] for a in (self.colors, self.intensity))
-        return RawCloud(self.points[kept], colors, intensity)
+        colors = None if self.colors is None else self.colors[kept]
+        return RawCloud(self.points[kept], colors, None if self.intensity is None else self.intensity[kept])
 
 
 def cloud_from_columns(table: NDArray, path: Path) -> RawCloud:

@@ -27,12 +27,12 @@ from data_prep.scans.layout.records import (
 from data_prep.scans.scan import Scan
 from data_prep.storage.files import require_writable, write_atomically
 
-_ORIGIN = ".export.json"  # what is being exported, while scan.json is not there yet
+_ORIGIN = ".export.json"  # the scan being converted, until scan.json is written (named by the first release)
 _MILLIMETERS = np.float32(1000)
 
 
 @dataclass(frozen=True)
-class Export:
+class Conversion:
     """Outcome of a conversion.
 
     Attributes:
@@ -51,7 +51,7 @@ def save_layout(
     folder: str | Path,
     frames: Sequence[int] | None = None,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
-) -> Export:
+) -> Conversion:
     """Write a scan as a ``layout`` folder that reads back as the same frames, labels included.
 
     Image files of the source are copied as they are; other images become PNG. Views keep their names, so detections made
@@ -100,7 +100,7 @@ def save_layout(
     whole = ScanRecord(units="m", up="z", frames=[id for id in ids if id in there], about=_origin(scan))
     _write_json(folder / "scan.json", whole.model_dump())
     (folder / _ORIGIN).unlink(missing_ok=True)
-    return Export(written, kept, tuple(bad))
+    return Conversion(written, kept, tuple(bad))
 
 
 def _begin(scan: Scan, folder: Path) -> None:
@@ -120,7 +120,9 @@ def _begin(scan: Scan, folder: Path) -> None:
             break
     else:
         if folder.exists() and any(folder.iterdir()):
-            raise InputError("is not empty and no export", source=folder, fix="give a new folder")
+            raise InputError(
+                "is not empty and holds no converted scan", source=folder, fix="give a new folder"
+            )
     (folder / "frames").mkdir(parents=True, exist_ok=True)
     if not (folder / "scan.json").exists():
         _write_json(folder / _ORIGIN, origin)

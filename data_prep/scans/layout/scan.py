@@ -59,7 +59,7 @@ class LayoutScan(IndexedScan[Path]):
             raise BadDatasetError(
                 "is missing",
                 source=path,
-                fix="write it as docs/layout.md says; after an export that was interrupted, run the same command again",
+                fix="write it as docs/layout.md says; if clip2 convert was interrupted, run the same command again",
             )
         with shared_by_all_frames(path):
             self._scan = ScanRecord.load(path)

@@ -76,6 +76,7 @@ class RgbdScan(IndexedScan[RgbdFiles]):
     """
 
     source = "rgbd"
+    T_world_poses: NDArray[np.float64]
 
     def __init__(self, root: Path) -> None:
         root = Path(root)

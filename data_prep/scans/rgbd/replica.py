@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data_prep.errors import BadDatasetError, InputError, shared_by_all_frames
 from data_prep.geometry import Camera, validate_rigid
@@ -51,6 +52,7 @@ class ReplicaScan(IndexedScan[ReplicaFrame]):
     """
 
     source = "replica"
+    T_world_poses: NDArray[np.float64]
 
     def __init__(self, root: Path, up: str = "z") -> None:
         root = Path(root)

@@ -71,6 +71,7 @@ class TumScan(IndexedScan[TumFrame]):
     """
 
     source = "tum"
+    T_world_poses: NDArray[np.float64]
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""A bag's way through the command line: exported, mined with detections, searched for objects."""
+"""A bag's way through the command line: converted, mined with detections, searched for objects."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write_thing(folder: Path) -> tuple[Path, Path]:
     return maker.write(folder), folder / "boxes.json"
 
 
-def test_a_bag_is_mined_and_so_is_its_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bag_is_mined_and_so_is_its_conversion(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bag, boxes = write_thing(tmp_path)
     assert main(["convert", "rosbag", str(bag), str(tmp_path / "plain"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["written"] == 2
@@ -82,7 +82,9 @@ def test_options_reach_the_reader(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert scan[0].views == ()
 
 
-def test_an_rgbd_bag_reads_back_from_its_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_rgbd_bag_reads_back_from_its_conversion(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     bag = write_rgbd(tmp_path, "ros1")
     assert main(["convert", "rosbag", str(bag), str(tmp_path / "out")]) == 0
     assert "3 frames written, 0 were there, 0 left out" in capsys.readouterr().out

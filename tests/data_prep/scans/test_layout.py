@@ -1,4 +1,4 @@
-"""Our own layout: the documented example, hand-written folders, what is refused, and every scan exported and read back."""
+"""Our own layout: the documented example, hand-written folders, rejected input, and every scan converted and read back."""
 
 from __future__ import annotations
 
@@ -280,8 +280,8 @@ SOURCES: dict[str, Callable[[Path], Scan]] = {
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 def test_any_scan_reads_back_as_the_same_frames(tmp_path: Path, source: Callable[[Path], Scan]) -> None:
     scan = source(tmp_path / "source")
-    export = save_layout(scan, tmp_path / "out")
-    assert (export.written, export.kept, export.bad) == (len(scan), 0, ())
+    result = save_layout(scan, tmp_path / "out")
+    assert (result.written, result.kept, result.bad) == (len(scan), 0, ())
     copy = open_scan("layout", tmp_path / "out")
     assert copy.frame_ids() == scan.frame_ids()
     assert copy.image_names() == scan.image_names()  # type: ignore[attr-defined]
@@ -297,7 +297,7 @@ def test_images_of_the_source_are_copied_byte_by_byte(tmp_path: Path) -> None:
     assert (tmp_path / "out" / name).read_bytes() == (root / name).read_bytes()
 
 
-def test_an_export_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+def test_a_conversion_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     scan = open_scan("kitti", write_kitti(tmp_path / "kitti", frames=3))
 
     class Killed(BaseException):
@@ -327,9 +327,9 @@ def test_more_frames_join_those_that_are_there(tmp_path: Path) -> None:
 def test_bad_frames_are_left_out_and_told(tmp_path: Path) -> None:
     root = write_kitti(tmp_path / "kitti", frames=3)
     (root / "training/image_2/000001.png").write_bytes(b"")
-    export = save_layout(open_scan("kitti", root), tmp_path / "out")
-    assert export.written == 2
-    ((frame, complaint),) = export.bad
+    result = save_layout(open_scan("kitti", root), tmp_path / "out")
+    assert result.written == 2
+    ((frame, complaint),) = result.bad
     assert frame == "000001"
     assert "000001.png: image" in complaint
     assert len(open_scan("layout", tmp_path / "out")) == 2
@@ -340,7 +340,7 @@ def test_folders_that_hold_something_else_are_refused(tmp_path: Path) -> None:
     save_layout(kitti, tmp_path / "out")
     with pytest.raises(InputError, match=r"scan\.json: about: is of another scan"):
         save_layout(open_scan("procedural", "room", frames=1), tmp_path / "out")
-    with pytest.raises(InputError, match="is not empty and no export"):
+    with pytest.raises(InputError, match="is not empty and holds no converted scan"):
         save_layout(kitti, tmp_path / "kitti")
 
 
