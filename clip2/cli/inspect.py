@@ -14,7 +14,7 @@ from data_prep.report.counted import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from data_prep.report.plots import TripletFigures
+    from data_prep.report.metrics import TripletMetrics
     from data_prep.triplets import TripletSet
 
 PAGE = "inspect.html"
@@ -45,7 +45,7 @@ class Inspect:
 
         from clip2.cli.outputs import require_outputs, writing
         from data_prep.report.gallery import write_gallery
-        from data_prep.report.plots import measure_triplets
+        from data_prep.report.metrics import measure_triplets
         from data_prep.triplets import open_triplets
         from data_prep.triplets.manifest import MANIFEST
 
@@ -55,9 +55,9 @@ class Inspect:
         require_outputs([page], [*files, triplets.path / MANIFEST], "--html")
         if self.verify:
             triplets.verify()
-        figures = measure_triplets(triplets)
+        metrics = measure_triplets(triplets)
         with writing(page, "--html"):
-            write_gallery(triplets, figures, page, self.scan_root)
+            write_gallery(triplets, metrics, page, self.scan_root)
         if self.json:
             manifest = triplets.manifest
             record = {
@@ -67,17 +67,17 @@ class Inspect:
                 "is_ground_truth": manifest.is_ground_truth,
                 "totals": manifest.totals,
                 "verified": self.verify,
-                **figures.to_json(),
+                **metrics.to_json(),
                 "html": str(page),
             }
             print(json_format.dumps(record, ensure_ascii=False))
         else:
-            _report(Console(highlight=False), triplets, figures)
+            _report(Console(highlight=False), triplets, metrics)
             Console(highlight=False).print(f"page: {page}", markup=False, soft_wrap=True)
         return 0
 
 
-def _report(console: Console, triplets: TripletSet, figures: TripletFigures) -> None:
+def _report(console: Console, triplets: TripletSet, metrics: TripletMetrics) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -86,9 +86,9 @@ def _report(console: Console, triplets: TripletSet, figures: TripletFigures) -> 
     manifest = triplets.manifest
     totals = manifest.totals
     console.print(
-        f"{counted(figures.objects, 'object')} of {manifest.source}, {counted(totals['frames'], 'frame')}, "
+        f"{counted(metrics.objects, 'object')} of {manifest.source}, {counted(totals['frames'], 'frame')}, "
         f"{counted(len(manifest.shards), 'shard')}, {totals['bytes'] / 1e6:.1f} MB; "
-        f"{figures.with_colors:,} with color, {figures.with_crop:,} with a crop",
+        f"{metrics.with_colors:,} with color, {metrics.with_crop:,} with a crop",
         soft_wrap=True,
         markup=False,
     )
@@ -105,28 +105,28 @@ def _report(console: Console, triplets: TripletSet, figures: TripletFigures) -> 
             for column in result.columns[1:]:
                 column.justify = "right"
             for row in rows:
-                result.add_row(*map(Text, row))  # words and files may hold brackets
+                result.add_row(*map(Text, row))  # labels and files may hold brackets
             console.print(result)
 
     names = {0: "least", 100: "most"}
     table(
         "points per object",
-        [names.get(p, f"{p} %") for p in figures.points_per_object],
-        [[f"{value:,.0f}" for value in figures.points_per_object.values()]] if figures.objects else [],
+        [names.get(p, f"{p} %") for p in metrics.points_per_object],
+        [[f"{value:,.0f}" for value in metrics.points_per_object.values()]] if metrics.objects else [],
     )
     table(
         "by distance from the camera",
         ["distance", "objects", "median points"],
-        [[range_name(r.near, r.far), f"{r.objects:,}", f"{r.median_points:,.0f}"] for r in figures.by_range],
+        [[range_name(r.near, r.far), f"{r.objects:,}", f"{r.median_points:,.0f}"] for r in metrics.by_range],
     )
     table(
-        f"words ({len(figures.words):,})",
-        ["word", "objects", "median points"],
-        [[w.word, f"{w.objects:,}", f"{w.median_points:,.0f}"] for w in figures.words[:30]],
+        f"labels ({len(metrics.words):,})",
+        ["label", "objects", "median points"],
+        [[w.word, f"{w.objects:,}", f"{w.median_points:,.0f}"] for w in metrics.words[:30]],
     )
     refused = {
-        **figures.rejections,
-        **{f"in the file: {k}": n for k, n in figures.skipped_detections.items()},
+        **metrics.rejections,
+        **{f"in the file: {k}": n for k, n in metrics.skipped_detections.items()},
     }
     table("refused detections", ["reason", "count"], [[k, f"{n:,}"] for k, n in refused.items()])
-    table("bad frames", ["frame", "why"], [list(row) for row in figures.bad_frames[:20]])
+    table("bad frames", ["frame", "why"], [list(row) for row in metrics.bad_frames[:20]])

@@ -1,4 +1,4 @@
-"""Self-contained HTML pages with tables, images and clouds that turn; readable without a network."""
+"""Self-contained HTML pages with tables, images, charts and 3D point clouds; no network needed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from data_prep.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from data_prep.report.cards import Card as Card
+    from data_prep.report.cards import Measure as Measure
     from data_prep.report.charts import Bar as Bar
     from data_prep.report.charts import Spread as Spread
-    from data_prep.report.explorer import Measure as Measure
     from data_prep.report.page import Page as Page
 
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -18,7 +18,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "Bar": "data_prep.report.charts",
         "Card": "data_prep.report.cards",
-        "Measure": "data_prep.report.explorer",
+        "Measure": "data_prep.report.cards",
         "Page": "data_prep.report.page",
         "Spread": "data_prep.report.charts",
     },

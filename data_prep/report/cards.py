@@ -1,15 +1,16 @@
-"""One object of a gallery: crop beside cloud, title and facts below."""
+"""Object cards (crop beside cloud, title and facts below) and the searchable gallery that ``explorer.js`` drives."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.errors import InputError
 from data_prep.report.cloud_data import cloud_figure
 from data_prep.report.pictures import image_element, small_image_element
 
@@ -21,16 +22,16 @@ class Card:
     """One object of a gallery.
 
     Attributes:
-        title: the card's heading, a word for instance.
+        title: the card's heading, for example a label.
         lines: short facts under it.
         image: (h, w, 3) uint8 RGB, shown beside the cloud, or None.
         points: (n, 3) meters, z-up, or None.
         colors: (n, 3) uint8 RGB of the points, or None: colored by height.
-        seen_from: (3,) direction from the points to where they are first looked at from, or None.
+        seen_from: (3,) direction from the points to the initial viewpoint, or None.
         more_images: further images of the object.
-        key: its name, unique on the page; "" for none. A gallery to search in needs it.
-        words: by which a gallery to search in finds it.
-        measures: name → value, by which such a gallery is sorted and filtered.
+        key: unique name on the page, or ""; the searchable gallery needs it.
+        words: search terms in the searchable gallery.
+        measures: name → value to sort and filter by in the searchable gallery.
     """
 
     title: str
@@ -47,19 +48,23 @@ class Card:
 
 @dataclass(frozen=True)
 class CardSize:
-    """How much of the page a card may take.
+    """Size limits of a card.
 
     Attributes:
         image_side: longest side of the image, pixels.
         points: a larger cloud is thinned to this many.
-        image_bytes: of the image's file; None: as many as it takes.
-        more_images: so many further images are shown; each at half the side, in a third of the bytes.
+        image_bytes: limit of the image's file size; None: no limit.
+        more_images: number of further images, each at half the side and a third of the bytes.
     """
 
     image_side: int = 256
     points: int = 2500
     image_bytes: int | None = None
     more_images: int = 4
+
+
+# Bounded, so that the page stays small whatever the crops show.
+EXPLORER_SIZE = CardSize(image_side=224, points=1000, image_bytes=7500, more_images=4)
 
 
 def card_element(card: Card, size: CardSize) -> str:
@@ -82,6 +87,48 @@ def card_element(card: Card, size: CardSize) -> str:
     return (
         f'<article class="card"{_for_searching(card)}><div class="media">{"".join(media)}</div>{strip}'
         f"<h3>{escape(card.title)}</h3><ul>{lines}</ul></article>"
+    )
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that cards have, for sorting and for a slider.
+
+    Attributes:
+        name: key in :attr:`Card.measures`.
+        title: displayed name.
+        unit: after the number, "" for none.
+        log: the slider is logarithmic.
+    """
+
+    name: str
+    title: str
+    unit: str = ""
+    log: bool = False
+
+
+def explorer_element(cards: Sequence[Card], measures: Sequence[Measure]) -> str:
+    """The gallery as HTML.
+
+    Args:
+        cards: each with a unique key.
+        measures: offered if at least two cards differ in them.
+
+    Raises:
+        InputError: two cards share a key, or one has none.
+    """
+    keys = [card.key for card in cards]
+    if "" in keys or len(set(keys)) < len(keys):
+        raise InputError("are missing or repeated", field="cards.key", fix="give each card a unique key")
+    offered = [
+        asdict(measure)
+        for measure in measures
+        if len({card.measures[measure.name] for card in cards if measure.name in card.measures}) > 1
+    ]
+    inside = "".join(card_element(card, EXPLORER_SIZE) for card in cards)
+    return (
+        f'<div class="explorer" data-measures="{escape(json.dumps(offered), quote=True)}">'
+        f'<div class="gallery">{inside}</div></div>'
     )
 
 

@@ -1,4 +1,4 @@
-"""Charts of few numbers, as HTML that fits any width and follows the page's colors."""
+"""Bar and spread charts as HTML that fits any width and follows the page's colors."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Bar:
     """One bar.
 
     Attributes:
-        name: what is counted.
+        name: label of the bar.
         value: its length.
-        note: shown after the value, faint.
-        query: what a click asks the page's gallery for: ``{"word": "car"}`` or ``{"measure": "range", "from": 10,
+        note: text after the value, faint.
+        query: filter that a click applies to the page's gallery: ``{"word": "car"}`` or ``{"measure": "range", "from": 10,
             "to": 20}`` (an end that is None is open); None: nothing to click.
     """
 
@@ -32,7 +32,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Spread:
-    """How the values of a group lie.
+    """Spread of the values of a group.
 
     Attributes:
         name: of the group.
@@ -52,7 +52,7 @@ class Spread:
 
 
 def bar_chart(bars: Sequence[Bar]) -> str:
-    """Bars below each other, their lengths to one scale, in as many columns as there is room for."""
+    """Bars below each other on one scale, in as many columns as fit."""
     longest = max((bar.value for bar in bars), default=0) or 1
     rows = []
     for bar in bars:

@@ -1,4 +1,4 @@
-"""A point cloud as the HTML element that ``cloud.js`` draws: quantized, base64, with its boxes."""
+"""HTML element of a point cloud for ``cloud.js``: quantized, base64, with its boxes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def cloud_figure(
     height: int = 480,
     seen_from: NDArray | None = None,
 ) -> tuple[str, str]:
-    """The element and a note on what it shows; arguments as in :meth:`data_prep.report.page.Page.cloud`."""
+    """The element and a note about the number of points; arguments as in :meth:`data_prep.report.page.Page.cloud`."""
     points = np.asarray(points)
     labels = captions if labels is None else labels
     _validate(points, colors, boxes, captions, labels, owners)
@@ -76,7 +76,7 @@ def cloud_figure(
 
 
 def _direction(seen_from: NDArray | None) -> dict[str, float] | None:
-    """Angles of the eye as seen from the cloud; None leaves them to the viewer."""
+    """Angles of the viewpoint as seen from the cloud; None: chosen by the viewer."""
     if seen_from is None:
         return None
     x, y, z = (float(value) for value in seen_from)
@@ -106,7 +106,7 @@ def _validate(
 
 
 def _thin(owners: NDArray | None, total: int, max_points: int) -> NDArray[np.int64]:
-    """Ascending indices of the points shown. Points of objects are kept with double weight: they are what one looks for."""
+    """Ascending indices of the points to show; points of objects have double weight."""
     if total <= max_points:
         return np.arange(total)
     weight = np.ones(total)
@@ -118,7 +118,7 @@ def _thin(owners: NDArray | None, total: int, max_points: int) -> NDArray[np.int
 
 
 def _spacing(points: NDArray) -> float:
-    """How large a point must be drawn to close the surface, meters.
+    """Size of a drawn point that closes the surface, meters.
 
     The fourth neighbor, not the first: thinned at random, points come in pairs with holes between them.
     """
@@ -129,7 +129,7 @@ def _spacing(points: NDArray) -> float:
 
 
 def _frame_to_look_at(points: NDArray) -> dict[str, object]:
-    """Center and radius of the bulk of the points: far strays do not shrink the rest to a dot."""
+    """Center and radius of the bulk of the points, so that far outliers do not shrink the rest to a dot."""
     if len(points) == 0:
         return {"center": [0, 0, 0], "radius": 1.0, "height": [0, 1]}
     low, high = np.percentile(points, [4, 96], axis=0)

@@ -1,4 +1,4 @@
-"""Numbers of things, as a sentence has them."""
+"""Numbers with a noun in the right grammatical number."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ def counted(number: int, noun: str) -> str:
 
     Args:
         number: how many.
-        noun: in the singular, of a word that takes an s.
+        noun: singular, with a regular plural.
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""One page to look at a triplet set: figures, points on images, objects to search in."""
+"""Gallery page of a triplet set: metrics, points on images, searchable objects."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from data_prep.geometry.transforms import transform_points
 from data_prep.report import Bar, Card, Measure, Page, Spread
 from data_prep.report.counted import counted
-from data_prep.report.overlays import add_overlays, views_of
-from data_prep.report.plots import RangeFigures, TripletFigures
+from data_prep.report.gallery_images import add_overlays, views_of
+from data_prep.report.metrics import RangeMetrics, TripletMetrics
 from data_prep.triplets.provenance import Provenance, QualityRecord
 from data_prep.triplets.reader import TripletSet
 from data_prep.triplets.triplet import Triplet
 
-# With the bounds of what one card and one overlay may take, any page stays below 20 MB.
+# With the size limits of cards and overlays, any page stays below 20 MB.
 CARDS, OVERLAYS = 360, 10
 _OBJECTS_PER_OVERLAY = 40
 _WORDS_SHOWN = 40
@@ -34,22 +34,22 @@ _MEASURES = (
 
 
 def write_gallery(
-    triplets: TripletSet, figures: TripletFigures, path: str | Path, scan_root: str | Path | None = None
+    triplets: TripletSet, metrics: TripletMetrics, path: str | Path, scan_root: str | Path | None = None
 ) -> Path:
     """Write the page.
 
     Args:
         triplets: the set.
-        figures: its figures.
+        metrics: from :func:`~data_prep.report.metrics.measure_triplets`.
         path: the HTML file.
-        scan_root: where the scan is now; default: where it was mined. The overlays need its images; without
-            them they are drawn on the crops, and the page says so.
+        scan_root: folder of the scan; default: where it was mined. Overlays need its images; without them they are
+            drawn on the crops, and the page says so.
 
     Raises:
         InputError: a shard cannot be read.
     """
-    page = Page(f"Triplets of {triplets.manifest.source}", intro=_intro(triplets, figures))
-    _add_figures(page, figures)
+    page = Page(f"Triplets of {triplets.manifest.source}", intro=_intro(triplets, metrics))
+    _add_metrics(page, metrics)
     by_word: dict[str, list[tuple[int, str]]] = defaultdict(list)
     by_view: dict[tuple[str, int], list[str]] = defaultdict(list)
     for entry in triplets.iter_entries():
@@ -66,7 +66,7 @@ def write_gallery(
     }
     chosen = triplets.select({*card_keys, *(key for keys in overlay_keys.values() for key in keys)})
     page.heading("Objects")
-    page.paragraph(_how_chosen(len(card_keys), figures))
+    page.paragraph(_how_chosen(len(card_keys), metrics))
     page.explorer([_card(chosen[key]) for key in card_keys], _MEASURES)
     page.heading("Points on images")
     page.paragraph(f"{len(overlay_keys)} of {len(by_view):,} images with objects, spread over the set.")
@@ -75,21 +75,21 @@ def write_gallery(
 
 
 def range_name(near: float, far: float | None) -> str:
-    """``5–10 m``, or ``80 m and more`` where there is no far end."""
+    """``5–10 m``, or ``80 m and more`` without a far end."""
     return f"{near:.0f} m and more" if far is None else f"{near:.0f}–{far:.0f} m"
 
 
-def _intro(triplets: TripletSet, figures: TripletFigures) -> str:
+def _intro(triplets: TripletSet, metrics: TripletMetrics) -> str:
     manifest = triplets.manifest
     totals = manifest.totals
     text = (
-        f"{counted(figures.objects, 'object')} from {counted(totals['frames'], 'frame')}, "
+        f"{counted(metrics.objects, 'object')} from {counted(totals['frames'], 'frame')}, "
         f"{counted(totals['rejected'], 'detection')} rejected, "
         f"{counted(totals['bad_frames'], 'bad frame')}; {counted(len(manifest.shards), 'shard')}, "
         f"{totals['bytes'] / 1e6:.1f} MB. Written by {manifest.software}."
     )
-    if figures.with_several_views:
-        text += f" {figures.with_several_views:,} objects combine several views."
+    if metrics.with_several_views:
+        text += f" {metrics.with_several_views:,} objects combine several views."
     if not manifest.finished:
         text += " The set is not finished: run the same command again to continue."
     if manifest.is_ground_truth:
@@ -97,17 +97,17 @@ def _intro(triplets: TripletSet, figures: TripletFigures) -> str:
     return text
 
 
-def _add_figures(page: Page, figures: TripletFigures) -> None:
-    if figures.words:
-        shown = figures.words[:_WORDS_SHOWN]
+def _add_metrics(page: Page, metrics: TripletMetrics) -> None:
+    if metrics.words:
+        shown = metrics.words[:_WORDS_SHOWN]
         many = (
-            f" The {len(shown)} most frequent of {len(figures.words):,}."
-            if len(figures.words) > len(shown)
+            f" The {len(shown)} most frequent of {len(metrics.words):,}."
+            if len(metrics.words) > len(shown)
             else ""
         )
-        page.heading("Words")
+        page.heading("Labels")
         page.paragraph(
-            f"Objects of each word, and the median of their points; a click shows them below.{many}"
+            f"Objects of each label, and the median of their points; a click shows them below.{many}"
         )
         page.bars(
             [
@@ -115,34 +115,34 @@ def _add_figures(page: Page, figures: TripletFigures) -> None:
                 for row in shown
             ]
         )
-    if figures.objects:
+    if metrics.objects:
         page.heading("Points per object")
         page.paragraph(
-            "By distance from the camera: the median, of how many objects. The bar holds the middle half of them, the "
+            "By distance from the camera: the median, and the number of objects. The bar spans the middle half of them, the "
             "line 80 %."
         )
-        page.spreads([_all_objects(figures), *map(_spread, figures.by_range)], "points")
-    rejected = [Bar(reason, count) for reason, count in figures.rejections.items()]
-    rejected += [Bar(f"in the file: {why}", count) for why, count in figures.skipped_detections.items()]
+        page.spreads([_all_objects(metrics), *map(_spread, metrics.by_range)], "points")
+    rejected = [Bar(reason, count) for reason, count in metrics.rejections.items()]
+    rejected += [Bar(f"in the file: {why}", count) for why, count in metrics.skipped_detections.items()]
     if rejected:
         page.heading("Rejected detections")
         page.bars(rejected)
-    if figures.bad_frames:
+    if metrics.bad_frames:
         page.heading("Bad frames")
         page.table(
-            ["frame", "why it was skipped"], [list(row) for row in figures.bad_frames[:_BAD_FRAMES_SHOWN]]
+            ["frame", "why it was skipped"], [list(row) for row in metrics.bad_frames[:_BAD_FRAMES_SHOWN]]
         )
-        if len(figures.bad_frames) > _BAD_FRAMES_SHOWN:
-            page.paragraph(f"The first {_BAD_FRAMES_SHOWN} of {len(figures.bad_frames):,} bad frames.")
+        if len(metrics.bad_frames) > _BAD_FRAMES_SHOWN:
+            page.paragraph(f"The first {_BAD_FRAMES_SHOWN} of {len(metrics.bad_frames):,} bad frames.")
 
 
-def _all_objects(figures: TripletFigures) -> Spread:
-    points = figures.points_per_object
-    note = f"of {figures.objects:,}"
+def _all_objects(metrics: TripletMetrics) -> Spread:
+    points = metrics.points_per_object
+    note = f"of {metrics.objects:,}"
     return Spread("all", points[10], points[25], points[50], points[75], points[90], note)
 
 
-def _spread(row: RangeFigures) -> Spread:
+def _spread(row: RangeMetrics) -> Spread:
     p = row.points
     query = {"measure": "range", "from": row.near or None, "to": row.far}
     return Spread(
@@ -150,12 +150,12 @@ def _spread(row: RangeFigures) -> Spread:
     )
 
 
-def _how_chosen(cards: int, figures: TripletFigures) -> str:
-    text = f"{cards} of {figures.objects:,} objects"
-    if cards < figures.objects:
+def _how_chosen(cards: int, metrics: TripletMetrics) -> str:
+    text = f"{cards} of {metrics.objects:,} objects"
+    if cards < metrics.objects:
         text += (
-            ", chosen without looking: words take turns, and each word's objects are spread evenly from the most points "
-            "to the fewest"
+            ", an even selection: labels take turns, and each label's objects range evenly from the most points to the "
+            "fewest"
         )
     return (
         f"{text}. Clouds turn with the mouse; ⤢ or Enter enlarges, / searches, arrows go from card to card."
@@ -163,7 +163,7 @@ def _how_chosen(cards: int, figures: TripletFigures) -> str:
 
 
 def _take_turns(keys: Mapping[str, Sequence[str]], count: int) -> list[str]:
-    """``count`` keys: the words take turns in giving one, each spreads its own evenly; grouped, frequent words first."""
+    """``count`` keys: labels take turns, each spreads its choice evenly; grouped by label, frequent ones first."""
     words = sorted(keys, key=lambda word: -len(keys[word]))
     turns = sorted((turn, place) for place, word in enumerate(words) for turn in range(len(keys[word])))[
         :count
@@ -193,7 +193,7 @@ def _card(triplet: Triplet) -> Card:
 
 
 def _to_camera(provenance: Provenance) -> NDArray[np.float64] | None:
-    """Direction from a mined object to the camera of its crop, so that cloud and crop are seen from one side."""
+    """Direction from a mined object to the camera of its crop, so that cloud and crop show the same side."""
     if provenance.camera is None or provenance.T_world_points is None:
         return None
     eye = provenance.camera.camera().T_points_cam[None, :3, 3]

@@ -1,4 +1,4 @@
-"""Points drawn on the image they were taken with: a wrong calibration shows at a glance."""
+"""Overlay drawing: points by depth on the image of their camera, which exposes a wrong calibration."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _PLASMA = np.array(
      (253, 197, 39), (240, 249, 33)],
     dtype=np.float64,
 )  # fmt: skip
-# The image behind is gray, so that every color is a point, and dark parts are lifted, so that edges stay visible.
+# The background is gray, so that every color is a point, and brightened, so that edges stay visible.
 _GAMMA, _BRIGHTNESS = 0.6, 0.72
 _LEGEND_HEIGHT = 26
 
 
 @dataclass(frozen=True)
 class OverlayObject:
-    """An object to mark.
+    """An object to mark on an image.
 
     Attributes:
         points: (n, 3) in the frame of ``Frame.points``, meters.
         box: (4,) xyxy pixels, or None.
-        caption: written at the box.
+        caption: text at the box.
         key: of the object's card in a gallery, or "".
     """
 
@@ -47,15 +47,15 @@ def draw_overlay(
     objects: Sequence[OverlayObject] = (),
     cell: int | None = None,
 ) -> NDArray[np.uint8]:
-    """Draw a frame's points by depth, and objects on top in a color of their own, matching their box.
+    """Draw a frame's points by depth, and objects on top in individual colors that match their boxes.
 
     Args:
         image: (H, W, 3) uint8 RGB of the camera's size.
-        camera: whose calibration is on show.
+        camera: with the calibration to show.
         points: (N, 3) all points of the frame, meters; None draws the objects' points by depth instead.
         objects: points, box and caption of each.
-        cell: of all points in a square of this many pixels only the nearest is drawn, so that dense depth does not
-            hide the image; default: by the image's size.
+        cell: side of squares in pixels in which only the nearest point is drawn, so that dense depth does not hide
+            the image; default: by the image's size.
 
     Returns:
         (H + 26, W, 3) uint8 RGB; the strip below is the depth scale, near to far, logarithmic.
@@ -86,7 +86,7 @@ def draw_zoom(
     height: int = 300,
     context: float = 0.4,
 ) -> NDArray[np.uint8]:
-    """Enlarge the surroundings of a box, with all points there by depth on a scale of their own.
+    """Enlarge the surroundings of a box, with all points there by depth on their own color scale.
 
     With a right calibration the step from near to far colors runs along the object's outline.
 
@@ -94,7 +94,7 @@ def draw_zoom(
         image, camera, points: as in :func:`draw_overlay`.
         box: (4,) xyxy pixels.
         height: of the result, pixels; its width follows the box.
-        context: shown around the box, as a share of its sides.
+        context: margin around the box, as a share of its sides.
 
     Returns:
         (height + 26, w, 3) uint8 RGB.
@@ -105,7 +105,7 @@ def draw_zoom(
     canvas = np.array(crop.resize((max(1, round((x1 - x0) * scale)), height), Image.Resampling.BICUBIC))
     uv, depth = camera.project(points)
     inside = ((uv >= (x0 - 0.5, y0 - 0.5)) & (uv < (x1 - 0.5, y1 - 0.5))).all(axis=1)
-    # Pixel centers lie at integers in both images, so half a pixel is taken along.
+    # Pixel centers are integers in both images, hence the half pixels.
     pixels = np.rint((uv[inside] - (x0, y0) + 0.5) * scale - 0.5).astype(np.int64)
     pixels, depth = nearest_per_cell(pixels, depth[inside], 5)
     near, far = depth_range(depth)
@@ -114,7 +114,7 @@ def draw_zoom(
 
 
 def depth_range(depth: NDArray) -> tuple[float, float]:
-    """Meters at the two ends of the color scale: the 2nd and 98th percentile, so that one stray point hides nothing."""
+    """Meters at the ends of the color scale: the 2nd and 98th percentile, robust to outliers."""
     if len(depth) == 0:
         return 1.0, 10.0
     near, far = np.percentile(depth, [2, 98])
@@ -122,7 +122,7 @@ def depth_range(depth: NDArray) -> tuple[float, float]:
 
 
 def depth_colors(depth: NDArray, near: float, far: float) -> NDArray[np.uint8]:
-    """(N, 3) uint8 RGB of (N,) depths in meters: yellow near, blue far, even in the depth's logarithm."""
+    """(N, 3) uint8 RGB of (N,) depths in meters: yellow near, blue far, logarithmic."""
     share = np.log(np.maximum(depth, 1e-6) / near) / np.log(far / near)
     position = (1 - np.clip(share, 0, 1)) * (len(_PLASMA) - 1)
     stops = np.arange(len(_PLASMA))
@@ -131,7 +131,7 @@ def depth_colors(depth: NDArray, near: float, far: float) -> NDArray[np.uint8]:
 
 
 def object_color(number: int) -> tuple[int, int, int]:
-    """Bright RGB, far from the colors of its neighbors in the count; hues that the depth scale lacks."""
+    """Bright RGB, different for consecutive numbers, in hues that the depth scale lacks."""
     hue = 0.30 + 0.32 * ((number * 0.618034) % 1)  # green to sky blue
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 1.0)
     return round(red * 255), round(green * 255), round(blue * 255)
@@ -157,7 +157,7 @@ def _visible(camera: Camera, points: NDArray) -> tuple[NDArray[np.int64], NDArra
 
 
 def nearest_per_cell(uv: NDArray, depth: NDArray, cell: int) -> tuple[NDArray, NDArray]:
-    """Of all points in a square of ``cell`` pixels, the nearest: (k, 2) pixels and (k,) depths."""
+    """The nearest point of each square of ``cell`` pixels: (k, 2) pixels and (k,) depths."""
     nearest_first = np.argsort(depth, kind="stable")
     cells = uv[nearest_first] // cell
     _, first = np.unique(cells[:, 1] * 100_000 + cells[:, 0], return_index=True)
@@ -172,7 +172,7 @@ def _draw_dots(
     colors: NDArray[np.uint8],
     size: int,
 ) -> None:
-    """Squares of ``size`` pixels, nearer over farther."""
+    """Draw squares of ``size`` pixels, near ones over far ones."""
     steps = np.arange(size) - (size - 1) // 2
     offsets = np.array([(x, y) for y in steps for x in steps])
     # All pixels of all dots at once: far to near, so that the nearest is written last.

@@ -1,4 +1,4 @@
-"""A photo with points and boxes to switch on and off, as the HTML element that ``overlay.js`` draws."""
+"""HTML element of a photo with points and boxes for ``overlay.js``."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def overlay_view(
 
     Args:
         image: (H, W, 3) uint8 RGB of the camera's size.
-        camera: whose calibration is on show.
+        camera: with the calibration to show.
         points: (N, 3) all points of the frame, meters.
-        objects: points, box, caption of each; a key that is on a card of the page's gallery makes it a link there.
+        objects: points, box, caption of each; the key of a gallery card makes the object a link to it.
     """
     uv, depth, cell = _seen(camera, points, MAX_POINTS * 2 // 3)
     pixels, depths, owners = [uv], [depth], [np.full(len(uv), -1)]
@@ -79,12 +79,12 @@ def overlay_view(
 def _seen(
     camera: Camera, points: NDArray, most: int, cell: int = 1
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-    """Pixels and depths of points in the image, and the side of the squares of which only the nearest point is kept."""
+    """Pixels and depths of points in the image, and the side of the squares that keep only their nearest point."""
     uv, depth = camera.project(points)
     inside = camera.in_image(uv)
     uv, depth = uv[inside], depth[inside]
     if len(uv) > most:
-        # So many squares as there may be points cover where the points are.
+        # About as many squares as points are allowed cover the area of the points.
         cell = max(cell, int(np.sqrt(np.ptp(uv, axis=0).prod() / max(most, 1)) / 1.5))
     while cell > 1 or len(uv) > most:
         kept_uv, kept_depth = nearest_per_cell(uv, depth, cell)

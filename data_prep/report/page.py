@@ -1,4 +1,9 @@
-"""One self-contained HTML page: text, tables, images, point clouds to turn. No network, no third-party code."""
+"""Self-contained HTML page: text, tables, charts, images, 3D point clouds.
+
+A page must open from a USB stick, a mail attachment or a CI artifact, years later and without a network. Its three views
+are therefore plain JavaScript without third-party code, kept on purpose: ``cloud.js`` (WebGL point cloud with boxes),
+``explorer.js`` (gallery to search and filter) and ``overlay.js`` (points and boxes on a photo).
+"""
 
 from __future__ import annotations
 
@@ -13,10 +18,9 @@ from numpy.typing import NDArray
 
 from data_prep.errors import InputError
 from data_prep.geometry import Camera, OrientedBox
-from data_prep.report.cards import Card, CardSize, card_element
+from data_prep.report.cards import Card, CardSize, Measure, card_element, explorer_element
 from data_prep.report.charts import Bar, Spread, bar_chart, spread_chart
 from data_prep.report.cloud_data import cloud_figure
-from data_prep.report.explorer import Measure, explorer_element
 from data_prep.report.overlay import OverlayObject
 from data_prep.report.overlay_view import overlay_view
 from data_prep.report.pictures import image_element
@@ -26,10 +30,10 @@ MAX_IMAGE_SIDE = 1600
 
 
 class Page:
-    """A report that is written top to bottom and opened in any browser.
+    """A report that is built from top to bottom and opens in any browser.
 
     >>> page = Page("Objects", intro="Three chairs.")
-    >>> html = page.heading("Counts").table(["word", "objects"], [["chair", 3]]).html()
+    >>> html = page.heading("Counts").table(["label", "objects"], [["chair", 3]]).html()
     >>> "<td" in html and "http" not in html
     True
 
@@ -49,11 +53,11 @@ class Page:
         return self._add(f"<h2>{escape(text)}</h2>")
 
     def paragraph(self, text: str) -> Page:
-        """Add running text; blank lines part paragraphs."""
+        """Add running text; blank lines separate paragraphs."""
         return self._add("".join(f"<p>{escape(part)}</p>" for part in text.split("\n\n") if part.strip()))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Page:
-        """Add a table; numbers are set flush right, floats with three digits.
+        """Add a table; numbers are right-aligned, floats have three digits.
 
         Raises:
             InputError: a row is not as long as ``columns``.
@@ -70,7 +74,7 @@ class Page:
         )
 
     def image(self, rgb: NDArray[np.uint8], caption: str = "", width: int | None = None) -> Page:
-        """Add an (h, w, 3) uint8 RGB image; ``width`` is on the page, in CSS pixels (default: its own, at most the page's)."""
+        """Add an (h, w, 3) uint8 RGB image; ``width`` in CSS pixels (default: its own, at most the page's)."""
         return self._add(
             f"<figure>{image_element(rgb, MAX_IMAGE_SIDE, width, caption)}{_caption(caption)}</figure>"
         )
@@ -89,7 +93,7 @@ class Page:
         gray: Sequence[str] = (),
         caption: str = "",
     ) -> Page:
-        """Add a cloud that can be turned (drag), zoomed (wheel, pinch) and reset (double click).
+        """Add a point cloud to rotate (drag), zoom (wheel, pinch) and reset (double click).
 
         Args:
             points: (N, 3) meters, z-up.
@@ -98,9 +102,9 @@ class Page:
             captions: text at each box; as many as boxes, or none.
             height: of the view, CSS pixels.
             max_points: more points are thinned to this many at random; the caption says so.
-            labels: per box, the legend entry it belongs to; a click on an entry hides its boxes. Default: captions.
-            owners: (N,) index of the box each point belongs to, -1 for none; lets the legend light objects up.
-            gray: labels that get no color of their own.
+            labels: legend entry of each box; a click on an entry hides its boxes. Default: captions.
+            owners: (N,) index of the box of each point, -1 for none; the legend can then highlight objects.
+            gray: labels drawn in gray.
             caption: text under the view.
 
         Raises:
@@ -127,18 +131,18 @@ class Page:
         )
 
     def bars(self, bars: Sequence[Bar]) -> Page:
-        """Add a chart of bars; those with a query ask the page's :meth:`explorer` when clicked."""
+        """Add a bar chart; a click on a bar with a query filters the page's :meth:`explorer`."""
         return self._add(bar_chart(bars)) if bars else self
 
     def spreads(self, spreads: Sequence[Spread], unit: str) -> Page:
-        """Add a chart of how values lie in groups, on one logarithmic scale in ``unit``."""
+        """Add a chart of the spread of values in groups, on one logarithmic scale in ``unit``."""
         return self._add(spread_chart(spreads, unit))
 
     def explorer(self, cards: Sequence[Card], measures: Sequence[Measure] = ()) -> Page:
-        """Add a gallery to search, filter, sort and enlarge; at most one per page. Clouds are thinned to 1,000 points.
+        """Add a gallery with search, filters and enlargement, at most one per page. Clouds are thinned to 1,000 points.
 
         Args:
-            cards: each with a key of its own.
+            cards: each with a unique key.
             measures: numbers of the cards to sort and filter by.
 
         Raises:
@@ -154,11 +158,11 @@ class Page:
         objects: Sequence[OverlayObject] = (),
         caption: str = "",
     ) -> Page:
-        """Add a photo with a frame's points by depth and its objects, to switch on and off and to zoom into.
+        """Add a photo with a frame's points by depth and its objects, with toggles and zoom.
 
         Args:
             image: (H, W, 3) uint8 RGB of the camera's size.
-            camera: whose calibration is on show.
+            camera: with the calibration to show.
             points: (N, 3) all points of the frame, meters; thinned to 24,000.
             objects: points, box and caption of each.
             caption: text under it.
@@ -169,7 +173,7 @@ class Page:
     def html(self) -> str:
         """The whole page as text."""
         here = files("data_prep.report")
-        # Order matters: what clouds need comes before what makes more of them.
+        # Order matters: cloud.js comes before the scripts that create clouds.
         names = ["page.css", "charts.css", *(f"{name}.css" for name in self._needs[1:])]
         css = "".join(here.joinpath(name).read_text("utf-8") for name in names)
         script = "".join(here.joinpath(f"{name}.js").read_text("utf-8") for name in self._needs)
@@ -182,7 +186,7 @@ class Page:
         )
 
     def write(self, path: str | Path) -> Path:
-        """Write the page; a killed run leaves the old file or the new one, never half of it."""
+        """Write the page atomically."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         html = self.html()

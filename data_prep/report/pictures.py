@@ -1,4 +1,4 @@
-"""Images inside the page itself, no larger than they need to be."""
+"""Images embedded in a page as JPEG, with size limits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _QUALITIES = (82, 70, 55, 40, 25)
 
 
 def image_element(rgb: NDArray[np.uint8], max_side: int, width: int | None = None, alt: str = "") -> str:
-    """An image of the page; ``width`` is on the page, in CSS pixels (default: its own)."""
+    """An image element; ``width`` in CSS pixels (default: its own)."""
     picture = _picture(rgb)
     shown_width = width or picture.width
     picture.thumbnail((max_side, max_side))
@@ -25,13 +25,13 @@ def image_element(rgb: NDArray[np.uint8], max_side: int, width: int | None = Non
 
 
 def small_image_element(rgb: NDArray[np.uint8], max_side: int, max_bytes: int, alt: str = "") -> str:
-    """An image whose file is at most so large: first its quality gives way, then its size.
+    """An image element with a limited file size: first the quality is reduced, then the size.
 
     Args:
         rgb: (h, w, 3) uint8.
         max_side: longest side, pixels.
-        max_bytes: of the JPEG file.
-        alt: what it shows.
+        max_bytes: limit of the JPEG file.
+        alt: alternative text.
     """
     picture = _picture(rgb)
     picture.thumbnail((max_side, max_side))
@@ -41,7 +41,7 @@ def small_image_element(rgb: NDArray[np.uint8], max_side: int, max_bytes: int, a
             if len(data) <= max_bytes:
                 return _element(data, picture, picture.width, alt)
         if max(picture.size) < 16:
-            raise InputError(f"{max_bytes} bytes hold no picture", field="max_bytes", fix="give more")
+            raise InputError(f"{max_bytes} bytes cannot hold an image", field="max_bytes", fix="give more")
         picture.thumbnail((max(picture.size) * 2 // 3,) * 2)
 
 

@@ -218,7 +218,7 @@ def test_overlays_go_near_and_lead_to_the_card(tmp_path: Path) -> None:
 
 def test_cards_to_search_in_have_keys_of_their_own() -> None:
     for wrong in ([Card("a")], [Card("a", key="k"), Card("b", key="k")]):
-        with pytest.raises(InputError, match=r"cards.key: are missing or come twice"):
+        with pytest.raises(InputError, match=r"cards.key: are missing or repeated"):
             Page("x").explorer(wrong)
 
 

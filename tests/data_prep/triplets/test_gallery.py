@@ -18,13 +18,14 @@ from support.triplet_stand_ins import StandInScan, mine_stand_ins
 
 from data_prep.geometry import Camera
 from data_prep.registry import Registry
-from data_prep.report.cards import Card, card_element
-from data_prep.report.explorer import EXPLORER_SIZE
+from data_prep.report.cards import EXPLORER_SIZE, Card, card_element
 from data_prep.report.gallery import CARDS, OVERLAYS, write_gallery
+from data_prep.report.gallery_images import camera_of, frame_points
+from data_prep.report.metrics import LabelMetrics, RangeMetrics, measure_triplets
 from data_prep.report.overlay import OverlayObject
 from data_prep.report.overlay_view import overlay_view
-from data_prep.report.overlays import frame_points
-from data_prep.report.plots import RangeFigures, WordFigures, measure_triplets
+from data_prep.report.gallery_images import frame_points
+from data_prep.report.metrics import RangeMetrics, LabelMetrics, measure_triplets
 from data_prep.scans.sources import register_source
 from data_prep.triplets import ObjectView, Provenance, Triplet, open_triplets, write_triplets
 from data_prep.triplets.provenance import QualityRecord, ViewRecord
@@ -61,7 +62,7 @@ def scan_that_opens(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return asked
 
 
-def test_figures_of_four_objects_by_hand(tmp_path: Path) -> None:
+def test_metrics_of_four_objects_by_hand(tmp_path: Path) -> None:
     objects = [
         toy(0, 10, "mug", 1.0),
         toy(1, 20, "car", 15.0),
@@ -69,29 +70,29 @@ def test_figures_of_four_objects_by_hand(tmp_path: Path) -> None:
         toy(3, 100, "car", None),
     ]
     write_triplets(tmp_path, objects, source="toy")
-    figures = measure_triplets(open_triplets(tmp_path))
-    assert figures.objects == 4
-    assert (figures.with_colors, figures.with_crop) == (0, 0)
-    assert figures.points_per_object[0] == 10
-    assert figures.points_per_object[50] == 25
-    assert figures.points_per_object[100] == 100
-    assert figures.words == [WordFigures("car", 3, 30.0), WordFigures("mug", 1, 10.0)]
-    assert figures.by_range == [
-        RangeFigures(0, 2, 1, 10.0, dict.fromkeys((10, 25, 50, 75, 90), 10.0)),
-        RangeFigures(10, 20, 2, 25.0, {10: 21.0, 25: 22.5, 50: 25.0, 75: 27.5, 90: 29.0}),
+    metrics = measure_triplets(open_triplets(tmp_path))
+    assert metrics.objects == 4
+    assert (metrics.with_colors, metrics.with_crop) == (0, 0)
+    assert metrics.points_per_object[0] == 10
+    assert metrics.points_per_object[50] == 25
+    assert metrics.points_per_object[100] == 100
+    assert metrics.words == [LabelMetrics("car", 3, 30.0), LabelMetrics("mug", 1, 10.0)]
+    assert metrics.by_range == [
+        RangeMetrics(0, 2, 1, 10.0, dict.fromkeys((10, 25, 50, 75, 90), 10.0)),
+        RangeMetrics(10, 20, 2, 25.0, {10: 21.0, 25: 22.5, 50: 25.0, 75: 27.5, 90: 29.0}),
     ]
 
 
-def test_figures_of_a_mined_set_hold_refusals_and_bad_frames(tmp_path: Path) -> None:
+def test_metrics_of_a_mined_set_hold_refusals_and_bad_frames(tmp_path: Path) -> None:
     mine_stand_ins(tmp_path, count=5)
-    figures = measure_triplets(open_triplets(tmp_path))
-    assert (figures.objects, figures.with_colors, figures.with_crop) == (12, 12, 12)
-    assert figures.rejections == {"too-few-points": 4}
-    assert [frame for frame, _ in figures.bad_frames] == ["f003"]
-    assert [word.word for word in figures.words] == ["mug", "potted plant", "traffic light"]
+    metrics = measure_triplets(open_triplets(tmp_path))
+    assert (metrics.objects, metrics.with_colors, metrics.with_crop) == (12, 12, 12)
+    assert metrics.rejections == {"too-few-points": 4}
+    assert [frame for frame, _ in metrics.bad_frames] == ["f003"]
+    assert [word.word for word in metrics.words] == ["mug", "potted plant", "traffic light"]
 
 
-def test_an_empty_set_has_figures_and_a_page(tmp_path: Path) -> None:
+def test_an_empty_set_has_metrics_and_a_page(tmp_path: Path) -> None:
     write_triplets(tmp_path / "set", [], source="toy")
     assert measure_triplets(open_triplets(tmp_path / "set")).points_per_object == {}
     assert "0 objects" in page_of(tmp_path / "set", tmp_path / "page.html")
@@ -195,8 +196,8 @@ def test_every_view_is_on_the_card_and_on_its_own_image(tmp_path: Path, scan_tha
         provenance=replace(first.provenance, views=views),
     )
     write_triplets(tmp_path / "set", [both], source="stand-in")
-    figures = measure_triplets(open_triplets(tmp_path / "set"))
-    assert figures.with_several_views == 1
+    metrics = measure_triplets(open_triplets(tmp_path / "set"))
+    assert metrics.with_several_views == 1
     html = page_of(tmp_path / "set", tmp_path / "page.html", scan_root=tmp_path)
     assert "2 views" in html
     assert html.count('class="more"') == 1

@@ -1,4 +1,4 @@
-"""What a triplet set holds, in numbers."""
+"""Metrics of a triplet set: counts, points per object, labels, rejections."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SPREAD = (10, 25, 50, 75, 90)
 
 
 @dataclass(frozen=True)
-class WordFigures:
-    """One word: its objects, and the median number of their points."""
+class LabelMetrics:
+    """One label: its objects, and the median number of their points."""
 
     word: str
     objects: int
@@ -27,14 +27,14 @@ class WordFigures:
 
 
 @dataclass(frozen=True)
-class RangeFigures:
+class RangeMetrics:
     """Objects whose median distance from their camera lies in [near, far) meters; far is None for no limit.
 
     Attributes:
         near, far: meters.
-        objects: how many.
-        median_points: of the points of each.
-        points: percentile → points of each, for 10, 25, 50, 75 and 90.
+        objects: their number.
+        median_points: median number of points per object.
+        points: percentile → points per object, for 10, 25, 50, 75 and 90.
     """
 
     near: float
@@ -45,15 +45,15 @@ class RangeFigures:
 
 
 @dataclass(frozen=True)
-class TripletFigures:
-    """Figures of a set.
+class TripletMetrics:
+    """Metrics of a triplet set.
 
     Attributes:
-        objects, with_colors, with_crop: triplets, and those that have the member.
-        with_several_views: triplets that were brought together from more than one detection.
+        objects, with_colors, with_crop: all triplets, and those with colors or a crop.
+        with_several_views: triplets merged from more than one detection.
         points_per_object: percentile → points.
         by_range: nearest first, only ranges that hold objects; objects of unknown range are in none.
-        words: most frequent first; an object counts for each of its texts.
+        words: labels, most frequent first; an object counts for each of its texts.
         rejections, skipped_detections, bad_frames: from the manifest.
     """
 
@@ -62,8 +62,8 @@ class TripletFigures:
     with_crop: int
     with_several_views: int
     points_per_object: dict[int, float]
-    by_range: list[RangeFigures]
-    words: list[WordFigures]
+    by_range: list[RangeMetrics]
+    words: list[LabelMetrics]
     rejections: dict[str, int]
     skipped_detections: dict[str, int]
     bad_frames: list[tuple[str, str]]
@@ -73,7 +73,7 @@ class TripletFigures:
         return asdict(self)
 
 
-def measure_triplets(triplets: TripletSet) -> TripletFigures:
+def measure_triplets(triplets: TripletSet) -> TripletMetrics:
     """Read a set once, without decoding images.
 
     Raises:
@@ -94,7 +94,7 @@ def measure_triplets(triplets: TripletSet) -> TripletFigures:
         for text in entry.texts:
             points_by_word[text].append(entry.num_points)
     manifest = triplets.manifest
-    return TripletFigures(
+    return TripletMetrics(
         objects=len(points),
         with_colors=with_colors,
         with_crop=with_crop,
@@ -102,7 +102,7 @@ def measure_triplets(triplets: TripletSet) -> TripletFigures:
         points_per_object={p: float(np.percentile(points, p)) for p in PERCENTILES} if points else {},
         by_range=_by_range(np.array(ranges), np.array(points)),
         words=[
-            WordFigures(word, len(counts), float(np.median(counts)))
+            LabelMetrics(word, len(counts), float(np.median(counts)))
             for word, counts in sorted(points_by_word.items(), key=lambda item: (-len(item[1]), item[0]))
         ],
         rejections=dict(sorted(manifest.rejections.items(), key=lambda item: (-item[1], item[0]))),
@@ -111,12 +111,12 @@ def measure_triplets(triplets: TripletSet) -> TripletFigures:
     )
 
 
-def _by_range(ranges: NDArray, points: NDArray) -> list[RangeFigures]:
+def _by_range(ranges: NDArray, points: NDArray) -> list[RangeMetrics]:
     rows = []
     for near, far in pairwise(RANGE_EDGES):
         inside = (ranges >= near) & (ranges < far)
         if inside.any():
             limit = None if np.isinf(far) else float(far)
             spread = {p: float(np.percentile(points[inside], p)) for p in _SPREAD}
-            rows.append(RangeFigures(float(near), limit, int(inside.sum()), spread[50], spread))
+            rows.append(RangeMetrics(float(near), limit, int(inside.sum()), spread[50], spread))
     return rows

@@ -1,4 +1,4 @@
-"""Overlays: mined objects drawn on the images they come from."""
+"""Mined objects drawn on their source images, for the gallery."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def add_overlays(
     """Add the images to a page; without the scan, crops with points on them.
 
     Args:
-        page: where to.
+        page: the page to extend.
         triplets: the set.
         views: frame id and index of the view → keys of its triplets.
         chosen: those triplets.
-        scan_root: where the scan is now; default: where it was mined.
+        scan_root: folder of the scan; default: where it was mined.
     """
     if not views:
         page.paragraph("These triplets were not mined from images, so there is nothing to draw on.")
@@ -73,7 +73,7 @@ def add_overlays(
 
 
 def frame_points(triplet: Triplet) -> NDArray[np.float64]:
-    """(n, 3) points of a mined triplet where its frame had them: the way back from the world."""
+    """(n, 3) points of a mined triplet in the axes of its frame."""
     return _in_frame(triplet.points, triplet.provenance)
 
 
@@ -83,7 +83,7 @@ def _in_frame(points: NDArray[np.float32], record: ViewRecord) -> NDArray[np.flo
 
 
 def views_of(provenance: Provenance) -> list[tuple[str, int]]:
-    """Frame id and view index of every view that is kept, best first; none for an object that no image shows."""
+    """Frame id and view index of every view that is kept, best first; none for objects without an image."""
     records = provenance.views or (provenance,)
     return [(record.frame, record.view_index or 0) for record in records if record.camera is not None]
 
@@ -115,7 +115,7 @@ def _overlay_object(triplet: Triplet, frame_id: str, view_index: int) -> Overlay
 
 
 def _crop_card(triplet: Triplet) -> Card:
-    """The object's points by depth on its crop, which is all there is without the scan."""
+    """The object's points by depth on its crop, for when the scan is missing."""
     assert triplet.crop is not None
     record = triplet.provenance
     assert record.crop is not None
