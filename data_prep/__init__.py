@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from data_prep.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from data_prep.check.report import check_scan as check_scan
     from data_prep.detect.coco import CocoDetections as CocoDetections
     from data_prep.detect.detections import Detections2D as Detections2D
     from data_prep.errors import BadDatasetError as BadDatasetError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from data_prep.geometry.boxes import OrientedBox as OrientedBox
     from data_prep.geometry.camera import Camera as Camera
     from data_prep.lift import create_lifter as create_lifter
+    from data_prep.lift.object_cloud import LiftResult as LiftResult
     from data_prep.lift.object_cloud import ObjectCloud as ObjectCloud
     from data_prep.scans.frame import Frame as Frame
     from data_prep.scans.frame import View as View
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from data_prep.triplets.mining import mine as mine
     from data_prep.triplets.reader import open_triplets as open_triplets
     from data_prep.triplets.triplet import Triplet as Triplet
+    from data_prep.triplets.writer import write_triplets as write_triplets
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -42,15 +45,18 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Detections2D": "data_prep.detect.detections",
         "Frame": "data_prep.scans.frame",
         "InputError": "data_prep.errors",
+        "LiftResult": "data_prep.lift.object_cloud",
         "ObjectCloud": "data_prep.lift.object_cloud",
         "OrientedBox": "data_prep.geometry.boxes",
         "Scan": "data_prep.scans.scan",
         "Triplet": "data_prep.triplets.triplet",
         "View": "data_prep.scans.frame",
+        "check_scan": "data_prep.check.report",
         "create_lifter": "data_prep.lift",
         "list_sources": "data_prep.scans.sources",
         "mine": "data_prep.triplets.mining",
         "open_scan": "data_prep.scans.sources",
         "open_triplets": "data_prep.triplets.reader",
+        "write_triplets": "data_prep.triplets.writer",
     },
 )

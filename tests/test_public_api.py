@@ -13,8 +13,8 @@ PUBLIC = {
         "create_encoder embed_triplets list_encoders load save train"
     ),
     data_prep: (
-        "BadDatasetError BadFrameError Camera CocoDetections Detections2D Frame InputError ObjectCloud OrientedBox "
-        "Scan Triplet View create_lifter list_sources mine open_scan open_triplets"
+        "BadDatasetError BadFrameError Camera CocoDetections Detections2D Frame InputError LiftResult ObjectCloud "
+        "OrientedBox Scan Triplet View check_scan create_lifter list_sources mine open_scan open_triplets write_triplets"
     ),
 }
 # Docstrings that still lack a part. This list only gets shorter.

@@ -81,6 +81,10 @@ def check_scan(scan: Scan, frames: int = 8) -> CheckReport:
 
     Raises:
         InputError: ``frames`` below 1.
+
+    >>> from data_prep import open_scan
+    >>> check_scan(open_scan("procedural", "room", frames=1), frames=1).ok
+    True
     """
     if frames < 1:
         raise InputError(f"is {frames}", field="frames", fix="give 1 or more")

@@ -8,7 +8,7 @@ limited number of tokens per prompt (https://arxiv.org/abs/2303.05499).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -105,7 +105,7 @@ class _Network(Protocol):
 
 
 def _network(loaded: Pretrained, phrases: Sequence[str]) -> _Network:
-    families = {
+    families: dict[str, Callable[[Pretrained, Sequence[str]], _Network]] = {
         "owlvit": _Owl,
         "owlv2": _Owl,
         "grounding-dino": _GroundingDino,

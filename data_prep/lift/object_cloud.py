@@ -95,6 +95,9 @@ class LiftResult:
     Attributes:
         objects: the objects found, in the order of views and detections.
         rejections: the detections that gave none, in the same order.
+
+    >>> LiftResult((), ()).reasons()
+    {}
     """
 
     objects: tuple[ObjectCloud, ...]

@@ -197,6 +197,12 @@ def write_triplets(
 
     Raises:
         BadDatasetError: as :class:`TripletWriter`; or the iterable differs from the one a killed run drew from.
+
+    >>> import numpy as np, tempfile
+    >>> mug = Triplet("mug-1", np.zeros((3, 3), np.float32), None, None, ("mug",), {})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_triplets(folder, [mug], source="mugs").totals["objects"]
+    1
     """
     with TripletWriter(
         path, source=source, root=root, options=options, objects_per_shard=objects_per_shard
