@@ -74,7 +74,14 @@ class Selection:
             kept = kept[nms(boxes[kept], detections.scores[kept], self.nms_across_labels)]
         kept = kept[: self.max_boxes]
         chosen = detections[kept]
-        return Detections2D(boxes[kept].astype(np.float32), chosen.scores, chosen.labels, None, chosen.masks, chosen.attributes)
+        return Detections2D(
+            boxes[kept].astype(np.float32),
+            chosen.scores,
+            chosen.labels,
+            None,
+            chosen.masks,
+            chosen.attributes,
+        )
 
 
 def nms(

@@ -20,12 +20,10 @@ from data_prep.geometry import Camera
 from data_prep.registry import Registry
 from data_prep.report.cards import EXPLORER_SIZE, Card, card_element
 from data_prep.report.gallery import CARDS, OVERLAYS, write_gallery
-from data_prep.report.gallery_images import camera_of, frame_points
+from data_prep.report.gallery_images import frame_points
 from data_prep.report.metrics import LabelMetrics, RangeMetrics, measure_triplets
 from data_prep.report.overlay import OverlayObject
 from data_prep.report.overlay_view import overlay_view
-from data_prep.report.gallery_images import frame_points
-from data_prep.report.metrics import RangeMetrics, LabelMetrics, measure_triplets
 from data_prep.scans.sources import register_source
 from data_prep.triplets import ObjectView, Provenance, Triplet, open_triplets, write_triplets
 from data_prep.triplets.provenance import QualityRecord, ViewRecord
