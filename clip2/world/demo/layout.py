@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,10 +42,8 @@ class DemoPage(Page):
 
     def tiles(self, tiles: Sequence[tuple[str, str]]) -> DemoPage:
         """Add figures in large type with what they mean."""
-        inner = "".join(
-            f'<div class="tile"><b>{escape(a)}</b><span>{escape(b)}</span></div>' for a, b in tiles
-        )
-        return self.html_part(f'<div class="tiles">{inner}</div>')
+        inner = (f'<div class="tile"><b>{escape(a)}</b><span>{escape(b)}</span></div>' for a, b in tiles)
+        return self.html_part(f'<div class="tiles">{"".join(inner)}</div>')
 
     def drawing(self, svg: str, caption: str = "") -> DemoPage:
         """Add an SVG drawing on a card."""
@@ -65,29 +64,13 @@ class DemoPage(Page):
         colors: NDArray[np.uint8] | None,
         boxes: Sequence[OrientedBox],
         captions: Sequence[str],
-        labels: Sequence[str],
-        owners: NDArray[np.int64],
-        *,
-        seen_from: NDArray | None = None,
-        height: int = 640,
-        max_points: int = 110_000,
-        caption: str = "",
+        caption: str,
+        **options: Any,
     ) -> DemoPage:
-        """Add a cloud with named boxes, first looked at from the direction ``seen_from``; see :meth:`Page.cloud`."""
-        view, note = cloud_figure(
-            points,
-            colors,
-            boxes,
-            captions,
-            labels=labels,
-            owners=owners,
-            max_points=max_points,
-            height=height,
-            seen_from=seen_from,
-        )
-        return self.html_part(
-            f'<figure class="wide">{view}{_caption(f"{caption} {note[0].upper()}{note[1:]}.")}</figure>'
-        )
+        """Add a large cloud with named boxes; ``options`` as for :func:`~data_prep.report.cloud_data.cloud_figure`."""
+        view, note = cloud_figure(points, colors, boxes, captions, height=640, max_points=110_000, **options)
+        note = f"{caption} {note[0].upper()}{note[1:]}."
+        return self.html_part(f'<figure class="wide">{view}{_caption(note)}</figure>')
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str | int | float]]) -> str:
@@ -190,42 +173,36 @@ def read_curves(metrics: Path) -> dict[str, NDArray[np.float64]]:
 def curves_svg(curves: Mapping[str, NDArray[np.float64]], size: tuple[int, int] = (560, 300)) -> str:
     """Losses by step: as measured, faint, and smoothed."""
     width, height = size
-    left, right, top, bottom = 34, 70, 12, 34
+    left, right, top, low = 34, 70, 12, height - 34
     drawn = {key: curve for key, curve in curves.items() if len(curve)}
     last = max(curve[-1, 0] for curve in drawn.values())
     high = np.ceil(max(curve[:, 1].max() for curve in drawn.values()) * 2) / 2
 
+    def up(loss: Any) -> Any:
+        return low - loss / high * (low - top)
+
     def place(points: NDArray) -> str:
         x = left + points[:, 0] / last * (width - left - right)
-        y = height - bottom - points[:, 1] / high * (height - top - bottom)
-        return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+        return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, up(points[:, 1]), strict=True))
 
     parts = []
     for level in np.linspace(0, high, 5):
-        y = height - bottom - level / high * (height - top - bottom)
+        y = up(level)
         parts.append(f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{level:.1f}</text>')
     for share in np.linspace(0, 1, 5):
         x = left + share * (width - left - right)
-        parts.append(
-            f'<text x="{x:.1f}" y="{height - bottom + 16}" text-anchor="middle">{share * last:.0f}</text>'
-        )
+        parts.append(f'<text x="{x:.1f}" y="{low + 16}" text-anchor="middle">{share * last:.0f}</text>')
     parts.append(f'<text x="{(left + width - right) / 2}" y="{height - 3}" text-anchor="middle">step</text>')
-    ends = {key: _smooth(curve)[-1, 1] for key, curve in drawn.items()}
     for key, curve in drawn.items():
-        name, color = CURVES[key]
+        (name, color), smooth = CURVES[key], _smooth(curve)
         parts.append(f'<polyline points="{place(curve)}" fill="none" stroke="{color}" stroke-opacity=".25"/>')
-        parts.append(
-            f'<polyline points="{place(_smooth(curve))}" fill="none" stroke="{color}" stroke-width="2.4" '
-            'stroke-linejoin="round"/>'
-        )
-        y = height - bottom - ends[key] / high * (height - top - bottom)
-        parts.append(
-            f'<text x="{width - right + 7}" y="{y + 4:.1f}" style="fill:{color};font-weight:600">{name}</text>'
-        )
-    return (
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="training curves">{"".join(parts)}</svg>'
-    )
+        line = f'fill="none" stroke="{color}" stroke-width="2.4" stroke-linejoin="round"'
+        parts.append(f'<polyline points="{place(smooth)}" {line}/>')
+        at = f'x="{width - right + 7}" y="{up(smooth[-1, 1]) + 4:.1f}"'
+        parts.append(f'<text {at} style="fill:{color};font-weight:600">{name}</text>')
+    inner = "".join(parts)
+    return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="training curves">{inner}</svg>'
 
 
 def confusion_svg(
@@ -246,8 +223,7 @@ def confusion_svg(
     order: list[int] = []
     cuts = []
     for group in groups:
-        rows = [words.index(word) for word in group if occurs[words.index(word)]]
-        order += _neighbors_first(confusion, rows)
+        order += _neighbors_first(confusion, [row for row in map(words.index, group) if occurs[row]])
         cuts.append(len(order))
     counts = confusion[np.ix_(order, order)]
     there = counts.sum(axis=1)
@@ -262,9 +238,8 @@ def confusion_svg(
     for row, word in enumerate(order):
         name, middle = escape(words[word]), (row + 0.5) * cell
         parts.append(f'<text x="{left - 6}" y="{top + middle + 3.5:.1f}" text-anchor="end">{name}</text>')
-        parts.append(
-            f'<text transform="translate({left + middle + 3.5:.1f} {top - 6}) rotate(-90)">{name}</text>'
-        )
+        turn = f"translate({left + middle + 3.5:.1f} {top - 6}) rotate(-90)"
+        parts.append(f'<text transform="{turn}">{name}</text>')
         parts.append(f'<text x="{left + side + 6}" y="{top + middle + 3.5:.1f}">{there[row]}</text>')
         for column in np.flatnonzero(counts[row]):
             kind = "right" if column == row else "wrong"

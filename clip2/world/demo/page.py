@@ -49,12 +49,7 @@ _NOTICE = (
 
 
 def write_report(result: DemoResult, path: Path) -> Path:
-    """Write the page.
-
-    Args:
-        result: of all stages.
-        path: the HTML file.
-    """
+    """Write the page of a finished run to the HTML file ``path``."""
     page = DemoPage("clip2 demo", _INTRO)
     page.notice(_NOTICE)
     _summary(page, result)
@@ -73,20 +68,14 @@ def _summary(page: DemoPage, result: DemoResult) -> None:
     whole = result.naming[EVERYTHING]
     mined = sum(each["objects"] for each in result.mined.values())
     frames = sum(each["frames"] for each in result.mined.values())
+    named = f"of {whole.objects:,} objects in unseen scenes named correctly among {whole.words} labels"
+    teacher = "by the teacher, from image crops of the same objects: what there is to learn"
+    constant = f"by always answering the most frequent label; chance is {_percent(1 / whole.words)}"
     page.tiles(
         [
-            (
-                _percent(whole.student.top1),
-                f"of {whole.objects:,} objects in unseen scenes named right among {whole.words} words",
-            ),
-            (
-                _percent(whole.teacher.top1),
-                "by the teacher, from image crops of the same objects: what there is to learn",
-            ),
-            (
-                _percent(whole.commonest),
-                f"by always saying the commonest word; chance is {_percent(1 / whole.words)}",
-            ),
+            (_percent(whole.student.top1), named),
+            (_percent(whole.teacher.top1), teacher),
+            (_percent(whole.commonest), constant),
             (f"{mined:,}", f"training objects lifted from {frames:,} frames, without a single 3D label"),
             (_duration(sum(result.seconds.values())), "from nothing to this page"),
         ]
@@ -152,16 +141,10 @@ def add_data(page: DemoPage, result: DemoResult) -> None:
     )
     for setting in SETTINGS:
         page.columns(*_boxes_and_points(load_example(result.files(setting).example), setting))
-    rows = [
-        [
-            f"{setting}s",
-            each["frames"],
-            each["objects"],
-            each["rejected"],
-            ", ".join(f"{why.replace('-', ' ')} {count}" for why, count in each["rejections"].items()) or "–",
-        ]
-        for setting, each in result.mined.items()
-    ]
+    rows = []
+    for setting, each in result.mined.items():
+        why = ", ".join(f"{why.replace('-', ' ')} {count}" for why, count in each["rejections"].items())
+        rows.append([f"{setting}s", each["frames"], each["objects"], each["rejected"], why or "–"])
     page.table(["mined", "frames", "objects", "boxes rejected", "why"], rows)
     page.html_part('<h3 class="sub">Triplets: words, picture, points</h3>')
     page.gallery([card for setting in SETTINGS for card in _cards(result.files(setting).triplets, 6)])
@@ -195,19 +178,15 @@ def _cards(folder: Path, count: int) -> list[Card]:
     """Of the most frequent words, the object with most points."""
     entries = list(open_triplets(folder).iter_entries())
     frequent = [word for word, _ in Counter(entry.texts[0] for entry in entries).most_common(count)]
-    keys = [
-        max((e for e in entries if e.texts[0] == word), key=lambda e: e.num_points).key for word in frequent
-    ]
+    of_word = ([entry for entry in entries if entry.texts[0] == word] for word in frequent)
+    keys = [max(some, key=lambda entry: entry.num_points).key for some in of_word]
     chosen = open_triplets(folder).select(keys)
+    triplets = (chosen[key] for key in keys)
     return [
         Card(
-            title=", ".join(chosen[key].texts),
-            lines=[f"{len(chosen[key].points):,} points"],
-            image=chosen[key].crop,
-            points=chosen[key].points,
-            colors=chosen[key].colors,
+            ", ".join(t.texts), [f"{len(t.points):,} points"], image=t.crop, points=t.points, colors=t.colors
         )
-        for key in keys
+        for t in triplets
     ]
 
 
@@ -291,27 +270,19 @@ def _score_cards(result: DemoResult) -> str:
     keys += [key for key in (*ours, *shipped) if key not in _FIGURES]
     keys = [key for key in dict.fromkeys(keys) if _shown(ours.get(key)) or _shown(shipped.get(key))]
     columns = ["figure", "this run", *(["mini-points, shipped"] if shipped else [])]
+    cards = [ours, shipped] if shipped else [ours]
     rows = [
-        [
-            _FIGURES.get(key, key.replace("_", " ")),
-            _shown(ours.get(key)) or "–",
-            *([_shown(shipped.get(key)) or "–"] if shipped else []),
-        ]
+        [_FIGURES.get(key, key.replace("_", " ")), *(_shown(each.get(key)) or "–" for each in cards)]
         for key in keys
     ]
-    note = (
-        "The shipped one was measured on other scenes when it was made, after longer training."
-        if shipped
-        else "No trained mini-points is in this installation to set beside it."
-    )
+    note = "The shipped one trained longer and was measured on other scenes when it was made."
+    if not shipped:
+        note = "This installation holds no trained mini-points to compare with."
     return table(columns, rows) + f"<p>{escape(note)}</p>"
 
 
 def _shown(value: Any) -> str:
-    """A figure as people read it; empty for what is none."""
-    if isinstance(value, dict) and "mean" in value:
-        spread = f" ± {100 * value['std']:.1f}" if "std" in value else ""
-        return f"{100 * value['mean']:.1f}{spread} %"
+    """A figure in print; empty for anything else."""
     if isinstance(value, float):
         return f"{100 * value:.1f} %"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and value else ""

@@ -1,4 +1,4 @@
-"""Asking recognized scenes: words from the command line, and free questions whose answers are known."""
+"""Recognition of demo scenes and free queries with known answers."""
 
 from __future__ import annotations
 
@@ -92,6 +92,13 @@ class Hit:
     true_name: str
     right: bool
 
+    def figures(self) -> dict[str, Any]:
+        """For JSON."""
+        truth = self.true_name or "nothing"
+        return {
+            "setting": self.setting, "similarity": round(self.similarity, 4), "is": truth, "right": self.right
+        }  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Query:
@@ -113,16 +120,7 @@ class Query:
 
     def figures(self) -> dict[str, Any]:
         """For JSON."""
-        hits = [
-            {
-                "setting": hit.setting,
-                "similarity": round(hit.similarity, 4),
-                "is": hit.true_name or "nothing",
-                "right": hit.right,
-            }
-            for hit in self.hits
-        ]
-        return {"query": self.text, "answers": self.answers, "hits": hits}
+        return {"query": self.text, "answers": self.answers, "hits": [hit.figures() for hit in self.hits]}
 
     def answered_by(self, name: str, color: str) -> bool:
         """Whether a thing of this word and color is what was asked for."""
@@ -132,35 +130,25 @@ class Query:
 def recognize(
     model: Clip2Model, teacher: Teacher, setting: Setting, scene: Scene, words: Sequence[str] = ()
 ) -> Recognized:
-    """Find the objects of a scene in its geometry alone, and name them.
-
-    Args:
-        model: of this run.
-        teacher: turns words into vectors.
-        setting: what the scene is.
-        scene: where to look.
-        words: what to look for; none: everything the setting may hold.
-    """
+    """Find the objects of a scene from its geometry alone, and name them among ``words`` (none: all of the setting)."""
     every = list_categories(setting)
     recognizer = Recognizer(model, teacher).set_scan(scene.frame)
     found = recognizer.query(every)
     named = recognizer.query(words, background=competitors(words, every, teacher)) if words else found
-    truth, named_truth = (
-        tuple(_owner(scene.instances[index]) for index in some.indices) for some in (found, named)
-    )
-    return Recognized(scene, found, named, truth, named_truth)
+    truths = (tuple(_owner(scene.instances[index]) for index in some.indices) for some in (found, named))
+    return Recognized(scene, found, named, *truths)
 
 
 def competitors(words: Sequence[str], every: Sequence[str], teacher: Teacher) -> list[str]:
-    """Names that compete with the words asked for, so that not everything must be one of them.
+    """Background labels for a query, so that objects can be something other than the labels asked for.
 
-    A name that one of the words describes does not compete with it: for "something to sit on", a chair is no other
-    thing. What has a color competes with itself in the other colors.
+    Categories that a label describes are left out: "something to sit on" does not compete with "chair". A label with a
+    color competes with the same label in every other color.
 
     Args:
-        words: asked for.
-        every: names of the setting.
-        teacher: says what describes what.
+        words: the labels asked for.
+        every: all categories of the setting.
+        teacher: decides which category a label describes.
     """
     world, described, others = list_categories(), set(), []
     colors = [next((color for color in COLORS if f" {color} " in f" {word} "), "") for word in words]
@@ -168,11 +156,8 @@ def competitors(words: Sequence[str], every: Sequence[str], teacher: Teacher) ->
     alike = teacher.embed_labels(list(dict.fromkeys(plain))) @ teacher.embed_labels(world).T
     for word, row in zip(dict.fromkeys(plain), alike, strict=True):
         known = normalize_label(word)
-        described |= (
-            {known}
-            if known in world
-            else {n for n, a in zip(world, row, strict=True) if a > _DESCRIBES * row.max()}
-        )
+        similar = {name for name, a in zip(world, row, strict=True) if a > _DESCRIBES * row.max()}
+        described |= {known} if known in world else similar
     for word, color in zip(words, colors, strict=True):
         others += [word.replace(color, other, 1) for other in COLORS if color and other != color]
     taken = {normalize_label(word) for word in words}
@@ -180,10 +165,7 @@ def competitors(words: Sequence[str], every: Sequence[str], teacher: Teacher) ->
 
 
 def ask(recognized: dict[Setting, Recognized], teacher: Teacher) -> list[Query]:
-    """Ask for what is there, in words that were never a label.
-
-    Questions are chosen so that at least one object found answers them; which one comes first is up to the model.
-    """
+    """Ask free questions, none of which was a training label, that at least one object found answers."""
     there = {
         (setting, one.truth[number]): one.thing(number)
         for setting, one in recognized.items()
@@ -197,15 +179,11 @@ def ask(recognized: dict[Setting, Recognized], teacher: Teacher) -> list[Query]:
     asked = asked[:QUERIES]
     if not asked:
         return []
-    vectors = teacher.embed_labels([query.text for query in asked])
-    return [
-        replace(
-            query,
-            hits=_hits(query, vector, recognized),
-            answers=sum(query.answered_by(*thing) for thing in things),
-        )
-        for query, vector in zip(asked, vectors, strict=True)
-    ]
+    queries = []
+    for query, vector in zip(asked, teacher.embed_labels([query.text for query in asked]), strict=True):
+        answers = sum(query.answered_by(*thing) for thing in things)
+        queries.append(replace(query, hits=_hits(query, vector, recognized), answers=answers))
+    return queries
 
 
 def _fill(text: str) -> list[Query]:

@@ -102,10 +102,10 @@ def _add_scene(page: DemoPage, one: Recognized, setting: Setting, asked: bool) -
         None if colors is None else colors[look.shown],
         found.oriented_boxes(),
         captions,
-        list(found.labels),
-        owners[look.shown],
+        _ORBIT,
+        labels=list(found.labels),
+        owners=owners[look.shown],
         seen_from=look.seen_from,
-        caption=_ORBIT,
     )
 
 

@@ -1,4 +1,4 @@
-"""What the demo keeps of a scan: a picture with its boxes and lifted points, and a scene whose truth is known."""
+"""Data of the demo: mined folders, one example frame and one scene with ground truth per setting."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from data_prep.lift import create_lifter
 from data_prep.scans import Frame, View
 from data_prep.storage.files import write_atomically
 from data_prep.triplets import Manifest, open_triplets
+from data_prep.triplets.mining import Progress
 from data_prep.world import ProceduralScan, Setting
 
 NOTHING = -1  # owner of a point that no detection holds, instance of wall and ground
@@ -78,10 +79,8 @@ class SettingFiles:
     @property
     def complete(self) -> bool:
         """Whether nothing is left to make."""
-        mined = all(
-            (folder / "manifest.json").is_file() and Manifest.load(folder).finished
-            for folder in (self.triplets, self.unseen)
-        )
+        folders = (self.triplets, self.unseen)
+        mined = all((f / "manifest.json").is_file() and Manifest.load(f).finished for f in folders)
         return mined and self.example.is_file() and self.scene.is_file()
 
 
@@ -93,29 +92,22 @@ def frames_to_make(plan: Plan, setting: Setting) -> int:
 def make_setting(
     out: Path, setting: Setting, plan: Plan, on_frame: Callable[[int, str], None] = lambda done, what: None
 ) -> None:
-    """Mine the scenes to learn from and those to be examined on, and make what the page shows; skips what is there.
+    """Mine training scenes and unseen scenes, and make what the page shows; existing parts are skipped.
 
-    Args:
-        out: the demo's folder.
-        setting: rooms or streets.
-        plan: how many.
-        on_frame: called with frames done, of :func:`frames_to_make`, and what is being done.
+    ``on_frame`` is called with the number of frames done, of :func:`frames_to_make`, and the current activity.
     """
     files = SettingFiles(out, setting)
     done = 0
-    for folder, scan, what in (
-        (files.triplets, plan.training_scan(setting), "mined"),
-        (files.unseen, plan.unseen_scan(setting), "kept unseen"),
-    ):
-        mine_world(
-            scan,
-            folder,
-            lambda p, before=done, what=what: on_frame(before + p.frames, f"{p.objects} objects {what}"),  # type: ignore[misc]
-            objects_per_shard=_OBJECTS_PER_SHARD,
-        )
+    training, unseen = plan.training_scan(setting), plan.unseen_scan(setting)
+    for folder, scan, what in ((files.triplets, training, "mined"), (files.unseen, unseen, "kept unseen")):
+
+        def report(progress: Progress, before: int = done, what: str = what) -> None:
+            on_frame(before + progress.frames, f"{progress.objects} objects {what}")
+
+        mine_world(scan, folder, report, objects_per_shard=_OBJECTS_PER_SHARD)
         done += len(scan)
     if not files.example.is_file():
-        save_example(make_example(plan.training_scan(setting), files.triplets), files.example)
+        save_example(make_example(training, files.triplets), files.example)
     on_frame(done + 1, "one frame to show")
     if not files.scene.is_file():
         scan = plan.scene_scan(setting)
@@ -195,13 +187,8 @@ def load_scene(path: Path) -> Scene:
     around = None
     if "around" in arrays:
         around = Frame.build("surroundings", arrays["around"], colors=arrays["around_colors"])
-    return Scene(
-        frame,
-        arrays["instances"],
-        {i: name for i, name, _ in words},
-        {i: color for i, _, color in words},
-        around,
-    )
+    names, colors = {i: name for i, name, _ in words}, {i: color for i, _, color in words}
+    return Scene(frame, arrays["instances"], names, colors, around)
 
 
 def _keep(frame: Frame, kept: NDArray[np.bool_]) -> Frame:
@@ -243,7 +230,7 @@ def _load(path: Path) -> tuple[dict[str, NDArray], Frame]:
     views = tuple(
         View(str(name), Camera(K, image.shape[1], image.shape[0], T), image)
         for name, image, K, T in zip(
-            arrays["names"], arrays["images"], arrays["K"], arrays["T_points_cam"], strict=True
+            *(arrays[key] for key in ("names", "images", "K", "T_points_cam")), strict=True
         )
     )
     frame = Frame(str(arrays["id"]), arrays["points"], arrays["T_world_points"], views, arrays.get("colors"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from clip2.checkpoint import CONFIG_FILE, MINI_POINTS, MINI_POINTS_FOLDER
 from clip2.evaluation import ZeroShotReport, score_zero_shot
 from clip2.model import Clip2Model
 from clip2.teacher import Teacher, load_features
-from clip2.world.points.data import MAX_HIDDEN, MIN_PIXELS
+from clip2.world.points.data import is_clear, read_triplets
 from data_prep.triplets import open_triplets
 from data_prep.world import Setting, list_categories
 
@@ -49,11 +49,10 @@ class UnseenObjects:
         objects = cls([], [], np.zeros((0, 0), np.float32), [], [])
         pictures = []
         for setting, folder in folders.items():
-            features, triplets = load_features(folder, model), open_triplets(folder)
+            features = load_features(folder, model)
             assert features.image is not None
-            shards = (triplets.iter_shard(shard.name, crops=False) for shard in triplets.shards)
-            for row, triplet in enumerate(triplet for shard in shards for triplet in shard):
-                if not _is_clear(triplet.provenance.attributes):
+            for row, triplet in enumerate(read_triplets(open_triplets(folder))):
+                if not is_clear(triplet.provenance.attributes):
                     continue
                 pictures.append(features.image[row].astype(np.float32))
                 objects.clouds.append(triplet.points)
@@ -61,12 +60,6 @@ class UnseenObjects:
                 objects.names.append(triplet.texts[0])
                 objects.settings.append(setting)
         return cls(objects.clouds, objects.colors, np.stack(pictures), objects.names, objects.settings)
-
-
-def _is_clear(about: Mapping[str, Any]) -> bool:
-    """Whether at least half of an object shows, on enough pixels."""
-    shown = (1 - about["occluded"]) * (1 - about["truncated"])
-    return bool(1 - shown <= MAX_HIDDEN and about["pixels"] >= MIN_PIXELS)
 
 
 @dataclass(frozen=True)
@@ -106,11 +99,11 @@ class Naming:
 
 
 def score(model: Clip2Model, teacher: Teacher, folders: dict[Setting, Path]) -> dict[str, Naming]:
-    """Name unseen objects among all words of the world, and those of each setting among its own words.
+    """Name unseen objects among all labels of the world, and those of each setting among its own labels.
 
     Args:
-        model: of this run.
-        teacher: whose words they are; its features of ``folders`` are there.
+        model: the point encoder of this run.
+        teacher: embeds the labels; its features of ``folders`` must exist.
         folders: mined with exact boxes, so that the encoder is measured and not a detector.
 
     Returns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from data_prep.detect import Coverage, Detections2D
 from data_prep.errors import BadDatasetError
 from data_prep.scans import Scan
 from data_prep.storage.files import write_atomically
-from data_prep.triplets import MiningConfig, TripletSet, open_triplets
+from data_prep.triplets import MiningConfig, Triplet, TripletSet, open_triplets
 from data_prep.triplets.manifest import Manifest
 from data_prep.triplets.mining import Progress, mine
 from data_prep.world import ProceduralScan, Setting, list_categories
@@ -63,9 +63,10 @@ def load_world(folders: Sequence[Path], clip: str | None = None, max_points: int
     objects = load_training_set(folders, clip, max_points)
     truths = [_truth(folder) for folder in folders]
     category, color = (np.concatenate([truth[i] for truth in truths]) for i in (0, 1))
+    clear = [is_clear(t.provenance.attributes) for f in folders for t in read_triplets(open_triplets(f))]
     if len(objects) != len(category):
         raise ValueError(f"{len(category) - len(objects)} triplets were left out: {dict(objects.left_out)}")
-    return WorldSet(objects, category, color, np.concatenate([_clear(folder) for folder in folders]))
+    return WorldSet(objects, category, color, np.array(clear, bool))
 
 
 def is_kept_out(category: str, color: str) -> bool:
@@ -99,14 +100,16 @@ def _truth(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return truth
 
 
-def _clear(folder: Path) -> NDArray[np.bool_]:
-    triplets, clear = open_triplets(folder), []
+def is_clear(attributes: Mapping[str, Any]) -> bool:
+    """Whether at least half of an object shows, on at least ``MIN_PIXELS`` pixels; False without exact boxes."""
+    shown = (1 - attributes.get("occluded", 1)) * (1 - attributes.get("truncated", 1))
+    return bool(1 - shown <= MAX_HIDDEN and attributes.get("pixels", 0) >= MIN_PIXELS)
+
+
+def read_triplets(triplets: TripletSet) -> Iterator[Triplet]:
+    """All triplets in order, without their crops."""
     for shard in triplets.shards:
-        for triplet in triplets.iter_shard(shard.name, crops=False):
-            about = triplet.provenance.attributes
-            hidden = 1 - (1 - about.get("occluded", 1)) * (1 - about.get("truncated", 1))
-            clear.append(hidden <= MAX_HIDDEN and about.get("pixels", 0) >= MIN_PIXELS)
-    return np.array(clear, bool)
+        yield from triplets.iter_shard(shard.name, crops=False)
 
 
 def _look_up(triplets: TripletSet) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -115,13 +118,12 @@ def _look_up(triplets: TripletSet) -> tuple[NDArray[np.int64], NDArray[np.int64]
     names, colors = list_categories(), list(COLORS)
     frame_of = {frame_id: index for index, frame_id in enumerate(scan.frame_ids())}
     category, color = [], []
-    for shard in triplets.shards:
-        for triplet in triplets.iter_shard(shard.name, crops=False):
-            seen = {o.instance: o for o in scan.world_objects(frame_of[triplet.provenance.frame])}
-            placed = seen.get(int(triplet.provenance.attributes["track_id"]))
-            known = placed is not None and placed.label in names
-            category.append(names.index(placed.label) if placed is not None and known else -1)
-            color.append(colors.index(placed.color) if placed is not None and known else -1)
+    for triplet in read_triplets(triplets):
+        seen = {o.instance: o for o in scan.world_objects(frame_of[triplet.provenance.frame])}
+        placed = seen.get(int(triplet.provenance.attributes["track_id"]))
+        known = placed is not None and placed.label in names
+        category.append(names.index(placed.label) if placed is not None and known else -1)
+        color.append(colors.index(placed.color) if placed is not None and known else -1)
     return np.array(category, np.int64), np.array(color, np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Sentences about pictures of the embedded world, and which other pictures each sentence is true of."""
+"""Captions for pictures of the synthetic world, with the claims that each one makes."""
 
 from __future__ import annotations
 
@@ -13,56 +13,32 @@ from clip2.world.teacher.pictures import Pictures
 from data_prep.world import get_category, list_categories
 from data_prep.world.palette import COLORS, SIZES
 
-# Words above the categories: what a thing is for or what kind of thing it is, and the categories it is true of.
-KINDS: dict[str, tuple[str, ...]] = {
-    "something to sit on": ("armchair", "bench", "chair", "sofa", "stool"),
-    "seating": ("armchair", "bench", "chair", "sofa", "stool"),
-    "something to sleep on": ("bed", "sofa"),
-    "something to drink from": ("bottle", "mug", "wine glass"),
-    "something to pour from": ("bottle", "coffee maker", "pitcher", "teapot", "watering can"),
-    "something to cook with": ("frying pan", "microwave", "oven", "pot"),
-    "something to write at": ("coffee table", "desk", "table"),
-    "something to read": ("book",),
-    "something to play with": ("drum", "guitar", "skateboard", "soccer ball", "teddy bear"),
-    "something that gives light": ("candle", "lamp", "lamppost", "table lamp", "traffic light"),
-    "something to carry things in": ("backpack", "basket", "box", "bucket", "suitcase"),
-    "something to ride": ("bicycle", "motorcycle", "skateboard"),
-    "something to store things in": ("bookcase", "box", "dresser", "refrigerator"),
-    "something to climb": ("ladder",),
-    "a toy": ("soccer ball", "teddy bear"),
-    "a musical instrument": ("drum", "guitar"),
-    "a vehicle": ("bicycle", "bus", "car", "construction vehicle", "motorcycle", "truck", "van"),
-    "a plant": ("potted plant", "tree"),
-    "a piece of furniture": (
-        *(
-            "armchair",
-            "bed",
-            "bench",
-            "bookcase",
-            "chair",
-            "coffee table",
-            "desk",
-            "dresser",
-            "sofa",
-            "stool",
-        ),
-        "table",
-    ),
-    "a household appliance": (
-        *(
-            "blender",
-            "coffee maker",
-            "fan",
-            "microwave",
-            "oven",
-            "refrigerator",
-            "toaster",
-            "washing machine",
-        ),
-    ),
-    "a container": ("basket", "bottle", "bowl", "box", "bucket", "pitcher", "pot", "trash can", "vase"),
-    "a road sign": ("stop sign",),
+# Purposes and kinds above the categories, with the categories they are true of.
+_KINDS = {
+    "something to sit on": "armchair, bench, chair, sofa, stool",
+    "seating": "armchair, bench, chair, sofa, stool",
+    "something to sleep on": "bed, sofa",
+    "something to drink from": "bottle, mug, wine glass",
+    "something to pour from": "bottle, coffee maker, pitcher, teapot, watering can",
+    "something to cook with": "frying pan, microwave, oven, pot",
+    "something to write at": "coffee table, desk, table",
+    "something to read": "book",
+    "something to play with": "drum, guitar, skateboard, soccer ball, teddy bear",
+    "something that gives light": "candle, lamp, lamppost, table lamp, traffic light",
+    "something to carry things in": "backpack, basket, box, bucket, suitcase",
+    "something to ride": "bicycle, motorcycle, skateboard",
+    "something to store things in": "bookcase, box, dresser, refrigerator",
+    "something to climb": "ladder",
+    "a toy": "soccer ball, teddy bear",
+    "a musical instrument": "drum, guitar",
+    "a vehicle": "bicycle, bus, car, construction vehicle, motorcycle, truck, van",
+    "a plant": "potted plant, tree",
+    "a piece of furniture": "armchair, bed, bench, bookcase, chair, coffee table, desk, dresser, sofa, stool, table",
+    "a household appliance": "blender, coffee maker, fan, microwave, oven, refrigerator, toaster, washing machine",
+    "a container": "basket, bottle, bowl, box, bucket, pitcher, pot, trash can, vase",
+    "a road sign": "stop sign",
 }
+KINDS: dict[str, tuple[str, ...]] = {kind: tuple(names.split(", ")) for kind, names in _KINDS.items()}
 
 # Sentences a name is put into: those that evaluation uses, and others, so that no single one is learnt by heart.
 FRAMES = (
@@ -127,7 +103,7 @@ class Captioner:
             members = tuple(self._rows[member] for member in KINDS[kind])
             return Caption(_with_color(kind, said), members, claimed, "")
         if with_color and rng.random() < 0.06:
-            return Caption(_fill("something {}" if rng.random() < 0.5 else "{}", said), (), claimed, "")
+            return Caption(("something {}" if rng.random() < 0.5 else "{}").format(said), (), claimed, "")
         noun = self._noun(name, rng)
         size = list(SIZES)[rng.integers(len(SIZES))] if rng.random() < 0.1 else ""  # a crop shows no size
         word, before, after = "", "", ""
@@ -138,13 +114,13 @@ class Captioner:
             before, after = (word, "") if chosen < 2 else ("", f"with {word}")
         phrase = " ".join(part for part in (size, said, before, noun, after) if part)
         frame = FRAMES[rng.integers(len(FRAMES))]
-        return Caption(_fill(frame, phrase), (category,), claimed, word)
+        return Caption(frame.format(phrase), (category,), claimed, word)
 
     def name(self, category: int, color: int, rng: np.random.Generator) -> str:
         """A sentence that says only the name, and the color if ``color`` is not -1."""
         noun = self._noun(self._names[category], rng)
         said = f"{self._colors[color]} {noun}" if color >= 0 else noun
-        return _fill(FRAMES[rng.integers(len(FRAMES))], said)
+        return FRAMES[rng.integers(len(FRAMES))].format(said)
 
     def _noun(self, name: str, rng: np.random.Generator) -> str:
         synonyms = get_category(name).synonyms
@@ -185,7 +161,3 @@ def _with_color(kind: str, color: str) -> str:
         return kind
     first, _, rest = kind.partition(" ")
     return f"{first} {color} {rest}" if rest else f"{color} {kind}"
-
-
-def _fill(frame: str, phrase: str) -> str:
-    return frame.format(phrase)
