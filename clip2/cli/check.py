@@ -39,7 +39,7 @@ class Check(ScanCommand):
         from data_prep.check.page import write_check_page
 
         if self.out is not None:
-            require_outputs([self.out], [self.root], "--out")
+            require_outputs([self.out], [Path(self.root)], "--out")
         scan = self.open_scan()
         with Console(stderr=True).status("reading frames"):
             report = check_scan(scan, self.frames)

@@ -1,4 +1,4 @@
-"""``--option key=value``: text from the command line becomes what a function's signature asks for."""
+"""``--option key=value``: options of a scan's reader, typed by the reader's signature."""
 
 from __future__ import annotations
 
@@ -12,59 +12,54 @@ from pydantic import TypeAdapter, ValidationError
 from data_prep.errors import InputError
 from data_prep.scans.sources import find_opener
 
+_OPTION = "--option"
 
-def typed_options(
-    pairs: Sequence[str], wanted: Mapping[str, Any], *, option: str, owner: str
-) -> dict[str, Any]:
-    """Read ``key=value`` pairs by the types that are wanted.
 
-    Sequences are written with commas. ``0001`` stays a word where a word is wanted, and becomes 1 where a number is.
+def reader_options(source: str, pairs: Sequence[str]) -> dict[str, Any]:
+    """Read the options of a scan's reader.
+
+    Args:
+        source: name of the reader.
+        pairs: ``key=value`` each.
+
+    Raises:
+        InputError: an unknown source, or as :func:`typed_options`.
+
+    >>> reader_options("kitti-tracking", ["split=testing", "sequences=0001,0004"])
+    {'split': 'testing', 'sequences': ['0001', '0004']}
+    """
+    return typed_options(pairs, parameter_types(find_opener(source)), source)
+
+
+def typed_options(pairs: Sequence[str], wanted: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    """Convert ``key=value`` pairs to the types that are wanted. Commas separate the items of a sequence.
 
     Args:
         pairs: as typed.
         wanted: name → type annotation.
-        option: the command line option, named in errors.
-        owner: whose options these are, named in errors.
+        owner: reader, named in errors.
 
     Raises:
         InputError: no ``=``, an unknown or repeated key, a value of another type.
-
-    >>> typed_options(["split=testing", "sequences=0001,0004"], {"split": str, "sequences": Sequence[str]},
-    ...               option="--option", owner="kitti-tracking")
-    {'split': 'testing', 'sequences': ['0001', '0004']}
     """
     values: dict[str, Any] = {}
     for pair in pairs:
         key, separator, text = pair.partition("=")
         if not separator:
-            raise InputError(f"{pair!r} has no '='", source=option, fix=f"write {option} key=value")
+            raise InputError(f"{pair!r} has no '='", source=_OPTION, fix=f"write {_OPTION} key=value")
         key = key.replace("-", "_")
         if key not in wanted:
             known = ", ".join(sorted(wanted)) or "none: it takes no options"
-            raise InputError(f"{key!r} is not an option of {owner}", source=option, fix=f"known: {known}")
+            raise InputError(f"{key!r} is not an option of {owner}", source=_OPTION, fix=f"known: {known}")
         if key in values:
-            raise InputError("is given twice", source=option, field=key)
-        values[key] = _convert(text, wanted[key], f"{option} {key}")
+            raise InputError("is given twice", source=_OPTION, field=key)
+        values[key] = _convert(text, wanted[key], f"{_OPTION} {key}")
     return values
 
 
-def reader_options(source: str, given: Sequence[str]) -> dict[str, Any]:
-    """What ``--option key=value`` gives the reader of a scan.
-
-    Args:
-        source: its name.
-        given: ``key=value`` each.
-
-    Raises:
-        InputError: an unknown source, or as :func:`typed_options`.
-    """
-    return typed_options(given, parameter_types(find_opener(source)), option="--option", owner=source)
-
-
 def parameter_types(function: Callable[..., object]) -> dict[str, Any]:
-    """Name → type of the parameters that can be given by name, beyond the first (the root of a scan)."""
-    target = function.__init__ if inspect.isclass(function) else function
-    hints = get_type_hints(target)
+    """Name → type of the parameters that can be given by name, except the first (the root of a scan)."""
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
     names = [
         name
         for name, parameter in inspect.signature(function).parameters.items()
@@ -76,6 +71,7 @@ def parameter_types(function: Callable[..., object]) -> dict[str, Any]:
 def _convert(text: str, annotation: Any, field: str) -> Any:
     kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     value: Any = text
+    # A lone 0001 stays text if text is wanted.
     if any(map(_is_sequence, kinds)) and ("," in text or str not in kinds):
         value = [part.strip() for part in text.split(",") if part.strip()]
     try:

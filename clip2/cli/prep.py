@@ -13,6 +13,7 @@ import tyro
 
 from clip2.cli.config_flags import ConfigOptions, flags_of, given, with_flags
 from clip2.cli.frame_choice import FrameOptions, require_images
+from clip2.cli.scan_options import ScanCommand
 from data_prep.config import load_config, read_yaml
 from data_prep.errors import InputError
 from data_prep.triplets.config import MiningConfig
@@ -29,26 +30,20 @@ if TYPE_CHECKING:
 MiningFlags = flags_of(MiningConfig)
 
 
-@dataclass
-class Prep:
+@dataclass(kw_only=True)
+class Prep(ScanCommand):
     """Mine triplets (points, image crop, labels) from a scan and 2D detections.
 
     Killed or interrupted, the same command continues where it stopped. Frames that cannot be read are listed
     and skipped. Exit code 0: done; 2: bad input, or no frame could be read.
     """
 
-    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
-    """Reader of the scan: kitti, kitti-tracking, sunrgbd, rgbd, procedural, …"""
-    root: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ROOT")]
-    """Folder of the scan; the contents of a URL like s3://bucket/scan are first copied to this machine."""
     out: str
     """Folder or URL for the triplets, new or begun by the same command."""
     detections: str | None = None
     """COCO JSON with 2D boxes or masks for the scan's images. Only `procedural` can do without."""
     detection_images: Path | None = None
     """COCO file with the images and categories, if --detections is a bare list of results."""
-    option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Option of the reader as key=value, for example sequences=0001,0004; may be repeated."""
     frame: FrameOptions = field(default_factory=FrameOptions)
     lifter: str | None = None
     """How points are cut out: lidar, rgbd, frustum-dbscan (the recipe of CLIP²), auto. Short for --lift.name."""
@@ -68,8 +63,6 @@ class Prep:
     """Where frames are mined. The triplets are the same, byte for byte."""
     part: Annotated[str | None, tyro.conf.arg(metavar="K/N")] = None
     """Mine only the K-th of N pieces of the frames, for N machines that write into one --out; the last completes it."""
-    json: bool = False
-    """Print one JSON object instead of tables."""
     settings: ConfigOptions = field(default_factory=ConfigOptions)
     mining: MiningFlags = field(default_factory=MiningFlags)
 
@@ -78,11 +71,9 @@ class Prep:
         from pydantic_core import to_jsonable_python
         from rich.console import Console
 
-        from clip2.cli.key_values import reader_options
         from clip2.progress import FrameBar
         from data_prep.detect import CocoDetections
         from data_prep.scale import create_engine
-        from data_prep.scans import open_scan
         from data_prep.storage.urls import as_url
         from data_prep.triplets.captions import Captions
         from data_prep.triplets.folder import WHOLE, Part
@@ -90,11 +81,11 @@ class Prep:
 
         console = Console(stderr=True)
         config = self.configuration()
-        options = reader_options(self.source, self.option)
+        options = self.reader_options()
         part = WHOLE if self.part is None else Part.parse(self.part)
         engine = create_engine(self.engine, self.workers)
         with console.status("looking for the scan"):
-            scan = open_scan(self.source, self.root, **options)
+            scan = self.open_scan()
         require_images(
             scan, ", and triplets are cut out by 2D boxes", "; objects of a bare cloud: clip2 recognize"
         )

@@ -18,8 +18,8 @@ class ScanCommand:
 
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """Reader of the scan: kitti, kitti-tracking, nuscenes, sunrgbd, scannet, rgbd, rosbag, cloud, layout …"""
-    root: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ROOT")]
-    """Folder or file of the scan."""
+    root: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ROOT")]
+    """Folder or file of the scan; the contents of a URL like s3://bucket/scan are first copied to this machine."""
     option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Option of the reader as key=value, for example sequences=0001,0004 or up=-y; may be repeated."""
     json: bool = False

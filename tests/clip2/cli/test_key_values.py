@@ -1,4 +1,4 @@
-"""``key=value`` options take the type that the function they are for asks for."""
+"""``key=value`` options take the types that the reader declares."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ WANTED = {
     ],
 )
 def test_values_take_the_wanted_type(pair: str, value: object) -> None:
-    (found,) = typed_options([pair], WANTED, option="--option", owner="x").values()
+    (found,) = typed_options([pair], WANTED, "x").values()
     assert found == value
     assert type(found) is type(value)
 
 
 def test_dashes_are_underscores() -> None:
-    assert typed_options(["min-points=3"], {"min_points": int}, option="--o", owner="x") == {"min_points": 3}
+    assert typed_options(["min-points=3"], {"min_points": int}, "x") == {"min_points": 3}
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_dashes_are_underscores() -> None:
 )
 def test_wrong_options_are_refused_by_name(pairs: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        typed_options(pairs, WANTED, option="--option", owner="kitti")
+        typed_options(pairs, WANTED, "kitti")
 
 
 def test_a_reader_says_which_options_it_takes() -> None:
