@@ -1,11 +1,59 @@
-"""What every point encoder is: clouds in, one vector per cloud out."""
+"""Point encoder base class and registry: clouds in, one vector per cloud out."""
 
 from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from clip2.ops.batches import check_lengths, check_points
+from data_prep.registry import Registry
+
+ENCODERS: Registry[Callable[..., PointEncoder]] = Registry("encoder")
+Factory = TypeVar("Factory", bound="Callable[..., PointEncoder]")
+
+
+def create_encoder(name: str, **config: Any) -> PointEncoder:
+    """Build an encoder with freshly initialized weights.
+
+    Args:
+        name: one of `list_encoders()`.
+        config: keyword arguments of the function of that name; every encoder takes ``feature_channels``.
+
+    Raises:
+        ValueError: the name or a config key is unknown, or a value is impossible; the message names it.
+
+    >>> create_encoder("pointnet2_ssg", feature_channels=0).width
+    1024
+    """
+    factory, allowed = ENCODERS[name], encoder_options(name)
+    for key in config:
+        if key not in allowed:
+            near = get_close_matches(key, allowed, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise ValueError(f"encoder {name} has no option {key!r}{hint}; it takes {', '.join(allowed)}")
+    return factory(**config)
+
+
+def list_encoders() -> list[str]:
+    """Names of all registered encoders, sorted."""
+    return list(ENCODERS)
+
+
+def encoder_options(name: str) -> dict[str, Any]:
+    """Config keys of the encoder ``name`` with their defaults."""
+    parameters = inspect.signature(ENCODERS[name]).parameters.values()
+    return {parameter.name: parameter.default for parameter in parameters}
+
+
+def register_encoder(factory: Factory) -> Factory:
+    """Decorator: make ``create_encoder(factory.__name__, ...)`` call ``factory``."""
+    ENCODERS.register(factory.__name__)(factory)
+    return factory
 
 
 class PointEncoder(nn.Module):

@@ -13,6 +13,7 @@ Behind the maximum, g has one entry per neighborhood and channel; dy is that ent
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any
 
 import torch
@@ -21,19 +22,16 @@ from torch import Tensor, nn
 
 from clip2.encoders.batch_statistics import BatchAffine, RowSums
 from clip2.encoders.neighborhoods import Chunk, Neighborhoods
-from clip2.encoders.scratch import ScratchPool
 
 # Elements of the widest layer worked on at a time: 2 MB of float32, a core's second-level cache. Measured best.
-_CHUNK = 1 << 19
-
-_SCRATCH = ScratchPool()
+CHUNK_ELEMENTS = 1 << 19
 
 
 def shared_mlp_max(
     direct: Tensor,
     direct_weight: Tensor,
     table: Tensor | None,
-    hoods: Neighborhoods,
+    neighborhoods: Neighborhoods,
     norms: Sequence[nn.BatchNorm1d],
     weights: Sequence[Tensor],
     dtype: torch.dtype,
@@ -45,7 +43,7 @@ def shared_mlp_max(
         direct: (R, D) narrow inputs of every neighbor, relative coordinates first.
         direct_weight: (C1, D) of the first layer for them.
         table: (P, C1) first layer applied to the wide features of every point, to be added; None when there are none.
-        hoods: G neighborhoods with R rows in total, over the rows of ``table``.
+        neighborhoods: G neighborhoods with R rows in total, over the rows of ``table``.
         norms: one per layer; their running statistics are updated.
         weights: (C_l, C_{l-1}) of layers 2, 3, …
         dtype: of the operands of inner matrix products; everything else keeps the dtype of ``direct``.
@@ -56,8 +54,43 @@ def shared_mlp_max(
     """
     affine = [parameter for norm in norms for parameter in (norm.weight, norm.bias)]
     return _SharedMLPMax.apply(
-        direct, direct_weight, table, hoods, norms, dtype, last_activation, *affine, *weights
+        direct, direct_weight, table, neighborhoods, norms, dtype, last_activation, *affine, *weights
     )
+
+
+class _ScratchPool:
+    """Flat buffers kept between training steps on a CPU.
+
+    The C library returns large blocks to the system at once, and fresh ones cost a page fault per 4 KB: for
+    activations used once per step that is more time than the arithmetic on them. On other devices torch's own
+    allocator already keeps memory, and the pool only allocates.
+    """
+
+    def __init__(self, kept: int = 8) -> None:
+        self._kept = kept
+        self._free: list[Tensor] = []
+        self._lock = Lock()
+
+    def take(self, elements: int, like: Tensor) -> Tensor:
+        """A flat buffer of at least so many elements, with the dtype and device of ``like``; contents arbitrary."""
+        if like.device.type != "cpu":
+            return like.new_empty(elements)
+        with self._lock:
+            for place, buffer in enumerate(self._free):
+                if buffer.dtype == like.dtype and buffer.numel() >= elements:
+                    return self._free.pop(place)
+        # Batches differ a little in size; a quarter to spare lets one buffer serve them all.
+        return like.new_empty(elements + elements // 4)
+
+    def give(self, *buffers: Tensor) -> None:
+        """Hand buffers back; the giver must not touch them any more."""
+        with self._lock:
+            self._free.extend(buffer for buffer in buffers if buffer.device.type == "cpu")
+            self._free.sort(key=lambda buffer: buffer.numel())  # so that `take` finds the smallest that fits
+            del self._free[: -self._kept]
+
+
+_SCRATCH = _ScratchPool()
 
 
 class _SharedMLPMax(torch.autograd.Function):
@@ -67,24 +100,26 @@ class _SharedMLPMax(torch.autograd.Function):
         direct: Tensor,
         direct_weight: Tensor,
         table: Tensor | None,
-        hoods: Neighborhoods,
+        neighborhoods: Neighborhoods,
         norms: Sequence[nn.BatchNorm1d],
         dtype: torch.dtype,
         last_activation: bool,
         *parameters: Tensor,
     ) -> Tensor:
-        depth, rows = len(norms), len(hoods.rows)
+        depth, rows = len(norms), len(neighborhoods.rows)
         weights = [weight.to(dtype) for weight in parameters[2 * depth :]]
         widths = [norm.num_features for norm in norms]
-        repeats = direct.new_ones(rows) if hoods.weight is None else hoods.weight.to(direct.dtype)
-        chunks = list(hoods.chunks(_CHUNK, max(widths)))
+        repeats = (
+            direct.new_ones(rows) if neighborhoods.weight is None else neighborhoods.weight.to(direct.dtype)
+        )
+        chunks = list(neighborhoods.chunks(CHUNK_ELEMENTS, max(widths)))
         buffers = [_SCRATCH.take(rows * width, direct) for width in widths[:-1]]
         stored = [_shaped(buffer, rows, width) for buffer, width in zip(buffers, widths, strict=False)]
         spare = [direct.new_empty(max(chunk.rows for chunk in chunks) * max(widths)) for _ in range(3)]
 
         layers: list[BatchAffine] = []
-        total = hoods.total
-        maxima = _Maxima(direct, len(hoods.groups), norms[-1])
+        total = neighborhoods.total
+        maxima = _Maxima(direct, len(neighborhoods.groups), norms[-1])
         for level, norm in enumerate(norms):
             width = widths[level]
             sums = RowSums(width, repeats)
@@ -92,7 +127,7 @@ class _SharedMLPMax(torch.autograd.Function):
                 last = level == depth - 1
                 y = _shaped(spare[0], chunk.rows, width) if last else stored[level][chunk.row_slice]
                 if level == 0:
-                    _first_layer(direct, direct_weight, table, hoods, chunk, out=y)
+                    _first_layer(direct, direct_weight, table, neighborhoods, chunk, out=y)
                 else:
                     z = _shaped(spare[1], chunk.rows, widths[level - 1])
                     layers[-1].activate(stored[level - 1][chunk.row_slice], out=z)
@@ -109,8 +144,8 @@ class _SharedMLPMax(torch.autograd.Function):
                 direct, direct_weight, table, out, maxima.values, maxima.where, repeats, *weights
             )
             ctx.last_activation = last_activation
-            ctx.hoods, ctx.layers, ctx.chunks, ctx.stored, ctx.buffers = (
-                hoods,
+            ctx.neighborhoods, ctx.layers, ctx.chunks, ctx.stored, ctx.buffers = (
+                neighborhoods,
                 layers,
                 chunks,
                 stored,
@@ -126,9 +161,9 @@ class _SharedMLPMax(torch.autograd.Function):
         if ctx.stored is None:
             raise RuntimeError("the backward pass of a set abstraction can run only once per forward pass")
         direct, direct_weight, table, out, extreme, where, repeats, *weights = ctx.saved_tensors
-        hoods, layers, chunks, stored = ctx.hoods, ctx.layers, ctx.chunks, ctx.stored
+        neighborhoods, layers, chunks, stored = ctx.neighborhoods, ctx.layers, ctx.chunks, ctx.stored
         ctx.stored = None
-        depth, rows = len(layers), len(hoods.rows)
+        depth, rows = len(layers), len(neighborhoods.rows)
         widths = [len(layer.mean) for layer in layers]
         spare = [direct.new_empty(max(chunk.rows for chunk in chunks) * max(widths)) for _ in range(3)]
         d_affine: list[Tensor] = [direct] * (2 * depth)
@@ -163,7 +198,7 @@ class _SharedMLPMax(torch.autograd.Function):
                     if last:
                         _multiply(operand, weights[level - 1].t(), out=y)
                 elif last:
-                    _first_layer(direct, direct_weight, table, hoods, chunk, out=y)
+                    _first_layer(direct, direct_weight, table, neighborhoods, chunk, out=y)
                 torch.addcmul(constant, y, slope, out=dy)
                 dy *= repeats[chunk.row_slice, None]
                 if last:
@@ -183,7 +218,7 @@ class _SharedMLPMax(torch.autograd.Function):
                     if d_direct is not None:
                         torch.mm(dy, direct_weight, out=d_direct[chunk.row_slice])
                     if d_table is not None:
-                        d_table.index_add_(0, hoods.rows[chunk.row_slice], dy)
+                        d_table.index_add_(0, neighborhoods.rows[chunk.row_slice], dy)
             if not last:
                 _SCRATCH.give(dense_buffer)
             if level:
@@ -224,12 +259,17 @@ def _pool(y: Tensor, chunk: Chunk) -> tuple[Tensor, Tensor]:
 
 
 def _first_layer(
-    direct: Tensor, weight: Tensor, table: Tensor | None, hoods: Neighborhoods, chunk: Chunk, out: Tensor
+    direct: Tensor,
+    weight: Tensor,
+    table: Tensor | None,
+    neighborhoods: Neighborhoods,
+    chunk: Chunk,
+    out: Tensor,
 ) -> None:
     """The first linear layer of the chunk's rows into ``out``."""
     torch.mm(direct[chunk.row_slice], weight.t(), out=out)
     if table is not None:
-        out += table.index_select(0, hoods.rows[chunk.row_slice])
+        out += table.index_select(0, neighborhoods.rows[chunk.row_slice])
 
 
 def _multiply(a: Tensor, b: Tensor, out: Tensor) -> Tensor:

@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clip2.encoders.encoder import PointEncoder
+from clip2.encoders.encoder import PointEncoder, register_encoder
 from clip2.encoders.patches import BallPatches, NearestPatches, Patches
-from clip2.encoders.registry import register_encoder
 from clip2.encoders.timm_init import start_from_timm
 
 
@@ -60,7 +59,8 @@ def uni3d_tiny(
         init_from_timm: name of a pretrained ViT of timm with as many channels and heads, like
             ``vit_tiny_patch16_224``; its blocks and last norm are where this network's start.
     """
-    return _vit(feature_channels, num_patches, patch_size, patch_width, 192, depth, 3, init_from_timm)
+    patches = NearestPatches(feature_channels, num_patches, patch_size, patch_width, 192)
+    return _plain_vit(feature_channels, patches, depth, 3, init_from_timm)
 
 
 @register_encoder
@@ -80,7 +80,8 @@ def uni3d_small(
     Args:
         feature_channels, num_patches, patch_size, patch_width, depth, init_from_timm: as of :func:`uni3d_tiny`.
     """
-    return _vit(feature_channels, num_patches, patch_size, patch_width, 384, depth, 6, init_from_timm)
+    patches = NearestPatches(feature_channels, num_patches, patch_size, patch_width, 384)
+    return _plain_vit(feature_channels, patches, depth, 6, init_from_timm)
 
 
 @register_encoder
@@ -111,17 +112,11 @@ def openshape_pointbert(
     return PatchTransformer(feature_channels, patches, trunk, "none", "class", last_norm=False)
 
 
-def _vit(
-    feature_channels: int,
-    num_patches: int,
-    patch_size: int,
-    patch_width: int,
-    dim: int,
-    depth: int,
-    heads: int,
-    init_from_timm: str | None,
+def _plain_vit(
+    feature_channels: int, patches: NearestPatches, depth: int, heads: int, init_from_timm: str | None
 ) -> PointEncoder:
-    patches = NearestPatches(feature_channels, num_patches, patch_size, patch_width, dim)
+    """A ViT over patches, positions added once, that may start from one trained on images."""
+    dim = patches.project.out_features
     trunk = Trunk(dim, depth, heads, 4 * dim, qkv_bias=True)
     encoder = PatchTransformer(feature_channels, patches, trunk, "once", "class")
     if init_from_timm is not None:

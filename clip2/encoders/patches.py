@@ -8,10 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clip2.encoders.grouped_mlp import GroupedMLP, fold_norm
 from clip2.encoders.neighborhoods import Neighborhoods
-from clip2.encoders.padding import leaves_out_padding
-from clip2.encoders.pointwise_mlp import RealRows
+from clip2.encoders.padding import RealRows, leaves_out_padding
+from clip2.encoders.shared_mlp import GroupedMLP, fold_norm
 from clip2.ops import ball_query, farthest_point_sample, group, knn
 
 # Members worked on at a time in inference: activations then stay near a CPU's cache, and memory does not grow with
@@ -92,10 +91,10 @@ class BallPatches(nn.Module):
         centers, lengths_of_centers = _centers(points, self.count, lengths)
         index = ball_query(points, centers, self.radius, self.size, lengths)
         real = lengths_of_centers if leaves_out_padding(points.device, self.training) else None
-        hoods = Neighborhoods.of_ball_query(index, num_points, real)
+        neighborhoods = Neighborhoods.of_ball_query(index, num_points, real)
         rows = (points if features is None else torch.cat([points, features], -1)).flatten(0, 1)
         pooled = self.mlp(
-            points.flatten(0, 1), rows, centers.flatten(0, 1), hoods, batch * centers.shape[1]
+            points.flatten(0, 1), rows, centers.flatten(0, 1), neighborhoods, batch * centers.shape[1]
         ).view(batch, centers.shape[1], -1)
         tokens = self.norm(self.project(torch.cat([centers, pooled], -1)))
         return Patches(tokens, centers, lengths_of_centers)

@@ -9,10 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clip2.encoders.encoder import PointEncoder
-from clip2.encoders.grouped_mlp import fold_norm
-from clip2.encoders.pointwise_mlp import LinearNorm, PointwiseMLP, RealRows
-from clip2.encoders.registry import register_encoder
+from clip2.encoders.encoder import PointEncoder, register_encoder
+from clip2.encoders.padding import RealRows
+from clip2.encoders.shared_mlp import LinearNorm, PointwiseMLP, fold_norm
 from clip2.ops import farthest_point_sample, group, knn
 
 

@@ -1,4 +1,4 @@
-"""PointNet++ classification backbones (Qi et al., PointNet++, NeurIPS 2017, arXiv 1706.02413)."""
+"""PointNet (Qi et al., CVPR 2017, arXiv 1612.00593) and PointNet++ (Qi et al., NeurIPS 2017, arXiv 1706.02413)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,25 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from clip2.encoders.encoder import PointEncoder
-from clip2.encoders.grouped_mlp import GroupedMLP
+from clip2.encoders.encoder import PointEncoder, register_encoder
 from clip2.encoders.neighborhoods import Neighborhoods
 from clip2.encoders.padding import leaves_out_padding
-from clip2.encoders.registry import register_encoder
+from clip2.encoders.shared_mlp import GroupedMLP
 from clip2.ops import ball_query, farthest_point_sample, group
+
+
+@register_encoder
+def pointnet(feature_channels: int = 3, widths: Sequence[int] = (64, 64, 64, 128, 1024)) -> PointEncoder:
+    """PointNet (arXiv 1612.00593) without transformation networks ("vanilla"): one shared MLP and a maximum over all points.
+
+    0.15 M parameters up to its global feature (0.8 M with the paper's classifier). 0.3 GFLOP as computed here for 1024
+    points.
+
+    Args:
+        feature_channels: channels per point beside xyz.
+        widths: of the shared MLP.
+    """
+    return PointNet(feature_channels, widths)
 
 
 @register_encoder
@@ -68,6 +81,21 @@ def pointnet2_msg(feature_channels: int = 3) -> PointEncoder:
         [(0.2, 32, (64, 64, 128)), (0.4, 64, (128, 128, 256)), (0.8, 128, (128, 128, 256))],
     ]
     return PointNet2(feature_channels, (512, 128), scales, (256, 512, 1024))
+
+
+class PointNet(PointEncoder):
+    """Shared MLP over points, then the maximum; the order of points never matters."""
+
+    def __init__(self, feature_channels: int, widths: Sequence[int]) -> None:
+        super().__init__(widths[-1], feature_channels)
+        self.mlp = GroupedMLP(3 + feature_channels, widths)
+
+    def embed(self, points: Tensor, features: Tensor | None, lengths: Tensor | None) -> Tensor:
+        """(B, N, 3), (B, N, C) or None, (B,) or None → (B, width)."""
+        batch, num_points, _ = points.shape
+        whole = Neighborhoods.of_whole_clouds(batch, num_points, lengths, points.device)
+        rows = None if features is None else features.flatten(0, 1)
+        return self.mlp(points.flatten(0, 1), rows, None, whole, batch)
 
 
 Scale = tuple[float, int, Sequence[int]]  # radius, neighbors, widths of the shared MLP
@@ -144,6 +172,6 @@ class SetAbstraction(nn.Module):
         outputs = []
         for radius, k, mlp in zip(self.radii, self.num_neighbors, self.mlps, strict=True):
             index = ball_query(points, centers, radius, k, lengths)
-            hoods = Neighborhoods.of_ball_query(index, num_points, real)
-            outputs.append(mlp(table, rows, centers.flatten(0, 1), hoods, batch * centers.shape[1]))
+            neighborhoods = Neighborhoods.of_ball_query(index, num_points, real)
+            outputs.append(mlp(table, rows, centers.flatten(0, 1), neighborhoods, batch * centers.shape[1]))
         return torch.cat(outputs, 1).view(batch, centers.shape[1], -1)

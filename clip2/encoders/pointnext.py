@@ -9,12 +9,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from clip2.encoders.encoder import PointEncoder
-from clip2.encoders.grouped_mlp import GroupedMLP
+from clip2.encoders.encoder import PointEncoder, register_encoder
 from clip2.encoders.neighborhoods import Neighborhoods
-from clip2.encoders.padding import leaves_out_padding
-from clip2.encoders.pointwise_mlp import PointwiseMLP, RealRows
-from clip2.encoders.registry import register_encoder
+from clip2.encoders.padding import RealRows, leaves_out_padding
+from clip2.encoders.shared_mlp import GroupedMLP, PointwiseMLP
 from clip2.ops import ball_query, farthest_point_sample, group
 
 _NEIGHBORS = 32
@@ -137,16 +135,16 @@ class _Stage(nn.Module):
 
     def forward(self, cloud: _Cloud, x: Tensor, centers: _Cloud, anchors: Tensor) -> Tensor:
         """x (B, N, C) of the cloud, anchors (B, S, C) of the centers → (B, S, out)."""
-        hoods = cloud.neighborhoods(centers, self.radius, self.training)
-        x = _aggregate(self.down, cloud, x, centers, hoods, self.radius)
+        neighborhoods = cloud.neighborhoods(centers, self.radius, self.training)
+        x = _aggregate(self.down, cloud, x, centers, neighborhoods, self.radius)
         if self.shortcut is not None:
             x = (x + self.shortcut(anchors)).relu_()
         if len(self.blocks):
             radius = self.radius * _GROWTH_OF_RADIUS
-            hoods = centers.neighborhoods(centers, radius, self.training)
+            neighborhoods = centers.neighborhoods(centers, radius, self.training)
             real = RealRows(x.shape[0], x.shape[1], centers.lengths, self.training)
             for block in self.blocks:
-                x = cast("InvertedResidual", block)(centers, x, hoods, radius, real)
+                x = cast("InvertedResidual", block)(centers, x, neighborhoods, radius, real)
         return x
 
 
@@ -159,20 +157,20 @@ class InvertedResidual(nn.Module):
         self.pointwise = PointwiseMLP((width, _EXPANSION * width, width), last_activation=False)
 
     def forward(
-        self, cloud: _Cloud, x: Tensor, hoods: Neighborhoods, radius: float, real: RealRows
+        self, cloud: _Cloud, x: Tensor, neighborhoods: Neighborhoods, radius: float, real: RealRows
     ) -> Tensor:
         """(B, S, C) → (B, S, C)."""
-        local = _aggregate(self.local, cloud, x, cloud, hoods, radius)
+        local = _aggregate(self.local, cloud, x, cloud, neighborhoods, radius)
         return (real.put(self.pointwise(real.take(local))) + x).relu_()
 
 
 def _aggregate(
-    mlp: GroupedMLP, cloud: _Cloud, x: Tensor, centers: _Cloud, hoods: Neighborhoods, radius: float
+    mlp: GroupedMLP, cloud: _Cloud, x: Tensor, centers: _Cloud, neighborhoods: Neighborhoods, radius: float
 ) -> Tensor:
     """Coordinates in units of the radius: what the paper calls normalized relative coordinates."""
     batch, count, _ = centers.points.shape
     table, middles = cloud.points.flatten(0, 1) / radius, centers.points.flatten(0, 1) / radius
-    pooled = mlp(table, x.flatten(0, 1), middles, hoods, batch * count)
+    pooled = mlp(table, x.flatten(0, 1), middles, neighborhoods, batch * count)
     return pooled.view(batch, count, -1)
 
 

@@ -43,7 +43,9 @@ def ball_like_index(points: int, groups: int, k: int) -> Tensor:
 def test_values_gradients_and_running_statistics(
     depth: int, wide: bool, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fused_training, "_CHUNK", chunk)  # 40: a few rows at a time, many chunks per block
+    monkeypatch.setattr(
+        fused_training, "CHUNK_ELEMENTS", chunk
+    )  # 40: a few rows at a time, many chunks per block
     torch.manual_seed(depth)
     widths = [5, 6, 7, 4, 3][:depth]
     index = ball_like_index(points=40, groups=30, k=8)
@@ -56,9 +58,11 @@ def test_values_gradients_and_running_statistics(
     first, *weights = (torch.randn(b, a).double().requires_grad_() for a, b in pairwise([3, *widths]))
     table = torch.randn(40, widths[0]).double().requires_grad_() if wide else None
 
-    hoods = Neighborhoods.of_ball_query(index[None], 40)
-    found = shared_mlp_max(points[hoods.rows], first, table, hoods, norms, weights, torch.float64)
-    expected = plain(points, first, table, index, norms_plain, weights)[hoods.groups]
+    neighborhoods = Neighborhoods.of_ball_query(index[None], 40)
+    found = shared_mlp_max(
+        points[neighborhoods.rows], first, table, neighborhoods, norms, weights, torch.float64
+    )
+    expected = plain(points, first, table, index, norms_plain, weights)[neighborhoods.groups]
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
     inputs = [points, first, *weights] + ([] if table is None else [table])
@@ -77,7 +81,7 @@ def test_values_gradients_and_running_statistics(
 def test_dense_layout_of_other_devices_gives_the_same() -> None:
     torch.manual_seed(0)
     index = ball_like_index(points=40, groups=30, k=8)
-    hoods = Neighborhoods.of_ball_query(index[None], 40)
+    neighborhoods = Neighborhoods.of_ball_query(index[None], 40)
     dense = Neighborhoods(index.flatten(), torch.arange(30), ((30, 8),), None)
     points, first, weight = (
         torch.randn(40, 3).double(),
@@ -85,7 +89,7 @@ def test_dense_layout_of_other_devices_gives_the_same() -> None:
         torch.randn(6, 5).double(),
     )
     results = []
-    for layout in (hoods, dense):
+    for layout in (neighborhoods, dense):
         norms = [nn.BatchNorm1d(5).double(), nn.BatchNorm1d(6).double()]
         pooled = shared_mlp_max(points[layout.rows], first, None, layout, norms, [weight], torch.float64)
         results.append(torch.zeros_like(pooled).index_copy(0, layout.groups, pooled))
@@ -95,18 +99,18 @@ def test_dense_layout_of_other_devices_gives_the_same() -> None:
 def test_layout_spends_little_on_repeats_and_counts_every_neighbor() -> None:
     torch.manual_seed(0)
     index = ball_like_index(points=100, groups=500, k=64)
-    hoods = Neighborhoods.of_ball_query(index[None], 100)
+    neighborhoods = Neighborhoods.of_ball_query(index[None], 100)
     hits = torch.tensor([len(row.unique()) for row in index])
-    assert hoods.total == 500 * 64 == hoods.weight.sum()
-    assert hits.sum() <= len(hoods.rows) <= 1.12 * hits.sum()
-    times = torch.zeros(100).index_add_(0, hoods.rows, hoods.weight)
+    assert neighborhoods.total == 500 * 64 == neighborhoods.weight.sum()
+    assert hits.sum() <= len(neighborhoods.rows) <= 1.12 * hits.sum()
+    times = torch.zeros(100).index_add_(0, neighborhoods.rows, neighborhoods.weight)
     assert torch.equal(times, torch.bincount(index.flatten(), minlength=100).float())
 
 
 def test_a_second_backward_pass_is_refused() -> None:
-    hoods = Neighborhoods.of_whole_clouds(1, 4, None, torch.device("cpu"))
+    neighborhoods = Neighborhoods.of_whole_clouds(1, 4, None, torch.device("cpu"))
     points, first = torch.randn(4, 3, requires_grad=True), torch.randn(3, 3)
-    out = shared_mlp_max(points, first, None, hoods, [nn.BatchNorm1d(3)], [], torch.float32).sum()
+    out = shared_mlp_max(points, first, None, neighborhoods, [nn.BatchNorm1d(3)], [], torch.float32).sum()
     out.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="only once"):
         out.backward()

@@ -13,8 +13,9 @@ from torch._subclasses.fake_tensor import DataDependentOutputException
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from clip2.encoders import PointEncoder, create_encoder, list_encoders
-from clip2.encoders.grouped_mlp import GroupedMLP
+from clip2.encoders.shared_mlp import GroupedMLP
 from clip2.ops import ball_query, farthest_point_sample, knn, native, registry, segment_sum
+from tests.support.narrow_encoders import create_narrow_encoder
 
 pytest.importorskip("triton")
 
@@ -135,7 +136,7 @@ def test_padding_that_is_worked_on_changes_nothing(name: str, monkeypatch: pytes
     lengths = torch.tensor([90, 41, 3])
     with torch.no_grad():
         expected = encoder(points, colors, lengths=lengths)
-        for module in ("patches", "pointnet2", "pointnext", "pointwise_mlp"):
+        for module in ("padding", "patches", "pointnet2", "pointnext"):
             monkeypatch.setattr(
                 f"clip2.encoders.{module}.leaves_out_padding", lambda device, training: training
             )
@@ -145,18 +146,8 @@ def test_padding_that_is_worked_on_changes_nothing(name: str, monkeypatch: pytes
 
 
 def _narrow(name: str) -> PointEncoder:
-    options: dict[str, dict[str, Any]] = {
-        "openshape_pointbert": {"num_patches": 32, "dim": 48, "depth": 2, "heads": 3, "hidden": 96},
-        "pointbert": {"num_patches": 32, "dim": 48, "depth": 2, "heads": 3},
-        "pointmlp": {"width": 8, "num_centers": (64, 32, 16, 8)},
-        "pointmlp_elite": {"width": 16, "num_centers": (64, 32, 16, 8)},
-        "pointnext_b": {"width": 8, "num_centers": (64, 32, 16, 8)},
-        "pointnext_s": {"width": 16},
-        "uni3d_tiny": {"num_patches": 32, "depth": 2, "patch_width": 64},
-        "uni3d_small": {"num_patches": 16, "depth": 1, "patch_width": 64},
-    }
     torch.manual_seed(0)
-    encoder = create_encoder(name, **options.get(name, {}))
+    encoder = create_narrow_encoder(name)
     with torch.no_grad():
         encoder(torch.rand(4, 64, 3), torch.rand(4, 64, 3))  # running statistics
     return encoder.eval()

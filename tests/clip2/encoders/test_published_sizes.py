@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from clip2.encoders import PointEncoder, create_encoder, list_encoders, registry
+from clip2.encoders import ENCODERS, PointEncoder, create_encoder, list_encoders
 
 
 def count(module: nn.Module) -> int:
@@ -106,7 +106,7 @@ def test_parameters(name: str) -> None:
 
 def stated(name: str, unit: str) -> tuple[float, float]:
     """The figure before ``unit`` in the encoder's documentation, and half its last digit."""
-    text = " ".join((registry._FACTORIES[name].__doc__ or "").split())
+    text = " ".join((ENCODERS[name].__doc__ or "").split())
     found = re.search(rf"([\d.]+) {unit}", text)
     assert found, f"{name} does not document its {unit}"
     digits = len(found[1].partition(".")[2])
@@ -154,6 +154,6 @@ def test_the_table_of_the_docs_says_what_the_code_says(name: str) -> None:
     if name not in OWN:
         paper = re.search(r"arxiv\.org/abs/(\d{4}\.\d{5})", found[0])
         assert paper, f"docs/encoders.md names no paper for {name}"
-        factory = registry._FACTORIES[name]
+        factory = ENCODERS[name]
         said = (factory.__doc__ or "") + (sys.modules[factory.__module__].__doc__ or "")
         assert f"arXiv {paper[1]}" in said

@@ -1,8 +1,9 @@
-"""Shared MLP over neighborhoods followed by a maximum: the heart of PointNet++.
+"""Shared MLPs: the same layers on every row of a table of points, or on every neighborhood followed by a maximum.
 
-The first layer is linear, so the part of it that sees wide point features is applied once per point and gathered,
-not applied once per neighbor. Coordinates, and features as narrow as color, are gathered as they are: that is less
-to move, and subtracting the center first keeps every digit of small differences.
+BatchNorm is folded into the linear layers in eval mode. In `GroupedMLP`, the heart of PointNet++, the part of the first
+layer that sees wide point features is applied once per point and gathered, not applied once per neighbor. Coordinates,
+and features as narrow as color, are gathered as they are: that is less to move, and subtracting the center first keeps
+every digit of small differences.
 """
 
 from __future__ import annotations
@@ -24,6 +25,46 @@ _NARROW = 16
 
 # Elements of the widest layer worked on at a time in inference: 4 MB of float32, most of it read while still in cache.
 _CHUNK = 1 << 20
+
+
+class LinearNorm(nn.Module):
+    """Linear → BatchNorm of rows (R, in_channels); no bias in the linear layer, BatchNorm would cancel it."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_channels, out_channels, bias=False)
+        self.norm = nn.BatchNorm1d(out_channels)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(R, in_channels) → (R, out_channels); in training R rows make the batch statistics."""
+        weight = self.linear.weight
+        if not self.training or len(rows) == 1:  # one value has no variance: it is judged by those before it
+            scale, bias = fold_norm(self.norm)
+            return F.linear(rows, weight * scale, bias).to(weight.dtype)
+        # Half precision would spoil sums over so many rows.
+        normalized: Tensor = self.norm(F.linear(rows, weight).to(weight.dtype))
+        return normalized
+
+
+class PointwiseMLP(nn.Module):
+    """Linear → BatchNorm → ReLU, repeated.
+
+    Args:
+        widths: channels before the first layer and after each.
+        last_activation: False: no ReLU after the last layer, for a sum to come before it.
+    """
+
+    def __init__(self, widths: Sequence[int], last_activation: bool = True) -> None:
+        super().__init__()
+        self.last_activation = last_activation
+        self.layers = nn.ModuleList(LinearNorm(a, b) for a, b in pairwise(widths))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(R, widths[0]) → (R, widths[-1])."""
+        for layer in self.layers[:-1]:
+            rows = layer(rows).relu_()
+        rows = self.layers[-1](rows)
+        return rows.relu_() if self.last_activation else rows
 
 
 class GroupedMLP(nn.Module):
@@ -49,7 +90,7 @@ class GroupedMLP(nn.Module):
         points: Tensor,
         features: Tensor | None,
         centers: Tensor | None,
-        hoods: Neighborhoods,
+        neighborhoods: Neighborhoods,
         num_groups: int,
     ) -> Tensor:
         """Embed each neighborhood.
@@ -58,7 +99,7 @@ class GroupedMLP(nn.Module):
             points: (P, 3), all clouds' points in one table.
             features: (P, C) or None.
             centers: (num_groups, 3) subtracted from the coordinates of the members; None: absolute coordinates.
-            hoods: which rows of ``points`` belong to which group.
+            neighborhoods: which rows of ``points`` belong to which group.
             num_groups: rows of the result; a group without a neighborhood is 0.
 
         Returns:
@@ -74,16 +115,25 @@ class GroupedMLP(nn.Module):
         elif features is not None:
             wide = features.to(dtype)
         with torch.autocast(device, enabled=False):
-            direct = narrow.index_select(0, hoods.rows)
+            direct = narrow.index_select(0, neighborhoods.rows)
             if centers is not None:
-                hoods.subtract_(direct, centers.to(full).index_select(0, hoods.groups))
+                neighborhoods.subtract_(direct, centers.to(full).index_select(0, neighborhoods.groups))
             direct_weight, wide_weight = weights[0][:, : direct.shape[1]], weights[0][:, direct.shape[1] :]
             if self.training:
                 table = None if wide is None else F.linear(wide, wide_weight.to(dtype)).to(full)
                 pooled = shared_mlp_max(
-                    direct, direct_weight, table, hoods, norms, weights[1:], dtype, self.last_activation
+                    direct,
+                    direct_weight,
+                    table,
+                    neighborhoods,
+                    norms,
+                    weights[1:],
+                    dtype,
+                    self.last_activation,
                 )
-                return pooled.new_zeros(num_groups, pooled.shape[1]).index_copy(0, hoods.groups, pooled)
+                return pooled.new_zeros(num_groups, pooled.shape[1]).index_copy(
+                    0, neighborhoods.groups, pooled
+                )
             # Folded anew at each call: it costs about a hundredth of one cloud, and no cache can go stale.
             folded = [fold_norm(norm) for norm in norms]
             scale, bias = folded[0]
@@ -95,7 +145,7 @@ class GroupedMLP(nn.Module):
                 (weight * scale, bias) for weight, (scale, bias) in zip(weights[1:], folded[1:], strict=True)
             ]
             first = (direct_weight * scale, bias)
-            return _infer(direct, first, table, hoods, inner, dtype, num_groups, self.last_activation)
+            return _infer(direct, first, table, neighborhoods, inner, dtype, num_groups, self.last_activation)
 
 
 def fold_norm(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
@@ -109,7 +159,7 @@ def _infer(
     direct: Tensor,
     first: tuple[Tensor, Tensor],
     table: Tensor | None,
-    hoods: Neighborhoods,
+    neighborhoods: Neighborhoods,
     inner: Sequence[tuple[Tensor, Tensor]],
     dtype: torch.dtype,
     num_groups: int,
@@ -121,7 +171,7 @@ def _infer(
         direct: (R, D) narrow inputs of every neighbor.
         first: weight (C1, D) for them, and bias (C1,), which a ``table`` holds already.
         table: (P, C1) first layer of the wide features of every point, or None.
-        hoods: the neighborhoods.
+        neighborhoods: the neighborhoods.
         inner: weights and biases of the other layers.
         dtype: of the operands of their products.
         num_groups, last_activation: as in `GroupedMLP`.
@@ -133,13 +183,13 @@ def _infer(
     # Half a float with its sign in front, read as an integer, is below 0 where it is negative and in order where it is not:
     # that is all that ReLU and the maximum after it need, and integers have instructions for it.
     halves = bool(layers) and dtype.itemsize == 2 and not torch.is_grad_enabled()
-    make = direct.new_empty if len(hoods.groups) == num_groups else direct.new_zeros
+    make = direct.new_empty if len(neighborhoods.groups) == num_groups else direct.new_zeros
     pooled = make(num_groups, len(bias if last_bias is None else last_bias))
-    for chunk in hoods.chunks(_CHUNK, width):
+    for chunk in neighborhoods.chunks(_CHUNK, width):
         if table is None:
             x = F.linear(direct[chunk.row_slice], weight, bias)
         else:
-            x = table.index_select(0, hoods.rows[chunk.row_slice])
+            x = table.index_select(0, neighborhoods.rows[chunk.row_slice])
             x.addmm_(direct[chunk.row_slice], weight.t())
         if layers:
             x = _relu_(x.to(dtype), halves)
@@ -154,7 +204,7 @@ def _infer(
             best = x.view(chunk.groups, chunk.size, -1).amax(1).to(pooled.dtype)
             best = best if last_bias is None else best + last_bias
             best = best.relu() if last_activation else best
-        pooled.index_copy_(0, hoods.groups[chunk.group_slice], best.to(pooled.dtype))
+        pooled.index_copy_(0, neighborhoods.groups[chunk.group_slice], best.to(pooled.dtype))
     return pooled
 
 
