@@ -202,7 +202,8 @@ def _kitti(root: Path) -> dict[str, Group]:
     things, background = Group(), Group()
     scan = open_scan("kitti", root / "kitti_object")
     for i, id in enumerate(scan.frame_ids()):
-        frame, labeled = scan[i], scan.annotations(i)  # type: ignore[attr-defined]
+        frame, labeled = scan[i], scan.annotations(i)
+        assert labeled is not None
         camera = frame.views[0].camera
         regions = list(_dont_care(root, id))
         for index in propose_objects(frame.world_points(), "lidar", frame.T_world_points[:3, 3]):

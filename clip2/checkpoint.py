@@ -141,7 +141,7 @@ def save(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     clip2.save(clip2.load("mini-points"), folder)
     ...     clip2.load(folder).parameter_count()
-    791106
+    794501
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

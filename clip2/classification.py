@@ -23,6 +23,11 @@ class Classification:
         embeddings: (B, D) float32 unit rows.
         in_distribution: (B,) bool, False for objects unlike anything in the training set; all True if the model has
             no out-of-distribution detector.
+
+    >>> scores = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
+    >>> found = Classification(("chair", "table"), scores, np.eye(2, dtype=np.float32), np.array([True, False]))
+    >>> found.best
+    ('chair', 'unknown')
     """
 
     labels: tuple[str, ...]

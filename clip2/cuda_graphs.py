@@ -1,9 +1,8 @@
-"""CUDA graphs for inference: one launch instead of the hundred kernels of a forward pass.
+"""Inference on a GPU as CUDA graphs: one launch in place of the hundred kernels of a forward pass.
 
-A few objects keep a GPU busy for less time than it takes to launch their kernels one by one. A graph launches them all
-at once, but only with the shapes and addresses it was recorded with: batches are padded to a power of two and copied
-to the graph's inputs. Ours instead of ``torch.compile(mode="reduce-overhead")`` or ``make_graphed_callables`` until
-either has been measured faster on a GPU (``python -m benchmarks gpu``).
+Few objects keep a GPU busy for less time than it takes to start their kernels one by one. A graph starts them all at
+once, but knows only the shapes and addresses it was recorded with: batches are filled up to a power of two and copied to
+where the graph reads them.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ Outputs = tuple[Tensor, ...]
 Infer = Callable[[PreparedClouds], Outputs]
 Record = Callable[[Callable[[], Outputs]], tuple[Outputs, Callable[[], None]]]
 
-LARGEST_BATCH = 128  # clouds of a graph; larger batches keep a GPU busy without one
+LARGEST_BATCH = 128  # clouds of a graph; what is larger keeps a GPU busy without
 _SEARCHES = (
     "farthest_point_sample",
     "ball_query",
     "knn",
-)  # in pure torch these wait for the GPU to report sizes
+)  # in pure torch they ask the GPU how much they found
 _log = logging.getLogger(__name__)
 
 
 def why_no_graphs(device: torch.device | None = None) -> str | None:
-    """Reason why inference on ``device`` (None: any GPU) is not recorded as graphs; None: it is."""
+    """Why inference on ``device`` (None: the GPU, if there is one) is not recorded as graphs; None when it is."""
     if device is not None and device.type != "cuda":
         return f"the model is on {device.type}"
     if not torch.cuda.is_available():
@@ -44,15 +43,15 @@ def why_no_graphs(device: torch.device | None = None) -> str | None:
 
 
 class GraphedInference:
-    """Runs inference as a CUDA graph, from the second batch of a size on.
+    """Runs inference, from the second time that a size of batch is met as a CUDA graph.
 
-    The first batch of a size runs normally, which compiles its kernels, so nothing is recorded for a size that never
-    recurs. Weights may change in place, as by an optimizer or `load_state_dict`; after they have moved, everything is
-    recorded again. Copies of a model start without graphs. Calls from several threads take turns.
+    The first time runs as ever, which compiles what has to be compiled; so nothing is recorded for a size that never
+    comes back. Weights may change in place, as an optimizer or `load_state_dict` change them; after they have moved
+    everything is recorded anew. Copies of a model start without graphs. Calls from several threads take turns.
 
     Args:
-        record: turns work into its outputs and a function that repeats it into the same outputs; None: a CUDA graph,
-            if one can be recorded.
+        record: turns work into (its outputs, what runs it again into the same outputs); None: a CUDA graph, where one
+            can be recorded.
     """
 
     def __init__(self, record: Record | None = None) -> None:
@@ -68,14 +67,14 @@ class GraphedInference:
         return GraphedInference, (self._record,)
 
     def __call__(self, module: nn.Module, infer: Infer, batch: PreparedClouds) -> Outputs:
-        """``infer(batch)``, which uses the weights of ``module`` in eval mode and does not wait for the GPU.
+        """``infer(batch)``, which uses the weights of ``module``, is in eval mode and does not wait for the GPU.
 
         Args:
             batch: B clouds, on any device.
-            infer: returns tensors with B rows each, row b made from cloud b alone, without gradients.
+            infer: gives tensors with B rows each, row b made from cloud b alone; no gradients.
 
         Returns:
-            The tensors, on the device of the weights, owned by the caller.
+            The tensors, on the device of the weights; they are the caller's.
         """
         device = next(module.parameters()).device
         size = _bucket(len(batch.points))
@@ -99,7 +98,7 @@ class GraphedInference:
             return graph.run(batch)
 
     def __len__(self) -> int:
-        """Number of recorded graphs."""
+        """How many graphs there are."""
         return sum(graph is not None for graph in self._graphs.values())
 
     def _hinders(self, device: torch.device) -> bool:
@@ -111,7 +110,7 @@ class GraphedInference:
         return problem is not None
 
     def _follow(self, device: torch.device) -> None:
-        """Make a caller on another stream wait for the previous one, as all use the same buffers."""
+        """A caller on another stream waits for the one before: all use the same buffers."""
         if device.type == "cuda":
             stream = torch.cuda.current_stream(device)
             if self._stream is not None and stream != self._stream:
@@ -122,7 +121,7 @@ class GraphedInference:
         self, infer: Infer, batch: PreparedClouds, size: int, device: torch.device
     ) -> _Graph | None:
         fixed = _filled_up(batch, size).to(device)
-        # `to` may return the caller's own tensors, which the caller may overwrite.
+        # `to` gives back what is there already, and the caller may write to that.
         fixed = PreparedClouds(*(None if part is None else part.clone() for part in fixed))  # type: ignore[arg-type]
 
         def work() -> Outputs:
@@ -132,7 +131,7 @@ class GraphedInference:
             return _Graph(fixed, *self._record(work))
         try:
             return _Graph(fixed, *self._cuda_graph(work, device))
-        except RuntimeError as error:  # CUDA cannot record it, or lacks memory
+        except RuntimeError as error:  # what CUDA cannot record, and too little memory
             self._problem = f"recording failed: {str(error).splitlines()[0]}"
             _log.warning("inference runs without CUDA graphs; %s", self._problem)
             return None
@@ -140,7 +139,7 @@ class GraphedInference:
     def _cuda_graph(
         self, work: Callable[[], Outputs], device: torch.device
     ) -> tuple[Outputs, Callable[[], None]]:
-        # Otherwise the graph would read converted weights that autocast has freed.
+        # A weight that autocast converted and kept would be read by the graph after it is gone.
         kept = torch.is_autocast_cache_enabled()
         torch.set_autocast_cache_enabled(False)
         try:
@@ -161,7 +160,7 @@ class GraphedInference:
 
 
 class _Key(NamedTuple):
-    """Inputs that a graph fits."""
+    """What a graph is good for."""
 
     size: int
     shapes: tuple[tuple[int, ...] | None, ...]
@@ -176,13 +175,13 @@ class _Key(NamedTuple):
 
 
 class _Graph:
-    """Input and output buffers of a graph, and its replay function."""
+    """Where a graph reads, where it writes, and what runs it."""
 
     def __init__(self, inputs: PreparedClouds, outputs: Outputs, replay: Callable[[], None]) -> None:
         self.inputs, self.outputs, self._replay = inputs, outputs, replay
 
     def run(self, batch: PreparedClouds) -> Outputs:
-        """Outputs of ``batch`` as new tensors, as the graph's own are overwritten by the next batch."""
+        """Outputs of ``batch`` as new tensors; those of the graph are overwritten by the next one."""
         count = len(batch.points)
         for fixed, part in zip(self.inputs, batch, strict=True):
             if fixed is not None:
@@ -197,7 +196,7 @@ def _bucket(count: int) -> int:
 
 
 def _filled_up(batch: PreparedClouds, size: int) -> PreparedClouds:
-    """The batch padded with copies of its first cloud, whose results are never read but must be finite."""
+    """Copies of the first cloud after the batch: their results are never read, but have to be numbers."""
     more = size - len(batch.points)
     return PreparedClouds(
         *(

@@ -1,4 +1,4 @@
-"""Preprocessing: from an object's raw points to encoder input. Saved with every checkpoint."""
+"""From the raw points of one object to what the encoder sees. Saved with every checkpoint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from data_prep.errors import InputError
 
 MOST_POINTS = 65_536  # of one object
 
-_POINTS_AT_ONCE = 1 << 17  # bounds the memory of intermediate arrays
+_POINTS_AT_ONCE = 1 << 17  # bounds the memory of raw clouds on their way
 
 
 class PreparedClouds(NamedTuple):
@@ -25,10 +25,10 @@ class PreparedClouds(NamedTuple):
 
     Attributes:
         points: (B, num_points, 3) float32, centered and scaled.
-        lengths: (B,) int64 points that are the cloud's own; the rest repeats them cyclically.
-        features: (B, num_points, 3) float32 RGB in 0..1, or None: the model takes no color.
-        features_present: (B,) bool, False for clouds without color (their features are never read), or None.
-        radii: (B,) float32 meters from the center to the farthest point, or None: the model takes no size.
+        lengths: (B,) int64 points that are the cloud's own; after them it repeats cyclically.
+        features: (B, num_points, 3) float32 RGB in 0..1, or None: this model takes no color.
+        features_present: (B,) bool, False where a cloud has no color (its features are then never read), or None.
+        radii: (B,) float32 meters from the center to the farthest point, or None: this model is not told the size.
     """
 
     points: torch.Tensor
@@ -49,25 +49,26 @@ class PreparedClouds(NamedTuple):
 
 
 class Preprocessing(TypedConfig):
-    """Preprocessing shared by training and inference.
+    """How a raw object cloud becomes model input. Training and use share this one definition.
 
-    At inference the result depends only on the *set* of points: the millimeter cell of each point, counted from the
-    corner of the object's box, is hashed, and the ``num_points`` smallest hashes are kept (bottom-k sampling). There is
-    no seed, the order of the input does not matter, and an object keeps its sample wherever it is, except for the few
-    points that float32 rounds into the next cell (about 1 % at 100 m). In training the sample is drawn anew at every
-    step.
-    A cloud with fewer points than ``num_points`` keeps them all: the batch is padded with the cloud's own points, and
-    ``lengths`` tells the encoder which are real, so that sparse objects cost less.
+    In use the result is a pure function of the *set* of points: the millimeter cell of each point, counted from the
+    corner of the object's box, is hashed and the ``num_points`` smallest hashes are kept (bottom-k sampling). So no
+    seed exists, the order of the input does not matter, and an object keeps its sample where it stands, except for
+    the few points that float32 rounds into the next cell (about 1 % at 100 m). In training the sample is drawn anew
+    at every step.
+    A cloud with fewer points than ``num_points`` stays as it is: the batch is padded with its own points, repeated
+    cyclically, and ``lengths`` tells the encoder which are real, so that sparse objects cost less, not more.
 
     Attributes:
-        num_points: points that the encoder sees.
+        num_points: points the encoder sees.
         sampling: ``random``: a uniform sample; ``fps``: spread out by farthest point sampling over a uniform sample
-            of at most eight times ``num_points`` (at inference only; training draws uniformly).
-        center: ``centroid`` of the sampled points, or center of their axis-aligned ``box``.
+            of at most eight times ``num_points`` (in use only; training draws uniformly in both cases).
+        center: ``centroid`` of the sampled points, or middle of their axis-aligned ``box``.
         scale: ``unit_sphere`` divides by the largest distance from the center; ``metric`` keeps meters, for
-            encoders with metric radii.
-        size: whether the model also gets the size before scaling, which tells a mug from a stool.
-        color: whether the model takes color. Clouds without color are marked as such, not filled with zeros.
+            encoders whose radii are metric and tasks where size tells classes apart.
+        size: whether the model is told, beside the scaled shape, how large it was: a mug and a stool differ by size
+            before all, and an encoder whose radii fit one of them in meters does not fit the other.
+        color: whether the model takes color. Clouds without it are then marked as such, never filled with zeros.
     """
 
     num_points: int = Field(default=1024, ge=8, le=MOST_POINTS)
@@ -80,10 +81,12 @@ class Preprocessing(TypedConfig):
     @model_validator(mode="before")
     @classmethod
     def _without_up_axis(cls, values: Any) -> Any:
-        """Checkpoints and configurations of 0.1.0 state the up axis, which is always z."""
-        if isinstance(values, Mapping) and values.get("up_axis") == "z":
-            return {key: value for key, value in values.items() if key != "up_axis"}
-        return values
+        """Configurations of release 0.1.0 state ``up_axis: z``, the only value there ever was."""
+        if not isinstance(values, Mapping) or "up_axis" not in values:
+            return values
+        if values["up_axis"] != "z":
+            raise ValueError(f"up_axis is {values['up_axis']!r}, clouds are always z-up")
+        return {key: value for key, value in values.items() if key != "up_axis"}
 
     def __call__(
         self,
@@ -95,8 +98,8 @@ class Preprocessing(TypedConfig):
 
         Args:
             clouds: B arrays (n, 3), float32 or float64, meters, z-up, any offset and any n >= 2.
-            colors: B arrays (n, 3) uint8 RGB, or None for a cloud without color; None: no cloud has color.
-            first: number of the first cloud in error messages, for callers that work in batches.
+            colors: B arrays (n, 3) uint8 RGB, or None where a cloud has no color; None: no cloud has.
+            first: number of the first cloud in error messages, for a caller that works in batches.
 
         Raises:
             InputError: naming the cloud that is empty, a single place, not finite or of the wrong shape.
@@ -133,14 +136,13 @@ class Preprocessing(TypedConfig):
         )
 
     def normalize(self, points: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Center and scale a batch of sampled points.
+        """Centers and scales a batch of already sampled points.
 
         Args:
-            points: (B, N, 3) meters.
-            lengths: (B,) points that are the cloud's own; the rest repeats them.
+            points: (B, N, 3) meters, after ``lengths`` (B,) points repeating the cloud's own.
 
         Returns:
-            (B, N, 3) points, and the radii (B,) before scaling in meters.
+            (B, N, 3), and the radii they had (B,) in meters.
         """
         if self.center == "centroid":
             own = torch.arange(points.shape[1], device=points.device) < lengths[:, None]
@@ -150,14 +152,14 @@ class Preprocessing(TypedConfig):
         points = points - middle
         radii = torch.linalg.vector_norm(points, dim=-1).amax(dim=1)
         if self.scale == "unit_sphere":
-            # A training sample may by chance hold a single place; it then stays at the origin.
+            # A training sample may by chance hold one place only; it then stays at the origin.
             points = points / radii.clamp_min(1e-12)[:, None, None]
         return points, radii
 
     def _picks(
         self, local: NDArray[np.float32], sizes: Sequence[int], colors: Sequence[NDArray[np.uint8] | None]
     ) -> NDArray[np.int64]:
-        """Indices (G, num_points) of the sampled points within each cloud; a smaller cloud repeats."""
+        """(G, num_points) which of its points each cloud shows; a smaller cloud repeats."""
         orders = sampling_orders(local, sizes, colors, self.num_points * (8 if self.sampling == "fps" else 1))
         for i, end in enumerate(np.cumsum(sizes)):
             if len(orders[i]) > self.num_points:
@@ -180,7 +182,7 @@ class NotAnObject(InputError):
     """A cloud that cannot be an object.
 
     Attributes:
-        reason: the problem without numbers, for counting.
+        reason: the same words for all clouds of its kind, for counting.
     """
 
     def __init__(self, problem: str, *, reason: str = "", **where: Any) -> None:
@@ -191,17 +193,18 @@ class NotAnObject(InputError):
 def local_coordinates(
     points: NDArray[np.floating], colors: NDArray[np.uint8] | None = None, name: str = "cloud"
 ) -> NDArray[np.float32]:
-    """Checked coordinates (n, 3) float32 relative to the corner of the points' box, without loss for survey offsets.
+    """(n, 3) float32 relative to the corner of the points' box, checked; survey-size offsets lose nothing.
 
     Raises:
-        NotAnObject: points of the wrong shape or type, not finite or a single place, or colors that do not fit.
+        NotAnObject: points that cannot be an object: wrong shape or type, not finite, or one single place; or colors
+            that do not fit them.
     """
     _require_cloud(np.asarray(points), colors, name)
     return _local_of_all([points], [name])
 
 
 def _local_of_all(clouds: Sequence[NDArray[np.floating]], names: Sequence[str]) -> NDArray[np.float32]:
-    """:func:`local_coordinates` (P, 3) of checked clouds, one after the other."""
+    """(P, 3) :func:`local_coordinates` of checked clouds, one after the other."""
     sizes = np.array([len(cloud) for cloud in clouds])
     starts = np.cumsum(sizes) - sizes
     points = np.concatenate(clouds, dtype=np.float64)
@@ -220,7 +223,7 @@ def _local_of_all(clouds: Sequence[NDArray[np.floating]], names: Sequence[str]) 
 
 
 def _runs(sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """Ranges of clouds to process at once: many small ones, which saves calls, but never many large ones."""
+    """Clouds (from, to) that are worked on at once: many small ones, as each call costs, but never many large ones."""
     breaks = np.flatnonzero(np.diff(np.cumsum(sizes) // _POINTS_AT_ONCE)) + 1
     return list(pairwise([0, *breaks.tolist(), len(sizes)]))
 

@@ -1,4 +1,4 @@
-"""Bottom-k sampling of an object's points: a uniform sample without a seed."""
+"""Which points of an object are kept: a uniform sample without a seed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-# One millimeter: far above the rounding error of float32 at 100 m (8 µm), far below the details of shapes. Objects smaller
-# than a quarter of a meter get finer cells, so that no cell holds a noticeable share of the points.
+# One millimeter: far above what float32 rounds away at 100 m (8 µm), far below what tells shapes apart. Objects smaller
+# than a quarter of a meter get finer cells, so that no cell ever holds a noticeable share of the points.
 _CELL, _SIZE_OF_FULL_CELLS = 0.001, 0.27
-# Sensors and CAD programs round to tenths of millimeters; this offset keeps such points off the cells' borders, where a
-# rounding error would move them to another cell.
+# Sensors and CAD programs round to tenths of millimeters; this share of a cell keeps such points off the cells' borders,
+# where a rounding error would move them to another cell.
 _OFF_THE_BORDER = (math.sqrt(5) - 1) / 2
 
 
@@ -21,9 +21,9 @@ def sampling_order(
 ) -> NDArray[np.int64]:
     """Indices of the ``count`` points (or all, if fewer) with the smallest hash, in order of their hash.
 
-    The cell of a point is hashed, so the result depends neither on the points' order nor, except for rare points on a
-    border, on the rounding of their coordinates. Within a cell, coordinates and then color decide. The order looks
-    random.
+    The hash is of the cell that a point lies in, so the outcome depends neither on the points' order nor, but for the
+    rare point on a border, on how their coordinates were rounded. Within a cell, coordinates and then color decide.
+    To the eye the order is random.
 
     Args:
         local: (n, 3) float32 from :func:`clip2.preprocessing.local_coordinates`: relative to the corner of their box.
@@ -49,7 +49,7 @@ def sampling_orders(
     starts = ends - np.asarray(sizes)
     largest = np.maximum.reduceat(local, starts).max(axis=1)
     finer = [min(0, math.ceil(math.log2(float(size) / _SIZE_OF_FULL_CELLS))) for size in largest]
-    # All points are hashed at once: for small clouds numpy's calls cost more than its arithmetic.
+    # One hash of all points: small clouds cost numpy more in calls than in numbers.
     side = np.repeat(np.array([_CELL * 2.0**halvings for halvings in finer], dtype=np.float32), sizes)
     key = np.zeros(len(local), dtype=np.uint64)
     for axis in range(3):
@@ -66,7 +66,7 @@ def _smallest(
 ) -> NDArray[np.int64]:
     chosen = np.arange(len(key))
     if count < len(key):
-        # Includes all points that share the last hash, so that input order does not decide between them.
+        # All that share the last hash, so that not their order in the input decides between them.
         chosen = np.flatnonzero(key <= np.partition(key, count - 1)[count - 1])
         key = key[chosen]
     order = np.argsort(key)

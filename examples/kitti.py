@@ -1,11 +1,11 @@
-"""Example on real LiDAR: KITTI frames → triplets → training against CLIP's text vectors → named objects.
+"""Real LiDAR goes the whole way: KITTI frames → triplets → training against CLIP's text vectors → named objects.
 
     python examples/kitti.py DATA --bank vit_b32_text_bank.npz [--out runs/kitti] [--seed 0]
 
 DATA holds ``kitti_object/``, ``kitti_tracking/`` and ``detections/`` (COCO JSON). Frames 0-8 of tracking sequence 0001 and 0-1 of
 the object set are trained on; tracking frames 10-14 and object frame 2 are recognized, with and without 2D boxes.
-A synthetic street adds the classes that so few frames lack. The set is tiny: the table shows that the path works and is
-no benchmark. The boxes are the labels' own unless ``--detector`` names another detection file.
+A made-up street adds the classes that so few frames lack. The set is tiny: read the table as "the path works", not
+as a benchmark. The boxes are the labels' own unless ``--detector`` names another detection file.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from clip2.teacher import TextBank
 from data_prep import open_scan
 from data_prep.detect import CocoDetections
 
-# Labels that the bank lacks, and what it calls them.
+# Words of the labels that the bank lacks, and what it calls them.
 LABELS = ("pedestrian=person", "cyclist=bicycle", "construction vehicle=bulldozer")
 QUERY = "car,van,truck,person,bicycle"
 BACKGROUND = "tree,lamppost,traffic light,trash can,bench,stop sign,bus,motorcycle,fire hydrant,mailbox"
-# Smallest IoU of point sets to count a labeled object as found.
+# Of a labeled object's points in the box, and of an object found, this much must be shared to call it found.
 FOUND = 0.25
 
 
@@ -47,11 +47,11 @@ def main(
 
     Args:
         data: folder with kitti_object, kitti_tracking and detections.
-        bank: text bank that holds the labels.
-        bank_model: CLIP model of the bank.
-        out: folder for triplets, run and results.
-        seed: of the training and the synthetic street.
-        detector: NAME of the detection files kitti_object_NAME.json and kitti_tracking_NAME.json.
+        bank: text vectors of the words.
+        bank_model: the CLIP model they come from.
+        out: triplets, run and results go here.
+        seed: of the training and the made-up street.
+        detector: which file of detections to use: kitti_object_NAME.json and kitti_tracking_NAME.json.
         config: training configuration.
     """
     tracking, objects = data / "kitti_tracking", data / "kitti_object"
@@ -69,8 +69,18 @@ def main(
                   "--option", f"seed={seed}", "--option", "detector=good", "--out", folders[2], *renamed)  # fmt: skip
     for folder in folders:
         clip2_command("embed", folder, "--bank", bank, "--bank-model", bank_model)
-    clip2_command("train", "--config", config, "--data", *folders, "--out", out / "run",
-                  "--set", f"seed={seed}", "--resume")  # fmt: skip
+    clip2_command(
+        "train",
+        "--config",
+        config,
+        "--data",
+        *folders,
+        "--out",
+        out / "run",
+        "--set",
+        f"seed={seed}",
+        "--resume",
+    )
 
     recognizer = clip2.Recognizer(clip2.load(out / "run"), TextBank.load(bank, model=bank_model))
     tests = {
@@ -93,7 +103,7 @@ def main(
 
 
 def clip2_command(*arguments: object) -> None:
-    """Run a ``clip2`` command as a shell would, and stop if it fails."""
+    """Run a ``clip2`` command as a shell would, and stop where it fails."""
     words = [str(argument) for argument in arguments]
     print("$ clip2", *words, flush=True)
     code = command(words)
@@ -104,7 +114,7 @@ def clip2_command(*arguments: object) -> None:
 def recognize(
     recognizer: clip2.Recognizer, source: str, root: Path, frame_id: str, detections: Path | None
 ) -> Counter[tuple[str, str]]:
-    """(label, given name or why none) → count, over labeled objects with at least 10 points in view."""
+    """(label, name given or why none) → count, over the labeled objects with at least 10 points in view."""
     scan = open_scan(source, root)
     index = scan.frame_ids().index(frame_id)
     frame, labels = scan[index], scan.annotations(index)  # type: ignore[attr-defined]
@@ -113,7 +123,7 @@ def recognize(
     if detections is not None:
         found = [CocoDetections.load(detections).for_image(view.name, view.camera.width, view.camera.height)]
     recognizer.set_scan(frame, found)
-    # Background labels take part, so that an object taken for a tree shows as a tree, not as missing.
+    # All words as labels: what is taken for a tree should show as a tree, not as missing.
     result = recognizer.query(f"{QUERY},{BACKGROUND}")
     in_view = view.camera.in_image(view.camera.project(frame.points)[0])
     table = Counter[tuple[str, str]]()

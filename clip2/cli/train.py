@@ -1,4 +1,4 @@
-"""The `clip2 train` command."""
+"""`clip2 train`: triplets with cached features in, a model folder out."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from rich.console import Console
 class Train:
     """Train a point encoder on triplets whose CLIP features are cached (clip2 embed).
 
-    It can be killed at any moment; with --resume it continues and ends with the weights of an undisturbed run.
+    Can be killed at any moment; with --resume it continues and ends with the weights it would have had anyway.
     """
 
     out: Path
-    """Folder of the run: model, configuration, metrics and state. clip2.load reads it."""
+    """Folder of the run: model, configuration, figures and state. clip2.load reads it."""
     data: tuple[Path, ...] = ()
-    """Triplet folders, one or more. Optional with --resume."""
+    """Triplet folders, one or more. May be left out with --resume."""
     config: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """YAML file, like configs/train/pointnet2.yaml. Default: all defaults, or with --resume the run's own."""
+    """YAML file, like configs/train/pointnet2.yaml. Without it: the defaults, or with --resume the run's own."""
     overrides: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="KEY=VALUE")
     ] = ()
-    """Change one key of the configuration, like --set optimizer.lr=3e-4; may be repeated."""
+    """A change to the configuration, like --set optimizer.lr=3e-4; may be repeated."""
     resume: bool = False
-    """Continue the run in --out, or begin one if there is none."""
+    """Continue the run in --out; begin it where there is none."""
     json: bool = False
-    """Print the metrics of the run as one JSON object on standard output."""
+    """Print the figures of the run as one JSON object on standard output."""
 
     def run(self) -> int:
         """Train until done or interrupted."""
@@ -52,8 +52,8 @@ class Train:
         console = Console(stderr=True)
         result = train(config, self.out, self.resume, console=console)
         if self.json:
-            metrics = {"run": str(result.run), "finished": result.finished, **result.metrics}
-            sys.stdout.write(json.dumps(metrics) + "\n")
+            figures = {"run": str(result.run), "finished": result.finished, **result.metrics}
+            sys.stdout.write(json.dumps(figures) + "\n")
         if not result.finished:
             console.print(
                 f"clip2: stopped after step {result.step} of {result.total}, everything is saved; "

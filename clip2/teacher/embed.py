@@ -95,10 +95,13 @@ def embed_triplets(
             shard that cannot be read, a folder that cannot be written.
         BadDatasetError: ``path`` is not a triplet folder.
 
-    Example::
-
-        report = embed_triplets("TRIPLETS", Teacher.load("ViT-B-32/laion2b_s34b_b79k", "auto"))
-        features = load_features("TRIPLETS")  # features.image: (n, 512) float16
+    >>> from tempfile import TemporaryDirectory
+    >>> from data_prep.triplets import write_triplets
+    >>> triplet = Triplet("mug-0", np.zeros((8, 3), np.float32), None, np.zeros((9, 9, 3), np.uint8), ("mug",))
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = write_triplets(folder, [triplet], source="example")
+    ...     embed_triplets(folder, Teacher.load("mini")).with_image
+    1
     """
     triplets = open_triplets(path)
     if drop_disagreeing is not None and teacher is None:

@@ -119,7 +119,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "impossible value": (
         damage_config(lambda c: c["model"]["preprocessing"].update(up_axis="y")),
-        "model.preprocessing.up_axis",
+        "model.preprocessing: up_axis is 'y', clouds are always z-up",
     ),
     "no preprocessing number": (
         damage_config(lambda c: c["model"]["preprocessing"].update(num_points="many")),

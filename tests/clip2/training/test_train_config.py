@@ -65,7 +65,7 @@ def test_numbers_are_numbers_however_they_are_written(text: str) -> None:
         (
             "model.encoder.options.num_centers=[999999999999, 128]",
             "model.encoder.options",
-            "num_centers holds 999999999999; an encoder counts nothing beyond 65536",
+            "num_centers holds 999999999999, the largest allowed value is 65536",
         ),
         ("augmentation.rotate_z=1", "augmentation.rotate_z", "1 is not possible"),
         ("augmentation.scale=[2, 1]", "augmentation.scale", "smallest"),
