@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,8 +22,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import BadDatasetError, BadFrameError
+from data_prep.errors import BadDatasetError, BadFrameError, shared_by_all_frames
 from data_prep.scans.formats.images import read_image, require_size
+from data_prep.scans.formats.text import unreadable
 
 _VERSION = 4
 _COLOR_CODED = {1: "png", 2: "jpeg"}
@@ -78,11 +81,8 @@ class SensFile:
         Raises:
             BadDatasetError: another version or coding, cut short, or a header that cannot be.
         """
-        try:
-            with path.open("rb") as file:
-                return _read_header(file, path)
-        except OSError as error:
-            raise _no_access(path, error) from error
+        with shared_by_all_frames(), _opened(path) as file:
+            return _read_header(file, path)
 
     @cached_property
     def frames(self) -> tuple[SensFrame, ...]:
@@ -91,11 +91,8 @@ class SensFile:
         Raises:
             BadDatasetError: cut short.
         """
-        try:
-            with self.path.open("rb") as file:
-                return _index(file, self)
-        except OSError as error:
-            raise _no_access(self.path, error) from error
+        with shared_by_all_frames(), _opened(self.path) as file:
+            return _index(file, self)
 
     def color(self, frame: SensFrame) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB.
@@ -137,14 +134,18 @@ class SensFile:
         return np.frombuffer(content, "<u2").reshape(height, width)
 
     def _bytes(self, start: int, count: int) -> bytes:
-        try:
-            with self.path.open("rb") as file:
-                file.seek(start)
-                return file.read(count)
-        except OSError as error:
-            raise BadFrameError(
-                f"cannot be read ({error.strerror or error})", source=self.path, fix="copy the file again"
-            ) from error
+        with _opened(self.path) as file:
+            file.seek(start)
+            return file.read(count)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise unreadable(path, "recording", error) from error
 
 
 def _read_header(file: BinaryIO, path: Path) -> SensFile:
@@ -231,10 +232,4 @@ def _index(file: BinaryIO, sens: SensFile) -> tuple[SensFrame, ...]:
 def _cut_short(path: Path, what: str) -> BadDatasetError:
     return BadDatasetError(
         f"ends after {path.stat().st_size} bytes, within {what}", source=path, fix="download the file again"
-    )
-
-
-def _no_access(path: Path, error: OSError) -> BadDatasetError:
-    return BadDatasetError(
-        f"cannot be read ({error.strerror or error})", source=path, fix="copy the file again"
     )

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadDatasetError, BadFrameError, InputError, shared_by_all_frames
 from data_prep.geometry import quaternion_to_rotation, rigid
+from data_prep.geometry.camera import validate_intrinsics
 from data_prep.scans.formats.images import read_image, require_size
 from data_prep.scans.formats.text import finite_number, read_json, unreadable
 from data_prep.scans.frame import Frame
@@ -28,6 +29,7 @@ from data_prep.scans.rgbd.depth import T_WORLD_ARKIT, arkit_frame
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 
+_ZIP_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError)
 _LZFSE = b"bvx"  # the first bytes of every block
 
 
@@ -104,15 +106,9 @@ class Record3dScan(IndexedScan[int]):
             fx, fy, cx, cy = self._cameras[entry]
             return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
         values = self._metadata.get("K")
-        if (
-            not isinstance(values, list)
-            or len(values) != 9
-            or not all(isinstance(v, int | float) for v in values)
-        ):
-            raise InputError(
-                f"is {values!r}", source=self.root / "metadata", field="K", fix="export the recording again"
-            )
-        return np.array(values, dtype=np.float64).reshape(3, 3).T
+        rows = [values[row::3] for row in range(3)] if isinstance(values, list) else values
+        fix = "export the recording again"
+        return validate_intrinsics(rows, source=self.root / "metadata", field="K", fix=fix)
 
     def _depth(self, entry: int) -> NDArray[np.float32]:
         name = f"rgbd/{entry}.depth"
@@ -172,14 +168,7 @@ class _Files:
                 return archive.read(name)
         except KeyError as error:
             raise unreadable(self._root / name, "file", FileNotFoundError()) from error
-        except (
-            OSError,
-            zipfile.BadZipFile,
-            zlib.error,
-            NotImplementedError,
-            EOFError,
-            RuntimeError,
-        ) as error:
+        except _ZIP_ERRORS as error:
             raise unreadable(self._root / name, "file", error) from error
 
     def frame_numbers(self) -> list[int]:

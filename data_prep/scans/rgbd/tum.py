@@ -154,11 +154,8 @@ def _numbers(intrinsics: str | Sequence[float] | None) -> tuple[float, ...]:
     if isinstance(intrinsics, str) and intrinsics in PRESETS:
         return PRESETS[intrinsics]
     words = intrinsics.replace(",", " ").split() if isinstance(intrinsics, str) else list(intrinsics)
-    try:
-        values = tuple(float(word) for word in words)
-    except ValueError:
-        values = ()
-    if len(values) not in (4, 8, 9) or not np.isfinite(values).all() or min(values[:2]) <= 0:
+    values = _floats(words)
+    if len(values) not in (4, 8, 9) or min(values[:2]) <= 0:
         raise InputError(
             f"is {intrinsics!r}",
             field="intrinsics",
@@ -172,11 +169,8 @@ def _camera_file(path: Path) -> tuple[float, ...]:
     if not path.exists():
         return ()
     words = " ".join(line for line in read_lines(path, "camera") if not line.startswith("#")).split()
-    try:
-        values = tuple(float(word) for word in words)
-    except ValueError:
-        values = ()
-    if len(values) not in (4, 7) or not np.isfinite(values).all() or min(values) <= 0:
+    values = _floats(words)
+    if len(values) not in (4, 7) or min(values) <= 0:
         raise BadDatasetError(
             f"holds {' '.join(words)[:80]!r}",
             source=path,
@@ -321,7 +315,13 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
     return rows
 
 
-def _number(word: str) -> float | None:
+def _floats(words: Sequence[str | float]) -> tuple[float, ...]:
+    """All words as finite numbers; () if one is not."""
+    values = [value for word in words if (value := _number(word)) is not None]
+    return tuple(values) if len(values) == len(words) else ()
+
+
+def _number(word: str | float) -> float | None:
     try:
         value = float(word)
     except ValueError:

@@ -1,5 +1,1 @@
 """ROS 1 bags, ROS 2 bags (sqlite3, MCAP) and single MCAP files as scans."""
-
-from data_prep.scans.rosbag.scan import RosbagScan
-
-__all__ = ["RosbagScan"]

@@ -152,7 +152,7 @@ BAD_FRAMES = {
         "unpacks to 4 bytes, 64x48 needs 12288",
     ),
     "no image": (lambda: {**record3d_files(), "rgbd/0.jpg": b"JPEG"}, r"rgbd/0\.jpg: image: cannot be read"),
-    "no K": (lambda: edited(K=[1, 2]), r"K: is \[1, 2\]"),
+    "no K": (lambda: edited(K=[1, 2]), r"K: is not a 3x3 matrix"),
     "no rotation": (lambda: edited(poses=[[0] * 7] * 3), "poses 0: .* is not a pose"),
     "few poses": (lambda: edited(poses=[]), "poses: is missing"),
     "other size": (lambda: edited(w=64, h=48), "is 128x96, metadata says 64x48"),
