@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from data_prep.errors import InputError
@@ -41,6 +39,8 @@ def load_config(
         InputError: the file cannot be read; or a key is unknown, has the wrong type or an impossible value. The
             error names the file or ``--set``, and the key.
     """
+    from data_prep.yaml_text import parse_yaml
+
     values: Any = {}
     if path is not None:
         values = (read or read_yaml)(path)
@@ -50,8 +50,8 @@ def load_config(
         if not equals or not key.strip():
             raise InputError(f"{override!r} is not KEY=VALUE", source="--set", fix="like optimizer.lr=1e-3")
         try:
-            value = yaml.load(text, _StrictLoader)
-        except yaml.YAMLError:
+            value = parse_yaml(text)
+        except ValueError:
             raise InputError(f"{text!r} is not a YAML value", source="--set", field=key) from None
         values = _with_value(values, key.strip().split("."), value)
     return parse_config(kind, values, source="--set" if overrides else path or "configuration")
@@ -63,6 +63,8 @@ def read_yaml(path: str | Path) -> Any:
     Raises:
         InputError: the file does not exist, cannot be read, is not YAML or repeats a key.
     """
+    from data_prep.yaml_text import parse_yaml  # a help page needs no YAML
+
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -70,8 +72,8 @@ def read_yaml(path: str | Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read ({error})", source=path, fix="give a YAML file") from None
     try:
-        return yaml.load(text, _StrictLoader) or {}
-    except yaml.YAMLError as error:
+        return parse_yaml(text) or {}
+    except ValueError as error:
         raise InputError(f"is not YAML ({error})", source=path) from None
 
 
@@ -140,24 +142,3 @@ def _with_value(values: Any, path: list[str], value: Any) -> dict[str, Any]:
     copy = dict(values) if isinstance(values, dict) else {}
     copy[path[0]] = value if len(path) == 1 else _with_value(copy.get(path[0]), path[1:], value)
     return copy
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that reads 1e-3 as a number (YAML 1.2) and rejects repeated keys."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"key {key.value!r} is repeated", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-_StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)

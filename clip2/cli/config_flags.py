@@ -50,21 +50,22 @@ def flags_of(kind: type[TypedConfig], prefix: str = "") -> type:
             nested = flags_of(annotation, f"{prefix}{name}.")
             flags.append((name, nested, field(default_factory=nested)))
             continue
-        choices = get_args(annotation) if get_origin(annotation) is Literal else None
-        if annotation not in _METAVARS and choices is None:
-            continue
-        metavar = f"{{{','.join(map(str, choices))}}}" if choices else _METAVARS[annotation]  # type: ignore[index]
         help_text = (told.get(name) or "").replace("``", "")
-        flag, type_, default = f"{prefix}{name}", annotation | None, None  # type: ignore[operator]
-        hint = f"(default: {about.default})"
         if name == "enabled" and prefix:
-            flag, type_, default, hint = prefix[:-1], bool, False, ""
+            switch = tyro.conf.arg(name=prefix[:-1].replace("_", "-"), prefix_name=False, help=help_text)
+            flags.append((name, Annotated[bool, switch], field(default=False)))
+            continue
+        choices = get_args(annotation) if get_origin(annotation) is Literal else ()
+        if annotation not in _METAVARS and not choices:
+            continue
         shown = tyro.conf.arg(
-            name=flag.replace("_", "-"), metavar=metavar, help=help_text, help_behavior_hint=hint
+            name=f"{prefix}{name}".replace("_", "-"),
+            prefix_name=False,
+            metavar=f"{{{','.join(map(str, choices))}}}" if choices else _METAVARS[annotation],  # type: ignore[index]
+            help=help_text,
+            help_behavior_hint=f"(default: {about.default})",
         )
-        if type_ is bool:
-            shown = tyro.conf.arg(name=flag.replace("_", "-"), help=help_text, help_behavior_hint=hint)
-        flags.append((name, Annotated[type_, shown], field(default=default)))
+        flags.append((name, Annotated[annotation | None, shown], field(default=None)))  # type: ignore[operator]
     made = make_dataclass(f"{kind.__name__}Flags", flags)
     made.__doc__ = (kind.__doc__ or "").partition("\n")[0].replace("``", "")
     return made
@@ -92,8 +93,12 @@ def with_flags(config: C, typed: Mapping[str, Any]) -> C:
     Raises:
         InputError: a value is impossible; its key is named.
     """
+    return parse_config(type(config), _merged(config, typed), source="options")
+
+
+def _merged(config: TypedConfig, typed: Mapping[str, Any]) -> dict[str, Any]:
     values = config.model_dump()
     for name, value in typed.items():
         nested = getattr(config, name)
-        values[name] = with_flags(nested, value).model_dump() if isinstance(nested, TypedConfig) else value
-    return parse_config(type(config), values, source="options")
+        values[name] = _merged(nested, value) if isinstance(nested, TypedConfig) else value
+    return values

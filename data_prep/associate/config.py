@@ -41,8 +41,8 @@ class ThinConfig(TypedConfig):
 
     Attributes:
         enabled: leave out frames that show what the last one showed: by pose, or without poses by image.
-        move: meters; the sensor has moved less since the last frame kept, and
-        turn: degrees; turned less.
+        move: with poses: least way of the sensor since the last frame kept, meters, for a frame to be new.
+        turn: with poses: least turn of the sensor since the last frame kept, degrees, for a frame to be new.
         change: without poses: smallest share of the picture that must have changed. Compared are the pixels of the
             first image at thumbnail size, or without images the cells of 1 m that hold points.
     """

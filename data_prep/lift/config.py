@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from pydantic import Field
 
 from data_prep.config import TypedConfig
@@ -107,12 +105,9 @@ class LiftConfig(Filters):
         """The filters alone."""
         return Filters(**{name: getattr(self, name) for name in Filters.model_fields})
 
-    def of_lifter(self, kind: type[Own]) -> Own:
+    def of_lifter(self, kind: type[TypedConfig]) -> TypedConfig:
         """Settings of the chosen lifter, as an object of its ``Config``; a lifter of your own gets its defaults."""
         if kind is AutoConfig:
-            return kind(lidar=self.lidar, rgbd=self.rgbd)
+            return AutoConfig(lidar=self.lidar, rgbd=self.rgbd)
         own = getattr(self, self.name.replace("-", "_"), None)
         return own if isinstance(own, kind) else kind()
-
-
-Own = TypeVar("Own", bound=TypedConfig)

@@ -151,7 +151,7 @@ def test_no_readable_frame_is_a_failure(command: list[str], scan: Path) -> None:
         (["--option", "color=red"], "'color' is not an option of kitti. Fix: known: split"),
         (["--option", "split=testing"], "testing"),
         (["--lifter", "magic"], "lifter: 'magic' is unknown"),
-        (["--lift.min-points", "0"], "options: min_points: 0 is not possible"),
+        (["--lift.min-points", "0"], "options: lift.min_points: 0 is not possible"),
         (
             ["--set", "lift.min_point=3"],
             "--set: lift.min_point: is not a known key. Fix: did you mean min_points?",
@@ -289,7 +289,7 @@ def test_settings_of_association_reach_it_and_are_checked(
     assert main([*command, "--associate.views", "2"]) == 2
     assert "--associate.views: is for --associate. Fix: add --associate" in capsys.readouterr().err
     assert main([*command, "--associate", "--associate.views", "0"]) == 2
-    assert "views: 0 is not possible" in capsys.readouterr().err
+    assert "associate.views: 0 is not possible" in capsys.readouterr().err
     assert main([*command, "--associate", "--associate.views", "2"]) == 0
     assert [len(triplet.crops) for triplet in open_triplets(tmp_path / "out")] == [2]
 
