@@ -41,6 +41,8 @@ LAYERS = {
         ["__main__"],
     ],
 }
+
+
 def _modules() -> dict[str, ast.Module]:
     paths = [path for package in LAYERS for path in sorted((ROOT / package).rglob("*.py"))]
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
