@@ -87,6 +87,14 @@ def mine(
         BadDatasetError: no image of the scan has detections; two frames share an id; the folder cannot be used
             or was begun with other settings.
         InputError: another process writes there; the scan cannot be sent to a worker; workers keep dying at a frame.
+
+    >>> import tempfile
+    >>> from data_prep import CocoDetections, open_scan
+    >>> scan, folder = open_scan("procedural", "room", frames=1), tempfile.TemporaryDirectory()
+    >>> scan.save_detections(f"{folder.name}/detections.json")
+    >>> found = CocoDetections.load(f"{folder.name}/detections.json")
+    >>> mine(scan, found, f"{folder.name}/triplets").totals["objects"]
+    21
     """
     config = config or MiningConfig()
     lifter = lifter or create_lifter(config.lift)

@@ -176,6 +176,14 @@ def open_triplets(path: str | Path) -> TripletSet:
 
     Raises:
         BadDatasetError: it is no such folder, a newer version of the format, or a shard is missing or cut short.
+
+    >>> import numpy as np, tempfile
+    >>> from data_prep.triplets import Triplet, write_triplets
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> mug = Triplet("mug-1", np.zeros((3, 3), np.float32), None, None, ("mug",))
+    >>> _ = write_triplets(folder.name, [mug], source="catalog")
+    >>> [triplet.texts for triplet in open_triplets(folder.name)]
+    [('mug',)]
     """
     store = open_store(path)
     return TripletSet(store, Manifest.load(store))

@@ -53,6 +53,13 @@ class Triplet:
         provenance: where it comes from.
         views: further views of the same object, best first; ``provenance.views[i + 1]`` describes ``views[i]``,
             ``provenance.views[0]`` describes ``crop``. Empty if every detection is its own object.
+
+    Raises:
+        InputError: a key, texts or arrays of another form; the field is named.
+
+    >>> mug = Triplet("mug-1", np.zeros((3, 3), np.float32), None, None, ("mug", "a red mug"))
+    >>> mug.texts[0], mug.points.shape
+    ('mug', (3, 3))
     """
 
     key: str
