@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from data_prep.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from data_prep.associate.observation import Observation as Observation
     from data_prep.check.report import check_scan as check_scan
     from data_prep.detect.coco import CocoDetections as CocoDetections
     from data_prep.detect.detections import Detections2D as Detections2D
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from data_prep.scans.sources import list_sources as list_sources
     from data_prep.scans.sources import open_scan as open_scan
     from data_prep.triplets.mining import mine as mine
+    from data_prep.triplets.provenance import Provenance as Provenance
     from data_prep.triplets.reader import open_triplets as open_triplets
+    from data_prep.triplets.triplet import ObjectView as ObjectView
     from data_prep.triplets.triplet import Triplet as Triplet
     from data_prep.triplets.writer import write_triplets as write_triplets
 
@@ -47,7 +50,10 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "InputError": "data_prep.errors",
         "LiftResult": "data_prep.lift.object_cloud",
         "ObjectCloud": "data_prep.lift.object_cloud",
+        "ObjectView": "data_prep.triplets.triplet",
+        "Observation": "data_prep.associate.observation",
         "OrientedBox": "data_prep.geometry.boxes",
+        "Provenance": "data_prep.triplets.provenance",
         "Scan": "data_prep.scans.scan",
         "Triplet": "data_prep.triplets.triplet",
         "View": "data_prep.scans.frame",

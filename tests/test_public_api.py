@@ -14,7 +14,8 @@ PUBLIC = {
     ),
     data_prep: (
         "BadDatasetError BadFrameError Camera CocoDetections Detections2D Frame InputError LiftResult ObjectCloud "
-        "OrientedBox Scan Triplet View check_scan create_lifter list_sources mine open_scan open_triplets write_triplets"
+        "ObjectView Observation OrientedBox Provenance Scan Triplet View check_scan create_lifter list_sources mine "
+        "open_scan open_triplets write_triplets"
     ),
 }
 # Docstrings that still lack a part. This list only gets shorter.

@@ -43,6 +43,14 @@ class Observation:
         crop: (h, w, 3) uint8 RGB.
         texts: labels and captions for the object, best first.
         association: what was merged; None: a single detection.
+
+    >>> from data_prep import create_lifter, open_scan
+    >>> scan = open_scan("procedural", "room", frames=1)
+    >>> frame, found = scan[0], scan.detections(0)
+    >>> cloud = create_lifter("auto").lift(frame, found).objects[0]
+    >>> seen = observe(frame, cloud, found[0], texts=("table",), source="room", margin=0.1, max_points=64)
+    >>> seen.points.shape, seen.label == found[0].labels[cloud.detection]
+    ((64, 3), True)
     """
 
     key: str

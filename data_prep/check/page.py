@@ -42,19 +42,19 @@ def write_check_page(report: CheckReport, path: str | Path) -> Path:
     )
     page.heading("Findings")
     page.table(
-        ["", "check", "what was measured", "what to do"],
+        ["", "check", "measurement", "what to do"],
         [[_MARKS[f.severity], f.check, f.message, f.fix] for f in report.findings],
     )
-    page.heading("What is there")
+    page.heading("Contents")
     page.table(
-        ["part", "what is held"], [*report.there.items(), ("missing", ", ".join(report.missing) or "nothing")]
+        ["part", "content"], [*report.there.items(), ("missing", ", ".join(report.missing) or "nothing")]
     )
     if report.motion:
-        page.heading("Do neighboring frames agree?")
+        page.heading("Agreement of neighboring frames")
         page.paragraph(
-            "Points of the first frame, moved into the second by the poses as they are given, by their inverse, "
-            "without them, and so on: the median distance to what the second frame measured there, in "
-            "millimeters. The right reading of the poses has the smallest."
+            "Points of the first frame are moved into the second by the given poses, by their inverse, without poses, "
+            "and so on. Each number is the median distance to the second frame's measurement, in millimeters. The right "
+            "reading of the poses has the smallest."
         )
         names = list(report.motion[0].meters)
         page.table(
@@ -75,19 +75,19 @@ def _add_pictures(page: Page, report: CheckReport) -> None:
     rows = _rows_of_moved_points(report) or _rows_of_own_points(frames)
     if rows:
         page.heading("Points on the images")
-        page.paragraph("Colored by distance. Steps in color should run along the outlines of things.")
+        page.paragraph("Colored by distance. Steps in color should follow the outlines of objects.")
     for row, caption in rows:
         single = len(row) == 1 and row[0].shape[1] < _WIDE * row[0].shape[0]
         page.image(row[0] if len(row) == 1 else _side_by_side(*row), caption, width=524 if single else 1060)
-    if not report.motion:  # nothing says that the frames share a world
+    if not report.motion:  # the frames may not share a world
         frames = frames[:1]
-    page.heading("From above")
+    page.heading("Top view")
     page.paragraph(
         f"{len(frames)} frame{'s' if len(frames) > 1 else ''} in the world: x to the right, y up the page, yellow "
-        "low, dark high; dots are the sensor's places, in order. Walls should be thin and meet at corners."
+        "low, dark high; dots are the positions of the sensor. Walls should be thin and meet at corners."
     )
     page.image(draw_top_view(frames), width=900)
-    page.heading("To turn")
+    page.heading("3D view")
     share = max(1, _CLOUD_POINTS // len(frames))
     chosen = [np.random.default_rng(0).permutation(len(frame.points))[:share] for frame in frames]
     points = np.concatenate([f.world_points()[c] for f, c in zip(frames, chosen, strict=True)])
@@ -99,7 +99,7 @@ def _add_pictures(page: Page, report: CheckReport) -> None:
         points[kept].astype(np.float32),
         np.concatenate(known)[kept] if len(known) == len(colors) else None,
         height=560,
-        caption="Up on the page is z of the world.",
+        caption="The world's z axis points up.",
     )
 
 

@@ -1,4 +1,4 @@
-// Brings the gallery of the page to life: search, words and ranges asked for by charts, sliders, sorting, enlarging.
+// Searchable gallery: search, labels and ranges asked for by charts, sliders, sorting, enlarging.
 // What is asked for stands in the address after #, so that a view can be kept, sent and gone back to.
 (() => {
 "use strict";
@@ -118,13 +118,13 @@ class Explorer {
     const tools = make("div", "tools"), line = make("div", "line", "", tools);
     this.root.prepend(tools);
     this.search = make("input", "", "", line);
-    Object.assign(this.search, { type: "search", placeholder: "Search words, frames, keys" });
+    Object.assign(this.search, { type: "search", placeholder: "Search labels, frames, keys" });
     this.search.setAttribute("aria-label", "search");
     this.search.setAttribute("aria-keyshortcuts", "/");
     this.search.addEventListener("input", () => this.update());
     this.sort = make("select", "", "", line);
     this.sort.setAttribute("aria-label", "sort by");
-    const orders = [["", "words"], ...measures.flatMap(({ name, title }) => [[`-${name}`, `${title}, high to low`], [name, `${title}, low to high`]])];
+    const orders = [["", "labels"], ...measures.flatMap(({ name, title }) => [[`-${name}`, `${title}, high to low`], [name, `${title}, low to high`]])];
     for (const [value, title] of orders) make("option", "", `Sort: ${title}`, this.sort).value = value;
     this.sort.addEventListener("change", () => this.update());
     const panel = make("div", "sliders");

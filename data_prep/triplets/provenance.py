@@ -180,6 +180,9 @@ class Provenance(ViewRecord):
         sightings: :attr:`ViewRecord.place` of all detections of an associated object.
         votes: label → sum of scores over these.
         motion: ``moving`` or ``standing``.
+
+    >>> Provenance(source="mugs", label="mug", score=0.9).to_json()
+    {'label': 'mug', 'score': 0.9, 'source': 'mugs'}
     """
 
     source: str = ""

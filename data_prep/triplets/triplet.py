@@ -26,6 +26,12 @@ class ObjectView:
             ``provenance.views``; or None: only the crop was kept.
         colors: (n, 3) uint8 RGB, or None.
         crop: (h, w, 3) uint8 RGB, or None.
+
+    Raises:
+        InputError: neither points nor a crop, or arrays of other shapes or dtypes.
+
+    >>> ObjectView(np.zeros((5, 3), np.float32), None, None).points.shape
+    (5, 3)
     """
 
     points: NDArray[np.float32] | None

@@ -44,7 +44,7 @@ def test_json_is_one_object_and_the_page_is_written(
     assert record["page"] == str(page)
     assert {f["check"] for f in record["findings"]} >= {"poses", "depth", "up", "projection"}
     assert record["motion"][0]["residuals"]["as given"] < 0.1
-    assert "Do neighboring frames agree?" in page.read_text()
+    assert "Agreement of neighboring frames" in page.read_text()
 
 
 def test_what_is_wrong_is_an_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

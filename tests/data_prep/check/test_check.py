@@ -354,7 +354,7 @@ def test_the_page_holds_every_finding(tmp_path: Path, room: list[Frame], street:
         html = write_check_page(report, tmp_path / f"{name}.html").read_text()
         assert all(f.message.split("'")[0] in html for f in report.findings)
         assert html.count("<img") == len(report.sample.pairs) + 1
-        assert "To turn" in html
+        assert "3D view" in html
         assert "http://" not in html
     nothing = check_scan(FrameList([None]))
     assert "cannot be used" in write_check_page(nothing, tmp_path / "nothing.html").read_text()
