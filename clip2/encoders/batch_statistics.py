@@ -1,4 +1,4 @@
-"""BatchNorm in training mode over rows that come in chunks and count with a weight."""
+"""BatchNorm in training mode over weighted rows, chunk by chunk."""
 
 from __future__ import annotations
 

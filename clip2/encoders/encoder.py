@@ -62,7 +62,7 @@ class PointEncoder(nn.Module):
     Attributes:
         width: channels of the embedding.
         feature_channels: channels per point beside its coordinates (3 for rgb in 0..1), 0 for none.
-        absent_features: (feature_channels,) learned vector that stands for "this cloud has no color"; None when
+        absent_features: (feature_channels,) learned vector that means "this cloud has no color"; None when
             ``feature_channels`` is 0.
     """
 

@@ -1,4 +1,4 @@
-"""The training step of a shared MLP over neighborhoods, as one differentiable operation.
+"""Fused training step of a shared MLP over neighborhoods, as one differentiable operation.
 
 Same function and gradients as gather → [Linear → BatchNorm → ReLU]* → max written with ordinary layers. What differs
 is memory: rows are worked through in chunks that stay in the processor's cache, normalized activations are never
@@ -83,7 +83,7 @@ class _ScratchPool:
         return like.new_empty(elements + elements // 4)
 
     def give(self, *buffers: Tensor) -> None:
-        """Hand buffers back; the giver must not touch them any more."""
+        """Return buffers; the caller must not use them afterwards."""
         with self._lock:
             self._free.extend(buffer for buffer in buffers if buffer.device.type == "cpu")
             self._free.sort(key=lambda buffer: buffer.numel())  # so that `take` finds the smallest that fits

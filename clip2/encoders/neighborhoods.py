@@ -1,4 +1,4 @@
-"""Neighborhoods of points laid out so that no work is spent on repeated neighbors.
+"""Layout of point neighborhoods that spends no work on repeated neighbors.
 
 A ball query fills short rows by repeating the first hit. Repeats cannot change a maximum, so they need not be
 computed; for batch statistics they only count as a weight. Neighborhoods of similar size are laid side by side

@@ -1,4 +1,4 @@
-"""Rows that only fill a ragged batch, and the rows that do not."""
+"""Padding of ragged batches: real rows are taken out and put back."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def leaves_out_padding(device: torch.device, training: bool) -> bool:
-    """Whether padding is left out of the work, or worked on and left out of the result.
+    """Whether padding is skipped in the computation, or computed and only left out of the result.
 
-    In training it would count in batch statistics, and on a CPU it would cost time. In inference on a GPU, finding out
-    how many rows are real would stall the queue, and work whose shape depends on it fits into no CUDA graph.
+    In training it would distort batch statistics, and on a CPU it would cost time. In inference on a GPU, counting the
+    real rows would stall the queue, and a CUDA graph needs shapes that do not depend on that count.
     """
     return training or device.type == "cpu"
 
@@ -21,7 +21,7 @@ class RealRows:
     Args:
         batch, count: B and S.
         lengths: (B,) points per cloud, at most S; None: all S.
-        training: of the module that asks; see `leaves_out_padding`.
+        training: mode of the calling module; see `leaves_out_padding`.
 
     Attributes:
         mask: (B, S) bool, what is real; None: everything.
@@ -37,12 +37,12 @@ class RealRows:
                 self._index = self.mask.flatten().nonzero()[:, 0]
 
     def take(self, table: Tensor) -> Tensor:
-        """(B, S, ...) → (R, ...); R is B S where padding is worked on."""
+        """(B, S, ...) → (R, ...); R is B S where padding is computed too."""
         flat = table.flatten(0, 1)
         return flat if self._index is None else flat.index_select(0, self._index)
 
     def put(self, rows: Tensor) -> Tensor:
-        """(R, ...) → (B, S, ...); what lies in the padding is finite and means nothing."""
+        """(R, ...) → (B, S, ...); padding holds finite numbers without meaning."""
         if self._index is not None:
             batch, count = self.shape
             rows = rows.new_zeros(batch * count, *rows.shape[1:]).index_copy(0, self._index, rows)

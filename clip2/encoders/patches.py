@@ -1,4 +1,4 @@
-"""Patches of a point cloud as tokens: centers spread out, a small PointNet over the neighborhood of each."""
+"""Patch tokens of a point cloud: a small PointNet over the neighborhood of each of many spread centers."""
 
 from __future__ import annotations
 

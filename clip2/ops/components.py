@@ -1,4 +1,4 @@
-"""Connected components of a cloud: which points hang together at one radius, and at larger ones."""
+"""Connected components of radius graphs, at one radius or at several nested ones."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def radius_components(points: Tensor, radii: Tensor) -> Tensor:
 
 @registry.implements("radius_components", "torch")
 def _spread_labels(points: Tensor, radii: Tensor) -> Tensor:
-    """Every point takes the lowest label among those it meets, again and again: quadratic, and plainly right."""
+    """Every point takes the lowest label within reach until nothing changes: quadratic and simple, the oracle."""
     label = torch.arange(len(points), device=points.device)
     rows = max(1, _BLOCK // len(points))
     levels = []
@@ -78,7 +78,7 @@ def _lowest_met(points: Tensor, radius: Tensor, label: Tensor, part: slice) -> T
 
 @registry.implements("radius_components", "numpy")
 def _grid(points: Tensor, radii: Tensor) -> Tensor:
-    """On a grid and with k-d trees, see :func:`data_prep.geometry.cluster.connected_components`."""
+    """Grid and k-d trees, see :func:`data_prep.geometry.cluster.connected_components`."""
     host, levels = points.cpu().numpy(), np.empty(radii.shape, np.int64)
     for level, radius in enumerate(radii.cpu().numpy()):
         levels[level] = connected_components(host, radius, levels[level - 1] if level else None)

@@ -1,4 +1,4 @@
-"""Reductions over rows that share a segment number, along dimension 0."""
+"""Segment reductions along dimension 0: sum, mean, maximum and softmax of rows that share a segment number."""
 
 from __future__ import annotations
 

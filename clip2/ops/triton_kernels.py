@@ -1,6 +1,6 @@
-"""Point operations on a GPU through Triton: no nvcc, nothing compiled at installation.
+"""Triton kernels of the point operations: no nvcc, nothing compiled at installation.
 
-The same rounding and the same answers as pure torch. One program serves one cloud (sampling) or one center (search), so
+They round as pure torch does and give the same answers. One program serves one cloud (sampling) or one center (search), so
 that no distance matrix is ever written to memory. No call waits for the GPU, so all can be part of a CUDA graph.
 """
 

@@ -1,4 +1,4 @@
-"""What encoders do on a GPU, seen without one: shapes alone are computed, and nothing may wait for a value."""
+"""Encoder inference and training on a GPU, checked without one: only shapes are computed, nothing may wait for a value."""
 
 from __future__ import annotations
 

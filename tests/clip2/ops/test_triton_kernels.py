@@ -1,4 +1,4 @@
-"""The Triton kernels against pure torch: interpreted on a CPU, and for real where a GPU is at hand."""
+"""The Triton kernels against pure torch: interpreted on a CPU, and compiled where a GPU is present."""
 
 from __future__ import annotations
 
