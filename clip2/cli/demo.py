@@ -1,4 +1,4 @@
-"""``clip2 demo``: the whole path on the embedded world."""
+"""Command ``clip2 demo``: the whole path on the synthetic world."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass
 class Demo:
-    """Scans, boxes, lifting, teacher, training, scores and recognition on the embedded world, offline; then a page to open.
+    """Run the whole path offline on the synthetic world, from scans to named objects, and write a report page.
 
     The teacher is "mini", a small stand-in for CLIP that knows only this world. Interrupted, the same command continues.
     """
@@ -50,10 +50,10 @@ class Demo:
             "objects of unseen scenes", "how many", "words", "commonest word", "this run", "teacher mini"
         )
         for name, each in result.naming.items():
-            shares = (f"{share:.1%}" for share in (each.commonest, each.student.top1, each.teacher.top1))
+            shares = (f"{share:.1%}" for share in (each.commonest, each.encoder.top1, each.teacher.top1))
             table.add_row(name, str(each.objects), str(each.words), *shares)
         out = Console(highlight=False)
         out.print(table)
-        out.print("The teacher is mini, a small stand-in that knows only this made-up world. It is not CLIP.")
+        out.print("The teacher is mini, a small stand-in trained on this synthetic world only. It is not CLIP.")
         out.print(f"{sum(result.seconds.values()):.0f} s. Open {result.report}", soft_wrap=True, markup=False)
         return 0

@@ -100,7 +100,7 @@ def cut_pieces(scan: ProceduralScan, seed: int = 0) -> Iterator[Cloud]:
 
 
 def of_wrong_size(clouds: Iterable[Cloud], seed: int = 0) -> Iterator[Cloud]:
-    """The same clouds far too small or too large, as those are whose units nobody told.
+    """The same clouds far too small or too large, like clouds in unknown units.
 
     Args:
         clouds: things in meters.

@@ -18,7 +18,7 @@ Builder = Callable[[Parts, np.random.Generator], None]
 NAMELESS = "object"  # label of things without a category; many detectors give it to everything
 SPOTS: dict[str, Setting] = {
     **dict.fromkeys(("wall", "floor", "center", "table", "seat"), "room"),
-    **dict.fromkeys(("road", "road edge", "kerb", "kerbside", "walk"), "street"),
+    **dict.fromkeys(("road", "road edge", "curb", "curbside", "walk"), "street"),
 }
 CATEGORIES: Registry[Category] = Registry("category")
 
@@ -31,7 +31,7 @@ class Category:
         name: label from LVIS, COCO, Objects365, Open Images or nuScenes, with spaces.
         build: adds the parts of one instance of natural (medium) size.
         spot: a key of ``SPOTS``: ``wall`` backs against a wall, ``floor`` and ``center`` are free-standing, ``table``
-            sits on furniture, ``seat`` is drawn up to tables; on streets ``road``, ``kerb``, ``walk`` (sidewalk).
+            sits on furniture, ``seat`` is drawn up to tables; on streets ``road``, ``curb``, ``walk`` (sidewalk).
         extent: smallest and largest plausible longest side over all sizes, meters.
         synonyms: other labels for the same thing.
         confusions: categories that a detector may take it for.

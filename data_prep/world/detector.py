@@ -1,4 +1,4 @@
-"""A stand-in for a 2D detector: the truth, spoilt by a stated amount."""
+"""Simulated 2D detector: ground truth degraded by a stated error profile."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def get_profile(name: str) -> DetectorProfile:
     """The profile of that name.
 
     Raises:
-        InputError: there is none.
+        InputError: the name is unknown.
     """
     if name not in PROFILES:
         raise InputError(f"{name!r} is unknown", field="detector", fix=f"use one of {', '.join(PROFILES)}")

@@ -1,4 +1,4 @@
-"""Colors with names, paints made from them, and the words for size.
+"""Named colors, paints, solid textures and size words.
 
 A category paints its parts with paint names. ``main`` is the object's named color in its material; the others
 (``metal``, ``glass``, ``rubber`` …) look the same on every object, so that the color word stays true.

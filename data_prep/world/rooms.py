@@ -1,4 +1,4 @@
-"""Rooms: walls, furniture along them and in the middle, things on top, and a camera that walks around."""
+"""Furnished rooms and a camera path through each."""
 
 from __future__ import annotations
 

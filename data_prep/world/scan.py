@@ -1,4 +1,4 @@
-"""The project's own world as a scan: made on demand, exact, the same on every run."""
+"""Synthetic world as a scan: rendered on demand, with exact ground truth, equal on every run."""
 
 from __future__ import annotations
 

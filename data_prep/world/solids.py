@@ -1,4 +1,4 @@
-"""Solids that categories are built from, collected part by part with a name for their paint.
+"""Solids that categories are built from, each with the name of its paint.
 
 Axes of an object: z up, +x its front. Every solid *stands* on the point ``at`` (the center of its base) and is then
 turned about that point by ``turn`` = (roll, pitch, yaw) radians about x, y, z.

@@ -104,7 +104,7 @@ def barrier(p: Parts, rng: Rng) -> None:
     p.has("two boards")
 
 
-@category("kerbside", (3.0, 8.6), "street lamp, streetlight", like="traffic light, stop sign", of="metal")
+@category("curbside", (3.0, 8.6), "street lamp, streetlight", like="traffic light, stop sign", of="metal")
 def lamppost(p: Parts, rng: Rng) -> None:
     height = rng.uniform(4.3, 6.2)
     p.cylinder(0.16, 0.5, top=0.11, sections=12)
@@ -125,7 +125,7 @@ def lamppost(p: Parts, rng: Rng) -> None:
     p.has("two arms" if style == "double" else "one arm")
 
 
-@category("kerbside", (0.45, 1.3), "fireplug, hydrant", like="traffic cone, mailbox", of="lacquer")
+@category("curbside", (0.45, 1.3), "fireplug, hydrant", like="traffic cone, mailbox", of="lacquer")
 def fire_hydrant(p: Parts, rng: Rng) -> None:
     height, radius = rng.uniform(0.68, 0.9), rng.uniform(0.11, 0.14)
     p.cylinder(radius * 1.5, 0.06)
@@ -185,7 +185,7 @@ _STOP = (
 )
 
 
-@category("kerbside", (1.8, 5.6), "traffic signal, stoplight", like="lamppost, stop sign", of="metal")
+@category("curbside", (1.8, 5.6), "traffic signal, stoplight", like="lamppost, stop sign", of="metal")
 def traffic_light(p: Parts, rng: Rng) -> None:
     height = rng.uniform(2.6, 3.8)
     p.cylinder(0.14, 0.25, top=0.09)
@@ -205,7 +205,7 @@ def traffic_light(p: Parts, rng: Rng) -> None:
 
 
 @category(
-    "kerbside",
+    "curbside",
     (1.5, 3.6),
     "stop signal sign, octagonal sign",
     like="traffic light, parking meter",
@@ -246,7 +246,7 @@ def mailbox(p: Parts, rng: Rng) -> None:
     p.has("a slot")
 
 
-@category("kerbside", (0.9, 2.2), "coin meter, ticket meter", like="fire hydrant, stop sign", of="lacquer")
+@category("curbside", (0.9, 2.2), "coin meter, ticket meter", like="fire hydrant, stop sign", of="lacquer")
 def parking_meter(p: Parts, rng: Rng) -> None:
     height = rng.uniform(1.25, 1.55)
     p.cylinder(0.11, 0.04, paint="steel")
@@ -294,7 +294,7 @@ SEASONS = "green, green, green, yellow, orange, red, pink, brown, purple, white"
 
 
 @category(
-    "kerbside",
+    "curbside",
     (2.4, 9.5),
     "street tree, leafy tree",
     like="potted plant, lamppost",

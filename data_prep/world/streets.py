@@ -1,4 +1,4 @@
-"""Streets: a road with kerbs, sidewalks and buildings, what drives, walks and stands there, and a vehicle on its way."""
+"""Streets with traffic, street furniture and buildings, and a vehicle's path along each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from data_prep.world.surface import Light
 from data_prep.world.world import Footprints, World, WorldBuilder
 
 LANE = 3.5  # meters
-KERB = 0.14
+CURB = 0.14
 STEP = 2.0  # meters the vehicle moves between frames
 MARGIN = 45.0  # meters of street before the first and after the last frame
 AHEAD = 22.0  # meters after the last pose up to which nameless things stand
@@ -62,9 +62,9 @@ def build_street(
     builder = WorldBuilder(first_instance)
     start, end = -MARGIN, MARGIN + STEP * frames
     parking = float(rng.choice([2.3, 2.6]))
-    kerb_y = LANE + parking
+    curb_y = LANE + parking
     walk = float(rng.uniform(3.2, 4.5))
-    _ground(builder, rng, start, end, kerb_y, walk)
+    _ground(builder, rng, start, end, curb_y, walk)
     taken = Footprints()
     taken.claim(
         ((start + end) / 2, -LANE / 2), (end - start, 2.6), 0.0, 0.0
@@ -80,29 +80,29 @@ def build_street(
         inward = -np.pi / 2 if side > 0 else np.pi / 2
         for x in _spaced(rng, start, end, 6.0, 10.0):
             put(
-                _pick(rng, "kerbside"),
+                _pick(rng, "curbside"),
                 x,
-                side * (kerb_y + 0.55),
+                side * (curb_y + 0.55),
                 inward if rng.random() < 0.5 else along,
-                KERB,
+                CURB,
                 0.05,
             )
         for x in _spaced(rng, start, end, 5.0, 11.0):
             name, jitter = _vehicle(rng), rng.normal(0, 0.04)
-            put(name, x, side * (kerb_y - parking / 2 + 0.1), along + jitter, 0.0, 0.25)
+            put(name, x, side * (curb_y - parking / 2 + 0.1), along + jitter, 0.0, 0.25)
         for x in _spaced(rng, start, end, 6.0, 14.0):
-            put(_pick(rng, "kerb"), x, side * (kerb_y + 1.35), along + rng.normal(0, 0.3), KERB, 0.1)
+            put(_pick(rng, "curb"), x, side * (curb_y + 1.35), along + rng.normal(0, 0.3), CURB, 0.1)
         for x in _spaced(rng, start, end, 2.5, 6.0):
             name = "pedestrian" if rng.random() < 0.55 else _pick(rng, "walk")
             across = float(rng.uniform(1.9, walk - 0.4))
             yaw = float(rng.choice([0, np.pi]) + rng.normal(0, 0.3)) if name == "pedestrian" else inward
-            put(name, x, side * (kerb_y + across), yaw, KERB, 0.15)
+            put(name, x, side * (curb_y + across), yaw, CURB, 0.15)
         for x in _spaced(rng, start, end, 16.0, 34.0):
             for k in range(int(rng.integers(2, 5))):
                 put(
                     _pick(rng, "road edge"),
                     x + 1.6 * k,
-                    side * (kerb_y - 0.35),
+                    side * (curb_y - 0.35),
                     np.pi / 2 + rng.normal(0, 0.2),
                     0.0,
                     0.1,
@@ -112,7 +112,7 @@ def build_street(
     for x in _spaced(rng, start, end, 18.0, 40.0):
         put("pedestrian", x, float(rng.uniform(0.2, LANE)), float(rng.choice([1, -1]) * np.pi / 2), 0.0, 0.3)
     for generator in assemblies:
-        _assembly(builder, generator, taken, (0.0, STEP * frames + AHEAD), kerb_y, walk)
+        _assembly(builder, generator, taken, (0.0, STEP * frames + AHEAD), curb_y, walk)
     light = Light(
         direction=(float(rng.uniform(-0.5, 0.5)), float(rng.uniform(-0.7, 0.7)), 0.9),
         ambient=0.6,
@@ -152,7 +152,7 @@ def _assembly(
     rng: np.random.Generator,
     taken: Footprints,
     span: tuple[float, float],
-    kerb_y: float,
+    curb_y: float,
     walk: float,
 ) -> None:
     """One nameless thing on a sidewalk, where the vehicle passes; a smaller one where none fits.
@@ -166,36 +166,36 @@ def _assembly(
         reach = float(np.hypot(*size)) / 2
         for _ in range(40):
             x, side = float(rng.uniform(*span)), float(rng.choice([1, -1]))
-            # Most stand near the kerb, where parked cars hide them least.
+            # Most stand near the curb, where parked cars hide them least.
             across = 0.2 + reach + (walk - 0.2 - 2 * reach) * float(rng.random()) ** 2
             if taken.claim(
-                (x, side * (kerb_y + across)), size, yaw := float(rng.uniform(-np.pi, np.pi)), 0.1
+                (x, side * (curb_y + across)), size, yaw := float(rng.uniform(-np.pi, np.pi)), 0.1
             ):
-                builder.place(obj, (x, side * (kerb_y + across), KERB), yaw)
+                builder.place(obj, (x, side * (curb_y + across), CURB), yaw)
                 return
     raise InputError("no room for so many", field="assemblies", fix="ask for fewer")
 
 
 def _ground(
-    builder: WorldBuilder, rng: np.random.Generator, start: float, end: float, kerb_y: float, walk: float
+    builder: WorldBuilder, rng: np.random.Generator, start: float, end: float, curb_y: float, walk: float
 ) -> None:
     gray = float(rng.uniform(0.30, 0.40))
     slab = float(rng.uniform(0.58, 0.70))
     paints = {
         "asphalt": Paint((gray, gray, gray), (gray * 0.85, gray * 0.85, gray * 0.87), GROUND, 0.8, 0.05),
         "slabs": Paint((slab, slab * 0.98, slab * 0.95), (slab * 0.75,) * 3, TILES, 0.8, 0.0),
-        "kerb": Paint((0.68, 0.68, 0.66), gloss=0.0),
+        "curb": Paint((0.68, 0.68, 0.66), gloss=0.0),
         "grass": Paint((0.34, 0.46, 0.22), (0.42, 0.52, 0.27), GROUND, 1.0, 0.0),
         "line": Paint((0.92, 0.92, 0.88), gloss=0.1),
         "roof": Paint((0.35, 0.30, 0.30), gloss=0.0),
     }
     p = Parts()
     length, middle = end - start + 80, (start + end) / 2
-    p.box((length, 2 * kerb_y, 0.1), (middle, 0, -0.1), "asphalt")
+    p.box((length, 2 * curb_y, 0.1), (middle, 0, -0.1), "asphalt")
     for side in (1, -1):
-        p.box((length, walk, KERB + 0.1), (middle, side * (kerb_y + walk / 2), -0.1), "slabs")
-        p.box((length, 0.16, KERB + 0.105), (middle, side * (kerb_y + 0.08), -0.1), "kerb")
-        p.box((length, 60, 0.1), (middle, side * (kerb_y + walk + 30), -0.02), "grass")
+        p.box((length, walk, CURB + 0.1), (middle, side * (curb_y + walk / 2), -0.1), "slabs")
+        p.box((length, 0.16, CURB + 0.105), (middle, side * (curb_y + 0.08), -0.1), "curb")
+        p.box((length, 60, 0.1), (middle, side * (curb_y + walk + 30), -0.02), "grass")
         p.box((length, 0.12, 0.004), (middle, side * LANE, 0), "line")
     for x in np.arange(start - 30, end + 30, 6.0):
         p.box((2.8, 0.12, 0.004), (x, 0, 0), "line")
@@ -210,7 +210,7 @@ def _ground(
                 brick = rng.random() < 0.4
                 stories, depth = int(rng.integers(2, 6)), float(rng.uniform(8, 12))
                 setback = float(rng.uniform(0.1, 2.0)) if rng.random() < 0.4 else 0.1
-                y = side * (kerb_y + walk + setback + depth / 2)
+                y = side * (curb_y + walk + setback + depth / 2)
                 paints[name] = Paint(wall, (0.22, 0.27, 0.33), WINDOWS, 1.0, 0.1)
                 paints[name + "top"] = (
                     Paint(tone(wall, 0.9), (0.75, 0.72, 0.68), BRICK, 0.6, 0.0)

@@ -1,4 +1,4 @@
-"""Painted triangles, ray casting against them, and what a camera sees there."""
+"""Painted triangles, ray casting and shading."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def construction_vehicle(p: Parts, rng: Rng) -> None:
     p.has("tracks")
 
 
-@category("kerb", (1.2, 2.5), "bike, push bike", like="motorcycle", of="lacquer")
+@category("curb", (1.2, 2.5), "bike, push bike", like="motorcycle", of="lacquer")
 def bicycle(p: Parts, rng: Rng) -> None:
     radius, base = rng.uniform(0.31, 0.35), rng.uniform(0.98, 1.08)
     rear, front = -base / 2, base / 2
@@ -244,7 +244,7 @@ def bicycle(p: Parts, rng: Rng) -> None:
         p.has("a low frame")
 
 
-@category("kerb", (1.25, 2.9), "motorbike, motor scooter", like="bicycle", of="lacquer")
+@category("curb", (1.25, 2.9), "motorbike, motor scooter", like="bicycle", of="lacquer")
 def motorcycle(p: Parts, rng: Rng) -> None:
     base = rng.uniform(1.3, 1.45)
     rear, front = -base / 2, base / 2

@@ -1,4 +1,4 @@
-"""A place with objects in it, and what rays find there."""
+"""Placed objects, the world they form, and free floor space."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from data_prep.world.surface import BACKGROUND, Light, Surface, Tracer
 
 @dataclass(frozen=True)
 class PlacedObject:
-    """An object and where it stands.
+    """An object at its place in the world.
 
     Attributes:
         instance: its id in masks and points.
@@ -58,13 +58,13 @@ class PlacedObject:
 
     @cached_property
     def tracer(self) -> Tracer:
-        """Ray caster against this object alone, where it stands."""
+        """Ray caster against this object alone, in world coordinates."""
         return Tracer(self.object.surface.moved(self.T_world_object, self.instance))
 
 
 @dataclass(frozen=True)
 class World:
-    """Everything that stands still.
+    """All objects and scenery of one room or street.
 
     Attributes:
         objects: the things with names; everything else is background (-1).

@@ -31,7 +31,7 @@ def put_tiny_mini(folder: Path, monkeypatch: pytest.MonkeyPatch, seed: int = 0) 
     return Teacher.load("mini")
 
 
-def save_tiny_student(folder: Path, teacher: Teacher) -> Clip2Model:
+def save_tiny_encoder(folder: Path, teacher: Teacher) -> Clip2Model:
     """An untrained model that speaks the teacher's language, with :data:`WORDS` as its vocabulary."""
     torch.manual_seed(0)
     config = {
@@ -46,7 +46,7 @@ def save_tiny_student(folder: Path, teacher: Teacher) -> Clip2Model:
 
 def put_tiny_mini_points(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Clip2Model:
     """Make ``mini-points`` and its teacher ``mini`` tiny stand-ins below ``folder``."""
-    model = save_tiny_student(folder / "points", put_tiny_mini(folder / "teacher", monkeypatch))
+    model = save_tiny_encoder(folder / "points", put_tiny_mini(folder / "teacher", monkeypatch))
     monkeypatch.setattr("clip2.checkpoint.MINI_POINTS_FOLDER", folder / "points")
     return model
 

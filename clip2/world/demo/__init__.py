@@ -1,1 +1,1 @@
-"""The whole path on the embedded world, offline: ``clip2 demo``."""
+"""Offline demo of the whole path on the synthetic world: ``clip2 demo``."""

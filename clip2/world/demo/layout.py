@@ -37,7 +37,7 @@ class DemoPage(Page):
         return self
 
     def notice(self, text: str) -> DemoPage:
-        """Add a paragraph that nobody overlooks."""
+        """Add a highlighted paragraph."""
         return self.html_part(f'<div class="notice"><p>{escape(text)}</p></div>')
 
     def tiles(self, tiles: Sequence[tuple[str, str]]) -> DemoPage:
@@ -50,7 +50,7 @@ class DemoPage(Page):
         return self.html_part(f"<figure>{drawing(svg)}{_caption(caption)}</figure>")
 
     def columns(self, *parts: str) -> DemoPage:
-        """Add parts side by side, below each other where there is no room."""
+        """Add parts side by side, stacked on narrow screens."""
         return self.html_part(f'<div class="columns">{"".join(f"<div>{part}</div>" for part in parts)}</div>')
 
     def code(self, lines: Sequence[str]) -> DemoPage:

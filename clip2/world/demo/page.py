@@ -37,14 +37,14 @@ from data_prep.triplets import open_triplets
 from data_prep.world import Setting, list_categories
 
 _INTRO = (
-    "Rooms and streets were made up, a simulated detector drew 2D boxes, the boxes were lifted to points, a frozen teacher "
-    "embedded crops and words, a small point encoder learned to agree with it, and then named things in scenes it had "
-    "never seen. All of it offline, by the commands you would use on your own scans."
+    "Synthetic rooms and streets were rendered, a simulated detector drew 2D boxes, the boxes were lifted to points, a "
+    "frozen teacher embedded crops and labels, a small point encoder learned to match it, and then named objects in scenes "
+    "it had never seen. Everything ran offline, with the commands you would use on your own scans."
 )
 _NOTICE = (
-    "The teacher here is “mini”: a small stand-in that ships with the package, was trained on this made-up world and knows "
-    "nothing else. It is not CLIP. What this page shows is that every step works, and how well at this size; for real "
-    "scans, swap mini for a real CLIP with one option (see the end)."
+    "The teacher here is “mini”, a small stand-in for CLIP that ships with the package and was trained on this synthetic "
+    "world only. It is not CLIP. This page shows that every step works, and how well at this size. For real scans, replace "
+    "mini with a real CLIP by one option (see the end)."
 )
 
 
@@ -73,7 +73,7 @@ def _summary(page: DemoPage, result: DemoResult) -> None:
     constant = f"by always answering the most frequent label; chance is {_percent(1 / whole.words)}"
     page.tiles(
         [
-            (_percent(whole.student.top1), named),
+            (_percent(whole.encoder.top1), named),
             (_percent(whole.teacher.top1), teacher),
             (_percent(whole.commonest), constant),
             (f"{mined:,}", f"training objects lifted from {frames:,} frames, without a single 3D label"),
@@ -127,17 +127,17 @@ def add_training(page: DemoPage, result: DemoResult) -> None:
     page.columns(
         drawing(curves_svg(read_curves(run / "metrics.jsonl"))),
         f"<p>A PointNet++ of {result.parameters / 1e6:.1f} million parameters, {plan.steps:,} steps of {plan.batch_size} objects with {plan.num_points} "
-        "points each. Two terms pull its vector of an object towards the frozen vectors of its words and of its picture; "
-        "faint lines are single steps.</p><p>An object comes turned about the vertical, thinned, jittered, and sometimes "
-        "without its color, so that the same model serves depth cameras and LiDAR.</p>",
+        "points each. Two loss terms pull the embedding of an object towards the frozen embeddings of its label and its image; "
+        "faint lines are single steps.</p><p>Augmentation rotates an object about the vertical, thins and jitters it, and sometimes removes "
+        "its color, so that the same model serves depth cameras and LiDAR.</p>",
     )
 
 
 def add_data(page: DemoPage, result: DemoResult) -> None:
     """Frames with boxes beside the points lifted from them, counts, and triplets to turn."""
     page.heading("What it learned from").paragraph(
-        "Frames with the boxes of a simulated detector, which misses, shifts, invents and confuses; its words are the only "
-        "labels there are. Beside each, the points that were lifted from those boxes, in the colors of their words."
+        "Frames with the boxes of a simulated detector, which misses, shifts, invents and confuses objects; its labels are the "
+        "only supervision. Beside each frame are the points lifted from those boxes, in the colors of their labels."
     )
     for setting in SETTINGS:
         page.columns(*_boxes_and_points(load_example(result.files(setting).example), setting))
@@ -239,7 +239,7 @@ def add_scores(page: DemoPage, result: DemoResult) -> None:
     left = "<h3>Top-1</h3>" + bars(groups)
     right = "<h3>Score card</h3>" + _score_cards(result)
     page.columns(left, right)
-    whole = result.naming[EVERYTHING].student
+    whole = result.naming[EVERYTHING].encoder
     page.html_part('<h3 class="sub">What is taken for what</h3>')
     page.drawing(
         confusion_svg(whole.confusion, whole.labels, [list_categories(setting) for setting in SETTINGS]),
@@ -256,7 +256,7 @@ def _group_title(name: str, each: Naming) -> str:
 def _group_bars(each: Naming) -> list[tuple[str, float, str]]:
     rows = [
         ("commonest word", each.commonest, SOFT),
-        ("this run", each.student.top1, STRONG),
+        ("this run", each.encoder.top1, STRONG),
         ("teacher mini, from crops", each.teacher.top1, GOOD),
     ]
     if each.shipped is not None:

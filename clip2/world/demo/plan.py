@@ -1,4 +1,4 @@
-"""How much of everything the demo makes, and the folder that belongs to one such plan."""
+"""Plan of a demo run, and the folder that belongs to it."""
 
 from __future__ import annotations
 
@@ -126,6 +126,6 @@ def claim_folder(out: Path, plan: Plan) -> None:
 
 
 def _teacher() -> str:
-    """Which weights of the embedded teacher these are."""
+    """Hash of the shipped teacher's weights."""
     config = BUNDLED["mini"].verified_folder() / "open_clip_config.json"
     return str(json.loads(config.read_text(encoding="utf-8"))["weights"]["sha256"])[:12]

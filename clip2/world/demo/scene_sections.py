@@ -20,7 +20,7 @@ from data_prep.scans import Frame
 from data_prep.world import Setting
 
 _ORBIT = (
-    "Drag to turn, shift-drag to move, click then wheel to zoom. Point at a word to light its objects up."
+    "Drag to turn, shift-drag to move, click then wheel to zoom. Point at a label to highlight its objects."
 )
 
 
@@ -52,7 +52,7 @@ def add_queries(page: DemoPage, result: DemoResult) -> None:
         return
     page.heading("Ask for anything").paragraph(
         "Free questions to everything found in the room and in the street below. None of these phrases was ever a label: "
-        "training saw names of things and pictures, and the teacher's space ties both to such words. Each shows the four most "
+        "training saw category names and images, and the teacher's embedding space relates both to such phrases. Each row shows the four most "
         "similar things, with what they really are. Questions were chosen so that something found answers them."
     )
     albums = {setting: Album(one.scene.frame) for setting, one in result.recognized.items()}
@@ -127,7 +127,7 @@ def _verdict(one: Recognized, result: DemoResult) -> str:
     figures = one.figures()
     found, things = figures["found"], figures["things"]
     walls = (
-        f" The other {found - things} are pieces of wall or ground that geometry cannot tell from things; they would get a word "
+        f" The other {found - things} are pieces of wall or ground that geometry alone cannot tell from objects; they would get a label "
         "like everything else, and are left gray here."
         if found > things
         else ""
@@ -139,8 +139,8 @@ def _verdict(one: Recognized, result: DemoResult) -> str:
             f"other things compete.{walls}"
         )
     return (
-        f"Of {found} objects found, {things} are things, and {figures['named_right']} of these got exactly their word; what the "
-        f"others are stands in brackets.{walls}"
+        f"Of {found} objects found, {things} are things, and {figures['named_right']} of these got exactly the right label; the true labels of the "
+        f"others are in brackets.{walls}"
     )
 
 

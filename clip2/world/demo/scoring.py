@@ -1,4 +1,4 @@
-"""How well the objects of scenes never seen are named: by the model, and by its teacher from their pictures."""
+"""Zero-shot scores of unseen objects: the point encoder of the run, its teacher, and mini-points."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EVERYTHING = "all"
 
 @dataclass(frozen=True)
 class UnseenObjects:
-    """B objects that nothing was trained on, each clear to see: of a sliver behind a table nobody can say what it is.
+    """B objects of unseen scenes, each clearly visible (:func:`~clip2.world.points.data.is_clear`).
 
     The rule is that of the shipped model's score card, so that the two can stand side by side.
 
@@ -70,21 +70,21 @@ class Naming:
         words: how many to choose from.
         objects: how many were named.
         commonest: share of the most frequent word: what one gets by always saying it.
-        student: the model of this run.
+        encoder: the point encoder of this run.
         teacher: the teacher, from the crops of the same objects.
-        shipped: the model that ships with the package; None: there is none yet.
+        shipped: the model that ships with the package; None if it has another teacher.
     """
 
     words: int
     objects: int
     commonest: float
-    student: ZeroShotReport
+    encoder: ZeroShotReport
     teacher: ZeroShotReport
     shipped: ZeroShotReport | None
 
     def figures(self) -> dict[str, Any]:
         """For JSON."""
-        rows = {"student": self.student, "teacher": self.teacher, "shipped": self.shipped}
+        rows = {"student": self.encoder, "teacher": self.teacher, "shipped": self.shipped}
         return {
             "objects": self.objects,
             "words": self.words,
@@ -110,7 +110,7 @@ def score(model: Clip2Model, teacher: Teacher, folders: dict[Setting, Path]) -> 
         By setting, and under ``EVERYTHING`` all together.
     """
     objects = UnseenObjects.load(folders, teacher.model)
-    vectors = {"student": model.encode(objects.clouds, objects.colors).numpy(), "teacher": objects.pictures}
+    vectors = {"encoder": model.encode(objects.clouds, objects.colors).numpy(), "teacher": objects.pictures}
     if shipped := shipped_model(teacher):
         vectors["shipped"] = shipped.encode(objects.clouds, objects.colors).numpy()
     return {
@@ -137,13 +137,13 @@ def card(naming: dict[str, Naming]) -> dict[str, float]:
     """The score card of this run, flat, in the names that the shipped one uses where they mean the same."""
     whole = naming[EVERYTHING]
     figures: dict[str, float] = {
-        "seen": whole.student.top1,
+        "seen": whole.encoder.top1,
         "teacher_seen": whole.teacher.top1,
-        "of_teacher": whole.student.top1 / whole.teacher.top1 if whole.teacher.top1 else 0.0,
-        "top5": whole.student.top5,
-        "top1_per_word": whole.student.class_mean,
+        "of_teacher": whole.encoder.top1 / whole.teacher.top1 if whole.teacher.top1 else 0.0,
+        "top5": whole.encoder.top5,
+        "top1_per_word": whole.encoder.class_mean,
     }
-    figures |= {f"top1_{name}": each.student.top1 for name, each in naming.items() if name != EVERYTHING}
+    figures |= {f"top1_{name}": each.encoder.top1 for name, each in naming.items() if name != EVERYTHING}
     return {key: round(value, 4) for key, value in figures.items()} | {"seen_objects": whole.objects}
 
 
@@ -168,7 +168,7 @@ def _naming(
         words=len(words),
         objects=len(rows),
         commonest=float(np.bincount(truth).max() / len(truth)),
-        student=reports["student"],
+        encoder=reports["encoder"],
         teacher=reports["teacher"],
         shipped=reports.get("shipped"),
     )

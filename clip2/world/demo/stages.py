@@ -1,4 +1,4 @@
-"""What ``clip2 demo`` does, step by step, with the same functions that the commands call."""
+"""Stages of ``clip2 demo``, run with the functions behind the other commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process per setting, so that rooms and streets are made on two cores at once. Imports nothing heavy."""
+"""Worker processes of the demo, one per setting; imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""``mini-points``: the point encoder that ships with the package, taught by ``mini`` on the embedded world."""
+"""``mini-points``, the shipped point encoder, taught by ``mini`` on the synthetic world."""

@@ -1,4 +1,4 @@
-"""``python -m clip2.world.points``: makes the shipped point encoder, and measures how its recipe generalizes."""
+"""Command line ``python -m clip2.world.points``: mine, train, study, install."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ class Train:
         """Train, fit the out-of-distribution detector, score."""
         from clip2.world.points.data import load_world
         from clip2.world.points.ship import ship
-        from clip2.world.points.study import train_student
+        from clip2.world.points.study import train_encoder
 
         console = Console(stderr=True)
         learn = load_world([self.world / "room", self.world / "street"])
-        train_student(learn, self.out, overrides=self.set, console=console)
+        train_encoder(learn, self.out, overrides=self.set, console=console)
         card = ship(self.world, self.out, learn)
         print(json.dumps(card, indent=2))
         return 0

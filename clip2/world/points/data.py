@@ -36,7 +36,7 @@ class WorldSet:
         category: (n,) row of ``list_categories()``; -1: a nameless thing, or a false box.
         color: (n,) row of ``COLORS``; -1 with ``category``.
         clear: (n,) bool, where the boxes are exact: at least half of the object shows, on at least ``MIN_PIXELS``
-            pixels. Of a sliver of a chair behind a table nobody can say that it is one.
+            pixels. A sliver of a chair behind a table cannot be recognized.
     """
 
     objects: TrainingSet
@@ -72,7 +72,7 @@ def load_world(folders: Sequence[Path], clip: str | None = None, max_points: int
 def is_kept_out(category: str, color: str) -> bool:
     """Whether ``mini-points`` never sees this color on this category: one pair in ten.
 
-    Not the pairs that ``mini`` never saw: what the teacher does not know the pupil cannot be asked.
+    These differ from the pairs that ``mini`` never saw: the point encoder cannot learn what its teacher does not know.
     """
     return crc32(f"{category} in {color}".encode()) % 10 == 0
 
@@ -186,9 +186,8 @@ def detections_file(folder: Path) -> Path:
 class WatchedDetector:
     """A scan's simulated detector, asked frame by frame; a :class:`data_prep.triplets.mining.DetectionSource`.
 
-    The boxes of a frame need its rendered truth. Asked while the frame is at hand they cost nothing; written to a file
-    first, as a real detector's are, they cost a second rendering of everything: mining rooms took 1.6 times as long,
-    streets 1.7 times. They are the same boxes.
+    The boxes of a frame need its rendered ground truth. They cost nothing while the frame is in memory; writing them to
+    a file first would render everything twice (mining rooms took 1.6 times as long, streets 1.7 times).
 
     Args:
         scan: the frames.

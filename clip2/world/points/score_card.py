@@ -20,7 +20,7 @@ from data_prep.world.palette import COLORS
 
 
 @dataclass(frozen=True)
-class StudentCard:
+class EncoderCard:
     """Top-1 accuracies, 0..1, of naming lifted objects; None where nothing was kept out.
 
     Attributes:
@@ -54,7 +54,7 @@ class StudentCard:
 
 def measure(
     model: Clip2Model, teacher: TextSource, world: WorldSet, unseen: Sequence[str] = (), clear: bool = True
-) -> StudentCard:
+) -> EncoderCard:
     """Name the objects of a world set whose truth is known.
 
     Args:
@@ -87,7 +87,7 @@ def measure(
     asked = [f"{color} {name}" for name in names for color in colors]
     pair_words = model.teacher.require(teacher).embed_labels(asked) if pair_shown.any() else words
     truth = world.category * len(colors) + world.color
-    return StudentCard(
+    return EncoderCard(
         seen=float(hit[seen].mean()),
         teacher_seen=float(teacher_hit[seen].mean()),
         of_teacher=float(hit[seen].mean() / teacher_hit[seen].mean()),
@@ -114,7 +114,7 @@ def _mean(hits: NDArray[np.bool_]) -> float | None:
 _TEXT = """# mini-points
 
 A small point encoder ({parameters:.2f} M parameters, {encoder}, {points} points, with or without color) that names
-objects of one made-up world: {words} kinds of things in rooms and streets, drawn by `clip2` itself. It ships so that
+objects of one synthetic world: {words} kinds of things in rooms and streets, drawn by `clip2` itself. It ships so that
 the first command works on the first try and every step can be tried offline. **It is not CLIP and was not taught by
 CLIP**: its teacher is `mini` (`{teacher}`), our own small stand-in, which has seen nothing but pictures of that world.
 On real scans it is a demonstration. Train on your own triplets with a real CLIP for real work.

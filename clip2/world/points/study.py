@@ -65,7 +65,7 @@ def run_study(
     overrides: Sequence[str] = (),
     console: Console | None = None,
 ) -> None:
-    """Train and measure every variant on every draw; what is there is not done again.
+    """Train and measure every variant on every draw; finished runs are skipped.
 
     Args:
         world: folder with the mined and embedded folders of the variants, and ``eval-room``, ``eval-street``.
@@ -92,7 +92,7 @@ def run_study(
             learn = learn.select(np.flatnonzero(learn.objects.own_texts[:, 0] >= 0))
         unseen = draw_unseen(draw)
         asked = (*overrides, *variant.overrides, f"seed={seed}")
-        train_student(learn, folder, unseen=unseen, overrides=asked, console=console)
+        train_encoder(learn, folder, unseen=unseen, overrides=asked, console=console)
         card = measure(clip2.load(folder), teacher, fresh, unseen)
         document = {"variant": variant.name, "draw": draw, "seed": seed, "unseen": unseen, **card.figures()}
         text = json.dumps(document, indent=2) + "\n"
@@ -164,7 +164,7 @@ def rows_to_learn(world: WorldSet, unseen: Sequence[str] = ()) -> NDArray[np.int
     return np.flatnonzero(~gone)
 
 
-def train_student(
+def train_encoder(
     world: WorldSet,
     out: Path,
     *,

@@ -1,1 +1,1 @@
-"""The synthetic world's teacher: pictures, captions, training, score card."""
+"""``mini``, the shipped teacher of the synthetic world."""

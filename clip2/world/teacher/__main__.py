@@ -1,4 +1,4 @@
-"""``python -m clip2.world.teacher``: makes the embedded teacher, and measures it."""
+"""Command line ``python -m clip2.world.teacher``: train and score the mini teacher."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POOL = "pictures"
 
 @dataclass
 class Train:
-    """Draw pictures of the embedded world, train on them, calibrate, measure; continues where it was interrupted."""
+    """Draw images of the synthetic world, train on them, calibrate and measure. An interrupted run continues."""
 
     out: tyro.conf.Positional[Path]
     """Folder for pictures (several GB), weights, log and score card."""

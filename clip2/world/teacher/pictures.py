@@ -1,4 +1,4 @@
-"""Pictures of the embedded world to learn from: single objects in every color, and crops of whole rooms and streets."""
+"""Training images of the synthetic world: single objects in every color, crops of rooms and streets."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from clip2.checkpoint import read_config
 from clip2.teacher import Teacher
 from clip2.teacher.embed import embed_triplets
 from clip2.world.points.data import WorldSet, load_world, mine_world, world_scan
-from clip2.world.points.score_card import StudentCard, measure
+from clip2.world.points.score_card import EncoderCard, measure
 from clip2.world.points.ship import FILES, SHIPPED
 from data_prep.world import list_categories
 
@@ -34,16 +34,16 @@ def fresh(tmp_path_factory: pytest.TempPathFactory, teacher: Teacher) -> WorldSe
 
 
 @pytest.fixture(scope="module")
-def card(fresh: WorldSet, teacher: Teacher) -> StudentCard:
+def card(fresh: WorldSet, teacher: Teacher) -> EncoderCard:
     return measure(clip2.load("mini-points"), teacher, fresh)
 
 
-def test_it_names_what_it_was_taught_as_well_as_its_teacher(card: StudentCard) -> None:
+def test_it_names_what_it_was_taught_as_well_as_its_teacher(card: EncoderCard) -> None:
     assert card.seen_objects > 150
     assert card.of_teacher > 0.95
 
 
-def test_the_stated_accuracy_holds_in_other_scenes(card: StudentCard) -> None:
+def test_the_stated_accuracy_holds_in_other_scenes(card: EncoderCard) -> None:
     stated = json.loads((SHIPPED / "score_card.json").read_text())["seen"]
     # Objects of one scene are not independent: twice the error of independent ones, and three of those.
     noise = 2 * np.sqrt(stated * (1 - stated) / card.seen_objects)
