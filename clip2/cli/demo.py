@@ -54,6 +54,8 @@ class Demo:
             table.add_row(name, str(each.objects), str(each.words), *shares)
         out = Console(highlight=False)
         out.print(table)
-        out.print("The teacher is mini, a small stand-in trained on this synthetic world only. It is not CLIP.")
+        out.print(
+            "The teacher is mini, a small stand-in trained on this synthetic world only. It is not CLIP."
+        )
         out.print(f"{sum(result.seconds.values()):.0f} s. Open {result.report}", soft_wrap=True, markup=False)
         return 0
