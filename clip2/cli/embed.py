@@ -1,4 +1,4 @@
-"""``clip2 embed``: what CLIP says about every triplet, computed once and kept beside the shards."""
+"""``clip2 embed``: CLIP vectors of all triplets, computed once and stored beside the shards."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ if TYPE_CHECKING:
 
 @dataclass
 class Embed:
-    """Embed the crops and words of a triplet folder with a frozen CLIP, or the words alone with a text bank.
+    """Embed the crops and texts of a triplet folder with a frozen CLIP, or the texts alone with a text bank.
 
-    The vectors lie in TRIPLETS/features; training reads them and never runs CLIP. Killed or interrupted, the same
-    command continues where it stopped; only new or changed shards are computed. Sets made with other models, prompts
-    or banks live beside one another.
+    The vectors are stored in TRIPLETS/features; training reads them and never runs CLIP. After an interruption the
+    same command continues; only new or changed shards are computed. A folder may hold sets of several models, prompts
+    and banks.
     """
 
     triplets: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TRIPLETS")]
     """Folder made by `clip2 prep`."""
     clip: Annotated[str | None, tyro.conf.arg(metavar="NAME/TAG")] = None
-    """CLIP model for crops and words: NAME/TAG of open_clip (ViT-B-32/laion2b_s34b_b79k), hf-hub:org/repo,
+    """CLIP model for crops and texts: NAME/TAG of open_clip (ViT-B-32/laion2b_s34b_b79k), hf-hub:org/repo,
     local-dir:FOLDER."""
     clip_model: Annotated[str | None, tyro.conf.arg(metavar="NAME/TAG")] = None
-    """What a local-dir: holds, as NAME/TAG, so that its vectors go together with text banks of that name."""
+    """NAME/TAG of the model in a local-dir:, so that its vectors match text banks of that name."""
     bank: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Text bank (npz) for the words, instead of --clip; crops get no vectors then."""
+    """Text bank (npz) for the texts, instead of --clip; crops then get no vectors."""
     bank_model: Annotated[str | None, tyro.conf.arg(metavar="NAME/TAG")] = None
-    """The CLIP model the bank was made with, where the file does not say it: ViT-B-32/openai."""
+    """CLIP model of the bank, if the file does not state it: ViT-B-32/openai."""
     templates: Annotated[str | None, tyro.conf.arg(metavar="clip2|plain|ulip-64")] = None
-    """Sentences that words are put into before --clip reads them: clip2 ("a point cloud of a {}.", taken when nothing
-    is said), plain ("a {}"), ulip-64 (the 64 of ULIP and OpenShape, averaged)."""
+    """Prompt set of --clip: clip2 ("a point cloud of a {}.", the default), plain ("a {}"), ulip-64 (the 64
+    prompts of ULIP and OpenShape, averaged)."""
     device: str = "auto"
-    """Where --clip runs: cpu, cuda, cuda:1, auto."""
+    """Device of --clip: cpu, cuda, cuda:1, auto."""
     batch_size: int = 64
     """Crops per forward pass."""
     drop_disagreeing: Annotated[float | None, tyro.conf.arg(metavar="TIMES")] = None
-    """Drop words that the crop speaks against: less likely than this many times chance among all words of the set, by
-    --clip's own softmax. 1 is a good value. The objects keep their picture; asked again without it, words are back."""
+    """Drop texts that the crop contradicts: less probable than this many times chance in --clip's softmax over all
+    texts of the set. 1 is a good value. The objects keep their image vectors; without this option all texts return."""
     json: bool = False
     """Print one JSON object instead of tables."""
 
@@ -64,7 +64,7 @@ class Embed:
         from data_prep.triplets import open_triplets
 
         self._check_options()
-        open_triplets(self.triplets)  # a wrong folder is said before a model is fetched
+        open_triplets(self.triplets)  # before a model is downloaded
         require_writable(self.triplets / FEATURES)
         columns = (TextColumn("embedding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         teacher, bank = self._teacher(), self._bank()
@@ -92,17 +92,16 @@ class Embed:
             raise InputError(
                 "exclude each other" if self.clip else "are both missing",
                 field="--clip and --bank",
-                fix="--clip NAME/TAG for crops and words, or --bank FILE for words alone",
+                fix="give --clip NAME/TAG for crops and texts, or --bank FILE for texts alone",
             )
         if self.bank_model is not None and self.bank is None:
-            raise InputError("says whose vectors --bank holds, but there is no --bank", field="--bank-model")
+            raise InputError("needs --bank", field="--bank-model", fix="add --bank FILE")
         if self.clip_model is not None and self.clip is None:
-            raise InputError("says what --clip holds, but there is no --clip", field="--clip-model")
-
+            raise InputError("needs --clip", field="--clip-model", fix="add --clip local-dir:FOLDER")
         if self.templates is not None and self.clip is None:
-            raise InputError("is for --clip; the vectors of a bank are made already", field="--templates")
+            raise InputError("is for --clip; the vectors of a bank are fixed", field="--templates")
         if self.drop_disagreeing is not None and self.clip is None:
-            raise InputError("is for --clip; a bank sees no crops", field="--drop-disagreeing")
+            raise InputError("is for --clip; a bank embeds no crops", field="--drop-disagreeing")
 
     def _teacher(self) -> Teacher | None:
         if self.clip is None:
@@ -122,23 +121,25 @@ class Embed:
 def _print_report(console: Console, report: EmbedReport, with_images: bool) -> None:
     from rich.table import Table
 
-    console.print(f"{report.model}, {report.width} numbers per vector", highlight=False, markup=False)
+    console.print(f"{report.model}, vectors {report.width} wide", highlight=False, markup=False)
     table = Table("triplets", "count")
     table.columns[1].justify = "right"
     table.add_row("in the folder", f"{report.objects:,}", style="bold")
     table.add_row("with an image vector", f"{report.with_image:,}")
     if report.crops > report.with_image:
-        table.add_row("crops these are the means of", f"{report.crops:,}")
+        table.add_row("crops averaged", f"{report.crops:,}")
     if report.disagreeing is not None:
         share = report.disagreeing / max(report.with_image, 1)
-        table.add_row("words dropped, the crop disagrees", f"{report.disagreeing:,} ({share:.1%})")
-    table.add_row("with a word vector", f"{report.objects - report.without_text:,}")
-    table.add_row("different words", f"{report.texts:,}")
+        table.add_row("texts dropped, crop disagrees", f"{report.disagreeing:,} ({share:.1%})")
+    table.add_row("with a text vector", f"{report.objects - report.without_text:,}")
+    table.add_row("different texts", f"{report.texts:,}")
     console.print(table)
     if not with_images:
-        console.print("A text bank has no image vectors: training on this set uses words alone.")
+        console.print("A text bank has no image vectors: training on this set uses texts alone.")
     if report.unknown_texts:
-        console.print(_say_unknown(report.unknown_texts, report.without_text), style="yellow", markup=False)
+        console.print(
+            _describe_unknown(report.unknown_texts, report.without_text), style="yellow", markup=False
+        )
     console.print(
         f"{counted(report.shards_computed, 'shard')} computed, {report.shards_kept} kept, in {report.folder}",
         highlight=False,
@@ -146,10 +147,10 @@ def _print_report(console: Console, report: EmbedReport, with_images: bool) -> N
     )
 
 
-def _say_unknown(unknown: Mapping[str, int], without_text: int) -> str:
-    most = ", ".join(f"{word} ({count:,})" for word, count in list(unknown.items())[:10])
+def _describe_unknown(unknown: Mapping[str, int], without_text: int) -> str:
+    most = ", ".join(f"{text} ({count:,})" for text, count in list(unknown.items())[:10])
     more = f" and {len(unknown) - 10:,} more" if len(unknown) > 10 else ""
     return (
-        f"The bank has no vector for {most}{more}; {without_text:,} triplets have no known word and teach nothing "
-        "through words."
+        f"The bank has no vector for {most}{more}; {without_text:,} triplets have no text with a vector and do not take "
+        "part in the text term."
     )

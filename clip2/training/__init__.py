@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from clip2.training.config import TrainConfig as TrainConfig
     from clip2.training.config import load_config as load_config
     from clip2.training.dataset import TrainingSet as TrainingSet
+    from clip2.training.fit_ood import fit_ood_detector as fit_ood_detector
     from clip2.training.loop import TrainingResult as TrainingResult
     from clip2.training.loop import train as train
     from clip2.training.packing import load_training_set as load_training_set
@@ -22,6 +23,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "TrainConfig": "clip2.training.config",
         "TrainingResult": "clip2.training.loop",
         "TrainingSet": "clip2.training.dataset",
+        "fit_ood_detector": "clip2.training.fit_ood",
         "load_config": "clip2.training.config",
         "load_training_set": "clip2.training.packing",
         "pack": "clip2.training.packing",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from clip2.device import parse_device
 from clip2.training.config import DeviceConfig
 from data_prep.errors import InputError
 
@@ -28,7 +29,7 @@ def create_fabric(config: DeviceConfig) -> Fabric:
     torch.set_num_threads(config.threads or default_threads())
     accelerator = config.accelerator
     if accelerator == "auto":
-        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+        accelerator = parse_device("auto").type
     available = {
         "cpu": config.devices,
         "cuda": torch.cuda.device_count(),

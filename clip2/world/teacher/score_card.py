@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from scipy.special import softmax
 
 from clip2.teacher.teacher import Teacher
 from clip2.world.teacher.pictures import Pictures, draw_objects, draw_scene
@@ -134,9 +135,8 @@ def cut_out(pictures: Pictures) -> list[NDArray[np.uint8]]:
 
 def calibration_error(logits: NDArray[np.float32], truth: NDArray[np.int64], bins: int = 15) -> float:
     """Expected calibration error (Guo et al. 2017): how far confidence is from accuracy, over bins of confidence."""
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    odds /= odds.sum(axis=1, keepdims=True)
-    confidence, right = odds.max(axis=1), odds.argmax(axis=1) == truth
+    probability = softmax(logits, axis=1)
+    confidence, right = probability.max(axis=1), probability.argmax(axis=1) == truth
     which = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = [
         abs(right[which == b].mean() - confidence[which == b].mean()) * (which == b).mean()

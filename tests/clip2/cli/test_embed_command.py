@@ -61,8 +61,8 @@ def test_with_a_bank_it_says_what_is_missing(
     assert main(["embed", str(folder), "--bank", str(bank), "--bank-model", "ViT-B/32"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "ViT-B-32/openai" in out
-    assert "training on this set uses words alone" in out
-    assert "no vector for mug (2); 2 triplets have no known word" in out
+    assert "training on this set uses texts alone" in out
+    assert "no vector for mug (2); 2 triplets have no text with a vector" in out
     assert load_features(folder, "ViT-B-32/openai").texts == ("chair",)
 
 
@@ -71,8 +71,8 @@ def test_with_a_bank_it_says_what_is_missing(
     [
         ([], "--clip and --bank: are both missing"),
         (["--clip", "ViT-B-32/openai", "--bank", "BANK"], "--clip and --bank: exclude each other"),
-        (["--clip", "ViT-B-32/openai", "--bank-model", "ViT-B/32"], "there is no --bank"),
-        (["--bank", "BANK", "--clip-model", "ViT-B/32"], "there is no --clip"),
+        (["--clip", "ViT-B-32/openai", "--bank-model", "ViT-B/32"], "needs --bank"),
+        (["--bank", "BANK", "--clip-model", "ViT-B/32"], "needs --clip"),
         (["--bank", "BANK", "--templates", "plain"], "--templates: is for --clip"),
         (["--clip", "ViT-B-32", "--templates", "best"], "needs a TAG"),
         (["--bank", "BANK"], "does not state the CLIP model"),
