@@ -53,7 +53,9 @@ def test_the_stated_accuracy_holds_in_other_scenes(card: EncoderCard) -> None:
 def test_what_ships_is_whole_and_small(teacher: Teacher) -> None:
     config = read_config(SHIPPED)
     assert config.ood is not None
-    names = [config.ood.file if name == OOD_FILE else name for name in FILES]  # older releases named it otherwise
+    names = [
+        config.ood.file if name == OOD_FILE else name for name in FILES
+    ]  # older releases named it otherwise
     assert sum((SHIPPED / name).stat().st_size for name in names) < 8e6
     assert config.model.teacher.name == teacher.model
     model = clip2.load("mini-points")
