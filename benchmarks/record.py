@@ -160,7 +160,7 @@ def compare(
         if name == "ours":
             continue
         ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
-        values = {
+        values: dict[str, Any] = {
             "ours": mine,
             "theirs": 1e3 * median(theirs) / per,
             "ratio": median(theirs) / median(ours),

@@ -122,7 +122,7 @@ def measure(
     ways: dict[str, OODDetector | None] = {"off": None}
     for share in quantile or (known.quantile,):
         ways[f"quantile {share:g}"] = known.with_quantile(share)
-    groups = {"fresh": _fresh(), "named objects": _named_objects(root), **_kitti(root)}
+    groups = {"fresh": fresh_objects(), "named objects": named_objects(root), **kitti_groups(root)}
     return _measure(loaded, groups, ways, threshold)
 
 
@@ -138,7 +138,8 @@ def _measure(
         scores = zero_shot_classify(embeddings, bank.embeddings, model.log_text_scale.exp().item())
         chosen = scores.argmax(axis=1)
         right = np.array(
-            [_means(bank.names[i], truth) for i, truth in zip(chosen, group.truth, strict=True)], dtype=bool
+            [means_the_same(bank.names[i], truth) for i, truth in zip(chosen, group.truth, strict=True)],
+            dtype=bool,
         )
         sure = scores.max(axis=1) >= threshold
         for way, statistics in ways.items():
@@ -146,12 +147,12 @@ def _measure(
             for place in (name, *(["everywhere but home"] if name != "fresh" else [])):
                 outcomes.setdefault(place, {}).setdefault(way, []).append(np.stack([named, right]))
     return {
-        name: {way: _figures(np.concatenate(parts, axis=1)) for way, parts in found.items()}
+        name: {way: shares(np.concatenate(parts, axis=1)) for way, parts in found.items()}
         for name, found in outcomes.items()
     }
 
 
-def _figures(outcome: NDArray[np.bool_]) -> dict[str, float]:
+def shares(outcome: NDArray[np.bool_]) -> dict[str, float]:
     named, right = outcome
     return {
         "clouds": len(named),
@@ -161,7 +162,7 @@ def _figures(outcome: NDArray[np.bool_]) -> dict[str, float]:
     }
 
 
-def _means(word: str, truth: tuple[str, ...]) -> bool:
+def means_the_same(word: str, truth: tuple[str, ...]) -> bool:
     return bool(_meanings(word) & {meaning for name in truth for meaning in _meanings(name)})
 
 
@@ -171,7 +172,7 @@ def _meanings(word: str) -> set[str]:
     return {word, *(name for name in list_categories() if word in (name, *get_category(name).synonyms))}
 
 
-def _fresh() -> Group:
+def fresh_objects() -> Group:
     group = Group()
     for setting, frames in (("room", _ROOMS), ("street", _STREETS)):
         scan = ProceduralScan(setting, frames=frames, worlds=frames, seed=_FRESH_SEED, detector="perfect")
@@ -186,7 +187,7 @@ def _fresh() -> Group:
     return group
 
 
-def _named_objects(root: Path) -> Group:
+def named_objects(root: Path) -> Group:
     group = Group()
     with np.load(root / "objects" / "named_objects.npz") as file:
         data = {key: file[key] for key in ("points", "name", "bank_name", "up_axis", "has_colour")}
@@ -198,7 +199,7 @@ def _named_objects(root: Path) -> Group:
     return group
 
 
-def _kitti(root: Path) -> dict[str, Group]:
+def kitti_groups(root: Path) -> dict[str, Group]:
     things, background = Group(), Group()
     scan = open_scan("kitti", root / "kitti_object")
     for i, id in enumerate(scan.frame_ids()):

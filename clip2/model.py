@@ -122,7 +122,7 @@ class Clip2Model(nn.Module):
             )
         self.size_mixer = SizeMixer(self.encoder.width) if config.preprocessing.size else None
         self.projection = nn.Linear(self.encoder.width, config.teacher.width)
-        self._graphs = GraphedInference()
+        self.graphs = GraphedInference()
         self.log_text_scale = nn.Parameter(torch.tensor(math.log(INITIAL_LOGIT_SCALE)))
         self.log_image_scale = nn.Parameter(torch.tensor(math.log(INITIAL_LOGIT_SCALE)))
 
@@ -227,7 +227,7 @@ class Clip2Model(nn.Module):
                 # A GPU works on one batch while the next is prepared.
                 if pending:
                     results.append(tuple(part.cpu() for part in pending))
-                pending = self._graphs(self, self._infer, batch)
+                pending = self.graphs(self, self._infer, batch)
             results.append(tuple(part.cpu() for part in pending))
             embeddings, features = (torch.cat(parts).numpy() for parts in zip(*results, strict=True))
             return Description(embeddings, features)

@@ -17,16 +17,16 @@ from data_prep.scans import open_scan
 
 
 def test_a_name_is_right_if_it_means_the_same() -> None:
-    assert unknown._means("sofa", ("couch", "designer sofa"))  # a synonym of the embedded world
-    assert unknown._means("Traffic_Light", ("traffic light",))
-    assert not unknown._means("chair", ("sofa",))
-    assert not unknown._means("chair", ())  # nothing but "unknown" is right
+    assert unknown.means_the_same("sofa", ("couch", "designer sofa"))  # a synonym of the synthetic world
+    assert unknown.means_the_same("Traffic_Light", ("traffic light",))
+    assert not unknown.means_the_same("chair", ("sofa",))
+    assert not unknown.means_the_same("chair", ())  # nothing but "unknown" is right
 
 
 def test_shares_by_hand() -> None:
     named = np.array([True, True, True, False])
     right = np.array([True, False, False, True])
-    figures = unknown._figures(np.stack([named, right]))
+    figures = unknown.shares(np.stack([named, right]))
     assert figures == {"clouds": 4, "answered": 0.75, "right": 0.25, "nonsense": 0.5}
 
 
@@ -56,7 +56,7 @@ def street(root: Path) -> None:
 
 def test_kitti_proposals_are_judged_only_where_somebody_looked(tmp_path: Path) -> None:
     street(tmp_path / "kitti_object")
-    groups = unknown._kitti(tmp_path)
+    groups = unknown.kitti_groups(tmp_path)
     assert groups["kitti things"].truth == [("car",)]
     assert len(groups["kitti background"].clouds) == 1
     assert groups["kitti background"].clouds[0].mean(axis=0)[:2] == pytest.approx([15, 1], abs=0.3)
@@ -79,7 +79,7 @@ def write_named_objects(root: Path) -> None:
 
 def test_named_objects_stand_upright_and_know_their_color(tmp_path: Path) -> None:
     write_named_objects(tmp_path)
-    group = unknown._named_objects(tmp_path)
+    group = unknown.named_objects(tmp_path)
     assert np.ptp(group.clouds[0], axis=0).argmax() == 2
     assert np.ptp(group.clouds[1], axis=0).argmax() == 1
     assert [colors is None for colors in group.colors] == [False, True, True]
@@ -95,8 +95,8 @@ def test_rejection_turns_nonsense_into_unknown(
     street(tmp_path / "kitti_object")
     home = Group()
     home.add(box_surface((0, 0, 0), (1, 1, 1), spacing=0.1), None, ["box"])
-    monkeypatch.setattr(unknown, "_fresh", lambda: home)
-    assert main(tmp_path, kind=("mahalanobis", "knn"), json=True) == 0
+    monkeypatch.setattr(unknown, "fresh_objects", lambda: home)
+    assert main(tmp_path, quantile=(0.95,), json=True) == 0
     figures = json.loads(capsys.readouterr().out)
     assert list(figures) == [
         "fresh",
@@ -109,6 +109,6 @@ def test_rejection_turns_nonsense_into_unknown(
     assert far["off"]["clouds"] == 5
     assert far["off"]["answered"] == 1
     assert far["off"]["nonsense"] >= 2 / 5  # the airplane and the post can only be named wrongly
-    assert far["mahalanobis 0.95"] == {"clouds": 5, "answered": 0, "right": 0, "nonsense": 0}
+    assert far["quantile 0.95"] == {"clouds": 5, "answered": 0, "right": 0, "nonsense": 0}
     assert main(tmp_path) == 0
     assert "nonsense" in capsys.readouterr().out

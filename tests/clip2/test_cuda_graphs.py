@@ -70,7 +70,7 @@ def objects(count: int, seed: int = 0) -> tuple[list[NDArray[np.float32]], list[
 
 def recorded(model: Clip2Model) -> Recorder:
     recorder = Recorder()
-    model._graphs = GraphedInference(recorder)
+    model.graphs = GraphedInference(recorder)
     return recorder
 
 
@@ -82,7 +82,7 @@ def test_recorded_batches_say_the_same(model: Clip2Model) -> None:
             found = model.encode(*objects(count, seed=count))
             torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     # 5, 8 and 6 objects share the size 8: plain, recorded, replayed. The single one is recorded in the second round.
-    assert recorder.recorded == len(model._graphs) == 2
+    assert recorder.recorded == len(model.graphs) == 2
     assert recorder.replayed == 6
 
 
@@ -145,16 +145,16 @@ def test_a_copy_of_a_model_records_its_own() -> None:
     recorded(model)
     for _ in range(3):
         model.encode(*objects(4))
-    assert len(model._graphs) == 1
+    assert len(model.graphs) == 1
     twin = copy.deepcopy(model)
-    assert len(twin._graphs) == 0
+    assert len(twin.graphs) == 0
     assert torch.equal(twin.encode(*objects(4)), model.encode(*objects(4)))
 
 
 def test_it_is_said_why_there_are_no_graphs(caplog: pytest.LogCaptureFixture) -> None:
     assert why_no_graphs(torch.device("cpu")) == "the model is on cpu"
     if not torch.cuda.is_available():
-        assert why_no_graphs() == "cuda is not available"
+        assert why_no_graphs() == "no CUDA device"
     with caplog.at_level("DEBUG", logger="clip2.cuda_graphs"):
         make_model().encode(*objects(2))
     assert "the model is on cpu" in caplog.text
@@ -193,7 +193,7 @@ def test_graphs_on_a_gpu_say_the_same(model: Clip2Model) -> None:
                 found = model.encode(*objects(count))
                 if count == 6:
                     torch.testing.assert_close(found, expected, rtol=close, atol=close)
-    assert len(model._graphs) == 2
+    assert len(model.graphs) == 2
 
 
 @pytest.mark.gpu
@@ -205,4 +205,4 @@ def test_graphs_on_a_gpu_share_memory_without_harm() -> None:
         for count, plain in expected.items():
             found = model.encode(*objects(count, seed=count))
             torch.testing.assert_close(found, plain, rtol=1e-4, atol=1e-4)
-    assert len(model._graphs) == 5
+    assert len(model.graphs) == 5
