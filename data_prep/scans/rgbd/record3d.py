@@ -105,8 +105,8 @@ class Record3dScan(IndexedScan[int]):
         if entry < len(self._cameras):  # the focus moves
             fx, fy, cx, cy = self._cameras[entry]
             return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
-        values = self._metadata.get("K")
-        rows = [values[row::3] for row in range(3)] if isinstance(values, list) else values
+        values: Any = self._metadata.get("K")
+        rows: Any = [values[row::3] for row in range(3)] if isinstance(values, list) else values
         fix = "export the recording again"
         return validate_intrinsics(rows, source=self.root / "metadata", field="K", fix=fix)
 
