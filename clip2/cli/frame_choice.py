@@ -34,7 +34,7 @@ class FrameOptions:
 
 
 def require_images(scan: Scan, what_for: str, otherwise: str = "") -> None:
-    """Refuse a scan that says it has no images.
+    """Reject a scan without images.
 
     Args:
         scan: the scan.
