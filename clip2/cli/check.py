@@ -19,16 +19,16 @@ EXIT_WRONG = 1
 
 @dataclass(kw_only=True)
 class Check(ScanCommand):
-    """Read a sample of a scan and report what is there, what is missing and what looks wrong, with the fix.
+    """Read a sample of a scan and report its contents, missing parts and problems with their fixes.
 
-    Poses (as given, inverted, none), depth scale, which way is up, points on images, times, duplicates, labels.
+    Checks poses (as given, inverted, none), depth scale, the up axis, points on images, times, duplicates, labels.
     Exit code 0: nothing wrong; 1: a finding is an error; 2: the scan cannot be opened.
     """
 
     frames: int = 8
-    """How many frames to look at, in pairs of neighbors spread over the scan."""
+    """Number of frames to read, in pairs of neighbors spread over the scan."""
     out: Path | None = None
-    """Also write a page to look at: points on the images, the scan from above, every number."""
+    """Also write an HTML page: points on the images, a top view, all numbers."""
 
     def run(self) -> int:
         """Read, measure, report."""
@@ -70,7 +70,7 @@ def _show(console: Console, report: CheckReport) -> None:
     if report.missing:
         console.print(f"  missing: {', '.join(report.missing)}", markup=False, soft_wrap=True)
     styles = {"ok": "green", "warning": "yellow", "error": "bold red"}
-    table = Table("", "check", "what was measured, and what to do")
+    table = Table("", "check", "measurement and fix")
     for finding in report.findings:
         told = Text(finding.message)  # ids and paths may hold brackets
         if finding.fix:

@@ -23,43 +23,43 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Detect(ScanCommand):
-    """Detect things in the images of a scan by an open-vocabulary detector, and write them as COCO JSON.
+    """Detect objects in the images of a scan with an open-vocabulary detector, and write them as COCO JSON.
 
-    Killed or interrupted, the same command continues where it stopped; on a file that is complete it looks at new
-    frames only. Frames that cannot be read are listed and skipped. Exit code 0: done; 2: bad input, or no frame could
+    After an interruption, the same command continues where it stopped; on a complete file it reads only new frames.
+    Unreadable frames are listed and skipped. Exit code 0: done; 2: bad input, or no frame could
     be read.
     """
 
     vocabulary: str
-    """What to look for: coco, lvis, objects365, nuscenes, nuscenes23, scannet200, a text file with a word per line, or
-    words like "mug,bottle"."""
+    """Labels to search for: coco, lvis, objects365, nuscenes, nuscenes23, scannet200, a text file with one label per
+    line, or labels like "mug,bottle"."""
     out: Path
-    """COCO JSON to write, new or begun by the same command."""
+    """COCO JSON to write, new or started by the same command."""
     detector: str = "google/owlv2-base-patch16-ensemble"
-    """Zero-shot detection model of Hugging Face: a repository, or a folder that holds one. Others: google/owlvit-base-patch32,
+    """Zero-shot detection model of Hugging Face: a repository or a folder. Others: google/owlvit-base-patch32,
     IDEA-Research/grounding-dino-tiny."""
     revision: str | None = None
     """Commit, tag or branch of the detector's repository."""
     masks: str | None = None
-    """Promptable segmentation model that makes a mask of each box: facebook/sam2.1-hiera-small, facebook/sam-vit-base, or a
+    """Promptable segmentation model that adds a mask to each box: facebook/sam2.1-hiera-small, facebook/sam-vit-base, or a
     folder."""
     min_score: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Detections below are left out: a number (default 0.3), word=number for a word of its own, or a YAML file with such
-    pairs, `default` for all others. May be repeated."""
+    """Drop detections below: a number (default 0.3), label=number for a single label, or a YAML file with such pairs,
+    `default` for all others. May be repeated."""
     nms: float = 0.5
-    """Of two boxes with the same word that overlap by more (IoU), the weaker goes."""
+    """Of two boxes with the same label and a higher IoU, drop the one with the lower score."""
     nms_across_labels: float | None = None
-    """The same for boxes with different words; large vocabularies call one thing by several names. Default: all stay."""
+    """The same for boxes with different labels; large vocabularies have several labels for one thing. Default: keep all."""
     max_boxes: int = 300
-    """At most this many boxes for an image, the best."""
+    """Keep at most this many boxes per image, best first."""
     tiles: int | None = None
-    """Also look at overlapping tiles of this side in pixels, for small things in large images."""
+    """Also detect in overlapping tiles of this side in pixels, for small objects in large images."""
     tile_overlap: float = 0.25
     """Overlap of neighboring tiles, as a share of their side."""
     batch_size: int = 8
-    """Images shown to the network at once."""
+    """Images per forward pass."""
     device: str = "auto"
-    """Where it runs: cpu, cuda, cuda:1, mps, auto."""
+    """Device: cpu, cuda, cuda:1, mps, auto."""
     precision: str = "auto"
     """fp32, fp16, bf16; auto: bf16 (else fp16) on a GPU, fp32 on a CPU."""
     frame: FrameOptions = field(default_factory=FrameOptions)
@@ -72,9 +72,9 @@ class Detect(ScanCommand):
         from data_prep.detect.detection_run import detect_scan
 
         scan = self.open_scan()
-        require_images(scan, " to look at")
+        require_images(scan, " to detect in")
         frames = self.frame.choose(scan)
-        selection = self._selection()  # before the model, which takes its time
+        selection = self._selection()  # before the model, which is slow to load
         with FrameBar("detecting", Console(stderr=True)) as bar:
             detector, segmenter = self._models()
             run = detect_scan(
@@ -129,7 +129,7 @@ class Detect(ScanCommand):
 
 
 def _scores(given: tuple[str, ...]) -> dict[str | None, float]:
-    """Word → threshold; None stands for all others."""
+    """Label → threshold; None stands for all others."""
     from data_prep.errors import InputError
 
     scores: dict[str | None, float] = {}
@@ -142,7 +142,7 @@ def _scores(given: tuple[str, ...]) -> dict[str | None, float]:
             scores[word.strip() if equals else None] = float(number)
         except ValueError:
             raise InputError(
-                f"{entry!r} is neither a number, nor word=number, nor a YAML file",
+                f"{entry!r} is neither a number, nor label=number, nor a YAML file",
                 source="--min-score",
                 fix="like --min-score 0.3 --min-score car=0.5",
             ) from None
@@ -159,11 +159,11 @@ def _scores_of_file(path: Path) -> dict[str | None, float]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"cannot be read ({error})", source=path, field="--min-score") from error
     if not isinstance(content, dict):
-        raise InputError("is not a list of WORD: NUMBER", source=path, field="--min-score")
+        raise InputError("is not a list of LABEL: NUMBER", source=path, field="--min-score")
     for word, score in content.items():
         if not isinstance(word, str) or isinstance(score, bool) or not isinstance(score, (int, float)):
             raise InputError(
-                f"is {score!r}", source=path, field=str(word), fix="write WORD: NUMBER, like car: 0.5"
+                f"is {score!r}", source=path, field=str(word), fix="write LABEL: NUMBER, like car: 0.5"
             )
     return {None if word == "default" else word: float(score) for word, score in content.items()}
 
@@ -195,17 +195,17 @@ def _report(console: Console, run: DetectionRun) -> None:
             f"nothing to do: {run.out} has all {run.frames:,} frames", highlight=False, markup=False
         )
         return
-    table = Table("word", "boxes", title=f"{run.detections:,} boxes in {run.images:,} images")
+    table = Table("label", "boxes", title=f"{run.detections:,} boxes in {run.images:,} images")
     table.columns[1].justify = "right"
     for word, count in run.words.most_common(20):
         table.add_row(word, f"{count:,}")
     if len(run.words) > 20:
         rest = sum(count for _, count in run.words.most_common()[20:])
-        table.add_row(f"{len(run.words) - 20:,} other words", f"{rest:,}", style="dim")
+        table.add_row(f"{len(run.words) - 20:,} other labels", f"{rest:,}", style="dim")
     console.print(table)
     for frame, error in run.bad_frames[:10]:
         console.print(f"bad frame {frame}: {error}", style="yellow", markup=False, highlight=False)
     if len(run.bad_frames) > 10:
         console.print(f"and {len(run.bad_frames) - 10:,} more bad frames; --json lists them all")
-    kept = f", {run.reused:,} more were there" if run.reused else ""
-    console.print(f"{run.detected:,} frames looked at{kept}: {run.out}", highlight=False, markup=False)
+    kept = f", {run.reused:,} from earlier runs" if run.reused else ""
+    console.print(f"{run.detected:,} frames processed{kept}: {run.out}", highlight=False, markup=False)

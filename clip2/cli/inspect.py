@@ -1,4 +1,4 @@
-"""``clip2 inspect``: what a triplet set holds."""
+"""``clip2 inspect``: contents of a triplet set."""
 
 from __future__ import annotations
 

@@ -91,7 +91,11 @@ def detect_scan(
     settings = {
         "source": scan.source,
         "detector": about,
-        "selection": asdict(selection),
+        # Files keep the name that this setting had first, so that runs of version 0.1.0 continue.
+        "selection": {
+            key.replace("nms_across_labels", "nms_across_words"): value
+            for key, value in asdict(selection).items()
+        },
         "masks": None if segmenter is None else dict(segmenter.settings()),
     }
     journal = DetectionJournal(out, settings)

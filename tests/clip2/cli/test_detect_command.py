@@ -69,9 +69,9 @@ def test_called_again_only_new_frames_are_looked_at(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*command, "--limit", "2"]) == 0
-    assert "2 frames looked at" in capsys.readouterr().out
+    assert "2 frames processed" in capsys.readouterr().out
     assert main(command) == 0
-    assert "1 frames looked at, 2 more were there" in capsys.readouterr().out
+    assert "1 frames processed, 2 from earlier runs" in capsys.readouterr().out
     assert main(command) == 0
     assert "nothing to do" in capsys.readouterr().out
 
@@ -92,7 +92,7 @@ def test_other_words_are_not_mixed_into_the_file(
     [
         (
             ["--min-score", "much"],
-            "--min-score: 'much' is neither a number, nor word=number, nor a YAML file",
+            "--min-score: 'much' is neither a number, nor label=number, nor a YAML file",
         ),
         (["--min-score", "cat=0.5"], "min_score: 'cat' is not in the vocabulary"),
         (["--vocabulary", "words.txt"], "words.txt: vocabulary: does not exist"),
@@ -114,7 +114,7 @@ def test_bad_input_is_one_line(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[1, 2]", "scores.yaml: --min-score: is not a list of WORD: NUMBER"),
+        ("[1, 2]", "scores.yaml: --min-score: is not a list of LABEL: NUMBER"),
         ("mug: high", "scores.yaml: mug: is 'high'"),
         ("mug: [", "scores.yaml: --min-score: cannot be read"),
     ],
@@ -134,4 +134,4 @@ def test_a_scan_without_images_is_refused(
         "ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nproperty float y\nproperty float z\nend_header\n1 2 3\n"
     )
     assert main(["detect", "cloud", str(tmp_path / "cloud.ply"), *command[5:]]) == 2
-    assert "holds no images to look at" in capsys.readouterr().err
+    assert "holds no images to detect in" in capsys.readouterr().err
