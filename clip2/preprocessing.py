@@ -69,6 +69,10 @@ class Preprocessing(TypedConfig):
         size: whether the model is told, beside the scaled shape, how large it was: a mug and a stool differ by size
             before all, and an encoder whose radii fit one of them in meters does not fit the other.
         color: whether the model takes color. Clouds without it are then marked as such, never filled with zeros.
+
+    >>> batch = Preprocessing(num_points=64)([np.random.default_rng(0).normal(size=(500, 3))])
+    >>> batch.points.shape, batch.lengths.tolist()
+    (torch.Size([1, 64, 3]), [64])
     """
 
     num_points: int = Field(default=1024, ge=8, le=MOST_POINTS)

@@ -40,7 +40,11 @@ def create_encoder(name: str, **config: Any) -> PointEncoder:
 
 
 def list_encoders() -> list[str]:
-    """Names of all registered encoders, sorted."""
+    """Names of all registered encoders, sorted.
+
+    >>> "pointnet2_ssg" in list_encoders()
+    True
+    """
     return list(ENCODERS)
 
 

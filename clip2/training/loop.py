@@ -87,6 +87,19 @@ def train(
 
     Raises:
         InputError: bad data, folder or configuration, or a loss that is not finite.
+
+    >>> import tempfile
+    >>> from data_prep import CocoDetections, mine, open_scan
+    >>> from clip2.teacher import Teacher, embed_triplets
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> home = Path(folder.name)
+    >>> scan = open_scan("procedural", "room", frames=1)
+    >>> scan.save_detections(home / "detections.json")
+    >>> _ = mine(scan, CocoDetections.load(home / "detections.json"), home / "triplets")
+    >>> _ = embed_triplets(home / "triplets", Teacher.load("mini"))
+    >>> settings = {"loop": {"steps": 1, "batch_size": 4}, "data": {"folders": (str(home / "triplets"),)}}
+    >>> train(TrainConfig.model_validate(settings), home / "run").finished
+    True
     """
     run = Path(out)
     latest = check_run(run, config, resume)

@@ -199,7 +199,7 @@ def write_triplets(
         BadDatasetError: as :class:`TripletWriter`; or the iterable differs from the one a killed run drew from.
 
     >>> import numpy as np, tempfile
-    >>> mug = Triplet("mug-1", np.zeros((3, 3), np.float32), None, None, ("mug",), {})
+    >>> mug = Triplet("mug-1", np.zeros((3, 3), np.float32), None, None, ("mug",))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_triplets(folder, [mug], source="mugs").totals["objects"]
     1
