@@ -12,6 +12,9 @@ from setuptools import Extension, setup
 
 NATIVE = "clip2/ops/native"
 
+# Where the compiler has OpenMP by default; elsewhere the kernels run on one thread.
+OPENMP = ["-fopenmp"] if sys.platform == "linux" else []
+
 kernels = Extension(
     "clip2.ops.native._kernels",
     sources=[f"{NATIVE}/native.cpp"],
@@ -20,9 +23,9 @@ kernels = Extension(
     # Strict floating point: the same rounding, and so the same choices, as the pure torch version.
     extra_compile_args=[
         *("-std=c++17", "-O3", "-g0", "-ffp-contract=off", "-fno-math-errno"),
-        *("-fvisibility=hidden", "-pthread", "-Wno-psabi"),
+        *("-fvisibility=hidden", "-pthread", "-Wno-psabi", "-Wno-unknown-pragmas", *OPENMP),
     ],
-    extra_link_args=["-pthread"],
+    extra_link_args=["-pthread", *OPENMP],
     py_limited_api=True,
     optional=True,
 )

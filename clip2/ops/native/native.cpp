@@ -7,17 +7,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <limits>
 #include <memory>
-#include <mutex>
 #include <new>
-#include <system_error>
-#include <thread>
 #include <vector>
 
 #include <pthread.h>
@@ -39,7 +34,7 @@ enum Status { OK = 0, OUT_OF_MEMORY = 1, INDEX_OUT_OF_RANGE = 2 };  // of every 
 
 #include "cloud.hpp"
 #include "bvh.hpp"
-#include "thread_pool.hpp"
+#include "parallel.hpp"
 #include "dispatch.hpp"
 #include "hilbert_tree.hpp"
 
@@ -95,7 +90,7 @@ bool in_range(const int64_t* index, int64_t rows, int64_t segments) {
 // Calls reduce(given, from, to) for ranges of segments in parallel.
 template <typename Reduce>
 Status over_segments(const Segments& given, int64_t segments, int64_t threads, const Reduce& reduce) {
-  const int64_t parts = std::min(worthwhile(threads, given.rows * given.channels, 1 << 15), segments);
+  const int64_t parts = std::min(worthwhile(threads, given.rows * given.channels, 1 << 12), segments);
   const auto part = [&](int64_t p) { reduce(given, segments * p / parts, segments * (p + 1) / parts); };
   return parallel(parts, parts, part) ? OK : OUT_OF_MEMORY;
 }
@@ -160,7 +155,7 @@ EXPORT int clip2_farthest_point_sample(const float* points, int64_t batch, int64
                                        const int64_t* first, int64_t k, int64_t threads, int64_t* chosen) {
   const Batch clouds{points, batch, count, lengths};
   return guarded([&] {
-    const bool good = parallel(batch, worthwhile(threads, batch * count * k, 1 << 16), [&](int64_t b) {
+    const bool good = parallel(batch, worthwhile(threads, batch * count * k, 1 << 13), [&](int64_t b) {
       Cloud cloud;
       // Sorting pays once many samples can skip the boxes they are far from.
       fill(cloud, clouds.cloud(b), clouds.real(b), k > 48 && clouds.real(b) > SAMPLING_LEAF);
@@ -204,7 +199,7 @@ EXPORT int clip2_ball_query(const float* points, int64_t batch, int64_t count, c
                    {centers + 3 * b * queries, built.has_tree ? built.order.get() : nullptr, from, to}, squared, k,
                    index + b * queries * k, scratch);
   };
-  threads = worthwhile(threads, batch * count * queries, 1 << 21);
+  threads = worthwhile(threads, batch * count * queries, 1 << 18);
   return guarded([&] { return answer_all<Index>(batch, queries, threads, build, answer); });
 }
 
@@ -227,7 +222,7 @@ EXPORT int clip2_knn(const float* points, int64_t batch, int64_t count, const in
     kernels().knn(built.tree, {centers + 3 * b * queries, in_order ? built.order.get() : nullptr, from, to}, k,
                   index + b * queries * k, squared + b * queries * k, scratch);
   };
-  threads = worthwhile(threads, batch * queries * std::min<int64_t>(count, 256), 1 << 16);
+  threads = worthwhile(threads, batch * queries * std::min<int64_t>(count, 256), 1 << 13);
   return guarded([&] { return answer_all<Index>(batch, queries, threads, build, answer); });
 }
 
