@@ -89,16 +89,13 @@ def train(
         InputError: bad data, folder or configuration, or a loss that is not finite.
 
     >>> import tempfile
-    >>> from data_prep import CocoDetections, mine, open_scan
-    >>> from clip2.teacher import Teacher, embed_triplets
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> home = Path(folder.name)
-    >>> scan = open_scan("procedural", "room", frames=1)
-    >>> scan.save_detections(home / "detections.json")
-    >>> _ = mine(scan, CocoDetections.load(home / "detections.json"), home / "triplets")
-    >>> _ = embed_triplets(home / "triplets", Teacher.load("mini"))
-    >>> settings = {"loop": {"steps": 1, "batch_size": 4}, "data": {"folders": (str(home / "triplets"),)}}
-    >>> train(TrainConfig.model_validate(settings), home / "run").finished
+    >>> from clip2.training import pack
+    >>> random = np.random.default_rng(0)
+    >>> clouds = [(random.random((50, 3), np.float32), None) for _ in range(8)]
+    >>> data = pack(clouds, [[0], [1]] * 4, ["ball", "box"], np.eye(2, dtype=np.float32), "my CLIP")
+    >>> settings = {"loop": {"steps": 1, "batch_size": 4}, "model": {"encoder": {"name": "pointnet"}}}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     train(TrainConfig.model_validate(settings), f"{folder}/run", data=data).finished
     True
     """
     run = Path(out)
