@@ -53,7 +53,7 @@ def flags_of(kind: type[TypedConfig], prefix: str = "") -> type:
         help_text = (told.get(name) or "").replace("``", "")
         if name == "enabled" and prefix:
             switch = tyro.conf.arg(name=prefix[:-1].replace("_", "-"), prefix_name=False, help=help_text)
-            flags.append((name, Annotated[bool, switch], field(default=False)))
+            flags.append((name, Annotated[bool, switch], field(default=False)))  # type: ignore[arg-type]
             continue
         choices = get_args(annotation) if get_origin(annotation) is Literal else ()
         if annotation not in _METAVARS and not choices:
@@ -65,7 +65,7 @@ def flags_of(kind: type[TypedConfig], prefix: str = "") -> type:
             help=help_text,
             help_behavior_hint=f"(default: {about.default})",
         )
-        flags.append((name, Annotated[annotation | None, shown], field(default=None)))  # type: ignore[operator]
+        flags.append((name, Annotated[annotation | None, shown], field(default=None)))  # type: ignore[operator, arg-type]
     made = make_dataclass(f"{kind.__name__}Flags", flags)
     made.__doc__ = (kind.__doc__ or "").partition("\n")[0].replace("``", "")
     return made

@@ -64,7 +64,7 @@ class Prep(ScanCommand):
     part: Annotated[str | None, tyro.conf.arg(metavar="K/N")] = None
     """Mine only the K-th of N pieces of the frames, for N machines that write into one --out; the last completes it."""
     settings: ConfigOptions = field(default_factory=ConfigOptions)
-    mining: MiningFlags = field(default_factory=MiningFlags)
+    mining: MiningFlags = field(default_factory=MiningFlags)  # type: ignore[valid-type]
 
     def run(self) -> int:
         """Mine and report."""

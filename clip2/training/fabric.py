@@ -27,7 +27,7 @@ def create_fabric(config: DeviceConfig) -> Fabric:
     from lightning_fabric import Fabric  # takes seconds to import
 
     torch.set_num_threads(config.threads or default_threads())
-    accelerator = config.accelerator
+    accelerator: str = config.accelerator
     if accelerator == "auto":
         accelerator = parse_device("auto").type
     available = {

@@ -279,11 +279,9 @@ def create_lifter(lifter: str | LiftConfig = "auto", **settings: object) -> Lift
                 field=name,
                 fix=f"use one of {', '.join(sorted(known))}",
             )
-    filters, own = (
-        parse_config(part, {name: settings[name] for name in settings if name in part.model_fields}, "lifter")
-        for part in (Filters, kind.Config)
-    )
-    return kind(own, filters)
+    own = {name: value for name, value in settings.items() if name not in Filters.model_fields}
+    filters = {name: value for name, value in settings.items() if name in Filters.model_fields}
+    return kind(parse_config(kind.Config, own, "lifter"), parse_config(Filters, filters, "lifter"))
 
 
 def box_truncation(box: NDArray, width: int, height: int) -> float:

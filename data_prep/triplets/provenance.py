@@ -162,7 +162,7 @@ class ViewRecord(Record):
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object; mined ones always have ``timestamp`` and ``attributes``."""
-        always = {"timestamp": None, "attributes": {}} if self.view_index is not None else {}
+        always: dict[str, Any] = {"timestamp": None, "attributes": {}} if self.view_index is not None else {}
         record = super().to_json()
         if not self.attributes:
             record.pop("attributes", None)

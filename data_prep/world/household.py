@@ -371,7 +371,7 @@ def drum(p: Parts, rng: Rng) -> None:
     for k in range(3):
         angle = 2 * np.pi * k / 3
         c, s = np.cos(angle), np.sin(angle)
-        start = (radius * 1.25 * c, radius * 1.25 * s, 0)
+        start = (radius * 1.25 * c, radius * 1.25 * s, 0.0)
         p.rod(start, (radius * c, radius * s, leg + tall * 0.5), 0.012, "metal")
     for side in (1, -1):
         start = (-0.16, side * 0.05, leg + tall + 0.02)

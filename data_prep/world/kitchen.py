@@ -162,8 +162,8 @@ def vase(p: Parts, rng: Rng) -> None:
 def candle(p: Parts, rng: Rng) -> None:
     height, radius = rng.uniform(0.14, 0.24), rng.uniform(0.014, 0.022)
     base = 0.02
-    radii = (0, 0.055, 0.06, 0.02, 0.016, 0)
-    heights = (0, 0, 0.012, 0.016, 0.03, 0.03)
+    radii: tuple[float, ...] = (0, 0.055, 0.06, 0.02, 0.016, 0)
+    heights: tuple[float, ...] = (0, 0, 0.012, 0.016, 0.03, 0.03)
     p.lathe(zip(radii, heights, strict=True), paint="gold", sections=20)
     if rng.random() < 0.5:
         stand = rng.uniform(0.06, 0.12)
@@ -330,8 +330,8 @@ def coffee_maker(p: Parts, rng: Rng) -> None:
     p.blob((depth, width, height * 0.3), (0, 0, height * 0.7), power=0.2)
     pot, tall = width * 0.4, height * 0.42
     x = depth * 0.22
-    radii = (0, pot * 0.85, pot, pot * 0.86)
-    heights = (0, 0, tall * 0.35, tall * 0.6)
+    radii: tuple[float, ...] = (0, pot * 0.85, pot, pot * 0.86)
+    heights: tuple[float, ...] = (0, 0, tall * 0.35, tall * 0.6)
     p.lathe(zip(radii, heights, strict=True), (x, 0, 0.045), "coffee", sections=20)
     radii = (pot * 0.86, pot * 0.65, pot * 0.7)
     heights = (tall * 0.6, tall * 0.85, tall)

@@ -96,7 +96,7 @@ def van(p: Parts, rng: Rng) -> None:
     for z_low, z_high in ((z0, z1),):  # windscreen, just outside the body's own slope
         x_low, x_high = half - nose - (z_low - 1.0) * slope, half - nose - (z_high - 1.0) * slope
         size = (0.04, width * 0.84, float(np.hypot(z_high - z_low, x_low - x_high)))
-        at = (x_low + 0.01, 0, z_low + low)
+        at = (x_low + 0.01, 0.0, z_low + low)
         p.box(size, at, "glass", taper=(1, 0.93), turn=(0, -float(np.arctan(slope)), 0))
     windows = rng.random() < 0.5
     for side in (1, -1):
