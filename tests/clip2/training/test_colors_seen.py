@@ -58,7 +58,7 @@ def test_trained_with_color_only_it_refuses_clouds_without(
     ball = surface(0, np.random.default_rng(0))
     paint = np.zeros(ball.shape, np.uint8)
     assert model.encode([ball], [paint]).shape == (1, 16)
-    with pytest.raises(InputError, match=r"cloud 1: colors: 1 of 2 have no color.*color_drop"):
+    with pytest.raises(InputError, match=r"cloud 1: colors: are missing for 1 of 2 clouds.*color_drop"):
         model.encode([ball, ball], [paint, None])
     with pytest.raises(InputError, match="2 of 2 have no color"):
         model.encode([ball, ball])
