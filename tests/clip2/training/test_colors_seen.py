@@ -60,7 +60,7 @@ def test_trained_with_color_only_it_refuses_clouds_without(
     assert model.encode([ball], [paint]).shape == (1, 16)
     with pytest.raises(InputError, match=r"cloud 1: colors: are missing for 1 of 2 clouds.*color_drop"):
         model.encode([ball, ball], [paint, None])
-    with pytest.raises(InputError, match="2 of 2 have no color"):
+    with pytest.raises(InputError, match="are missing for 2 of 2 clouds"):
         model.encode([ball, ball])
 
 
