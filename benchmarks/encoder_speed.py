@@ -17,9 +17,9 @@ from torch import Tensor
 
 from benchmarks import memory, textbook
 from benchmarks.record import Curve, Row, Settings, compare, row, take_turns
-from benchmarks.textbook import LAYOUT, TextbookPointNet2
+from benchmarks.textbook import LAYOUT, cube, same_weights
 from clip2 import ops
-from clip2.encoders import PointEncoder, create_encoder
+from clip2.encoders import create_encoder
 from clip2.pretrained import fill_encoder
 
 
@@ -187,25 +187,6 @@ def _gflops(settings: Settings) -> Row:
         note=f"16 x 1024 points, sampling and neighbors included; nominal {SSG_GFLOP:.2f} GFLOP per object, as the "
         "textbook computes them; 1024² products",
     )
-
-
-def cube(batch: int, count: int) -> Tensor:
-    """(batch, count, 3) points on the faces of a cube within the unit sphere."""
-    generator = torch.Generator().manual_seed(0)
-    points = torch.rand(batch, count, 3, generator=generator) * 2 - 1
-    axis = torch.randint(0, 3, (batch, count, 1), generator=generator)
-    side = torch.randint(0, 2, (batch, count, 1), generator=generator) * 2.0 - 1
-    return points.scatter(2, axis, side) / 3**0.5
-
-
-def same_weights() -> tuple[TextbookPointNet2, PointEncoder]:
-    torch.manual_seed(0)
-    textbook = TextbookPointNet2().train()
-    with torch.no_grad():
-        textbook.embed(cube(8, 600))  # running statistics as after training
-    encoder = create_encoder("pointnet2_ssg", feature_channels=0)
-    fill_encoder(encoder, textbook.state_dict(), LAYOUT)
-    return textbook, encoder
 
 
 def _work(

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import textbook
-from benchmarks.encoder_speed import cube, same_weights
 from benchmarks.record import Row, Settings, compare, row
+from benchmarks.textbook import cube, same_weights
 from clip2 import ops
 from clip2.cuda_graphs import GraphedInference, why_no_graphs
 from clip2.preprocessing import PreparedClouds

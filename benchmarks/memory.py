@@ -58,7 +58,7 @@ def _encoder(which: str, batch: int) -> Callable[[], object]:
     """The first pass is part of it: libraries set up what they need in one on a single cloud before."""
     import torch
 
-    from benchmarks.encoder_speed import cube, same_weights
+    from benchmarks.textbook import cube, same_weights
 
     textbook, encoder = same_weights()
     points = cube(batch, 1024)

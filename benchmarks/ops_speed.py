@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from benchmarks import textbook
-from benchmarks.encoder_speed import cube
 from benchmarks.record import Row, Settings, compare, row, take_turns
+from benchmarks.textbook import cube
 from clip2 import ops
 
 Work = Callable[[], object]

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clip2.encoders import PointEncoder, create_encoder
+from clip2.pretrained import fill_encoder
 from clip2.pretrained.layouts import LAYOUTS
 
 # Layout of its state dict, for clip2.pretrained.fill_encoder.
@@ -124,3 +126,23 @@ def ball(radius: float, k: int, points: Tensor, centers: Tensor) -> Tensor:
     index = index.sort(dim=-1)[0][:, :, :k]
     first = index[:, :, :1].expand_as(index)
     return torch.where(index == count, first, index)
+
+
+def cube(batch: int, count: int) -> Tensor:
+    """(batch, count, 3) points on the faces of a cube within the unit sphere."""
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(batch, count, 3, generator=generator) * 2 - 1
+    axis = torch.randint(0, 3, (batch, count, 1), generator=generator)
+    side = torch.randint(0, 2, (batch, count, 1), generator=generator) * 2.0 - 1
+    return points.scatter(2, axis, side) / 3**0.5
+
+
+def same_weights() -> tuple[TextbookPointNet2, PointEncoder]:
+    """The textbook's network and ours with equal weights."""
+    torch.manual_seed(0)
+    textbook = TextbookPointNet2().train()
+    with torch.no_grad():
+        textbook.embed(cube(8, 600))  # running statistics as after training
+    encoder = create_encoder("pointnet2_ssg", feature_channels=0)
+    fill_encoder(encoder, textbook.state_dict(), LAYOUT)
+    return textbook, encoder
