@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SYSTEM_PACKAGES := libusb-1.0-0 libgl1 libgomp1 libx11-6
 
+# Tests start a hundred Python processes; without stored bytecode each would compile torch and open_clip anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo docs test lint format types slow lock clean
 
