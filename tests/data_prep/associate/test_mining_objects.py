@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import random
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.killing import contents, dies_at, kill_and_continue
 from support.triplet_stand_ins import WORDS, mine_stand_ins
 
 from data_prep.associate import AssociationConfig
@@ -78,71 +75,35 @@ def test_objects_in_a_webdataset_keep_their_first_crop_where_old_readers_look(tm
     np.testing.assert_array_equal(first["2.points.npy"], mine.views[1].points)
 
 
-class Killed(BaseException):
-    """Stands for the power going away: nothing that follows on the way out may write."""
-
-
 @pytest.mark.parametrize("step", range(0, 12, 2))
 def test_stopping_at_any_flush_or_rename_loses_and_doubles_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     mine_objects(tmp_path / "whole", segment=4)
-    out, calls = tmp_path / "stopped", 0
-
-    def counted(real):  # type: ignore[no-untyped-def]
-        def call(*arguments):  # type: ignore[no-untyped-def]
-            nonlocal calls
-            calls += 1
-            if calls > step:
-                raise Killed
-            return real(*arguments)
-
-        return call
-
-    with monkeypatch.context() as patch:
-        for name in ("fsync", "replace"):
-            patch.setattr(os, name, counted(getattr(os, name)))
-        with pytest.raises(Killed):
-            mine_objects(out, segment=4)
+    out = tmp_path / "stopped"
+    with dies_at(step, monkeypatch):
+        mine_objects(out, segment=4)
     mine_objects(out, segment=4)
     assert contents(out) == contents(tmp_path / "whole")
 
 
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["support.triplet_stand_ins", "data_prep.associate.associator"])
+def mine_short_segments(out: Path, frames: int, pause: float) -> Manifest:
+    return mine_objects(out, frames, pause, segment=6, max_gap=0.15)
 
 
-def kill_and_continue(tmp_path: Path, frames: int, pause: float, kills: int, seed: int) -> None:
-    mine_objects(tmp_path / "whole", frames, segment=6, max_gap=0.15)
-    out, moments = tmp_path / "killed", random.Random(seed)
-    for _ in range(kills):
-        process = PROCESSES.Process(
-            target=mine_objects, args=(out, frames, pause), kwargs={"segment": 6, "max_gap": 0.15}
-        )
-        process.start()
-        before = len(list(out.glob("shard-*.tar")))
-        while process.is_alive() and len(list(out.glob("shard-*.tar"))) <= before:
-            time.sleep(0.002)
-        time.sleep(moments.uniform(0, 6 * pause))
-        process.kill()
-        process.join()
-        if (out / "manifest.json").exists():
-            open_triplets(out).verify()
-    assert mine_objects(out, frames, segment=6, max_gap=0.15).finished
-    assert contents(out) == contents(tmp_path / "whole")
+def killed_and_continued(tmp_path: Path, frames: int, pause: float, kills: int, seed: int) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "killed"
+    mine_short_segments(whole, frames, 0.0)
+    kill_and_continue(whole, out, mine_short_segments, (frames, pause), pause, kills, seed)
     rows = detections_in(list(open_triplets(out)))
     assert len(rows) == len(set(rows)) == 3 * sum(frame % 5 != 3 for frame in range(frames))
 
 
 @pytest.mark.slow
 def test_a_run_killed_four_times_gives_the_bytes_of_an_undisturbed_one(tmp_path: Path) -> None:
-    kill_and_continue(tmp_path, frames=36, pause=0.005, kills=4, seed=0)
+    killed_and_continued(tmp_path, frames=36, pause=0.005, kills=4, seed=0)
 
 
 @pytest.mark.slow
 def test_a_run_killed_twenty_times_gives_the_bytes_of_an_undisturbed_one(tmp_path: Path) -> None:
-    kill_and_continue(tmp_path, frames=150, pause=0.004, kills=20, seed=1)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    killed_and_continued(tmp_path, frames=150, pause=0.004, kills=20, seed=1)

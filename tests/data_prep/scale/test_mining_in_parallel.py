@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import random
 import time
 from pathlib import Path
 
 import pytest
-from support.deadly_stand_ins import DeadlyScan, contents
+from support.deadly_stand_ins import DeadlyScan
+from support.killing import PROCESSES, contents, kill_and_continue
 from support.triplet_stand_ins import StandInDetections, StandInLifter, mine_stand_ins
 
 from data_prep.errors import BadDatasetError, InputError
@@ -16,8 +15,6 @@ from data_prep.scale import create_engine
 from data_prep.storage.store import open_store
 from data_prep.triplets import Manifest, MiningConfig, mine, open_triplets
 from data_prep.triplets.folder import Part, join_parts
-
-PROCESSES = multiprocessing.get_context("forkserver")
 
 
 def mine_with_workers(out: Path, count: int, pause: float, workers: int) -> Manifest:
@@ -52,41 +49,22 @@ def test_frames_of_a_killed_worker_are_mined_again(tmp_path: Path) -> None:
     assert contents(out) == contents(tmp_path / "whole")
 
 
-def kill_and_continue(tmp_path: Path, frames: int, pause: float, kills: int, seed: int) -> int:
-    """Kill the run with two workers at random moments; returns how often it was killed at work."""
-    whole, out = tmp_path / "whole", tmp_path / "killed"
-    mine_stand_ins(whole, count=frames)
-    expected = contents(whole)
-    moments, shards_seen, killed = random.Random(seed), 0, 0
-    for _ in range(kills):
-        process = PROCESSES.Process(target=mine_with_workers, args=(out, frames, pause, 2))
-        process.start()
-        while process.is_alive() and len(list(out.glob("shard-*.tar"))) <= shards_seen:
-            time.sleep(0.002)
-        time.sleep(moments.uniform(0, 6 * pause))
-        killed += process.is_alive()
-        process.kill()
-        process.join()
-        if (out / "manifest.json").exists():
-            found = open_triplets(out)
-            found.verify()
-            assert len(found.shards) >= shards_seen, "a shard was lost"
-            shards_seen = len(found.shards)
-            for shard in found.shards:
-                assert (out / shard.name).read_bytes() == expected[shard.name]
-    assert mine_with_workers(out, frames, 0.0, 2).finished
-    assert contents(out) == expected
-    return killed
+def killed_and_continued(tmp_path: Path, frames: int, pause: float, kills: int, seed: int) -> int:
+    mine_stand_ins(tmp_path / "whole", count=frames)
+    arguments = (frames, pause, 2)
+    return kill_and_continue(
+        tmp_path / "whole", tmp_path / "killed", mine_with_workers, arguments, pause, kills, seed
+    )
 
 
 def test_a_run_with_workers_killed_thrice_gives_the_same_bytes(tmp_path: Path) -> None:
-    assert kill_and_continue(tmp_path, frames=60, pause=0.02, kills=3, seed=0) == 3
+    assert killed_and_continued(tmp_path, frames=60, pause=0.02, kills=3, seed=0) == 3
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_run_with_workers_killed_thirty_times_gives_the_same_bytes(tmp_path: Path, seed: int) -> None:
-    assert kill_and_continue(tmp_path, frames=300, pause=0.01, kills=30, seed=seed) >= 20
+    assert killed_and_continued(tmp_path, frames=300, pause=0.01, kills=30, seed=seed) >= 20
 
 
 def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:

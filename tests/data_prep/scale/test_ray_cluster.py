@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.deadly_stand_ins import DeadlyScan, contents, die_at_three, fail_at_five
+from support.deadly_stand_ins import DeadlyScan, die_at_three, fail_at_five
+from support.killing import contents
 from support.triplet_stand_ins import StandInDetections, StandInLifter, mine_stand_ins
 
 from data_prep.associate import AssociationConfig

@@ -6,24 +6,14 @@ import errno
 import multiprocessing
 import multiprocessing.process
 import os
-import random
 import time
 from pathlib import Path
 
 import pytest
+from support.killing import PROCESSES, contents, dies_at, kill_and_continue
 from support.triplet_stand_ins import mine_stand_ins
 
 from data_prep.errors import BadDatasetError, InputError
-from data_prep.triplets import open_triplets
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-
-
-# Children are forked from one clean process that has imported everything, so that a kill meets work, not imports.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["support.triplet_stand_ins"])
 
 
 def start_mining(out: Path, frames: int, pause: float) -> multiprocessing.process.BaseProcess:
@@ -32,43 +22,20 @@ def start_mining(out: Path, frames: int, pause: float) -> multiprocessing.proces
     return process
 
 
-def kill_and_continue(tmp_path: Path, frames: int, pause: float, kills: int, seed: int) -> None:
-    """Kill the run at random moments, checking after each that what is there is whole, then let it end."""
-    whole, out = tmp_path / "whole", tmp_path / "killed"
-    mine_stand_ins(whole, count=frames)
-    expected = contents(whole)
-    moments = random.Random(seed)
-    shards_seen = 0
-    for _ in range(kills):
-        process = start_mining(out, frames, pause)
-        while process.is_alive() and len(list(out.glob("shard-*.tar"))) <= shards_seen:
-            time.sleep(0.002)  # each run gets a shard further before its moment comes
-        time.sleep(moments.uniform(0, 6 * pause))
-        process.kill()
-        process.join()
-        if (out / "manifest.json").exists():
-            found = open_triplets(out)
-            found.verify()
-            assert len(found.shards) >= shards_seen, "a shard was lost"
-            shards_seen = len(found.shards)
-            for shard in found.shards:
-                assert (out / shard.name).read_bytes() == expected[shard.name]
-    assert mine_stand_ins(out, count=frames).finished
-    assert contents(out) == expected
+def killed_and_continued(tmp_path: Path, frames: int, pause: float, kills: int, seed: int) -> None:
+    mine_stand_ins(tmp_path / "whole", count=frames)
+    out = tmp_path / "killed"
+    kill_and_continue(tmp_path / "whole", out, mine_stand_ins, (frames, pause), pause, kills, seed)
 
 
 def test_a_run_killed_eight_times_gives_the_bytes_of_an_undisturbed_one(tmp_path: Path) -> None:
-    kill_and_continue(tmp_path, frames=60, pause=0.01, kills=8, seed=0)
+    killed_and_continued(tmp_path, frames=60, pause=0.01, kills=8, seed=0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 5))
 def test_a_run_killed_forty_times_gives_the_bytes_of_an_undisturbed_one(tmp_path: Path, seed: int) -> None:
-    kill_and_continue(tmp_path, frames=300, pause=0.004, kills=40, seed=seed)
-
-
-class Killed(BaseException):
-    """Stands for the power going away: nothing that follows on the way out may write."""
+    killed_and_continued(tmp_path, frames=300, pause=0.004, kills=40, seed=seed)
 
 
 @pytest.mark.parametrize("step", range(12))
@@ -77,23 +44,9 @@ def test_stopping_at_any_flush_or_rename_loses_and_doubles_nothing(
 ) -> None:
     """Random moments rarely fall between two system calls; this stops before each of the first ones in turn."""
     mine_stand_ins(tmp_path / "whole")
-    out, calls = tmp_path / "stopped", 0
-
-    def counted(real):  # type: ignore[no-untyped-def]
-        def call(*arguments):  # type: ignore[no-untyped-def]
-            nonlocal calls
-            calls += 1
-            if calls > step:
-                raise Killed
-            return real(*arguments)
-
-        return call
-
-    with monkeypatch.context() as patch:
-        for name in ("fsync", "replace"):
-            patch.setattr(os, name, counted(getattr(os, name)))
-        with pytest.raises(Killed):
-            mine_stand_ins(out)
+    out = tmp_path / "stopped"
+    with dies_at(step, monkeypatch):
+        mine_stand_ins(out)
     mine_stand_ins(out)
     assert contents(out) == contents(tmp_path / "whole")
 
