@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from data_prep.scans.scan import Scan as Scan
     from data_prep.scans.sources import list_sources as list_sources
     from data_prep.scans.sources import open_scan as open_scan
+    from data_prep.triplets.config import MiningConfig as MiningConfig
     from data_prep.triplets.mining import mine as mine
     from data_prep.triplets.provenance import Provenance as Provenance
     from data_prep.triplets.reader import open_triplets as open_triplets
@@ -49,6 +50,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Frame": "data_prep.scans.frame",
         "InputError": "data_prep.errors",
         "LiftResult": "data_prep.lift.object_cloud",
+        "MiningConfig": "data_prep.triplets.config",
         "ObjectCloud": "data_prep.lift.object_cloud",
         "ObjectView": "data_prep.triplets.triplet",
         "Observation": "data_prep.associate.observation",

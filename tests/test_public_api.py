@@ -13,7 +13,7 @@ PUBLIC = {
         "create_encoder embed_triplets list_encoders load save train"
     ),
     data_prep: (
-        "BadDatasetError BadFrameError Camera CocoDetections Detections2D Frame InputError LiftResult ObjectCloud "
+        "BadDatasetError BadFrameError Camera CocoDetections Detections2D Frame InputError LiftResult MiningConfig ObjectCloud "
         "ObjectView Observation OrientedBox Provenance Scan Triplet View check_scan create_lifter list_sources mine "
         "open_scan open_triplets write_triplets"
     ),

@@ -24,6 +24,9 @@ class MiningConfig(TypedConfig):
         lift: how points are cut out.
         associate: how detections of one object are brought together.
         thin: which frames are left out.
+
+    >>> MiningConfig(max_points=4096, associate={"enabled": True}).associate.views
+    4
     """
 
     min_score: float = Field(default=0.3, ge=0, le=1)
