@@ -31,10 +31,10 @@ def parse_labels(labels: str | Iterable[str], *, source: str = "labels") -> tupl
         raise InputError(f"{wrong[0]!r} is not text", source=source, fix='give labels like "chair"')
     words = tuple(" ".join(part.split()) for part in parts)
     if not any(words):
-        raise InputError("is empty", source=source, fix='give at least one word, for example "chair,table"')
+        raise InputError("is empty", source=source, fix='give at least one label, for example "chair,table"')
     if not all(words):
         raise InputError(
-            f"word {words.index('') + 1} of {len(words)} is empty",
+            f"label {words.index('') + 1} of {len(words)} is empty",
             source=source,
             fix="remove the extra comma",
         )
@@ -45,7 +45,9 @@ def parse_labels(labels: str | Iterable[str], *, source: str = "labels") -> tupl
         seen[key] = word
         if earlier is not None:
             twice = (
-                f"{word!r} is there twice" if earlier == word else f"{earlier!r} and {word!r} are one word"
+                f"{word!r} is given twice"
+                if earlier == word
+                else f"{earlier!r} and {word!r} are the same label"
             )
-            raise InputError(twice, source=source, fix="keep each word once")
+            raise InputError(twice, source=source, fix="keep each label once")
     return words

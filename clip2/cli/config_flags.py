@@ -21,18 +21,17 @@ class ConfigOptions:
     """Configuration file and changes to it."""
 
     config: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
-    """YAML file with the configuration, or the manifest.json of a set to repeat; flags and --set go before it."""
+    """YAML file with the configuration, or the manifest.json of a set to repeat; flags and --set override it."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="KEY=VALUE")] = ()
-    """A change to the configuration, like lift.min_points=20; may be repeated. Flags go before it."""
+    """A change to the configuration, like lift.min_points=20; may be repeated. Flags override it."""
 
 
 @cache
 def flags_of(kind: type[TypedConfig], prefix: str = "") -> type:
     """Dataclass with one field per number, string, switch or choice of a configuration and of those nested in it.
 
-    A field is None if its flag is not given, so that a configuration file is overridden by what was typed and by
-    nothing else. The field ``enabled`` of a nested configuration is the flag named after that configuration. Fields of
-    other types get no flag.
+    A field is None if its flag is not given, so that only typed flags override a configuration file. The field
+    ``enabled`` of a nested configuration is the flag named after that configuration. Fields of other types get no flag.
 
     Args:
         kind: the configuration's class; its docstring's ``Attributes`` are the help texts.
@@ -87,11 +86,11 @@ def with_flags(config: C, typed: Mapping[str, Any]) -> C:
     """The configuration changed by flags.
 
     Args:
-        config: from a file, ``--set`` or all defaults.
+        config: read from a file or ``--set``, or the defaults.
         typed: nested mapping, as :func:`given` returns it.
 
     Raises:
-        InputError: a value is impossible; its key is named.
+        InputError: a value is invalid; the error names its key.
     """
     return parse_config(type(config), _merged(config, typed), source="options")
 

@@ -23,7 +23,7 @@ class Convert(ScanCommand):
     """
 
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """Folder to write, new or begun by the same command."""
+    """Folder to write, new or started by the same command."""
     frame: FrameOptions = field(default_factory=FrameOptions)
 
     def run(self) -> int:
@@ -46,7 +46,7 @@ class Convert(ScanCommand):
         if len(converted.bad) > 10:
             console.print(f"and {len(converted.bad) - 10:,} more bad frames")
         console.print(
-            f"{counted(converted.written, 'frame')} written, {converted.kept:,} were there, {len(converted.bad):,} left out: {self.out}",
+            f"{counted(converted.written, 'frame')} written, {converted.kept:,} kept from before, {len(converted.bad):,} left out: {self.out}",
             markup=False,
         )
         return 0

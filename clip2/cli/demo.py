@@ -17,17 +17,17 @@ class Demo:
     out: Path = Path("demo")
     """Folder for everything it makes."""
     words: str = ""
-    """What to look for in the two scenes it recognizes, separated by commas: "red chair, something to sit on".
-    Default: everything they may hold."""
+    """Labels to look for in the two recognized scenes, separated by commas: "red chair, something to sit on".
+    Default: all labels of each setting."""
     seed: int = 0
-    """Of the world and the training."""
+    """Seed of the world and the training."""
     quick: bool = False
-    """A few frames and steps: shows that it runs, not that it learns."""
+    """Smoke test: a few frames and steps, too few to learn anything."""
     json: bool = False
-    """Print one JSON object with the figures."""
+    """Print one JSON object with the metrics."""
 
     def run(self) -> int:
-        """Run it and say where to look."""
+        """Run the demo, print the scores and the path of the report."""
         from rich.console import Console
         from rich.table import Table
 
@@ -47,7 +47,7 @@ class Demo:
             print(json_format.dumps(result.figures()))
             return 0
         table = Table(
-            "objects of unseen scenes", "how many", "words", "commonest word", "this run", "teacher mini"
+            "objects of unseen scenes", "how many", "labels", "most frequent", "this run", "teacher mini"
         )
         for name, each in result.naming.items():
             shares = (f"{share:.1%}" for share in (each.commonest, each.encoder.top1, each.teacher.top1))

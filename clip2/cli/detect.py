@@ -129,7 +129,7 @@ class Detect(ScanCommand):
 
 
 def _scores(given: tuple[str, ...]) -> dict[str | None, float]:
-    """Label → threshold; None stands for all others."""
+    """Label → threshold; key None: all other labels."""
     from data_prep.errors import InputError
 
     scores: dict[str | None, float] = {}

@@ -38,7 +38,7 @@ class Embed:
     bank: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Text bank (npz) for the texts, instead of --clip; crops then get no vectors."""
     bank_model: Annotated[str | None, tyro.conf.arg(metavar="NAME/TAG")] = None
-    """CLIP model of the bank, if the file does not state it: ViT-B-32/openai."""
+    """CLIP model of the bank, if the file does not state it, like ViT-B-32/openai."""
     templates: Annotated[str | None, tyro.conf.arg(metavar="clip2|plain|ulip-64")] = None
     """Prompt set of --clip: clip2 ("a point cloud of a {}.", the default), plain ("a {}"), ulip-64 (the 64
     prompts of ULIP and OpenShape, averaged)."""
@@ -47,7 +47,7 @@ class Embed:
     batch_size: int = 64
     """Crops per forward pass."""
     drop_disagreeing: Annotated[float | None, tyro.conf.arg(metavar="TIMES")] = None
-    """Drop texts that the crop contradicts: less probable than this many times chance in --clip's softmax over all
+    """Drop texts that contradict the crop: less probable than this many times chance in --clip's softmax over all
     texts of the set. 1 is a good value. The objects keep their image vectors; without this option all texts return."""
     json: bool = False
     """Print one JSON object instead of tables."""
@@ -151,6 +151,6 @@ def _describe_unknown(unknown: Mapping[str, int], without_text: int) -> str:
     most = ", ".join(f"{text} ({count:,})" for text, count in list(unknown.items())[:10])
     more = f" and {len(unknown) - 10:,} more" if len(unknown) > 10 else ""
     return (
-        f"The bank has no vector for {most}{more}; {without_text:,} triplets have no text with a vector and do not take "
-        "part in the text term."
+        f"The bank has no vector for {most}{more}; {without_text:,} triplets have no text with a vector and are left out "
+        "of the text term."
     )

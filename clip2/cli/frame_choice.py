@@ -1,4 +1,4 @@
-"""``--frames``, ``--every``, ``--limit``: which frames of a scan to take."""
+"""Frame selection of a scan: ``--frames``, ``--every``, ``--limit``."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SLICE = re.compile(r"(-?\d+)?:(-?\d+)?(?::(\d+))?")
 
 @dataclass
 class FrameOptions:
-    """Which frames of the scan to take."""
+    """Options that select frames of a scan."""
 
     frames: Annotated[str | None, tyro.conf.arg(metavar="A:B|ID,ID..ID")] = None
-    """Positions A:B as in Python, or ids and ranges of ids (both ends) parted by commas."""
+    """Positions A:B as in Python, or ids and ranges of ids (both ends included), separated by commas."""
     every: int = 1
-    """Of these, one frame in this many: neighbors in a video say the same."""
+    """Of these, one frame in this many: neighboring video frames are nearly identical."""
     limit: int | None = None
     """Of these, at most this many frames."""
 
@@ -39,7 +39,7 @@ def require_images(scan: Scan, what_for: str, otherwise: str = "") -> None:
     Args:
         scan: the scan.
         what_for: ends the sentence "holds no images …".
-        otherwise: a further way out.
+        otherwise: appended to the fix, another way out.
     """
     if not scan.image_names():
         raise InputError(
@@ -56,9 +56,9 @@ def choose_frames(
     """Positions of the chosen frames.
 
     Args:
-        ids: of all frames of the scan, in order.
+        ids: ids of all frames of the scan, in order.
         frames: ``A:B`` or ``A:B:STEP``, positions as in Python (the end is left out, negative counts from the end);
-            or ids and ranges of ids parted by commas: ``0001_000000..0001_000008`` is both ends and all between.
+            or ids and ranges of ids, separated by commas: ``0001_000000..0001_000008`` includes both ends.
         every: then keep one frame in this many.
         limit: then keep at most this many.
 

@@ -83,7 +83,7 @@ def _machine() -> dict[str, dict[str, Any]]:
             "cpu cores": physical_cores(),
             "torch threads": torch.get_num_threads(),
             "cuda": gpus or "none",
-            "cuda graphs": why_no_graphs() or "recorded for batches of sizes met before",
+            "cuda graphs": why_no_graphs() or "recorded for repeated batch sizes",
             "mps": torch.backends.mps.is_available(),
         },
         "backends": {

@@ -22,9 +22,9 @@ PAGE = "inspect.html"
 
 @dataclass
 class Inspect:
-    """Show what a triplet set holds: counts, points, words, rejections; and write a page to look at it.
+    """Summarize a triplet set (counts, points, labels, rejections) and write an HTML page of samples.
 
-    Exit code 0: sound; 2: it cannot be read or, with --verify, is not what was written.
+    Exit code 0: sound; 2: it cannot be read or, with --verify, a shard differs from its checksum.
     """
 
     triplets: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TRIPLETS")]

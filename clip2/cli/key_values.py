@@ -32,12 +32,12 @@ def reader_options(source: str, pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def typed_options(pairs: Sequence[str], wanted: Mapping[str, Any], owner: str) -> dict[str, Any]:
-    """Convert ``key=value`` pairs to the types that are wanted. Commas separate the items of a sequence.
+    """Convert ``key=value`` pairs to the wanted types. Commas separate the items of a sequence.
 
     Args:
         pairs: as typed.
         wanted: name → type annotation.
-        owner: reader, named in errors.
+        owner: name of the reader, for errors.
 
     Raises:
         InputError: no ``=``, an unknown or repeated key, a value of another type.

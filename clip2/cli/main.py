@@ -33,12 +33,12 @@ COMMANDS = {
     "prep": Entry(
         "clip2.cli.prep:Prep", "mine triplets (points, crop, labels) from a scan and 2D boxes", True
     ),
-    "inspect": Entry("clip2.cli.inspect:Inspect", "show what a triplet set holds"),
+    "inspect": Entry("clip2.cli.inspect:Inspect", "summarize a triplet set"),
     "embed": Entry("clip2.cli.embed:Embed", "compute and cache the CLIP features of triplets", True),
     "train": Entry("clip2.cli.train:Train", "train a point encoder on triplets"),
     "classify": Entry("clip2.cli.classify:Classify", "name the object in each cloud or mesh file"),
     "recognize": Entry("clip2.cli.recognize:Recognize", "find and name the objects of a scan"),
-    "info": Entry("clip2.cli.info:Info", "show versions, devices and backends, or what a checkpoint is"),
+    "info": Entry("clip2.cli.info:Info", "show versions, devices and backends, or facts about a checkpoint"),
 }
 
 
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        argv: command and options; None: those of the process.
+        argv: command and options; None: the arguments of the process.
 
     Returns:
         0: done. 2: bad input or usage. 130: interrupted. Commands may return further codes.

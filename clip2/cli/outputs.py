@@ -1,4 +1,4 @@
-"""Checks of output files before the work: writable, and not an input."""
+"""Early checks of output files: writable, and not an input."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from data_prep.storage.files import require_writable
 
 
 def require_outputs(files: Sequence[Path], inputs: Sequence[Path], field: str) -> None:
-    """Refuse output files that cannot be written, or would replace what is read.
+    """Reject output files that cannot be written or would replace an input.
 
     Args:
         files: to be written.
-        inputs: files that are read; a folder among them stands for itself, not for its contents.
+        inputs: files that are read; the contents of a folder among them are not checked.
         field: the option that names the output.
 
     Raises:

@@ -39,9 +39,9 @@ class Prep(ScanCommand):
     """
 
     out: str
-    """Folder or URL for the triplets, new or begun by the same command."""
+    """Folder or URL for the triplets, new or started by the same command."""
     detections: str | None = None
-    """COCO JSON with 2D boxes or masks for the scan's images. Only `procedural` can do without."""
+    """COCO JSON with 2D boxes or masks for the scan's images. Only `procedural` works without it."""
     detection_images: Path | None = None
     """COCO file with the images and categories, if --detections is a bare list of results."""
     frame: FrameOptions = field(default_factory=FrameOptions)
@@ -51,7 +51,7 @@ class Prep(ScanCommand):
     """Other labels for a label of the detector, like pedestrian=person or cyclist=bicycle,rider; misc= leaves its
     objects out. May be repeated."""
     label_map_file: Annotated[Path | None, tyro.conf.arg(metavar="JSON")] = None
-    """The same for many labels: {"pedestrian": ["person"], "misc": []}. --label-map goes before it."""
+    """The same for many labels: {"pedestrian": ["person"], "misc": []}. --label-map overrides it."""
     caption_template: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Sentence with {} for the label, added to the texts of every object; may be repeated."""
     captions: Annotated[Path | None, tyro.conf.arg(metavar="JSONL")] = None
@@ -104,7 +104,7 @@ class Prep(ScanCommand):
                 engine=engine,
                 part=part,
                 on_frame=lambda progress: _show(bar, progress),
-                on_thin=lambda done, total: bar.show(done, total, "looking for frames that show nothing new"),
+                on_thin=lambda done, total: bar.show(done, total, "searching for redundant frames"),
             )
         if self.json:
             print(json_format.dumps(_summary(manifest, self.out), ensure_ascii=False))
@@ -177,7 +177,7 @@ def _read_config(path: str | Path) -> Any:
 
 
 class _SimulatedDetections:
-    """The detections that a simulated scan makes of itself, in a file for as long as they are read."""
+    """Detections of a synthetic scan's simulated detector, in a temporary file."""
 
     def __init__(self, scan: Any, console: Console) -> None:
         self._scan, self._console = scan, console

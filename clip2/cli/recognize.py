@@ -43,21 +43,21 @@ class Recognize(CloudCommand):
     source: str = "cloud"
     """Reader of SCAN: cloud, kitti, kitti-tracking, rgbd, sunrgbd …"""
     frame: str | None = None
-    """Frame of the dataset, by id or number. Default: all frames are fused, if their poses lead to one world."""
+    """Frame of the dataset, by id or number. Default: all frames are fused, if their poses share one world frame."""
     every: int = 1
-    """Fuse one frame in this many: neighbors in a video see the same."""
+    """Fuse one frame in this many: neighboring video frames are nearly identical."""
     detections: Path | None = None
-    """COCO JSON of 2D boxes: objects are lifted from these instead of being searched in the cloud."""
+    """COCO JSON of 2D boxes: objects are lifted from these instead of being found in the cloud."""
     detection_images: Path | None = None
     """COCO file with the images and categories, if --detections is a bare list of results."""
     min_score: float = 0.3
-    """With --detections: boxes with a lower score are not used."""
+    """With --detections: ignore boxes with a lower score."""
     proposals: Literal["auto", "lidar", "room"] = "auto"
-    """How objects are searched in the cloud; auto decides by the scan's extent."""
+    """How objects are found in the cloud; auto decides by the scan's extent."""
     threshold: float = 0.0
     """Leave out objects whose best label has a lower probability."""
     background: str = ""
-    """Further labels that compete but are not wanted, for example "wall,floor,tree"."""
+    """Background labels that compete with yours, for example "wall,floor,tree"; their objects are left out."""
     unknown: Literal["keep", "name", "drop"] = "keep"
     """Objects unlike anything the model was trained on: keep them as "unknown", name them like all others, or drop them."""
     voxel: float = 0.02
@@ -183,7 +183,7 @@ class Recognize(CloudCommand):
                 fix=f"give detections made on this scan; here the first image is "
                 f"{found.image_names[0] if found.image_names else 'missing'}",
             )
-        found.check(scan)  # one name of the file must not stand for several images of the scan
+        found.check(scan)  # one image name of the file must not match several images of the scan
         return [found.for_image(view.name, view.camera.width, view.camera.height) for view in frame.views]
 
     def _write(self, result: Instances3D, files: list[Path], note: str) -> None:

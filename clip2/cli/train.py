@@ -1,4 +1,4 @@
-"""`clip2 train`: triplets with cached features in, a model folder out."""
+"""``clip2 train``: training of a point encoder on triplets with cached features."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from rich.console import Console
 class Train:
     """Train a point encoder on triplets whose CLIP features are cached (clip2 embed).
 
-    Can be killed at any moment; with --resume it continues and ends with the weights it would have had anyway.
+    After a kill at any moment, --resume continues and ends with the same weights as an uninterrupted run.
     """
 
     out: Path
-    """Folder of the run: model, configuration, figures and state. clip2.load reads it."""
+    """Folder of the run: model, configuration, metrics and state. clip2.load reads it."""
     data: tuple[Path, ...] = ()
     """Triplet folders, one or more. May be left out with --resume."""
     config: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -30,9 +30,9 @@ class Train:
     ] = ()
     """A change to the configuration, like --set optimizer.lr=3e-4; may be repeated."""
     resume: bool = False
-    """Continue the run in --out; begin it where there is none."""
+    """Continue the run in --out, or start it if there is none."""
     json: bool = False
-    """Print the figures of the run as one JSON object on standard output."""
+    """Print the metrics of the run as one JSON object on standard output."""
 
     def run(self) -> int:
         """Train until done or interrupted."""

@@ -32,7 +32,7 @@ class DemoPage(Page):
         self.html_part(f"<style>{files('clip2.world.demo').joinpath('demo.css').read_text('utf-8')}</style>")
 
     def html_part(self, html: str) -> DemoPage:
-        """Add markup; whatever comes from outside must be escaped in it."""
+        """Add markup; the caller escapes external text."""
         self._add(html)
         return self
 
@@ -41,7 +41,7 @@ class DemoPage(Page):
         return self.html_part(f'<div class="notice"><p>{escape(text)}</p></div>')
 
     def tiles(self, tiles: Sequence[tuple[str, str]]) -> DemoPage:
-        """Add figures in large type with what they mean."""
+        """Add numbers in large type, each with its meaning."""
         inner = (f'<div class="tile"><b>{escape(a)}</b><span>{escape(b)}</span></div>' for a, b in tiles)
         return self.html_part(f'<div class="tiles">{"".join(inner)}</div>')
 
@@ -117,7 +117,7 @@ def picture(rgb: NDArray[np.uint8], alt: str, quality: int = 88) -> str:
 def boxed_picture(
     rgb: NDArray[np.uint8], boxes: NDArray, captions: Sequence[str], colors: Sequence[str], alt: str
 ) -> str:
-    """A picture with captioned boxes drawn over it, sharp at every size.
+    """An image with captioned boxes drawn over it, sharp at every size.
 
     Args:
         rgb: (h, w, 3) uint8.
@@ -125,14 +125,14 @@ def boxed_picture(
         captions, colors: M texts and CSS colors.
     """
     height, width = rgb.shape[:2]
-    # Letters of 11 units on a drawing 560 wide, whatever the picture's pixels.
+    # Letters of 11 units on a drawing 560 wide, independent of the image size.
     scale = 560 / width
     parts = [
         f'<rect class="box" x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}" stroke="{color}"/>'
         for (x0, y0, x1, y1), color in zip(boxes * scale, colors, strict=True)
     ]
     placed: list[tuple[float, float, float]] = []
-    # Large boxes first; a caption that finds no room above or inside its box is left out.
+    # Large boxes first; a caption is left out if it fits neither above nor inside its box.
     for row in np.argsort(-(boxes[:, 2:] - boxes[:, :2]).prod(axis=1)):
         x0, y0, _, y1 = (boxes[row] * scale).tolist()
         long = 6.3 * len(captions[row]) + 6
@@ -158,7 +158,7 @@ def _caption(text: str) -> str:
     return f"<figcaption>{escape(text)}</figcaption>" if text else ""
 
 
-CURVES = {"train/text_loss": ("words", "#2f6fed"), "train/image_loss": ("pictures", "#e07a1f")}
+CURVES = {"train/text_loss": ("text", "#2f6fed"), "train/image_loss": ("image", "#e07a1f")}
 
 
 def read_curves(metrics: Path) -> dict[str, NDArray[np.float64]]:
@@ -171,7 +171,7 @@ def read_curves(metrics: Path) -> dict[str, NDArray[np.float64]]:
 
 
 def curves_svg(curves: Mapping[str, NDArray[np.float64]], size: tuple[int, int] = (560, 300)) -> str:
-    """Losses by step: as measured, faint, and smoothed."""
+    """Losses by step: measured (faint) and smoothed."""
     width, height = size
     left, right, top, low = 34, 70, 12, height - 34
     drawn = {key: curve for key, curve in curves.items() if len(curve)}
@@ -208,16 +208,15 @@ def curves_svg(curves: Mapping[str, NDArray[np.float64]], size: tuple[int, int] 
 def confusion_svg(
     confusion: NDArray[np.int64], words: Sequence[str], groups: Sequence[Sequence[str]], cell: float = 13.0
 ) -> str:
-    """Who was taken for whom: rows are true words, columns the words given, shades the share of the row.
+    """Confusion matrix: rows are true labels, columns are given labels, shades are shares of the row.
 
-    Words that were neither there nor given are left out. Within each group, words that are taken for one another
-    stand side by side.
+    Labels that are neither true nor given anywhere are left out. Within each group, confused labels are adjacent.
 
     Args:
         confusion: (K, K) counts, rows true.
-        words: K words.
-        groups: words that belong together, for instance those of rooms and those of streets.
-        cell: side of a cell.
+        words: K labels.
+        groups: labels that belong together, for instance those of rooms and those of streets.
+        cell: side of a cell, in SVG units.
     """
     occurs = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
     order: list[int] = []
@@ -254,7 +253,7 @@ def confusion_svg(
 
 
 def _smooth(curve: NDArray[np.float64], share: float = 0.08) -> NDArray[np.float64]:
-    """Each value averaged with its neighbors, with a bell as wide as a share of the curve."""
+    """Gaussian smoothing, with a width proportional to the length of the curve."""
     width = max(1.0, share * len(curve) / 2)
     distance = np.arange(len(curve))[:, None] - np.arange(len(curve))[None]
     weight = np.exp(-0.5 * (distance / width) ** 2)
@@ -262,7 +261,7 @@ def _smooth(curve: NDArray[np.float64], share: float = 0.08) -> NDArray[np.float
 
 
 def _neighbors_first(confusion: NDArray[np.int64], rows: list[int]) -> list[int]:
-    """The rows in an order that puts words side by side that are taken for one another."""
+    """The rows in an order that puts confused labels side by side."""
     if len(rows) < 3:
         return rows
     counts = confusion[np.ix_(rows, rows)].astype(float)

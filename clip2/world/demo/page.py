@@ -69,7 +69,7 @@ def _summary(page: DemoPage, result: DemoResult) -> None:
     mined = sum(each["objects"] for each in result.mined.values())
     frames = sum(each["frames"] for each in result.mined.values())
     named = f"of {whole.objects:,} objects in unseen scenes named correctly among {whole.words} labels"
-    teacher = "by the teacher, from image crops of the same objects: what there is to learn"
+    teacher = "by the teacher, from image crops of the same objects: the ceiling for the point encoder"
     constant = f"by always answering the most frequent label; chance is {_percent(1 / whole.words)}"
     page.tiles(
         [
@@ -77,7 +77,7 @@ def _summary(page: DemoPage, result: DemoResult) -> None:
             (_percent(whole.teacher.top1), teacher),
             (_percent(whole.commonest), constant),
             (f"{mined:,}", f"training objects lifted from {frames:,} frames, without a single 3D label"),
-            (_duration(sum(result.seconds.values())), "from nothing to this page"),
+            (_duration(sum(result.seconds.values())), "from an empty folder to this page"),
         ]
     )
 
@@ -94,16 +94,16 @@ def _next(page: DemoPage) -> None:
     )
     page.code(
         [
-            "# LiDAR and cameras (kitti), or posed depth pictures (rgbd, sunrgbd)",
+            "# LiDAR and cameras (kitti), or posed depth images (rgbd, sunrgbd)",
             "clip2 prep kitti ROOT --detections boxes.json --out triplets/",
-            "clip2 inspect triplets/                    # look at them before anything else",
+            "clip2 inspect triplets/                    # check the triplets before training",
             "clip2 embed triplets/ --clip ViT-B-32/laion2b_s34b_b79k",
             "clip2 train --config configs/train/pointnet2.yaml --data triplets/ --out run/",
             "",
             "# then name anything, without CLIP on the robot",
             'clip2 recognize scan.ply --model run/ --labels "chair,table,mug" --out result.json',
             "",
-            "# this world again, asked for other things",
+            "# this demo again, with other labels",
             'clip2 demo --words "red chair, something to sit on"',
         ]
     )
@@ -121,7 +121,7 @@ _NOT_LIFTED = "#c8ced8"
 
 
 def add_training(page: DemoPage, result: DemoResult) -> None:
-    """Curves of both terms, and how it was done."""
+    """Loss curves of both terms, and the training setup."""
     plan, run = result.plan, result.out / "run"
     page.heading("Learning")
     page.columns(
@@ -146,12 +146,12 @@ def add_data(page: DemoPage, result: DemoResult) -> None:
         why = ", ".join(f"{why.replace('-', ' ')} {count}" for why, count in each["rejections"].items())
         rows.append([f"{setting}s", each["frames"], each["objects"], each["rejected"], why or "–"])
     page.table(["mined", "frames", "objects", "boxes rejected", "why"], rows)
-    page.html_part('<h3 class="sub">Triplets: words, picture, points</h3>')
+    page.html_part('<h3 class="sub">Triplets: labels, image, points</h3>')
     page.gallery([card for setting in SETTINGS for card in _cards(result.files(setting).triplets, 6)])
 
 
 def _boxes_and_points(example: Example, setting: Setting) -> tuple[str, str]:
-    """A frame's picture with its boxes, and its points with those that were lifted, in the same colors."""
+    """A frame's image with its boxes, and its points with the lifted ones in the same colors."""
     frame, found = example.frame, example.detections
     lifted = [row for row in range(len(found)) if (example.owners == row).any()]
     names = list(dict.fromkeys(found.labels[row] for row in lifted))
@@ -175,7 +175,7 @@ def _boxes_and_points(example: Example, setting: Setting) -> tuple[str, str]:
 
 
 def _cards(folder: Path, count: int) -> list[Card]:
-    """Of the most frequent words, the object with most points."""
+    """The object with most points for each of the most frequent labels."""
     entries = list(open_triplets(folder).iter_entries())
     frequent = [word for word, _ in Counter(entry.texts[0] for entry in entries).most_common(count)]
     of_word = ([entry for entry in entries if entry.texts[0] == word] for word in frequent)
@@ -191,7 +191,7 @@ def _cards(folder: Path, count: int) -> list[Card]:
 
 
 def _in_sight(frame: Frame, reach: float = 32.0) -> NDArray[np.bool_]:
-    """(N,) points in the picture, or nearly, and not too far to be shown with it."""
+    """(N,) points in or near the image, and close enough to be shown with it."""
     camera = frame.views[0].camera
     uv, depth = camera.project(frame.points)
     beside = np.abs(uv[:, 0] - camera.width / 2) < 0.6 * camera.width
@@ -200,26 +200,26 @@ def _in_sight(frame: Frame, reach: float = 32.0) -> NDArray[np.bool_]:
 
 
 def _over_the_shoulder(frame: Frame) -> NDArray[np.float64]:
-    """Direction from what the first camera looks at to a little above it, so that cloud and picture look alike."""
+    """Direction from the scene to a little above the first camera, so that cloud and image look alike."""
     T = frame.T_world_points @ frame.views[0].camera.T_points_cam
     forward = T[:3, 2]
     return np.array([-forward[0], -forward[1], 0.45 - 0.5 * forward[2]])
 
 
-# Figures of score cards in words, and the order they come in.
+# Metrics of score cards: description and order.
 _FIGURES = {
-    "seen": "top-1, categories trained on, among all words",
+    "seen": "top-1, categories trained on, among all labels",
     "teacher_seen": "top-1 of the teacher on the same objects' crops",
     "of_teacher": "the first as a share of the second",
-    "top5": "the right word among the best five",
-    "top1_per_word": "top-1, every word counting the same",
-    "top1_room": "things of rooms, among words of rooms",
-    "top1_street": "things of streets, among words of streets",
+    "top5": "correct label among the best five",
+    "top1_per_word": "top-1, mean over labels",
+    "top1_room": "objects of rooms, among labels of rooms",
+    "top1_street": "objects of streets, among labels of streets",
     "unseen_among_unseen": "categories never trained on, among those",
-    "unseen_among_all": "categories never trained on, among all words",
+    "unseen_among_all": "categories never trained on, among all labels",
     "unseen_pairs": "color and category never seen together, among all pairs",
     "teacher_unseen_pairs": "the teacher on those",
-    "category_in_unseen_color": "category of a thing in a color new to it",
+    "category_in_unseen_color": "category of an object in a color not seen on it",
     "seen_objects": "objects of known categories",
     "unseen_objects": "objects of unknown categories",
     "pair_objects": "objects in new colors",
@@ -231,31 +231,30 @@ def add_scores(page: DemoPage, result: DemoResult) -> None:
     """Bars, score cards and the confusion matrix."""
     page.heading("How well unseen objects are named")
     page.paragraph(
-        "Objects of rooms and streets that were not trained on, cut out along exact boxes, so that this measures the encoder "
-        "and not a detector; those of which at least half shows. The teacher names the image crops of the same objects: it is "
-        "what the encoder learns from."
+        "Objects of unseen rooms and streets, at least half visible, cut out along exact boxes so that this measures the "
+        "encoder and not a detector. The teacher, from which the encoder learns, names the image crops of the same objects."
     )
     groups = [(_group_title(name, each), _group_bars(each)) for name, each in result.naming.items()]
     left = "<h3>Top-1</h3>" + bars(groups)
     right = "<h3>Score card</h3>" + _score_cards(result)
     page.columns(left, right)
     whole = result.naming[EVERYTHING].encoder
-    page.html_part('<h3 class="sub">What is taken for what</h3>')
+    page.html_part('<h3 class="sub">Confusion matrix</h3>')
     page.drawing(
         confusion_svg(whole.confusion, whole.labels, [list_categories(setting) for setting in SETTINGS]),
-        "Rows: what it is, with how many there were. Columns: what it was called. Things of rooms first, then those of "
-        "streets; among them, words that are taken for one another stand side by side. Point at a cell to read it.",
+        "Rows: true labels, with their counts. Columns: given labels. Objects of rooms come first, then those of streets; "
+        "confused labels are adjacent. Point at a cell to read it.",
     )
 
 
 def _group_title(name: str, each: Naming) -> str:
     where = "all together" if name == EVERYTHING else f"{name}s"
-    return f"{where}: {each.objects:,} objects, {each.words} words"
+    return f"{where}: {each.objects:,} objects, {each.words} labels"
 
 
 def _group_bars(each: Naming) -> list[tuple[str, float, str]]:
     rows = [
-        ("commonest word", each.commonest, SOFT),
+        ("most frequent label", each.commonest, SOFT),
         ("this run", each.encoder.top1, STRONG),
         ("teacher mini, from crops", each.teacher.top1, GOOD),
     ]
@@ -275,14 +274,14 @@ def _score_cards(result: DemoResult) -> str:
         [_FIGURES.get(key, key.replace("_", " ")), *(_shown(each.get(key)) or "–" for each in cards)]
         for key in keys
     ]
-    note = "The shipped one trained longer and was measured on other scenes when it was made."
+    note = "The shipped model trained longer and was measured on other scenes."
     if not shipped:
         note = "This installation holds no trained mini-points to compare with."
     return table(columns, rows) + f"<p>{escape(note)}</p>"
 
 
 def _shown(value: Any) -> str:
-    """A figure in print; empty for anything else."""
+    """A number as text; empty for anything else."""
     if isinstance(value, float):
         return f"{100 * value:.1f} %"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and value else ""

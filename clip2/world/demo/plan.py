@@ -15,7 +15,7 @@ from data_prep.world import ProceduralScan, Setting
 
 SETTINGS: tuple[Setting, ...] = ("room", "street")
 PLAN_FILE = "plan.json"
-# Seeds of what is shown after training lie apart from those trained on. The room that is recognized is a good one to look at.
+# Seeds of scenes shown after training differ from training seeds. The recognized room was chosen for its appearance.
 _UNSEEN, _SCENE = 1_000_000, 2_000_006
 
 
@@ -25,16 +25,16 @@ def _per_setting(room: int, street: int) -> dict[Setting, int]:
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of everything.
+    """Sizes and seed of a demo run.
 
     Attributes:
         name: ``full`` or ``quick``.
-        seed: of the world and the training.
-        frames: to mine, per setting.
-        unseen_frames: of scenes that are not trained on, whose objects are named for the score, per setting.
-        shown_large: make the pictures of the recognized scene large; they are shown.
-        views: pictures that the recognized scene is put together from, per setting. A street is one sweep.
-        steps, batch_size, num_points: of the training.
+        seed: seed of the world and the training.
+        frames: frames to mine, per setting.
+        unseen_frames: frames of unseen scenes, whose objects are scored, per setting.
+        shown_large: render the images of the recognized scene large; the page shows them.
+        views: images that are fused into the recognized scene, per setting. A street is one sweep.
+        steps, batch_size, num_points: sizes of the training.
     """
 
     name: str = "full"
@@ -49,7 +49,7 @@ class Plan:
 
     @classmethod
     def quick(cls, seed: int = 0) -> Plan:
-        """A few frames and steps: shows that everything runs, not that it learns."""
+        """A smoke test: a few frames and steps, too few to learn anything."""
         return cls(
             name="quick",
             seed=seed,
@@ -63,21 +63,21 @@ class Plan:
         )
 
     def training_scan(self, setting: Setting) -> ProceduralScan:
-        """Rooms, each seen once, or streets, each seen from two places; boxes are those of a detector with flaws."""
+        """Rooms, each seen once, or streets, each seen from two places; boxes come from a detector with flaws."""
         from clip2.world.points.data import world_scan
 
         each = 1 if setting == "room" else 2
         return world_scan(setting, self.frames[setting], self.seed, frames_per_world=each, detector="good")
 
     def unseen_scan(self, setting: Setting) -> ProceduralScan:
-        """Other rooms or streets with exact boxes: what is scored is the encoder, not a detector."""
+        """Other rooms or streets with exact boxes, to score the encoder and not a detector."""
         from clip2.world.points.data import world_scan
 
         frames = self.unseen_frames[setting]
         return world_scan(setting, frames, self.seed + _UNSEEN, frames_per_world=1, detector="perfect")
 
     def scene_scan(self, setting: Setting) -> ProceduralScan:
-        """One more room, looked at from all sides, or one more street, with cameras all around."""
+        """One more room, seen from all sides, or one more street, with cameras all around."""
         large = (480, 360) if setting == "room" else (960, 540)
         return ProceduralScan(
             setting,
@@ -89,11 +89,11 @@ class Plan:
 
 
 def claim_folder(out: Path, plan: Plan) -> None:
-    """Make ``out`` the folder of this plan, or find that it already is.
+    """Create ``out`` as the folder of this plan, or check that it already is.
 
     Args:
         out: the demo's folder.
-        plan: what will be made in it.
+        plan: plan of the run.
 
     Raises:
         InputError: it holds other things, or a demo of another plan, or it cannot be written.

@@ -19,8 +19,10 @@ from data_prep.world import Setting, list_categories
 from data_prep.world.palette import COLORS
 
 HITS, QUERIES = 4, 10
-_DESCRIBES = 0.85  # a name this similar to a word, as a share of the most similar name, is described by it
-# Of each row the first question is asked that something found would answer; {} is a color.
+_DESCRIBES = (
+    0.85  # a label describes the names whose similarity is at least this share of the most similar name's
+)
+# The first question of each row that a found object answers is asked; {} is a color.
 _QUESTIONS = (
     ("something {} to sit on", "something to sit on"),
     ("a vehicle",),
@@ -39,13 +41,13 @@ _QUESTIONS = (
 
 @dataclass(frozen=True)
 class Recognized:
-    """A scene, what was found in it, and what that really is.
+    """A scene, the objects found in it, and their ground truth.
 
     Attributes:
         scene: with its truth.
-        found: all objects, each called by the name of what the setting holds that fits best.
-        named: the objects that the words asked for fit best; the same as ``found`` where nothing was asked for.
-        truth: per object of ``found`` the instance most of its points lie on, NOTHING where that is wall or ground.
+        found: all objects, each with the best label of the setting.
+        named: objects whose best label is among those asked for; ``found`` if nothing was asked for.
+        truth: per object of ``found``, the instance that most of its points lie on; NOTHING for wall or ground.
         named_truth: the same for ``named``.
     """
 
@@ -56,18 +58,18 @@ class Recognized:
     named_truth: tuple[int, ...]
 
     def true_name(self, number: int) -> str:
-        """What object ``number`` is, with its color; empty for wall and ground."""
+        """True name of object ``number`` with its color; empty for wall and ground."""
         instance = self.truth[number]
         return "" if instance == NOTHING else f"{self.scene.colors[instance]} {self.scene.names[instance]}"
 
     def figures(self) -> dict[str, int]:
-        """For JSON: objects found, those that are things and not wall or ground, and those named exactly right."""
+        """For JSON: objects found, those that are not wall or ground, and those with the correct label."""
         things = [self.thing(number) for number in range(len(self.found))]
         right = sum(t is not None and t[0] == word for t, word in zip(things, self.found.labels, strict=True))
         return {"found": len(things), "things": sum(t is not None for t in things), "named_right": right}
 
     def thing(self, number: int) -> tuple[str, str] | None:
-        """Word and color word of object ``number``; no color where the scan has none, None for wall and ground."""
+        """Label and color of object ``number``; empty color if the scan has none; None for wall and ground."""
         instance = self.truth[number]
         if instance == NOTHING:
             return None
@@ -79,11 +81,11 @@ class Hit:
     """An answer to a query.
 
     Attributes:
-        setting: which scene it is in.
-        number: which of the objects found there.
+        setting: setting of its scene.
+        number: index of the object among those found there.
         similarity: cosine between its vector and the query's.
-        true_name: what it is; empty for wall and ground.
-        right: whether that answers the query.
+        true_name: true name; empty for wall and ground.
+        right: whether the object answers the query.
     """
 
     setting: Setting
@@ -102,14 +104,14 @@ class Hit:
 
 @dataclass(frozen=True)
 class Query:
-    """A question in plain words.
+    """A free-text query.
 
     Attributes:
-        text: as it is asked.
+        text: the query as asked.
         names: categories that answer it; empty: any.
-        color: color an answer has; empty: any.
+        color: color of an answer; empty: any.
         hits: the most similar objects, best first.
-        answers: how many of the things found would be right.
+        answers: number of found objects that answer it.
     """
 
     text: str
@@ -123,14 +125,14 @@ class Query:
         return {"query": self.text, "answers": self.answers, "hits": [hit.figures() for hit in self.hits]}
 
     def answered_by(self, name: str, color: str) -> bool:
-        """Whether a thing of this word and color is what was asked for."""
+        """Whether an object of this label and color answers the query."""
         return (not self.names or name in self.names) and self.color in ("", color)
 
 
 def recognize(
     model: Clip2Model, teacher: Teacher, setting: Setting, scene: Scene, words: Sequence[str] = ()
 ) -> Recognized:
-    """Find the objects of a scene from its geometry alone, and name them among ``words`` (none: all of the setting)."""
+    """Find the objects of a scene from its geometry alone, and label them from ``words`` (empty: all labels of the setting)."""
     every = list_categories(setting)
     recognizer = Recognizer(model, teacher).set_scan(scene.frame)
     found = recognizer.query(every)
@@ -165,7 +167,7 @@ def competitors(words: Sequence[str], every: Sequence[str], teacher: Teacher) ->
 
 
 def ask(recognized: dict[Setting, Recognized], teacher: Teacher) -> list[Query]:
-    """Ask free questions, none of which was a training label, that at least one object found answers."""
+    """Free queries that at least one found object answers; none of them was a training label."""
     there = {
         (setting, one.truth[number]): one.thing(number)
         for setting, one in recognized.items()
@@ -187,7 +189,7 @@ def ask(recognized: dict[Setting, Recognized], teacher: Teacher) -> list[Query]:
 
 
 def _fill(text: str) -> list[Query]:
-    """A question, or one for each color, with what answers it.
+    """A query, or one for each color, with the names that answer it.
 
     >>> _fill("a {} bottle")[0]
     Query(text='a red bottle', names=('bottle',), color='red', hits=(), answers=0)
@@ -216,7 +218,7 @@ def _hits(
             thing = one.thing(number)
             right = thing is not None and query.answered_by(*thing)
             hit = Hit(setting, number, float(similarity), one.true_name(number), right)
-            # A thing found in several pieces is shown once; pieces of wall stay what they are.
+            # An object found in several pieces is shown once; pieces of wall are all kept.
             key = (setting, one.truth[number] if thing is not None else NOTHING - 1 - number)
             if key not in hits or hits[key].similarity < hit.similarity:
                 hits[key] = hit

@@ -1,4 +1,4 @@
-"""Everything one run of ``clip2 demo`` made and measured."""
+"""Results of a run of ``clip2 demo``."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ TEACHER = "mini"
 
 @dataclass
 class DemoResult:
-    """What the report shows.
+    """Content of the report.
 
     Attributes:
-        out: the folder everything is in.
-        plan: how much of everything was made.
-        words: asked for in the recognized scenes; empty: the words of each setting.
-        seconds: duration of each stage, over all calls that it took.
-        parameters: of the model that was trained.
+        out: folder of the run.
+        plan: plan of the run.
+        words: labels asked for in the recognized scenes; empty: all labels of each setting.
+        seconds: duration of each stage, summed over calls.
+        parameters: number of parameters of the trained model.
         mined: counts of ``mine`` per setting.
-        naming: how unseen objects are named, by setting and together.
+        naming: scores on unseen objects, by setting and together.
         recognized: one scene of each setting.
         queries: free questions to both.
         report: the HTML page.
@@ -44,11 +44,11 @@ class DemoResult:
     report: Path = Path()
 
     def files(self, setting: Setting) -> SettingFiles:
-        """Where everything of a setting lies."""
+        """Folder of a setting."""
         return SettingFiles(self.out, setting)
 
     def figures(self) -> dict[str, Any]:
-        """The part that fits in JSON."""
+        """The JSON part of the results."""
         return {
             "out": str(self.out),
             "report": str(self.report),

@@ -27,9 +27,9 @@ _ORBIT = (
 def add_room(page: DemoPage, result: DemoResult) -> None:
     """The recognized room, opened towards the reader."""
     room = result.recognized["room"]
-    page.heading("A room it has never seen")
+    page.heading("An unseen room")
     page.paragraph(
-        f"Put together from {len(room.scene.frame.views)} depth pictures. Objects were searched in the geometry alone, without "
+        f"Fused from {len(room.scene.frame.views)} depth images. Objects were found in the geometry alone, without "
         f"2D boxes, and named with {_asked(result, room)}. {_verdict(room, result)}"
     )
     _add_scene(page, room, "room", bool(result.words))
@@ -38,29 +38,29 @@ def add_room(page: DemoPage, result: DemoResult) -> None:
 def add_street(page: DemoPage, result: DemoResult) -> None:
     """The recognized street."""
     street = result.recognized["street"]
-    page.heading("A street it has never seen")
+    page.heading("An unseen street")
     page.paragraph(
-        "One turn of a spinning LiDAR: no color, and fewer points the further away. Again nothing but geometry, named with "
+        "One turn of a spinning LiDAR: no color, and fewer points with distance. Objects were again found by geometry alone and named with "
         f"{_asked(result, street)}. {_verdict(street, result)}"
     )
     _add_scene(page, street, "street", bool(result.words))
 
 
 def add_queries(page: DemoPage, result: DemoResult) -> None:
-    """Free questions to both scenes, each with the objects that come closest."""
+    """Free queries to both scenes, each with the most similar objects."""
     if not result.queries:
         return
     page.heading("Ask for anything").paragraph(
-        "Free questions to everything found in the room and in the street below. None of these phrases was ever a label: "
+        "Free-text queries to all objects found in the room and the street below. None of these phrases was ever a label: "
         "training saw category names and images, and the teacher's embedding space relates both to such phrases. Each row shows the four most "
-        "similar things, with what they really are. Questions were chosen so that something found answers them."
+        "similar objects with their true names. Queries were chosen so that at least one found object answers them."
     )
     albums = {setting: Album(one.scene.frame) for setting, one in result.recognized.items()}
     rows = []
     for query in result.queries:
         hits = [_hit(hit, result.recognized[hit.setting], albums[hit.setting]) for hit in query.hits]
         answers = (
-            f"{query.answers} things found answer it" if query.answers > 1 else "one thing found answers it"
+            f"{query.answers} found objects answer it" if query.answers > 1 else "one found object answers it"
         )
         rows.append(
             f'<div class="query"><div><q>{escape(query.text)}</q><small>{answers}</small></div>'
@@ -87,7 +87,7 @@ def _hit(hit: Hit, one: Recognized, album: Album) -> str:
 
 
 def _add_scene(page: DemoPage, one: Recognized, setting: Setting, asked: bool) -> None:
-    # Truth is known here: pieces of wall stay part of the picture without a box. The text says how many there are.
+    # Ground truth is known: pieces of wall are drawn without a box. The text gives their number.
     things = np.flatnonzero(np.array(one.named_truth, int) != NOTHING)
     found, truth = one.named[things], [one.named_truth[i] for i in things]
     points, colors, owners = _with_surroundings(found, one.scene)
@@ -127,38 +127,38 @@ def _verdict(one: Recognized, result: DemoResult) -> str:
     figures = one.figures()
     found, things = figures["found"], figures["things"]
     walls = (
-        f" The other {found - things} are pieces of wall or ground that geometry alone cannot tell from objects; they would get a label "
-        "like everything else, and are left gray here."
+        f" The other {found - things} are pieces of wall or ground that geometry alone cannot tell from objects; on a real scan they would be labeled "
+        "like any other object. They are gray here."
         if found > things
         else ""
     )
     if result.words:
         named = sum(instance != NOTHING for instance in one.named_truth)
         return (
-            f"Of {found} objects found, {things} are things, and {named} of these are best described by one of the words; names of "
-            f"other things compete.{walls}"
+            f"Of {found} objects found, {things} are real objects, and {named} of these fit one of the labels best; names of "
+            f"other objects compete.{walls}"
         )
     return (
-        f"Of {found} objects found, {things} are things, and {figures['named_right']} of these got exactly the right label; the true labels of the "
+        f"Of {found} objects found, {things} are real objects, and {figures['named_right']} of these got the correct label; the true labels of the "
         f"others are in brackets.{walls}"
     )
 
 
 def _asked(result: DemoResult, one: Recognized) -> str:
     if result.words:
-        return f"the words of the command line ({', '.join(result.words)})"
-    return f"the {len(one.found.vocabulary)} words of its setting"
+        return f"the labels of the command line ({', '.join(result.words)})"
+    return f"the {len(one.found.vocabulary)} labels of its setting"
 
 
-_CELL = 4  # pixels, of the grid in which a picture remembers its nearest depth
-_MARGIN = 0.12  # around an object's points, as a share of their box
-_HIDDEN = 0.12  # meters behind the nearest point of its cell, at which a point is hidden
-_SMALLEST = 12  # pixels; of less nothing can be told
+_CELL = 4  # pixels, cell size of the grid of nearest depths per image
+_MARGIN = 0.12  # margin around an object's points, as a share of their box
+_HIDDEN = 0.12  # meters; a point this far behind the nearest of its cell is hidden
+_SMALLEST = 12  # pixels; smaller crops are not recognizable
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What of a scene is drawn, and from where it is looked at first.
+    """Drawn part of a scene and its first viewing direction.
 
     Attributes:
         shown: (N,) bool.
@@ -170,9 +170,9 @@ class Outlook:
 
 
 def open_room(points: NDArray[np.float64], owners: NDArray[np.int64]) -> Outlook:
-    """Take away the ceiling and the two walls that stand between the eye and the room.
+    """Remove the ceiling and the two walls between the eye and the room.
 
-    The eye is above the corner with the lowest furniture. What belongs to an object stays.
+    The eye is above the corner with the lowest furniture. Points of objects are kept.
 
     Args:
         points: (N, 3) meters, z-up.
@@ -211,10 +211,10 @@ def open_street(points: NDArray[np.float64], owners: NDArray[np.int64], reach: f
 
 
 class Album:
-    """The pictures of a frame, each with what it can see.
+    """The images of a frame, each with its visible points.
 
     Args:
-        frame: points, and pictures with cameras relative to them.
+        frame: points, and images with cameras relative to them.
     """
 
     def __init__(self, frame: Frame) -> None:
@@ -225,13 +225,13 @@ class Album:
         return [self._depth_map(number) for number in range(len(self._frame.views))]
 
     def crop(self, index: NDArray[np.int64]) -> NDArray[np.uint8] | None:
-        """The cut-out that shows most of an object's points.
+        """The crop that shows most of an object's points.
 
         Args:
             index: (n,) its points.
 
         Returns:
-            (h, w, 3) uint8, or None: no picture shows it.
+            (h, w, 3) uint8, or None: no image shows it.
         """
         best: tuple[float, NDArray[np.uint8]] | None = None
         for number, view in enumerate(self._frame.views):
@@ -249,7 +249,7 @@ class Album:
             x0, y0 = np.maximum(low - grow, 0).astype(int)
             x1, y1 = np.ceil(high + grow).astype(int)
             cut = view.image[y0:y1, x0:x1]
-            # Large and unhidden, both: the nearest picture often shows a corner only.
+            # Both size and visibility count: the nearest image often shows a corner only.
             value = float(seen.mean() ** 2 * np.sqrt(np.prod(cut.shape[:2])))
             if min(cut.shape[:2]) >= _SMALLEST and (best is None or value > best[0]):
                 best = value, cut

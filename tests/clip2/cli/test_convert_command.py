@@ -87,7 +87,7 @@ def test_an_rgbd_bag_reads_back_from_its_conversion(
 ) -> None:
     bag = write_rgbd(tmp_path, "ros1")
     assert main(["convert", "rosbag", str(bag), str(tmp_path / "out")]) == 0
-    assert "3 frames written, 0 were there, 0 left out" in capsys.readouterr().out
+    assert "3 frames written, 0 kept from before, 0 left out" in capsys.readouterr().out
     frame, copy = open_scan("rosbag", bag)[1], open_scan("layout", tmp_path / "out")[1]
     np.testing.assert_array_equal(frame.points, copy.points)
     np.testing.assert_array_equal(frame.T_world_points, copy.T_world_points)
@@ -95,7 +95,7 @@ def test_an_rgbd_bag_reads_back_from_its_conversion(
     assert sorted(path.suffix for path in (tmp_path / "out/depth").iterdir()) == [".png"] * 3
     assert not (tmp_path / "out/points").exists()
     assert main(["convert", "rosbag", str(bag), str(tmp_path / "out")]) == 0
-    assert "0 frames written, 3 were there" in capsys.readouterr().out
+    assert "0 frames written, 3 kept from before" in capsys.readouterr().out
 
 
 def test_bad_frames_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,4 +104,4 @@ def test_bad_frames_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["convert", "kitti", str(root), str(tmp_path / "out")]) == 0
     out = capsys.readouterr().out
     assert "bad frame 000001: " in out
-    assert "1 frame written, 0 were there, 1 left out" in out
+    assert "1 frame written, 0 kept from before, 1 left out" in out

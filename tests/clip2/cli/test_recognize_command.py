@@ -153,7 +153,7 @@ def test_bad_words_stop_before_the_scan_is_read(run, capsys):
     for labels, message in (
         ("", "is empty"),
         ("chair,chair", "twice"),
-        ("chair,Chair", "one word"),
+        ("chair,Chair", "the same label"),
         ("submarine", "submarine"),
     ):
         assert message in error_of(capsys, "no/such/file.ply", "--model", run, "--labels", labels)

@@ -1,4 +1,4 @@
-"""Lists of words: what is one word, what is refused."""
+"""Label lists: duplicates, empty entries and spelling variants."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def test_no_words_are_refused(given: str | list[str]) -> None:
 
 
 def test_an_empty_word_between_commas_is_refused() -> None:
-    with pytest.raises(InputError, match="word 2 of 3 is empty"):
+    with pytest.raises(InputError, match="label 2 of 3 is empty"):
         parse_labels("mug,,bottle")
 
 
 @pytest.mark.parametrize(
     "given, said",
     [
-        ("mug,cup,mug", "'mug' is there twice"),
-        ("night_stand,Night Stand", "'night_stand' and 'Night Stand' are one word"),
+        ("mug,cup,mug", "'mug' is given twice"),
+        ("night_stand,Night Stand", "'night_stand' and 'Night Stand' are the same label"),
     ],
 )
 def test_one_word_twice_is_refused(given: str, said: str) -> None:

@@ -220,7 +220,11 @@ def test_what_is_no_rgb_image_is_refused(tiny_teacher: Teacher, image: np.ndarra
 
 @pytest.mark.parametrize(
     "labels, templates, said",
-    [([], "clip2", "is empty"), (["a", "A"], "clip2", "one word"), (["a"], "best", "'best' is unknown")],
+    [
+        ([], "clip2", "is empty"),
+        (["a", "A"], "clip2", "the same label"),
+        (["a"], "best", "'best' is unknown"),
+    ],
 )
 def test_words_it_cannot_encode(tiny_teacher: Teacher, labels: list[str], templates: str, said: str) -> None:
     with pytest.raises(InputError, match=said):

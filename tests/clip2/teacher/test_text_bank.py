@@ -40,7 +40,7 @@ def test_unknown_words_are_named_with_their_nearest(bank: TextBank) -> None:
         bank.lookup(["mugg", "night stand", "zzz"])
 
 
-@pytest.mark.parametrize("labels, said", [([], "is empty"), (["mug", "Mug"], "are one word")])
+@pytest.mark.parametrize("labels, said", [([], "is empty"), (["mug", "Mug"], "are the same label")])
 def test_empty_and_repeated_lists_are_refused(bank: TextBank, labels: list[str], said: str) -> None:
     with pytest.raises(InputError, match=said):
         bank.lookup(labels)
