@@ -1,12 +1,13 @@
-"""Benchmarks: speed, memory and quality beside what one would otherwise use.
+"""Benchmarks of speed, memory and quality against the usual alternatives.
 
     python -m benchmarks                                     # all that need no data, a table on the screen
     python -m benchmarks ops encoder --json results.json     # some of them, kept
-    python -m benchmarks --data DATA --json results.json     # real scans where a benchmark has a use for them
+    python -m benchmarks --data DATA --json results.json     # with real scans, for benchmarks that use them
     python -m benchmarks --write docs/performance.md --from results.json gpu.json
 
-Contenders come from the `bench` and `scatter` extras; one that is not installed is a row that says so. Missed targets are marked
-and do not change the exit code: a busy machine is no failure. A benchmark that fails does (1), after all others have run.
+Contenders come from the `bench` and `scatter` extras; a contender that is not installed is reported as missing. Missed targets
+are marked but do not change the exit code, because a busy machine is not a failure. If a benchmark fails, the others still run
+and the exit code is 1.
 Results are saved after each benchmark, so Ctrl-C loses only the current one.
 """
 

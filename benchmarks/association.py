@@ -1,20 +1,20 @@
-"""How well detections of many frames are brought together into objects.
+"""Quality of associating detections of many frames into objects.
 
     python -m benchmarks.association [ROOT] [--json]
 
 ROOT holds ``kitti_tracking/`` in the official layout and ``detections/kitti_tracking_gt.json`` (labels' boxes with
 ``track_id``) and ``detections/kitti_tracking_fastestdet.json`` (a real detector's; boxes that overlap a label by
-2D IoU >= 0.5 have its id, all others are judged by nothing but may disturb). Without ROOT only the procedural worlds
-are measured, where every id is known: rooms seen by a moving RGB-D camera with poses, streets seen by a LiDAR and
+2D IoU >= 0.5 take its id; the others are not scored but may disturb). Without ROOT only the synthetic world
+is measured, where every id is known: rooms seen by a moving RGB-D camera with poses, streets seen by a LiDAR and
 cameras, with a perfect and with an erring detector. ``without poses`` hides the sensor's motion.
 
 Figures, over detections that have an id and were lifted:
 
 - purity: share of detections that belong to the id most frequent in their object;
 - completeness: mean over ids of the share of its detections in the object that holds most of them;
-- switches: times an id's detections go from one object to another, in the order of frames;
+- switches: number of times an id's detections move from one object to another, in frame order;
 - fragments: objects that an id is spread over beyond the first;
-- words: share of detections whose object carries the right word (procedural worlds; before: the detector's own).
+- labels: share of detections whose object has the right label (synthetic world only; before: the detector's label).
 
 Baselines on the same lifted detections: 2D IoU >= 0.3 from image to image with the best sum (SORT without its filter),
 and the nearest center in 3D within 2 m, nearest first. Both may bridge the same gap in time.
@@ -62,13 +62,13 @@ class Case:
         name: of the case.
         frames: their observations.
         ids: key → true id; keys without one are not judged.
-        words: id → true word; empty: not known.
+        labels: id → true label; empty if unknown.
     """
 
     name: str
     frames: list[list[Observation]]
     ids: dict[str, int]
-    words: dict[int, str]
+    labels: dict[int, str]
 
 
 def main(
@@ -79,7 +79,7 @@ def main(
     Args:
         root: folder that holds kitti_tracking/ and detections/.
         json: print one JSON object instead of tables.
-        frames: of every procedural scan.
+        frames: of every synthetic scan.
     """
     try:
         result = measure(root, frames)
@@ -118,7 +118,7 @@ def word_filter_rows(settings: Settings) -> Iterator[Row]:
                 after,
                 before,
                 after / before if before else None,
-                note=f"{found['objects']} objects, {found['words']} labels; {found['wrong_found']:.1%} of the wrong ones "
+                note=f"{found['objects']} objects, {found['labels']} labels; {found['wrong_found']:.1%} of the wrong ones "
                 f"are found, {found['right_lost']:.1%} of the right ones are lost, {found['dropped']:.1%} dropped",
             )
 
@@ -168,15 +168,15 @@ def measure_word_filter(
     seen = [one for frame in case.frames for one in frame]
     said = [normalize_label(one.label) for one in seen]
     right = np.array(
-        [word == case.words.get(case.ids[one.key]) for word, one in zip(said, seen, strict=True)]
+        [label == case.labels.get(case.ids[one.key]) for label, one in zip(said, seen, strict=True)]
     )
     vocabulary = sorted(set(said))
-    own = np.array([vocabulary.index(word) for word in said])
+    own = np.array([vocabulary.index(label) for label in said])
     images = teacher.encode_images(one.crop for one in seen)
     wrong = disagrees(images, own, teacher.encode_texts(vocabulary), teacher.logit_scale, times_chance)
     return {
         "objects": len(said),
-        "words": len(vocabulary),
+        "labels": len(vocabulary),
         "wrong_before": float(np.mean(~right)),
         "wrong_after": float(np.mean(~right[~wrong])),
         "wrong_found": float(np.mean(wrong[~right])),
@@ -208,11 +208,11 @@ def score(case: Case, objects: dict[str, int]) -> dict[str, float]:
         "switches": float(sum(a != b for h in history.values() for a, b in pairwise(h))),
         "fragments": float(sum(len(set(h)) - 1 for h in history.values())),
     }
-    if case.words:
+    if case.labels:
         voted = {number: max(count, key=lambda w: (count[w], w)) for number, count in labels.items()}
-        right = [case.words[true] == normalize_label(voted[number]) for _, number, true in judged]
-        before = [case.words[true] == normalize_label(t.label) for t, _, true in judged]
-        figures["words"], figures["words_before"] = float(np.mean(right)), float(np.mean(before))
+        right = [case.labels[true] == normalize_label(voted[number]) for _, number, true in judged]
+        before = [case.labels[true] == normalize_label(t.label) for t, _, true in judged]
+        figures["labels"], figures["labels_before"] = float(np.mean(right)), float(np.mean(before))
     return figures
 
 
@@ -315,19 +315,19 @@ def _kitti(name: str, scan: Scan, found: CocoDetections, labels: CocoDetections)
 
 
 def procedural_case(setting: str, detector: str, count: int, seed: int = 3, worlds: int = 1) -> Case:
-    """Lifted detections of a procedural scan, with every id and word."""
+    """Lifted detections of a synthetic scan, with every id and label."""
     cameras = {"cameras": ("front", "left", "back", "right")} if setting == "street" else {}
     scan: Any = open_scan(
         "procedural", setting, frames=count, seed=seed, worlds=worlds, detector=detector, **cameras
     )
     lifter = create_lifter("auto")
-    frames, ids, words = [], {}, {}
+    frames, ids, labels = [], {}, {}
     for index in range(count):
         observations = _lift(lifter, scan.source, scan[index], list(scan.detections(index)))
         ids.update({t.key: int(t.attributes["track_id"]) for t in observations})
-        words.update({o.instance: normalize_label(o.label) for o in scan.world_objects(index)})
+        labels.update({o.instance: normalize_label(o.label) for o in scan.world_objects(index)})
         frames.append(observations)
-    return Case(f"procedural {setting}, {detector} detector", frames, ids, words)
+    return Case(f"procedural {setting}, {detector} detector", frames, ids, labels)
 
 
 def _without_poses(case: Case) -> Case:
@@ -342,7 +342,7 @@ def _without_poses(case: Case) -> Case:
         return replace(seen, points=moved, center=center, T_world_points=np.eye(4))
 
     frames = [[hide(seen) for seen in frame] for frame in case.frames]
-    return Case(f"{case.name}, without poses", frames, case.ids, case.words)
+    return Case(f"{case.name}, without poses", frames, case.ids, case.labels)
 
 
 def _lift(lifter: Lifter, source: str, frame: Any, found: Sequence[Detections2D]) -> list[Observation]:
@@ -366,14 +366,14 @@ def _print(result: dict[str, Any]) -> None:
     for name, contenders in result.items():
         first = next(iter(contenders.values()))
         table = Table(
-            "", "objects", "purity", "completeness", "switches", "fragments", "words", "ms/frame",
+            "", "objects", "purity", "completeness", "switches", "fragments", "labels", "ms/frame",
             title=f"{name}: {first['detections']:.0f} detections of {first['ids']:.0f}", title_justify="left",
         )  # fmt: skip
         for contender, f in contenders.items():
-            words = f"{f['words_before']:.3f} → {f['words']:.3f}" if "words" in f else ""
+            labels = f"{f['labels_before']:.3f} → {f['labels']:.3f}" if "labels" in f else ""
             table.add_row(
                 contender, f"{f['objects']:.0f}", f"{f['purity']:.3f}", f"{f['completeness']:.3f}",
-                f"{f['switches']:.0f}", f"{f['fragments']:.0f}", words, f"{f['ms_per_frame']:.1f}",
+                f"{f['switches']:.0f}", f"{f['fragments']:.0f}", labels, f"{f['ms_per_frame']:.1f}",
             )  # fmt: skip
         console.print(table)
 

@@ -1,4 +1,4 @@
-"""Speed of PointNet++, beside the textbook version with the same weights.
+"""Speed of PointNet++ against the textbook version with the same weights.
 
 Clouds are points on the faces of a cube. The curves show how time and memory grow with points per object, objects at
 once, and threads.

@@ -40,7 +40,7 @@ Work = dict[str, Callable[[], object]]
 
 @dataclass(frozen=True)
 class Setting:
-    """Where, how often, and with how many points and clouds as a share of what the rows say."""
+    """Device, number of repeats, and fraction of the full point and cloud counts."""
 
     device: torch.device
     turns: int

@@ -1,4 +1,4 @@
-"""Frames with 2D boxes and what is truly in them, from every labeled set that lies under a folder, and made up ones."""
+"""Labeled lifting cases: frames with 2D boxes and the true points of each, from public data sets and the synthetic world."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ SETS: dict[str, tuple[tuple[str, str, str], ...]] = {
 # this seam belong.
 SEAM = 0.1  # meters
 _OVERLAP = 0.5  # 2D IoU from which a detection shows a label
-_MADE_UP_SEED = 90_210_000
+_SYNTHETIC_SEED = 90_210_000
 
 
 @dataclass(frozen=True)
 class Case:
-    """One view of a frame with boxes, and what is truly in them.
+    """One view of a frame with 2D boxes and their ground truth.
 
     Attributes:
         frame: with this view only.
@@ -79,14 +79,14 @@ def labeled_cases(root: Path, name: str, detector: bool) -> list[Case]:
     return cases
 
 
-def made_up_cases(
+def synthetic_cases(
     setting: str, frames: int, detector: str, image_size: tuple[int, int] | None = None
 ) -> list[Case]:
-    """Rooms or streets of the embedded world: the truth is exact, to the point.
+    """Rooms or streets of the synthetic world, with exact ground truth per point.
 
     Args:
         setting: ``room`` or ``street``.
-        frames: how many, each of another place.
+        frames: number of frames, each of a different place.
         detector: profile of the simulated detector; ``perfect`` draws exact boxes.
         image_size: width and height in pixels, and of the depth; None: the setting's own.
     """
@@ -94,7 +94,7 @@ def made_up_cases(
         setting,
         frames=frames,
         worlds=frames,
-        seed=_MADE_UP_SEED,
+        seed=_SYNTHETIC_SEED,
         detector=detector,
         image_size=image_size,
     )

@@ -1,18 +1,18 @@
-"""How well lifted points agree with labeled 3D boxes, and with exact truth.
+"""Agreement of lifted points with labeled 3D boxes and exact ground truth.
 
     python -m benchmarks.lift_quality ROOT [--json] [--vary] [--frames 20]
 
 ROOT holds any of ``kitti_object/``, ``kitti_tracking/``, ``nuscenes/`` and ``sunrgbd/`` in the official layouts. The labels'
 own 2D boxes are the detections; where a set has none, the hulls of the projected 3D boxes. The truth of an object is the
-points inside its labeled 3D box among the points inside its 2D box; objects with fewer than 10 such points are left
-out. All filters are open: what a filter rejects is not a lifting error, and what a lifter does not find counts as IoU 0.
-Where ``detections/*_fastestdet.json`` lie under ROOT, a real detector's boxes are measured too: those that overlap a
-label by 2D IoU >= 0.5, the truth now within the detector's box.
+points inside both its labeled 3D box and its 2D box; objects with fewer than 10 such points are skipped. All filters
+are off, because a filtered object is not a lifting error. An object that a lifter does not find counts as IoU 0.
+If ROOT holds ``detections/*_fastestdet.json``, a real detector's boxes are measured too: those that overlap a label by
+2D IoU >= 0.5, with the truth limited to the detector's box.
 
-Labels are not exact: boxes cut bumpers and mirrors off, and hold a strip of road. So there are two more figures: *seam*
-is the mean IoU when points outside the label and less than 10 cm from it count neither way; and *label + 10 cm* is what a
-cut along the label scores that is 10 cm wider and leaves the ground out, the best that can be asked of anybody who
-does not know the labels. Rooms and streets of the embedded world have truth that is exact to the point.
+Labels are not exact: boxes cut off bumpers and mirrors, and include a strip of road. Two more figures account for this.
+*seam* is the mean IoU if points less than 10 cm outside the label are ignored. *label + 10 cm* is the score of the label
+box itself, widened by 10 cm and without the ground: the best to expect of a lifter that does not know the labels.
+Rooms and streets of the synthetic world have exact ground truth per point.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.lift_cases import SETS, Case, labeled_cases, made_up_cases
+from benchmarks.lift_cases import SETS, Case, labeled_cases, synthetic_cases
 from benchmarks.record import Row, Settings
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.lift import Lifter, create_lifter
@@ -76,7 +76,7 @@ def main(
         root: folder that holds the sets.
         json: print one JSON object on standard output instead of tables.
         vary: also halve and double every setting of the lidar lifter, on KITTI.
-        frames: also so many rooms and streets of the embedded world, with exact boxes and with a detector's.
+        frames: number of synthetic rooms and of synthetic streets to add, with exact boxes and with a detector's.
     """
     try:
         result = measure(root, vary, frames)
@@ -122,9 +122,9 @@ def measure(root: Path, vary: bool = False, frames: int = 0) -> dict[str, Any]:
             "holds none of kitti_object/, kitti_tracking/, nuscenes/ and sunrgbd/ with labels", source=root
         )
     for setting in ("room", "street") if frames else ():
-        result[f"made-up {setting}s"] = {
-            "boxes": _contenders(made_up_cases(setting, frames, "perfect"), labeled=False),
-            "detector": _contenders(made_up_cases(setting, frames, "good"), labeled=False),
+        result[f"synthetic {setting}s"] = {
+            "boxes": _contenders(synthetic_cases(setting, frames, "perfect"), labeled=False),
+            "detector": _contenders(synthetic_cases(setting, frames, "good"), labeled=False),
         }
     return result
 

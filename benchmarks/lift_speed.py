@@ -19,7 +19,7 @@ import numpy as np
 import open3d as o3d
 from numpy.typing import NDArray
 
-from benchmarks.lift_cases import Case, labeled_cases, made_up_cases
+from benchmarks.lift_cases import Case, labeled_cases, synthetic_cases
 from benchmarks.record import Row, Settings, compare, take_turns
 from data_prep.geometry import Camera
 from data_prep.geometry.cluster import connected_components
@@ -116,8 +116,8 @@ def time_clusters(count: int, repeats: int) -> tuple[Seconds, bool]:
 
 def _frames(root: Path | None) -> Iterator[tuple[str, Case]]:
     cases = {
-        "room, one depth image": made_up_cases("room", 1, "perfect", image_size=(640, 480))[0],
-        "street, one sweep": made_up_cases("street", 1, "perfect")[0],
+        "room, one depth image": synthetic_cases("room", 1, "perfect", image_size=(640, 480))[0],
+        "street, one sweep": synthetic_cases("street", 1, "perfect")[0],
     }
     if root is not None:
         cases["KITTI, one sweep"] = max(

@@ -1,14 +1,14 @@
-"""Reading training objects: mapped float16 files, beside a pickled ``.npy`` per object.
+"""Speed of reading training objects: mapped float16 files against a pickled ``.npy`` per object.
 
 The contender is the layout that public 3D-text training sets come in: one file per object with a pickled dict of float32
-arrays (points, colors in 0..1, the vector of its picture and of each of its words). Both give (1024, 3) float32 points, their
+arrays (points, colors in 0..1, the vectors of its picture and of each of its labels). Both give (1024, 3) float32 points, their
 colors, and the picture's vector, of the same objects in the same random order; both read from the page cache, on one thread.
 
-- *mined objects*: 100 to 4096 points each, every number of points equally likely on a logarithmic scale; one picture and three words.
-- *dense shapes*: 10,000 colored points each, one picture and three words.
+- *mined objects*: 100 to 4096 points each, every number of points equally likely on a logarithmic scale; one picture and three labels.
+- *dense shapes*: 10,000 colored points each, one picture and three labels.
 
-Bytes are those of the files: points, colors, the picture's vectors and the words' vectors, on our side each word's once for
-2000 objects.
+Bytes are those of the files: points, colors, the picture's vectors and the labels' vectors. Our format stores each label's vector
+once per 2000 objects.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Case:
 
 
 CASES = (Case("mined objects", 800, 100, 4096), Case("dense shapes", 128, 10_000, 10_000))
-# Vectors of words are stored once per set; an object's share of them is that in a small set of so many.
+# Label vectors are stored once per set. An object's share of them is computed for a set of this size.
 SET = 2000
 
 
@@ -65,7 +65,7 @@ def measure(case: Case, count: int, folder: Path, repeats: int) -> list[Row]:
     """Rows of one case with ``count`` objects, written to ``folder``."""
     rng = np.random.default_rng(0)
     pictures = _unit(rng.normal(size=(count, WIDTH)))
-    words = _unit(rng.normal(size=(VOCABULARY, WIDTH)))
+    labels = _unit(rng.normal(size=(VOCABULARY, WIDTH)))
     own = rng.integers(0, VOCABULARY, (count, WORDS_EACH))
     names = tuple(f"word {row}" for row in range(VOCABULARY))
     (folder / "pickled").mkdir()
@@ -77,11 +77,11 @@ def measure(case: Case, count: int, folder: Path, repeats: int) -> list[Row]:
             if triplet.colors is not None
             else None,
             "image_feat": pictures[i],
-            "text_feat": [words[row] for row in own[i]],
+            "text_feat": [labels[row] for row in own[i]],
             "text": list(triplet.texts),
         }
         np.save(folder / "pickled" / f"{i}.npy", np.array(record, dtype=object), allow_pickle=True)
-    embed_triplets(folder / "ours", bank=TextBank(names, words, "ViT-B-32/openai"))
+    embed_triplets(folder / "ours", bank=TextBank(names, labels, "ViT-B-32/openai"))
     stored = open_point_cache(open_triplets(folder / "ours"), max(4096, case.high))
     tensors = CloudTensors(stored.clouds, torch.device("cpu"))
     small = torch.from_numpy(pictures.astype(np.float16))
@@ -106,7 +106,7 @@ def measure(case: Case, count: int, folder: Path, repeats: int) -> list[Row]:
     ratios = [a / b for a, b in zip(per_second["ours"], per_second["pickled npy"], strict=True)]
     fast, slow = (float(np.median(per_second[name])) for name in ("ours", "pickled npy"))
     theirs = _bytes(folder / "pickled")
-    mine = _bytes(folder / "ours" / "cache") + small.nbytes + words.nbytes * count / SET
+    mine = _bytes(folder / "ours" / "cache") + small.nbytes + labels.nbytes * count / SET
     mine += own.nbytes
     kept = "all 10,000 points kept: 9 bytes for 24; data.max_points keeps 4096 of them by default"
     return [

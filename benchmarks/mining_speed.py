@@ -1,12 +1,12 @@
-"""What mining costs, where the time goes, and whether memory stays flat.
+"""Cost of mining: CPU time by stage, memory over time, and scaling with workers.
 
     python -m benchmarks.mining_speed cost SOURCE ROOT --detections FILE [--frames 8] [--json]
     python -m benchmarks.mining_speed memory [--frames 10000] [--workers 2] [--json]
     python -m benchmarks.mining_speed workers SOURCE ROOT --detections FILE [--frames 48] [--json]
 
-``cost`` takes CPU seconds per frame by stage and bytes per triplet. ``memory`` mines many small made-up frames and reads
+``cost`` takes CPU seconds per frame by stage and bytes per triplet. ``memory`` mines many small synthetic frames and reads
 the resident memory of the mining process and of its workers on the way. ``workers`` times the same frames with 1, 2 and
-4 workers, taking turns; ratios mean little on a machine that has other work.
+4 workers, taking turns; ratios mean little on a busy machine.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class Memory:
     json: bool = False
 
     def run(self) -> dict[str, Any]:
-        """Mine made-up frames."""
+        """Mine synthetic frames."""
         rows: list[dict[str, float]] = []
 
         def look(progress: Any) -> None:

@@ -1,10 +1,10 @@
-"""Train against real CLIP text vectors on ModelNet10 and classify its test split by text similarity.
+"""ModelNet10 accuracy after training against real CLIP text vectors.
 
     python -m benchmarks.modelnet10 --bank DATA/clip/vit_b32_text_bank.npz [--data FILE] [--seed 0] [--json]
 
 The shapes are 30^3 occupancy grids, so peers are voxel networks; a nearest neighbor on pooled voxels reaches 85.7 %.
-71 test grids repeat a training grid bit for bit: the score is given with and without them. Everything goes the ordinary
-way: triplets on disk, `embed` with a text bank, `train` from a config, `clip2.load`, similarity to ten words.
+71 test grids repeat a training grid bit for bit: the score is given with and without them. It uses the ordinary
+commands: triplets on disk, `embed` with a text bank, `train` from a config, `clip2.load`, similarity to ten labels.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from data_prep.triplets import Provenance, Triplet, write_triplets
 
 CLASSES = ("bathtub", "bed", "chair", "desk", "dresser", "monitor", "night stand", "sofa", "table", "toilet")
 GRIDS = Path(os.environ.get("CLIP2_DATA", "../shared/data")) / "objects/modelnet10.npz"
-# The bank knows some classes by another word of the same meaning.
-WORDS = {"night stand": "nightstand", "monitor": "computer monitor"}
+# Classes that the bank knows by a synonym.
+SYNONYMS = {"night stand": "nightstand", "monitor": "computer monitor"}
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,12 @@ def read_split(file: Path, split: str) -> Shapes:
     return Shapes(clouds, np.array(classes), packed)
 
 
-def as_triplets(shapes: Shapes, words: tuple[str, ...]) -> Iterator[Triplet]:
+def as_triplets(shapes: Shapes, labels: tuple[str, ...]) -> Iterator[Triplet]:
     """The split as text-only triplets: no image ever saw these shapes."""
     for index, (cloud, label) in enumerate(zip(shapes.clouds, shapes.classes, strict=True)):
         center = cloud.mean(axis=0)
         provenance = Provenance(source="modelnet10", frame=f"{index:05d}", center=tuple(center.tolist()))
-        yield Triplet(f"modelnet10-{index:05d}", cloud - center, None, None, (words[label],), provenance)
+        yield Triplet(f"modelnet10-{index:05d}", cloud - center, None, None, (labels[label],), provenance)
 
 
 def main(
@@ -94,12 +94,12 @@ def main(
     """Train and score.
 
     Args:
-        bank: text bank that knows the ten words.
+        bank: text bank that holds the ten labels.
         data: npz with X_train, y_train, X_test, y_test; default: under the folder that CLIP2_DATA names.
         bank_model: the CLIP model the bank was made with.
         config: training configuration.
         seed: of initialization, order and augmentation.
-        out: keep the triplets and the run here, and continue what is there; a temporary folder otherwise.
+        out: folder that keeps the triplets and the run; an interrupted run continues. Default: a temporary folder.
         json_: print one JSON object.
     """
     with TemporaryDirectory() as temporary:
@@ -140,11 +140,11 @@ def run(
     from clip2.teacher.embed import embed_triplets
     from clip2.training import load_config, train
 
-    words = tuple(WORDS.get(name, name) for name in CLASSES)
-    bank = TextBank.load(bank_file, model=bank_model).select(words)
+    labels = tuple(SYNONYMS.get(name, name) for name in CLASSES)
+    bank = TextBank.load(bank_file, model=bank_model).select(labels)
     shapes, test = read_split(data, "train"), read_split(data, "test")
     triplets = folder / "triplets"
-    write_triplets(triplets, as_triplets(shapes, words), source="modelnet10")
+    write_triplets(triplets, as_triplets(shapes, labels), source="modelnet10")
     embed_triplets(triplets, bank=bank)
     config = load_config(config_file, [f"seed={seed}", f"data.folders={json.dumps([str(triplets)])}"])
     began = time.perf_counter()
@@ -154,7 +154,7 @@ def run(
 
     model = clip2.load(folder / "run")
     began = time.perf_counter()
-    named = model.classify(test.clouds, words, bank).scores.argmax(axis=1)
+    named = model.classify(test.clouds, labels, bank).scores.argmax(axis=1)
     right = named == test.classes
     training_grids = set(shapes.grids)
     new = np.array([grid not in training_grids for grid in test.grids])

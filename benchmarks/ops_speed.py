@@ -1,4 +1,4 @@
-"""Speed of the point operations, beside the libraries that one would otherwise use.
+"""Speed of the point operations against the usual libraries.
 
 Each contender starts from the same array of points and builds whatever index it needs. Clouds are points on the faces of
 a cube. A contender that is not installed is reported as missing (extras `bench` and `scatter`).

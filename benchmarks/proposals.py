@@ -1,13 +1,13 @@
-"""How many objects do class-agnostic proposals find, and how long does that take?
+"""Recall and speed of class-agnostic object proposals.
 
     python -m benchmarks.proposals [ROOT] [--json] [--page FILE]
 
 Every scan is searched by geometry alone (``clip2.recognition.propose_objects``). An object counts as found when a
-proposal and the object's points share at least half of their union. What the object's points are differs by what is known:
+proposal and the object's points share at least half of their union. The object's points depend on the ground truth of each set:
 
-- ``procedural room`` (single frames), ``procedural room fused``, ``procedural street``: exact instances; always there.
+- ``procedural room`` (single frames), ``procedural room fused``, ``procedural street``: exact instances; always measured.
 - ``kitti``, ``kitti-tracking``: points inside the labeled 3D box and the camera's view; objects with >= 10 points.
-- ``scannet``, ``sunrgbd``: labels are boxes that also hold floor and neighbors, so the *boxes* are compared, upright and
+- ``scannet``, ``sunrgbd``: label boxes also hold floor and neighbors, so the *boxes* are compared, upright and
   aligned with the label's axes, at IoU 0.25 and 0.5, as ScanNet's detection benchmark does.
 - ``7-scenes`` (one frame, and the sequence fused): no labels; number of proposals and time only.
 
@@ -62,7 +62,7 @@ def main(
     """Measure proposals.
 
     Args:
-        root: folder with real scans; without it only the embedded world is searched.
+        root: folder with real scans; without it only the synthetic world is searched.
         json: print one JSON object on standard output instead of tables.
         page: also write the first proposals of each group as an HTML page.
     """
@@ -90,7 +90,7 @@ def rows(settings: Settings) -> Iterator[Row]:
 
 
 def measure(root: Path | None, report: Page | None = None) -> dict[str, dict[str, Any]]:
-    """Group → figures; the first proposals of each group go onto the page, if there is one."""
+    """Group → figures; the first proposals of each group are added to ``report``."""
     found: dict[str, dict[str, Any]] = {}
     cases = [*_procedural(), *([] if root is None else _real(root))]
     for case in track(cases, console=Console(stderr=True), description="searching", transient=True):
@@ -137,11 +137,11 @@ def _procedural() -> Iterator[Case]:
 
 
 def _with_instances(case: Case, truth: NDArray, scan: Scan) -> Case:
-    words = {placed.instance: placed.label for placed in scan.objects}  # type: ignore[attr-defined]
+    names = {placed.instance: placed.label for placed in scan.objects}  # type: ignore[attr-defined]
     for instance in np.unique(truth[truth >= 0]):
         mask = truth == instance
         if mask.sum() >= MIN_POINTS:
-            case.labels.append(words[int(instance)])
+            case.labels.append(names[int(instance)])
             case.masks.append(mask)
     return case
 
@@ -234,16 +234,16 @@ def _figures(group: dict[str, Any]) -> dict[str, Any]:
     }
     if not group["ious"]:
         return result
-    words: dict[str, list[float]] = {}
+    by_label: dict[str, list[float]] = {}
     for label, iou in group["ious"]:
-        words.setdefault(label, []).append(iou)
+        by_label.setdefault(label, []).append(iou)
     every = np.array([iou for _, iou in group["ious"]])
     result["recall_25"] = round(float((every >= 0.25).mean()), 3)
     result["recall_50"] = round(float((every >= 0.5).mean()), 3)
     result["mean_iou"] = round(float(every.mean()), 3)
     result["per_class"] = {
         label: {"objects": len(ious), "recall_50": round(float((np.array(ious) >= 0.5).mean()), 3)}
-        for label, ious in sorted(words.items(), key=lambda item: -len(item[1]))
+        for label, ious in sorted(by_label.items(), key=lambda item: -len(item[1]))
     }
     return result
 
@@ -265,10 +265,10 @@ def _print(result: dict[str, Any]) -> None:
     console.print(table)
     for name, figures in result.items():
         if "per_class" in figures:
-            words = ", ".join(
+            listed = ", ".join(
                 f"{label} {v['recall_50']:.2f} ({v['objects']})" for label, v in figures["per_class"].items()
             )
-            console.print(f"[bold]{name}[/bold] recall at 0.5 (objects): {words}", highlight=False)
+            console.print(f"[bold]{name}[/bold] recall at 0.5 (objects): {listed}", highlight=False)
 
 
 def _show(report: Page, case: Case, proposals: list[NDArray[np.int64]]) -> None:

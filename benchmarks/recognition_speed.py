@@ -1,12 +1,12 @@
-"""Speed of recognition: a whole sweep step by step, and naming among 1156 labels.
+"""Speed of recognition by step, and of classification among 1156 labels.
 
 The sweeps are KITTI's if ``--data`` names a folder that holds ``kitti_object/``, otherwise those of a synthetic street. The
 model is ``mini-points``, which ships with the package, with its own labels.
 
-Naming compares text vectors that travel with the model with running a text tower each time. The labels are LVIS categories,
-with one prompt each. There are two towers: one of the size of OpenAI's ViT-B/32, with random weights, as time does not
-depend on them, timed on a part of the labels, as its time is proportional to them; and that of ``mini``, which ships with the
-package and is some thirty times smaller. A new process, which loads model and labels from disk, reports whether it loaded
+Classification with the text vectors stored in the model is compared with running a text tower each time. The labels are LVIS
+categories, with one prompt each. Two towers are timed. One has the size of OpenAI's ViT-B/32 and random weights; it is timed on
+some of the labels and scaled up, because its time is proportional to their number. The other is that of ``mini``, which ships
+with the package and is about thirty times smaller. A new process, which loads model and labels from disk, reports whether it loaded
 anything to embed text with.
 """
 
@@ -36,7 +36,7 @@ from clip2.teacher import Teacher, TextBank
 from data_prep.detect.vocabulary import Vocabulary
 from data_prep.scans import Frame, open_scan
 
-OBJECTS, WORDS, TIMED = 100, 1156, 64
+OBJECTS, LABELS, TIMED = 100, 1156, 64
 MANY = 20  # times in a row: once is too short to time beside something a thousand times as long
 LARGE = "text tower of ViT-B/32"
 
@@ -47,9 +47,9 @@ import clip2
 from clip2.teacher import Teacher
 
 model = clip2.load(sys.argv[1])
-words = model.text_bank.names
+labels = model.text_bank.names
 cloud = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
-assert len(model.classify([cloud], words).labels) == len(words)
+assert len(model.classify([cloud], labels).labels) == len(labels)
 print(int("open_clip" in sys.modules))
 """
 STEPS = {
@@ -108,39 +108,39 @@ def _frames(data: Path | None) -> tuple[str, Iterator[Frame]]:
 def zero_shot_rows(settings: Settings) -> list[Row]:
     """Both ways in turns, and the behavior of a new process; a quick run takes the small tower and fewer labels."""
     quick, turns = settings.quick, min(settings.turns, 3)
-    words = Vocabulary.load("lvis").labels[: 100 if quick else WORDS]
+    labels = Vocabulary.load("lvis").labels[: 100 if quick else LABELS]
     teacher = Teacher.load("mini")
     with tempfile.TemporaryDirectory() as folder:
-        bank = TextBank.from_teacher(teacher, words)
+        bank = TextBank.from_teacher(teacher, labels)
         rows = _naming(
-            words, bank, "mini's text tower", lambda: teacher.encode_texts(words), 1, turns, Path(folder)
+            labels, bank, "mini's text tower", lambda: teacher.encode_texts(labels), 1, turns, Path(folder)
         )
         rows.append(_restart(Path(folder) / "model", teacher, bank))
-        return rows if quick else [*_large(words, turns, Path(folder)), *rows]
+        return rows if quick else [*_large(labels, turns, Path(folder)), *rows]
 
 
-def _large(words: tuple[str, ...], turns: int, folder: Path) -> list[Row]:
+def _large(labels: tuple[str, ...], turns: int, folder: Path) -> list[Row]:
     import open_clip
 
     network = open_clip.create_model("ViT-B-32", pretrained=None).eval()
     tokenize = open_clip.get_tokenizer("ViT-B-32")
-    asked = [f"a point cloud of a {word}." for word in words[:TIMED]]
+    asked = [f"a point cloud of a {label}." for label in labels[:TIMED]]
 
     def embed() -> NDArray[np.float32]:
         with torch.inference_mode():
             return network.encode_text(tokenize(asked)).numpy()
 
     width = embed().shape[1]
-    vectors = np.random.default_rng(0).normal(size=(len(words), width)).astype(np.float32)
+    vectors = np.random.default_rng(0).normal(size=(len(labels), width)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    bank = TextBank(words, vectors, "ViT-B-32/openai")
-    factor = len(words) / TIMED
-    rows = _naming(words, bank, LARGE, embed, factor, turns, folder)
-    return [replace(row, note=f"timed on {TIMED} words, times {factor:.1f}") for row in rows]
+    bank = TextBank(labels, vectors, "ViT-B-32/openai")
+    factor = len(labels) / TIMED
+    rows = _naming(labels, bank, LARGE, embed, factor, turns, folder)
+    return [replace(row, note=f"timed on {TIMED} labels, times {factor:.1f}") for row in rows]
 
 
 def _naming(
-    words: tuple[str, ...],
+    labels: tuple[str, ...],
     bank: TextBank,
     contender: str,
     embed: Callable[[], NDArray[np.float32]],
@@ -153,14 +153,14 @@ def _naming(
     objects = np.random.default_rng(0).normal(size=(OBJECTS, kept.width)).astype(np.float32)
     seconds = take_turns(
         {
-            "ours": lambda: [zero_shot_classify(objects, kept.embed_labels(words)) for _ in range(MANY)],
+            "ours": lambda: [zero_shot_classify(objects, kept.embed_labels(labels)) for _ in range(MANY)],
             contender: lambda: zero_shot_classify(objects, embed()),
         },
         turns,
     )
     seconds["ours"] = [value / MANY for value in seconds["ours"]]
     seconds[contender] = [factor * value for value in seconds[contender]]
-    return compare("zero_shot", f"{OBJECTS} objects x {len(words)} words", seconds)
+    return compare("zero_shot", f"{OBJECTS} objects x {len(labels)} words", seconds)
 
 
 def _restart(folder: Path, teacher: Teacher, bank: TextBank) -> Row:

@@ -18,7 +18,7 @@ class Target:
 
     Attributes:
         bound, value: limit of the ratio, or of our own figure if ``of`` is ``ours``.
-        source: the promise in words.
+        source: the promise as text.
         of: figure that is compared with ``value``.
     """
 
@@ -43,7 +43,7 @@ class Row:
         ours, theirs: medians; None: not measured, see ``note``.
         ratio: how many times as good as the contender; for memory, bytes and errors, ours as a share of theirs.
         spread: smallest and largest ratio of the turns.
-        target: the promise, if there is one.
+        target: the promise, or None.
         note: why something was not measured, or a remark.
     """
 
@@ -126,7 +126,7 @@ class Settings:
 
 
 def row(benchmark: str, case: str, contender: str = "", unit: str = "ms", **values: Any) -> Row:
-    """A row with its target, if there is one."""
+    """A row with its target, or None."""
     return Row(benchmark, case, contender, unit, target=TARGETS.get((benchmark, case, contender)), **values)
 
 

@@ -98,7 +98,7 @@ def cells(row: Row) -> list[str]:
 
 
 def _summary(rows: Sequence[Row], quick: Set[str]) -> str:
-    """How many targets are met, which are not, and which nobody looked at; what a quick run says counts for nothing."""
+    """Summary of targets met, missed and not measured; quick runs are ignored."""
     uncounted = [name for name in dict.fromkeys(row.benchmark for row in rows) if name in quick]
     rows = [row for row in rows if row.benchmark not in quick]
     judged = [row for row in rows if row.met is not None]

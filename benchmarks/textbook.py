@@ -1,4 +1,4 @@
-"""PointNet++ SSG the way the paper's text reads: the reference our encoder must equal, and the time to beat.
+"""Reference PointNet++ SSG, written literally from the paper.
 
 Written from Qi et al., PointNet++ (NeurIPS 2017): neighborhoods by sorting, groups materialized, 1x1 convolutions,
 BatchNorm, `max`. Attribute names follow the layout that public checkpoints of PyTorch ports share

@@ -1,17 +1,17 @@
-"""How often does a model give a definite name that is wrong, and what does saying "unknown" change?
+"""Rate of wrong definite labels, with and without out-of-distribution detection.
 
     python -m benchmarks.unknown DATA [--model mini-points] [--quantile 0.95 0.8] [--json]
 
-Every cloud is named among all words that travel with the model. A name is right if it means what the cloud is: the same
-word, or another word for the same category of the embedded world. For a cloud that is none of those categories only
-"unknown" is right. *Nonsense* is the share of all clouds that get a definite name that is wrong.
+Every cloud is classified among all labels stored in the model. A label is right if it equals the true label or is a synonym
+of the same category of the synthetic world. For a cloud of no such category, only `unknown` is right. *Nonsense* is the
+share of all clouds that get a wrong definite label.
 
-- ``fresh``: objects of rooms and streets that nothing was trained on, cut out along exact 2D boxes: the model's home.
-- ``named objects``: DATA/objects/named_objects.npz, samples of meshes of three sources, many of things it has no word for,
-  most of them not in meters.
+- ``fresh``: objects of unseen synthetic rooms and streets, cut out along exact 2D boxes: in distribution.
+- ``named objects``: DATA/objects/named_objects.npz, points sampled from meshes of three sources; many have no matching
+  label and most are not in meters.
 - ``kitti things``: proposals in DATA/kitti_object that lie mostly in a labeled box.
-- ``kitti background``: those that lie in none, seen by the camera and in no DontCare region. Nobody says what they are,
-  so every definite name counts as nonsense, even a pole's that is called a lamppost.
+- ``kitti background``: those in no labeled box, seen by the camera and in no DontCare region. They have no true label,
+  so every definite label counts as nonsense, even `lamppost` for a pole.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from data_prep.lift import create_lifter
 from data_prep.scans import open_scan
 from data_prep.world import ProceduralScan, get_category, list_categories
 
-# KITTI's labels that are no words of their own, and what may be said of them.
+# KITTI labels that the model lacks -> labels accepted for them.
 _KITTI = {
     "cyclist": ("bicycle", "pedestrian"),
     "person sitting": ("pedestrian",),
@@ -59,7 +59,7 @@ class Group:
     Attributes:
         clouds: (n, 3) meters, z-up.
         colors: (n, 3) uint8, or None where a cloud has none.
-        truth: what each may be called; nothing where only "unknown" is right.
+        truth: labels accepted for each; empty if only `unknown` is right.
     """
 
     clouds: list[NDArray] = field(default_factory=list)
@@ -162,14 +162,14 @@ def shares(outcome: NDArray[np.bool_]) -> dict[str, float]:
     }
 
 
-def means_the_same(word: str, truth: tuple[str, ...]) -> bool:
-    return bool(_meanings(word) & {meaning for name in truth for meaning in _meanings(name)})
+def means_the_same(label: str, truth: tuple[str, ...]) -> bool:
+    return bool(_meanings(label) & {meaning for name in truth for meaning in _meanings(name)})
 
 
-def _meanings(word: str) -> set[str]:
-    """The word itself, and the categories that it names."""
-    word = normalize_label(word)
-    return {word, *(name for name in list_categories() if word in (name, *get_category(name).synonyms))}
+def _meanings(label: str) -> set[str]:
+    """The label itself and the categories that it names."""
+    label = normalize_label(label)
+    return {label, *(name for name in list_categories() if label in (name, *get_category(name).synonyms))}
 
 
 def fresh_objects() -> Group:

@@ -1,4 +1,4 @@
-"""Which points of an object are kept: a uniform sample without a seed."""
+"""Seedless uniform sampling order of an object's points."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Real LiDAR goes the whole way: KITTI frames → triplets → training against CLIP's text vectors → named objects.
+"""Complete pipeline on real LiDAR: KITTI frames → triplets → training against CLIP's text vectors → labeled objects.
 
     python examples/kitti.py DATA --bank vit_b32_text_bank.npz [--out runs/kitti] [--seed 0]
 
 DATA holds ``kitti_object/``, ``kitti_tracking/`` and ``detections/`` (COCO JSON). Frames 0-8 of tracking sequence 0001 and 0-1 of
 the object set are trained on; tracking frames 10-14 and object frame 2 are recognized, with and without 2D boxes.
-A made-up street adds the classes that so few frames lack. The set is tiny: read the table as "the path works", not
-as a benchmark. The boxes are the labels' own unless ``--detector`` names another detection file.
+A synthetic street adds classes that these few frames lack. The set is tiny: the table shows that the pipeline works and is
+not a benchmark. The boxes are those of the labels unless ``--detector`` names another detection file.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ def main(
 
     Args:
         data: folder with kitti_object, kitti_tracking and detections.
-        bank: text vectors of the words.
+        bank: text vectors of the labels.
         bank_model: the CLIP model they come from.
         out: triplets, run and results go here.
-        seed: of the training and the made-up street.
+        seed: of the training and the synthetic street.
         detector: which file of detections to use: kitti_object_NAME.json and kitti_tracking_NAME.json.
         config: training configuration.
     """
@@ -104,9 +104,9 @@ def main(
 
 def clip2_command(*arguments: object) -> None:
     """Run a ``clip2`` command as a shell would, and stop where it fails."""
-    words = [str(argument) for argument in arguments]
-    print("$ clip2", *words, flush=True)
-    code = command(words)
+    strings = [str(argument) for argument in arguments]
+    print("$ clip2", *strings, flush=True)
+    code = command(strings)
     if code:
         sys.exit(code)
 
@@ -123,7 +123,7 @@ def recognize(
     if detections is not None:
         found = [CocoDetections.load(detections).for_image(view.name, view.camera.width, view.camera.height)]
     recognizer.set_scan(frame, found)
-    # All words as labels: what is taken for a tree should show as a tree, not as missing.
+    # All labels are offered, so that an object mistaken for a tree shows as a tree and not as missing.
     result = recognizer.query(f"{QUERY},{BACKGROUND}")
     in_view = view.camera.in_image(view.camera.project(frame.points)[0])
     table = Counter[tuple[str, str]]()

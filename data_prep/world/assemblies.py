@@ -1,6 +1,6 @@
-"""Nameless objects: random solids put together the way everyday objects are.
+"""Unlabeled objects: random solids assembled like everyday objects.
 
-They give a point encoder examples of what its teacher sees in shapes that no label describes.
+They teach a point encoder how its teacher embeds shapes that no label describes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from data_prep.world.objects import ProceduralObject, stand
 from data_prep.world.palette import COLORS, MATERIALS, PATTERNS, mix_paints
 from data_prep.world.solids import CORNERS, Parts
 
-# Longest sides in meters. A nameless thing has no natural size, so these words are about meters.
+# Longest sides in meters. A nameless thing has no natural size, so these sizes are in meters.
 ASSEMBLY_SIZES: dict[str, tuple[float, float]] = {
     "small": (0.1, 0.27),
     "medium": (0.27, 0.74),
@@ -30,12 +30,12 @@ _LUMPS = ("blob", "soft", "cylinder", "box")
 def make_assembly(
     rng: np.random.Generator | int, *, color: str | None = None, size: str | None = None
 ) -> ProceduralObject:
-    """Make one nameless thing of a few solids that touch; the words of all sizes together are log-uniform.
+    """Make one nameless thing of a few solids that touch; over all sizes, the longest side is log-uniform.
 
     Args:
         rng: source of all its variety; a seed gives the same thing every time.
-        color: a word of ``palette.COLORS``; None draws one.
-        size: a word of ``ASSEMBLY_SIZES``; None draws one.
+        color: a key of ``palette.COLORS``; None draws one.
+        size: a key of ``ASSEMBLY_SIZES``; None draws one.
 
     Raises:
         InputError: an unknown color or size.
@@ -45,7 +45,7 @@ def make_assembly(
             raise InputError(f"{value!r} is unknown", field=name, fix=f"use one of {', '.join(known)}")
     if isinstance(rng, int | np.integer):
         rng = np.random.default_rng([int(rng), crc32(b"assembly")])
-    # Every word is drawn whether or not it is given, so that asking for red changes nothing but the color.
+    # Color and size are drawn even if given, so that asking for red changes only the color.
     drawn_color, drawn_size = _pick(rng, tuple(COLORS)), _pick(rng, tuple(ASSEMBLY_SIZES))
     material = _pick(rng, tuple(MATERIALS))
     pattern = _pick(rng, tuple(PATTERNS)) if rng.random() < 0.35 else "plain"

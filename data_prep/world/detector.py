@@ -16,7 +16,7 @@ from data_prep.world.objects import get_category
 
 @dataclass(frozen=True)
 class DetectorProfile:
-    """How a detector errs. Sizes are square roots of box areas in pixels.
+    """Error profile of a detector. Sizes are square roots of box areas in pixels.
 
     Attributes:
         miss: chance that a large, open object is missed.
@@ -71,7 +71,7 @@ def simulate_detector(
     vocabulary: Sequence[str],
     rng: np.random.Generator,
 ) -> Detections2D:
-    """What a detector with this profile says about one image.
+    """Detections of one image by a detector with this profile.
 
     Args:
         truth: the visible objects, named or ``NAMELESS``, with attributes ``occluded`` and ``truncated``; masks follow their boxes.
@@ -99,11 +99,11 @@ def simulate_detector(
         for mask, (x0, y0, x1, y1) in zip(filled, np.rint(false).astype(int), strict=True):
             mask[y0:y1, x0:x1] = True
         masks = np.concatenate([masks, filled])
-    words = [vocabulary[int(rng.integers(len(vocabulary)))] for _ in range(count)]
+    invented = [vocabulary[int(rng.integers(len(vocabulary)))] for _ in range(count)]
     return Detections2D(
         boxes=np.concatenate([boxes, false]),
         scores=np.concatenate([scores, _scores(count, profile.score * 0.5, rng)]),
-        labels=(*labels, *words),
+        labels=(*labels, *invented),
         masks=masks,
         attributes={"track_id": np.concatenate([instances, np.full(count, -1)])},
     )
@@ -138,10 +138,10 @@ def _mistake(label: str, vocabulary: Sequence[str], rng: np.random.Generator) ->
     What has no name is like nothing in particular.
     """
     near = () if label == NAMELESS else get_category(label).confusions
-    similar = [word for word in near if word in vocabulary]
+    similar = [name for name in near if name in vocabulary]
     if similar and rng.random() < 2 / 3:
         return similar[int(rng.integers(len(similar)))]
-    others = [word for word in vocabulary if word != label]
+    others = [name for name in vocabulary if name != label]
     return others[int(rng.integers(len(others)))]
 
 

@@ -24,7 +24,7 @@ class ProceduralObject:
 
     Attributes:
         category: its name, or :data:`registry.NAMELESS`.
-        color, size_word, material, pattern: words that are true of it.
+        color, size_word, material, pattern: adjectives that describe it.
         features: phrases about its parts (``four legs``).
         surface: its painted triangles.
         top: half sizes x, y and height z of a surface that things can stand on, or None. Meters.
@@ -53,7 +53,7 @@ class ProceduralObject:
 
     @property
     def synonyms(self) -> tuple[str, ...]:
-        """Other words for its category."""
+        """Synonyms of its category."""
         return () if self.category == NAMELESS else get_category(self.category).synonyms
 
     @property
@@ -97,8 +97,8 @@ def make_object(
     Args:
         category: one of ``list_categories()``.
         rng: source of all its variety; a seed gives the same object every time.
-        color: a word of ``palette.COLORS``; None draws one that suits the category.
-        size: a word of ``palette.SIZES``; None draws one.
+        color: a key of ``palette.COLORS``; None draws one that suits the category.
+        size: a key of ``palette.SIZES``; None draws one.
 
     Raises:
         InputError: an unknown category, color or size.
@@ -110,7 +110,7 @@ def make_object(
     if isinstance(rng, int | np.integer):  # the same seed must not make every category red
         rng = np.random.default_rng([int(rng), crc32(category.encode())])
     generator = rng
-    # Every word is drawn whether or not it is given, so that asking for red changes nothing but the color.
+    # Color and size are drawn even if given, so that asking for red changes only the color.
     drawn_color = kind.colors[generator.integers(len(kind.colors))]
     drawn_size = list(SIZES)[generator.integers(len(SIZES))]
     material = kind.materials[generator.integers(len(kind.materials))]

@@ -1,7 +1,7 @@
-"""Named colors, paints, solid textures and size words.
+"""Named colors, paints, solid textures and sizes.
 
 A category paints its parts with paint names. ``main`` is the object's named color in its material; the others
-(``metal``, ``glass``, ``rubber`` …) look the same on every object, so that the color word stays true.
+(``metal``, ``glass``, ``rubber`` …) look the same on every object, so that the named color stays true.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 
-# The eleven basic color words of English (Berlin and Kay 1969), as sRGB in 0..1.
+# The eleven basic color terms of English (Berlin and Kay 1969), as sRGB in 0..1.
 COLORS: dict[str, tuple[float, float, float]] = {
     "red": (0.80, 0.10, 0.09),
     "orange": (0.96, 0.48, 0.05),
@@ -29,7 +29,7 @@ COLORS: dict[str, tuple[float, float, float]] = {
     "white": (0.93, 0.93, 0.91),
     "grey": (0.50, 0.51, 0.53),
 }
-# Word -> range of factors on the category's natural size. The gaps between them keep the words true.
+# Size -> range of factors on the category's natural size. The gaps keep the sizes distinguishable.
 SIZES: dict[str, tuple[float, float]] = {"small": (0.74, 0.84), "medium": (0.95, 1.06), "large": (1.18, 1.32)}
 
 PLAIN, WOOD, STRIPES, CHECKS, DOTS, WEAVE, SPECKLE, LEAVES, BRICK, WINDOWS, TILES, PLANKS, GROUND = range(13)
@@ -38,7 +38,7 @@ PATTERNS = {"plain": PLAIN, "striped": STRIPES, "checkered": CHECKS, "dotted": D
 
 @dataclass(frozen=True)
 class Paint:
-    """How a surface looks: colors ``a`` and ``b`` (sRGB 0..1) mixed by a texture, and how much it shines.
+    """Look of a surface: colors ``a`` and ``b`` (sRGB 0..1) mixed by a texture, and how much it shines.
 
     Attributes:
         texture: one of the texture numbers of this module.
@@ -55,7 +55,7 @@ class Paint:
     glow: float = 0.0
 
 
-# Material word -> (texture, scale in meters, contrast of b against a, gloss).
+# Material -> (texture, scale in meters, contrast of b against a, gloss).
 MATERIALS: dict[str, tuple[int, float, float, float]] = {
     "wood": (WOOD, 0.12, 0.72, 0.15),
     "plastic": (PLAIN, 0.1, 1.0, 0.35),
@@ -104,7 +104,7 @@ _CLOTH = ((0.15, 0.17, 0.25), (0.20, 0.20, 0.20), (0.45, 0.40, 0.33), (0.25, 0.3
 
 
 def shade_of(color: str, rng: np.random.Generator) -> tuple[float, float, float]:
-    """One RGB that still deserves the word: hue, saturation and lightness moved a little."""
+    """Random RGB close to a named color: hue, saturation and lightness vary a little."""
     hue, light, saturation = colorsys.rgb_to_hls(*COLORS[color])
     hue = (hue + rng.uniform(-0.012, 0.012)) % 1
     light = float(np.clip(light * rng.uniform(0.88, 1.12), 0.04, 0.94))
@@ -114,7 +114,7 @@ def shade_of(color: str, rng: np.random.Generator) -> tuple[float, float, float]
 def mix_paints(
     color: str, material: str, pattern: str, extent: float, rng: np.random.Generator
 ) -> dict[str, Paint]:
-    """Every paint name of one object, given its words and its longest side ``extent`` in meters."""
+    """Every paint name of one object, given its adjectives and its longest side ``extent`` in meters."""
     main = shade_of(color, rng)
     texture, scale, contrast, gloss = MATERIALS[material]
     second = tone(main, 0.62 if sum(main) > 0.9 else 1.9)
@@ -141,7 +141,7 @@ def tone(rgb: tuple[float, float, float], factor: float) -> tuple[float, float, 
 
 
 def mix_factor(local: Array, texture: NDArray[np.uint8], scale: Array) -> Array:
-    """How much of the second color shows.
+    """Share of the second color.
 
     Args:
         local: (M, 3) float32 object coordinates in meters.

@@ -164,7 +164,7 @@ def _lay(
     support: PlacedObject,
     taken: Footprints,
 ) -> bool:
-    """Put one thing somewhere on a table, if there is room."""
+    """Put one thing on a table, if it fits."""
     assert support.object.top is not None
     half_x, half_y, z = support.object.top
     yaw = support.box.yaw
@@ -204,7 +204,7 @@ def _assembly(  # type: ignore[no-untyped-def]
                 return
         for _ in range(150):
             x, y = rng.uniform(-0.5, 0.5, 2) * (length, width)
-            # What is as tall as the camera stays out of the middle, so that there is a way through the room.
+            # Objects as tall as the camera stay out of the middle, to keep a path through the room.
             if obj.extent[2] > 1.0 and max(abs(x) / length, abs(y) / width) < 0.36:
                 continue
             yaw = float(rng.integers(4) * np.pi / 2 + rng.normal(0, 0.1))

@@ -151,7 +151,7 @@ class ProceduralScan(Scan):
         return [f"{folder}/{frame_id}.png" for frame_id in self.frame_ids() for folder in folders]
 
     def detections(self, index: int, detector: str | None = None) -> tuple[Detections2D, ...]:
-        """What a detector says about every view of a frame.
+        """Simulated detections of every view of a frame.
 
         Args:
             index: number of the frame.
@@ -159,11 +159,11 @@ class ProceduralScan(Scan):
         """
         profile = get_profile(detector or self.detector)
         index = range(len(self))[index]
-        truth, words = self.ground_truth(index).detections, list_categories(self.setting)  # type: ignore[arg-type]
+        truth, labels = self.ground_truth(index).detections, list_categories(self.setting)  # type: ignore[arg-type]
         if profile == get_profile("perfect"):
             return truth
         return tuple(
-            simulate_detector(view, *self.image_size, profile, words, self._random(index, 2 + number))
+            simulate_detector(view, *self.image_size, profile, labels, self._random(index, 2 + number))
             for number, view in enumerate(truth)
         )
 

@@ -158,7 +158,7 @@ def _assembly(
     """One nameless thing on a sidewalk, where the vehicle passes; a smaller one where none fits.
 
     Raises:
-        InputError: there is no place left.
+        InputError: no free place is left.
     """
     for smaller in (False, False, True, True):
         obj = make_assembly(rng, size="medium" if smaller or rng.random() < 0.35 else "large")

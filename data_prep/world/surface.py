@@ -107,7 +107,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Hits:
-    """Where R rays end.
+    """End points of R rays.
 
     Attributes:
         distance: (R,) float32 in lengths of the ray's direction, inf where it hits nothing.

@@ -43,17 +43,17 @@ class PlacedObject:
 
     @property
     def color(self) -> str:
-        """Its color word."""
+        """Its named color."""
         return self.object.color
 
     @property
     def size_word(self) -> str:
-        """Its size word."""
+        """Its named size."""
         return self.object.size_word
 
     @property
     def synonyms(self) -> tuple[str, ...]:
-        """Other words for its category."""
+        """Synonyms of its category."""
         return self.object.synonyms
 
     @cached_property
@@ -89,7 +89,7 @@ class World:
 
 
 class WorldBuilder:
-    """Collects what a world is made of.
+    """Builder of a world.
 
     Args:
         first_instance: id of the first object.

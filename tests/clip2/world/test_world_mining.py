@@ -1,4 +1,4 @@
-"""Mining the embedded world: one rendering gives what a file of boxes and two renderings give."""
+"""Mining the synthetic world: one rendering gives what a file of boxes and two renderings give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mined triplets of the embedded world, and what is kept out of training."""
+"""Mined triplets of the synthetic world, and what is kept out of training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded world as a scan: deterministic, and its ground truth is true."""
+"""Synthetic world as a scan: determinism and exact ground truth."""
 
 from __future__ import annotations
 
