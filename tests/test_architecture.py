@@ -1,4 +1,4 @@
-"""Layers of the source tree: imports go down only, never in circles, and torch stays out of data_prep."""
+"""Source tree rules: imports go down only, never in circles; no torch in data_prep; docstrings are noun phrases."""
 
 import ast
 from pathlib import Path
@@ -130,3 +130,9 @@ def test_torch_is_imported_in_data_prep_only_by_detectors():
         if name.startswith("data_prep") and heavy & {each.split(".")[0] for each in imported}
     }
     assert importers <= {"data_prep.detect"}
+
+
+def test_module_docstrings_are_noun_phrases():
+    questions = ("What", "Which", "Where", "How", "Who", "When", "Whether")
+    docstrings = {name: ast.get_docstring(tree) or "" for name, tree in MODULES.items()}
+    assert [name for name, text in docstrings.items() if text.startswith(questions)] == []
