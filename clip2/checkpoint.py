@@ -34,7 +34,7 @@ CONFIG_FILE, WEIGHTS_FILE, BANK_FILE, OOD_FILE = (
     "text_bank.npz",
     "ood.safetensors",
 )
-# Release 0.1.0 called the detector, its key and its file so.
+# Key and file name of the detector in release 0.1.0.
 _OLD_OOD_KEY, _OLD_OOD_FILE = "familiarity", "familiarity.safetensors"
 # The model that ships with the package, the default of `clip2 recognize` and `clip2 classify`.
 MINI_POINTS = "mini-points"
@@ -54,7 +54,7 @@ class CheckpointConfig(TypedConfig):
     """Content of ``config.json``.
 
     Attributes:
-        format, format_version: kind of file; unknown versions are refused.
+        format, format_version: kind of file; unknown versions are rejected.
         clip2_version: release that wrote it.
         model: encoder, preprocessing and teacher.
         weights: the network's weights.
@@ -126,7 +126,7 @@ def save(
     """Write a model as a folder that :func:`load` reads.
 
     Each file appears whole or not at all. ``config.json`` comes last: a new folder without it is not a checkpoint yet,
-    and one whose checksums do not match the other files is refused on load.
+    and one whose checksums do not match the other files is rejected on load.
 
     Args:
         model: the model, with its ``ood_detector`` if it has one.

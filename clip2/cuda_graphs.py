@@ -1,4 +1,4 @@
-"""Inference on a GPU as CUDA graphs: one launch in place of the hundred kernels of a forward pass.
+"""CUDA graphs for inference: one launch instead of a hundred kernels per forward pass.
 
 Few objects keep a GPU busy for less time than it takes to start their kernels one by one. A graph starts them all at
 once, but knows only the shapes and addresses it was recorded with: batches are filled up to a power of two and copied to
@@ -23,12 +23,12 @@ Outputs = tuple[Tensor, ...]
 Infer = Callable[[PreparedClouds], Outputs]
 Record = Callable[[Callable[[], Outputs]], tuple[Outputs, Callable[[], None]]]
 
-LARGEST_BATCH = 128  # clouds of a graph; what is larger keeps a GPU busy without
+LARGEST_BATCH = 128  # most clouds of a graph; larger batches keep a GPU busy without one
 _SEARCHES = (
     "farthest_point_sample",
     "ball_query",
     "knn",
-)  # in pure torch they ask the GPU how much they found
+)  # in pure torch they read a count back from the GPU
 _log = logging.getLogger(__name__)
 
 
@@ -110,7 +110,7 @@ class GraphedInference:
         return problem is not None
 
     def _follow(self, device: torch.device) -> None:
-        """A caller on another stream waits for the one before: all use the same buffers."""
+        """A caller on another stream waits for the previous one: all use the same buffers."""
         if device.type == "cuda":
             stream = torch.cuda.current_stream(device)
             if self._stream is not None and stream != self._stream:
@@ -139,7 +139,7 @@ class GraphedInference:
     def _cuda_graph(
         self, work: Callable[[], Outputs], device: torch.device
     ) -> tuple[Outputs, Callable[[], None]]:
-        # A weight that autocast converted and kept would be read by the graph after it is gone.
+        # The graph would read weights cached by autocast after they are freed.
         kept = torch.is_autocast_cache_enabled()
         torch.set_autocast_cache_enabled(False)
         try:
@@ -160,7 +160,7 @@ class GraphedInference:
 
 
 class _Key(NamedTuple):
-    """What a graph is good for."""
+    """Key of a graph: the inputs and settings that it depends on."""
 
     size: int
     shapes: tuple[tuple[int, ...] | None, ...]
@@ -175,7 +175,7 @@ class _Key(NamedTuple):
 
 
 class _Graph:
-    """Where a graph reads, where it writes, and what runs it."""
+    """A recorded graph: its input and output buffers and its replay function."""
 
     def __init__(self, inputs: PreparedClouds, outputs: Outputs, replay: Callable[[], None]) -> None:
         self.inputs, self.outputs, self._replay = inputs, outputs, replay
@@ -196,7 +196,7 @@ def _bucket(count: int) -> int:
 
 
 def _filled_up(batch: PreparedClouds, size: int) -> PreparedClouds:
-    """Copies of the first cloud after the batch: their results are never read, but have to be numbers."""
+    """Copies of the first cloud after the batch: their results are never read, but must be finite."""
     more = size - len(batch.points)
     return PreparedClouds(
         *(

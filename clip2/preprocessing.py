@@ -1,4 +1,4 @@
-"""From the raw points of one object to what the encoder sees. Saved with every checkpoint."""
+"""Preprocessing of raw object clouds to encoder input; saved with every checkpoint."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class PreparedClouds(NamedTuple):
 
 
 class Preprocessing(TypedConfig):
-    """How a raw object cloud becomes model input. Training and use share this one definition.
+    """Conversion of raw object clouds to model input, shared by training and inference.
 
     In use the result is a pure function of the *set* of points: the millimeter cell of each point, counted from the
     corner of the object's box, is hashed and the ``num_points`` smallest hashes are kept (bottom-k sampling). So no
@@ -66,9 +66,9 @@ class Preprocessing(TypedConfig):
         center: ``centroid`` of the sampled points, or middle of their axis-aligned ``box``.
         scale: ``unit_sphere`` divides by the largest distance from the center; ``metric`` keeps meters, for
             encoders whose radii are metric and tasks where size tells classes apart.
-        size: whether the model is told, beside the scaled shape, how large it was: a mug and a stool differ by size
-            before all, and an encoder whose radii fit one of them in meters does not fit the other.
-        color: whether the model takes color. Clouds without it are then marked as such, never filled with zeros.
+        size: whether the model also gets the size of the object: a mug and a stool differ mostly by size, and no
+            metric radius fits both.
+        color: whether the model takes color. Clouds without it are marked, never filled with zeros.
 
     >>> batch = Preprocessing(num_points=64)([np.random.default_rng(0).normal(size=(500, 3))])
     >>> batch.points.shape, batch.lengths.tolist()
@@ -85,7 +85,7 @@ class Preprocessing(TypedConfig):
     @model_validator(mode="before")
     @classmethod
     def _without_up_axis(cls, values: Any) -> Any:
-        """Configurations of release 0.1.0 state ``up_axis: z``, the only value there ever was."""
+        """Configurations of release 0.1.0 state ``up_axis: z``, the only value ever supported."""
         if not isinstance(values, Mapping) or "up_axis" not in values:
             return values
         if values["up_axis"] != "z":
@@ -163,7 +163,7 @@ class Preprocessing(TypedConfig):
     def _picks(
         self, local: NDArray[np.float32], sizes: Sequence[int], colors: Sequence[NDArray[np.uint8] | None]
     ) -> NDArray[np.int64]:
-        """(G, num_points) which of its points each cloud shows; a smaller cloud repeats."""
+        """(G, num_points) point indices per cloud; a smaller cloud repeats."""
         orders = sampling_orders(local, sizes, colors, self.num_points * (8 if self.sampling == "fps" else 1))
         for i, end in enumerate(np.cumsum(sizes)):
             if len(orders[i]) > self.num_points:
@@ -186,7 +186,7 @@ class NotAnObject(InputError):
     """A cloud that cannot be an object.
 
     Attributes:
-        reason: the same words for all clouds of its kind, for counting.
+        reason: one fixed text per kind of problem, for counting.
     """
 
     def __init__(self, problem: str, *, reason: str = "", **where: Any) -> None:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 class ProgressBar(Progress):
     """rich's bar, erased if an error ends it or if it had nothing to show.
 
-    After Ctrl-C it stays visible and shows how far the job came.
+    After Ctrl-C it stays visible and shows the progress.
     """
 
     def __exit__(

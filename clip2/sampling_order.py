@@ -21,7 +21,7 @@ def sampling_order(
 ) -> NDArray[np.int64]:
     """Indices of the ``count`` points (or all, if fewer) with the smallest hash, in order of their hash.
 
-    The hash is of the cell that a point lies in, so the outcome depends neither on the points' order nor, but for the
+    The hash is of the point's cell, so the outcome depends neither on the points' order nor, except for the
     rare point on a border, on how their coordinates were rounded. Within a cell, coordinates and then color decide.
     To the eye the order is random.
 
@@ -66,7 +66,7 @@ def _smallest(
 ) -> NDArray[np.int64]:
     chosen = np.arange(len(key))
     if count < len(key):
-        # All that share the last hash, so that not their order in the input decides between them.
+        # All points that share the last hash, so that the input order does not decide between them.
         chosen = np.flatnonzero(key <= np.partition(key, count - 1)[count - 1])
         key = key[chosen]
     order = np.argsort(key)

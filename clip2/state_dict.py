@@ -17,7 +17,7 @@ def require_same_shapes(
     source: str | Path | None = None,
     fix: str | None = None,
 ) -> None:
-    """Refuse tensors that are missing, unknown or of another shape.
+    """Reject tensors that are missing, unknown or of another shape.
 
     Args:
         given: name → tensor or array (anything with a ``shape``), as read from a file.

@@ -109,7 +109,7 @@ class PointEncoder(nn.Module):
         features = self._fill_absent(points, features, features_present)
         if lengths is not None:
             padding = (torch.arange(points.shape[1], device=points.device) >= lengths[:, None])[..., None]
-            points = points.masked_fill(padding, 0.0)  # whatever lies there, NaN included
+            points = points.masked_fill(padding, 0.0)  # the content is ignored, even NaN
             features = None if features is None else features.masked_fill(padding, 0.0)
         if len(points) == 0:
             return points.new_zeros(0, self.width)

@@ -150,7 +150,7 @@ class PointNet2(PointEncoder):
 
 
 class SetAbstraction(nn.Module):
-    """Describe each center by the points around it, at one or several radii."""
+    """Set abstraction: features of each center from the points around it, at one or several radii."""
 
     def __init__(self, in_channels: int, num_centers: int, scales: Sequence[Scale]) -> None:
         super().__init__()

@@ -30,7 +30,7 @@ def pointnext_s(
     """PointNeXt-S: PointNet++ with residual set abstraction and radius-normalized coordinates.
 
     The paper's classification network up to its global feature: 0.97 M parameters (1.367 M with the ScanObjectNN
-    classifier). 0.58 GFLOP as computed here for 1024 points, 1.64 in the textbook form. What its points carry is their
+    classifier). 0.58 GFLOP as computed here for 1024 points, 1.64 in the textbook form. Its point features are the
     coordinates and ``features``.
 
     Args:

@@ -49,7 +49,7 @@ def radius_components(points: Tensor, radii: Tensor) -> Tensor:
 
 @registry.implements("radius_components", "torch")
 def _spread_labels(points: Tensor, radii: Tensor) -> Tensor:
-    """Every point takes the lowest label within reach until nothing changes: quadratic and simple, the oracle."""
+    """Oracle, simple and quadratic: every point takes the lowest label within reach until nothing changes."""
     label = torch.arange(len(points), device=points.device)
     rows = max(1, _BLOCK // len(points))
     levels = []

@@ -1,9 +1,8 @@
 """Ball query and k nearest neighbors: the public functions, and their kernels in torch.
 
-The ball query neither sorts nor looks at more points than it must. One matrix product gives all squared distances to
-within rounding, which is cheap enough to find candidates; their distances are then computed exactly. The hits of a mask,
-listed row by row, are already in index order. Since only the first k hits count, centers that have found theirs drop out
-after a look at part of the cloud.
+The ball query does not sort. One matrix product gives all squared distances up to rounding, a cheap way to find
+candidates, whose distances are then computed exactly. The hits of a mask, listed row by row, are already in index order.
+Only the first k hits count, so large clouds are searched in pieces and finished centers drop out between pieces.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from clip2.ops import registry
 from clip2.ops.batches import check_lengths, check_query, group, repeat_cyclically
 
 _BLOCK = 1 << 19  # distances held at a time on a CPU: 2 MB of float32, a core's second-level cache
-# Points of a large cloud searched before finished centers drop out; each next look is twice as long.
+# Points of a large cloud searched before finished centers drop out; each next piece is twice as long.
 _FIRST_LOOK = 2048
 
 
@@ -188,7 +187,7 @@ class _Search:
                     break
             row, column = self._hits(centers, look, seeking)
             hits = torch.bincount(row, minlength=clouds * rows)
-            # The hits come row by row: a hit's rank is its distance from the row's first, after earlier looks.
+            # The hits come row by row: a hit's rank is its offset from the row's first, plus the hits of earlier pieces.
             rank = torch.arange(len(row), device=device) - (hits.cumsum(0) - hits - found).index_select(
                 0, row
             )
@@ -206,7 +205,7 @@ class _Search:
 
     def _hits(self, centers: Tensor, look: slice, seeking: Tensor | None) -> tuple[Tensor, Tensor]:
         """Flat row of the block and index of the point, for all pairs within the radius, sorted."""
-        # Several clouds at once are small; all of their centers look again.
+        # Several clouds at once are small; all of their centers search again.
         some = seeking if len(centers) == 1 else None
         chosen = centers if some is None else centers[:, some]
         margin = _margin(self.points[:, look], chosen, self.radius)

@@ -63,9 +63,9 @@ def register_backend(
 
     Args:
         name: what `clip2 info` prints.
-        serves: device kinds ("cpu", "cuda") on which it is chosen by itself.
+        serves: device kinds ("cpu", "cuda") on which it is chosen automatically.
         problem: returns why the backend cannot run here, or None when it can. Asked again at each choice.
-        reason: why it is chosen where it is; a function is asked when somebody wants to know.
+        reason: why it is chosen on these devices; a function is called when the reason is shown.
     """
     BACKENDS[name] = _Backend(name, serves, problem, reason)
 
@@ -101,7 +101,7 @@ def serving(op: str, device: str) -> str:
 
 
 def plain(op: str) -> Kernel:
-    """The pure torch function of ``op``, for a backend to pass on what it does not do itself."""
+    """The pure torch function of ``op``, to which a backend passes unsupported cases."""
     return KERNELS[op]["torch"]
 
 
@@ -138,7 +138,7 @@ def _choose(op: str, device: str) -> Choice:
 
 
 def _preferred(op: str, device: str) -> Iterator[_Backend]:
-    """The backends made for ``op`` on ``device``, best first, whether they can run or not."""
+    """The backends that implement ``op`` on ``device``, best first, whether they can run or not."""
     for backend in reversed(BACKENDS.values()):
         if backend.name != "torch" and backend.name in KERNELS[op] and device in backend.serves:
             yield backend

@@ -36,7 +36,7 @@ class Instances3D:
         embeddings: (N, D) float32 unit rows in the space of ``model``.
         points: (P, 3) float64 the scan in world axes, shared by all slices; None after reading a JSON file.
         colors: (P, 3) uint8, or None.
-        frame_id: of the frame the scan came from.
+        frame_id: id of the scan's frame.
         timestamp: seconds, or None.
         model: name of the CLIP model whose space the embeddings are in.
         vocabulary: the labels that were asked for.
@@ -234,9 +234,9 @@ class Instances3D:
         """Write one self-contained page: the scan with named boxes, a table of labels and a gallery.
 
         Args:
-            path: of the HTML file.
-            title: of the page.
-            notes: a paragraph below it.
+            path: HTML file to write.
+            title: title of the page.
+            notes: paragraph below the title.
 
         Raises:
             InputError: the scan's points are not there.
@@ -246,7 +246,7 @@ class Instances3D:
 
         points, colors = self._scan("to_html")
         strange = self.labels.count(UNKNOWN)
-        unlike = f", {strange} of them unlike anything the model knows" if strange else ""
+        unlike = f", {strange} of them unlike the training objects" if strange else ""
         asked = f", asked for: {', '.join(self.vocabulary)}" if self.vocabulary else ""
         page = Page(title, f"{self.frame_id}: {len(self)} objects{unlike} in {len(points):,} points{asked}.")
         if notes:

@@ -40,7 +40,7 @@ _SAME_BOX = 0.8
 
 @dataclass(frozen=True)
 class _Found:
-    """The objects of a scan: indices (n,), boxes, embeddings (N, D), and which are like the training objects (N,)."""
+    """The objects of a scan: indices (n,), boxes, embeddings (N, D), and in-distribution flags (N,)."""
 
     frame: Frame
     indices: list[NDArray[np.int64]]
@@ -91,8 +91,8 @@ class Recognizer:
 
         Args:
             scan: a Frame; a cloud file; points (N, 3) in meters, z-up; or these and their colors (N, 3) uint8.
-            detections: one per view of the frame; objects are then lifted from them, not searched in the cloud.
-            proposals: how objects are searched: ``lidar``, ``room``, or ``auto`` by the scan's extent.
+            detections: one per view of the frame; objects are then lifted from them, not found in the cloud.
+            proposals: how objects are found: ``lidar``, ``room``, or ``auto`` by the scan's extent.
 
         Returns:
             The recognizer itself.
@@ -108,7 +108,7 @@ class Recognizer:
         else:
             indices = _lift(frame, detections)
         clouds = [world.take(index, axis=0) for index in indices]
-        # A cloud that is one single place has no shape.
+        # A cloud of coincident points has no shape.
         shaped = [i for i, cloud in enumerate(clouds) if (cloud != cloud[0]).any()]
         indices, clouds = [indices[i] for i in shaped], [clouds[i] for i in shaped]
         proposed = time.perf_counter()

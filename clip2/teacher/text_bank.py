@@ -32,7 +32,7 @@ class TextBank:
     """K labels with unit vectors in one CLIP model's space. A :class:`~clip2.teacher.TextSource`.
 
     Labels are compared without case, and ``_`` counts as a space. Of two spellings of one label with the same vector
-    the first is kept; with different vectors they are refused.
+    the first is kept; with different vectors they are rejected.
 
     Attributes:
         names: K labels.

@@ -22,9 +22,9 @@ class BatchMaker:
 
     Args:
         data: the training set.
-        preprocessing: of the model that is trained.
+        preprocessing: preprocessing of the trained model.
         augmentation: random changes.
-        device: of the batches.
+        device: device of the batches.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class BatchMaker:
 
         Args:
             objects: (B,) rows of the set.
-            seed: of all random draws.
+            seed: seed of all random draws.
         """
         random = self._generator.manual_seed(seed)
         chosen = torch.from_numpy(objects).to(self.home)

@@ -33,7 +33,7 @@ class DataConfig(TypedConfig):
         max_points: points kept per object, a uniform sample.
         cache: map the points from float16 files beside the shards, written on first use (the coordinates' error is at
             most a 4096th of the object's size); false: hold them in memory as float32.
-        balance: ``sqrt``: a label that is 100 times as frequent is drawn 10 times as often; ``none``: as they come.
+        balance: ``sqrt``: a label that is 100 times as frequent is drawn 10 times as often; ``none``: no balancing.
         nameless: labels that name nothing, such as the one label of a class-agnostic detector. They are excluded from
             targets and negatives; an object without another text trains by its image alone, and is left out if it
             has none.
@@ -95,7 +95,7 @@ class OptimizerConfig(TypedConfig):
     Attributes:
         lr: peak learning rate.
         weight_decay: for matrices only, not for norms, biases or temperatures.
-        betas: of AdamW.
+        betas: AdamW's betas.
         warmup: share of all steps in which the rate rises linearly.
         final_lr: rate at the end, as a share of ``lr``.
         clip: largest gradient norm.

@@ -44,7 +44,7 @@ from data_prep.storage.files import write_atomically
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-# Batches for the BatchNorm statistics of the averaged weights, and a rank for their seeds that no process has.
+# Number of batches for the BatchNorm statistics of the averaged weights, and an unused rank for their seeds.
 _STATISTICS_BATCHES, _STATISTICS_RANK = 16, 1 << 30
 
 
@@ -56,7 +56,7 @@ class TrainingResult:
         run: the folder.
         step, total: steps done and requested.
         finished: False: interrupted; continue with ``resume=True``.
-        metrics: what ``config.json`` says about the training.
+        metrics: training metrics in ``config.json``.
     """
 
     run: Path
@@ -79,7 +79,7 @@ def train(
     undisturbed run, on a CPU with the same number of threads.
 
     Args:
-        config: of the run.
+        config: configuration of the run.
         out: folder of the run; new, or one to continue.
         resume: continue the run in ``out``; begin if there is none.
         data: objects to train on; None: read ``config.data.folders``.
@@ -277,7 +277,7 @@ class _Training:
         self.fabric.barrier()
 
     def _update_statistics(self) -> None:
-        """BatchNorm statistics from fixed batches, so that they depend on nothing but the averaged weights."""
+        """BatchNorm statistics from fixed batches, so that they depend on the averaged weights only."""
         share = self.config.loop.batch_size // self.fabric.world_size
         self.average.update_statistics(
             self.batches.make(

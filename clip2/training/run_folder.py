@@ -37,7 +37,7 @@ def check_run(run: Path, config: TrainConfig, resume: bool) -> Path | None:
             although ``resume`` is False.
     """
     require_writable(run, "--out")
-    # A run killed in its first moments leaves only a partial file.
+    # A run killed at its start leaves only a partial file.
     if not run.is_dir() or all(entry.name.endswith(".part") for entry in run.iterdir()):
         return None
     if not (run / CONFIG_FILE).is_file():

@@ -16,23 +16,23 @@ Cloud = tuple[NDArray[np.floating], NDArray[np.uint8] | None]
 # Meters from the middle to the farthest point of solids; models from elsewhere come in any unit.
 _SMALLEST, _LARGEST = 0.03, 2.0
 _POINTS = 2048
-# Pieces cut at random: how many per frame, half sides in meters by setting, and when one shows enough of a thing to be it.
+# Pieces cut at random: number per frame, half sides in meters by setting, share of an object from which a piece counts as it.
 _CUTS, _HALF_SIDES, _STRETCH = 40, {"room": (0.1, 1.5), "street": (0.1, 4.0)}, 2.0
 _FEWEST_POINTS = 12
 _MOSTLY, _ENOUGH = 0.5, 0.4
-# Factors of size that no unit and no mistake explains away as variety: 2.5 to 50, and their inverses.
+# Size factors beyond natural variety: 2.5 to 50, and their inverses.
 _FACTORS = (2.5, 50.0)
 
 
 def background_pieces(scan: ProceduralScan) -> Iterator[Cloud]:
-    """Pieces of wall, ground and kerb that a search for objects takes for objects.
+    """Pieces of wall, ground and curb that object proposals mistake for objects.
 
     Args:
         scan: rooms or streets, whose truth is known.
 
     Yields:
-        Proposals most of whose points lie on nothing that has a name: points (n, 3) in world axes, z-up meters, and
-        their colors or None.
+        Proposals with most of their points on no labeled object: points (n, 3) in world axes, z-up meters, and their
+        colors or None.
     """
     kind: Kind = "lidar" if scan.setting == "street" else "room"
     for i in range(len(scan)):
@@ -44,11 +44,11 @@ def background_pieces(scan: ProceduralScan) -> Iterator[Cloud]:
 
 
 def solids(count: int, seed: int = 0) -> Iterator[Cloud]:
-    """Nameless things of a few solids, seen from all sides as no sensor sees them, in any size; every other one colored.
+    """Unlabeled objects of a few solids, sampled from all sides, in any size; every other one is colored.
 
     Args:
-        count: how many.
-        seed: of everything.
+        count: number of objects.
+        seed: random seed.
 
     Yields:
         Points (2048, 3) z-up meters, and their colors (2048, 3) uint8 or None.
@@ -70,14 +70,14 @@ def solids(count: int, seed: int = 0) -> Iterator[Cloud]:
 
 
 def cut_pieces(scan: ProceduralScan, seed: int = 0) -> Iterator[Cloud]:
-    """Boxes cut out of scans anywhere: half a chair with its table, three cups, a corner of the floor.
+    """Boxes cut out of scans at random places: half a chair with its table, three cups, a corner of the floor.
 
     Args:
         scan: rooms or streets, whose truth is known.
-        seed: of the boxes.
+        seed: seed of the boxes.
 
     Yields:
-        As :func:`background_pieces`; none that is mostly one thing with a name and shows enough of it.
+        As :func:`background_pieces`; none that shows mostly and enough of one labeled object.
     """
     random = np.random.default_rng(seed)
     low, high = np.log(_HALF_SIDES[scan.setting])
@@ -103,8 +103,8 @@ def of_wrong_size(clouds: Iterable[Cloud], seed: int = 0) -> Iterator[Cloud]:
     """The same clouds far too small or too large, like clouds in unknown units.
 
     Args:
-        clouds: things in meters.
-        seed: of the factors.
+        clouds: objects in meters.
+        seed: seed of the factors.
     """
     random = np.random.default_rng(seed)
     for points, colors in clouds:
@@ -114,21 +114,21 @@ def of_wrong_size(clouds: Iterable[Cloud], seed: int = 0) -> Iterator[Cloud]:
 
 Triangles = NDArray[np.float64]  # (T, 3, 3) meters, z-up
 _UP = np.array([0.0, 0.0, 1.0])
-_SPREAD = 1.2  # meters, standard deviation of the places of things that stand together
+_SPREAD = 1.2  # meters, standard deviation of the positions within a group
 _RANGE, _SENSOR_HEIGHT = (3.0, 45.0), (0.3, 2.5)  # meters
 _BEAM_GAP, _SHOT_GAP = (0.15, 1.5), (0.08, 0.4)  # degrees
-_WIDEST, _TALLEST, _REACH = 1.2, 6.0, 4.0  # radians at most; meters: what of the surroundings is looked at
+_WIDEST, _TALLEST, _REACH = 1.2, 6.0, 4.0  # largest angles in radians; radius of the surroundings in meters
 _MOST_RAYS = 60_000
 _NOISE, _MOST_LOST = 0.015, 0.3  # meters; share of the returns
-_CUT, _CUT_HALF_SIDES = 0.6, (0.3, 3.0)  # share of the views of which a search finds a part only; meters
+_CUT, _CUT_HALF_SIDES = 0.6, (0.3, 3.0)  # share of the views that are cut to a part, as proposals do; meters
 
 
 def clutter(count: int, seed: int = 0) -> Iterator[NDArray[np.float64]]:
-    """Views of one to three such things that stand together, at ranges and with beam gaps of all common sensors.
+    """Views of groups of one to three such objects, at the ranges and beam gaps of common sensors.
 
     Args:
-        count: how many.
-        seed: of everything.
+        count: number of views.
+        seed: random seed.
 
     Yields:
         Points (n, 3) z-up meters, n at least 12.
@@ -147,7 +147,7 @@ def clutter(count: int, seed: int = 0) -> Iterator[NDArray[np.float64]]:
 
 
 def _look_at(random: np.random.Generator, triangles: Triangles) -> NDArray[np.float64]:
-    """Returns of part of one turn of a sensor that stands some way along x."""
+    """Returns of part of one turn of a sensor at a distance along x."""
     scene = o3d.t.geometry.RaycastingScene(nthreads=1)  # one thread: the same bits on every machine
     corners = np.ascontiguousarray(triangles.reshape(-1, 3), np.float32)
     rows = np.arange(len(corners), dtype=np.uint32).reshape(-1, 3)
@@ -174,7 +174,7 @@ def _look_at(random: np.random.Generator, triangles: Triangles) -> NDArray[np.fl
 
 
 def _wall(random: np.random.Generator) -> Triangles:
-    """A piece of wall with what stands out of it, sometimes with a corner."""
+    """A piece of wall with protrusions, sometimes with a corner."""
     foot, along, across = _place(random)
     height, length = random.uniform(0.4, 4), random.uniform(0.5, 6)
     middle, up = foot + _UP * height / 2, _UP * height / 2
@@ -198,7 +198,7 @@ def _bushes(random: np.random.Generator) -> Triangles:
 
 
 def _trunk_and_branches(random: np.random.Generator) -> Triangles:
-    """A tree cut anywhere: the word for a whole one does not fit all of these, and a search cuts trees anywhere."""
+    """A tree cut at random, as proposals cut trees; the label of a whole tree does not fit every piece."""
     foot, _, _ = _place(random)
     height = random.uniform(1, 4)
     crown = [
@@ -275,7 +275,7 @@ def _panel(middle: NDArray, u: NDArray, v: NDArray) -> Triangles:
 def _leaves(
     random: np.random.Generator, middle: NDArray, radii: tuple[float, float], sizes: tuple[float, float]
 ) -> Triangles:
-    """Small triangles all over an ellipsoid; sensors see into it."""
+    """Foliage: small triangles on an ellipsoid, with gaps that beams pass through."""
     count = random.integers(150, 700)
     direction = random.normal(size=(count, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)

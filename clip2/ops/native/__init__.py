@@ -1,6 +1,6 @@
 """Compiled CPU backend of the point operations.
 
-`pip install` builds ``_kernels`` from the C++ in this folder if it finds a compiler; otherwise the Python backends serve.
+`pip install` builds ``_kernels`` from the C++ in this folder if a compiler is available; otherwise the Python backends are used.
 The library knows neither Python nor torch: it is called with plain pointers, and other Python threads keep running.
 """
 

@@ -1,4 +1,4 @@
-// Point clouds as plain arrays, with boxes around runs of points: what all kernels work on.
+// Point clouds as plain arrays with boxes around runs of points, the input of all kernels.
 
 constexpr int64_t LEAF = 32;           // points in the smallest box of a tree for searching
 constexpr int64_t SAMPLING_LEAF = 64;  // the same for farthest-point sampling: best of 16 to 64 from 1k to 100k points
@@ -8,7 +8,7 @@ constexpr float NOT_A_NUMBER = std::numeric_limits<float>::quiet_NaN();
 
 int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
-// Uninitialized memory that is given back by itself, aligned to a cache line.
+// Uninitialized memory aligned to a cache line, freed by the destructor.
 template <typename T>
 class Buffer {
  public:

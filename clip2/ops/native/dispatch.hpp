@@ -6,8 +6,8 @@ struct Scratch {
   Buffer<uint64_t> marks, groups;  // ball query: a bit per point, and a bit per word of `marks`
 };
 
-// Some of the centers of a cloud, in the caller's order or along a curve: then what one needs is still in cache for
-// the next.
+// Some of the centers of a cloud, in the caller's order, or along a curve so that the data of one is still in cache
+// for the next.
 struct Queries {
   const float* centers;
   const uint64_t* order;  // null, or the low halves are rows of centers

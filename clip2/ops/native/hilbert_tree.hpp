@@ -1,6 +1,6 @@
 // Clouds and queries along a Hilbert curve, and the tree of boxes over them.
 
-// The range that the curve resolves: where most of the points are, so that a stray one does not blur all others.
+// Range of the curve: the region of most points, so that outliers do not reduce the resolution.
 void curve_range(const float* points, int64_t count, float low[3], float scale[3], int bits) {
   constexpr int64_t SAMPLE = 64;
   float widest = 0;

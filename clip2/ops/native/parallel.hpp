@@ -5,7 +5,7 @@
 std::atomic<bool> forked{false};
 const int watching = pthread_atfork(nullptr, nullptr, [] { forked = true; });
 
-// How many threads pay for so much work, in operations on a coordinate, where several pay from `least` on.
+// Number of threads for an amount of work, in operations on a coordinate; several pay off from `least` on.
 int64_t worthwhile(int64_t threads, int64_t work, int64_t least) { return work < least ? 1 : threads; }
 
 // Calls work(i) for i in 0..items-1 on at most so many threads; true unless memory ran out.

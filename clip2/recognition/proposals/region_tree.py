@@ -21,7 +21,7 @@ from clip2.recognition.proposals.groups import group_indices, owners
 _FRAGMENT = 0.2
 # Weight of a convex edge relative to a concave one: the edges of a box are convex, the edge where it touches its table is not.
 _CONVEX = 0.15
-# Strength at which nothing is connected any more: above that of any border.
+# Strength above that of any border, at which nothing is connected.
 _APART = 3.0
 # Small regions merge more easily, by their size to this power: they are more often parts.
 _EASE = 0.2
@@ -154,7 +154,7 @@ class _Merging:
         normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
         self.low = -segment_max(-coordinates, segment, self.count).numpy()
         self.high = segment_max(coordinates, segment, self.count).numpy()
-        self.unit = 0.02 / spacing**2  # points on 200 cm²: what a small object shows
+        self.unit = 0.02 / spacing**2  # points on 200 cm², the visible surface of a small object
         self.ease = [self._ease(count) for count in self.size]
         # Border number by neighbor, for each region. Plain integers: with tens of thousands of borders, making and
         # collecting small objects would cost more than all the work on them.
@@ -287,7 +287,7 @@ def _rests(merge: _Merge, low: NDArray, high: NDArray) -> bool:
 
 
 def _border_strength(center: NDArray, normal: NDArray, ends: NDArray[np.int64]) -> NDArray:
-    """(E,) how much each border looks like one between two objects: from 0 (smooth) to about 1."""
+    """(E,) evidence that each border separates two objects: from 0 (smooth) to about 1."""
     a, b = ends.T
     way = center[b] - center[a]
     way = way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)

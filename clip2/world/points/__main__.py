@@ -12,7 +12,7 @@ import tyro
 from rich.console import Console
 from rich.progress import track
 
-# Folder below the world's → setting, frames, seed, detector, nameless things per place.
+# Subfolder → setting, frames, seed, detector, unlabeled objects per place.
 FOLDERS: dict[str, tuple[str, int, int, str, int]] = {
     "room": ("room", 1800, 11, "good", 8),
     "street": ("street", 360, 11, "good", 0),
@@ -30,14 +30,14 @@ class Mine:
     """Mine and embed the world's folders; continues where it was interrupted."""
 
     world: tyro.conf.Positional[Path]
-    """Receives one triplet folder each."""
+    """Parent of the triplet folders."""
     only: tuple[str, ...] = tuple(FOLDERS)
-    """Which folders."""
+    """Names of the folders."""
     frames: int | None = None
-    """Frames of each, instead of the shipped numbers."""
+    """Frames of each folder, instead of the shipped numbers."""
 
     def run(self) -> int:
-        """One after the other."""
+        """Mine and embed one folder after the other."""
         from clip2.teacher import Teacher
         from clip2.teacher.embed import embed_triplets
         from clip2.world.points.data import mine_world, world_scan
@@ -59,14 +59,14 @@ class Mine:
 
 @dataclass
 class Train:
-    """Train the shipped encoder: all categories, but not the kept-out pairs; score it; lay it down for shipping."""
+    """Train the shipped encoder on all categories without the held-out pairs, score it and prepare it for shipping."""
 
     world: tyro.conf.Positional[Path]
     """Made by ``mine``."""
     out: tyro.conf.Positional[Path]
     """Run folder."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """KEY=VALUE of the training configuration."""
+    """KEY=VALUE overrides of the training configuration."""
 
     def run(self) -> int:
         """Train, fit the out-of-distribution detector, score."""
@@ -89,18 +89,18 @@ class Study:
     world: tyro.conf.Positional[Path]
     """Made by ``mine``."""
     out: tyro.conf.Positional[Path]
-    """One run folder each."""
+    """Parent of the run folders."""
     draws: tuple[int, ...] = (0, 1, 2)
-    """Which draws of four unseen categories."""
+    """Numbers of the draws of four unseen categories."""
     variants: tuple[str, ...] = ()
     """Names of variants; none: all."""
     part: tuple[int, int] = (0, 1)
-    """K N: this process does every N-th run, beginning with K."""
+    """K N: this process does every N-th run, starting at K."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """KEY=VALUE for every run."""
 
     def run(self) -> int:
-        """Run what is missing, print the table of what is there."""
+        """Do the missing runs and print the table of all."""
         from clip2.world.points.study import VARIANTS, markdown, run_study, summary
 
         chosen = [v for v in VARIANTS if not self.variants or v.name in self.variants]
@@ -119,13 +119,13 @@ class Study:
 
 @dataclass
 class Install:
-    """Put a trained run in the place of the shipped weights."""
+    """Replace the shipped weights by a trained run."""
 
     run_folder: tyro.conf.Positional[Path]
     """Made by ``train``."""
 
     def run(self) -> int:
-        """Copy what ships."""
+        """Copy the shipped files."""
         from clip2.world.points.ship import FILES, SHIPPED
 
         SHIPPED.mkdir(parents=True, exist_ok=True)

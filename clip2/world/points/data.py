@@ -29,14 +29,14 @@ MIN_PIXELS, MAX_HIDDEN = 200, 0.5
 
 @dataclass(frozen=True, eq=False)
 class WorldSet:
-    """n mined objects and the truth about each.
+    """n mined objects with their ground truth.
 
     Attributes:
-        objects: points, pictures and words, as training reads them.
-        category: (n,) row of ``list_categories()``; -1: a nameless thing, or a false box.
+        objects: points, image and text vectors, as training reads them.
+        category: (n,) row of ``list_categories()``; -1: an unlabeled object, or a false box.
         color: (n,) row of ``COLORS``; -1 with ``category``.
-        clear: (n,) bool, where the boxes are exact: at least half of the object shows, on at least ``MIN_PIXELS``
-            pixels. A sliver of a chair behind a table cannot be recognized.
+        clear: (n,) bool, at least half of the object is visible, on at least ``MIN_PIXELS`` pixels; False without exact
+            boxes.
     """
 
     objects: TrainingSet
@@ -56,8 +56,8 @@ def load_world(folders: Sequence[Path], clip: str | None = None, max_points: int
     """Read folders that :func:`~clip2.world.points.data.mine_world` filled and ``embed_triplets`` embedded.
 
     Args:
-        folders: of triplets.
-        clip: whose features, where a folder has those of several.
+        folders: triplet folders.
+        clip: CLIP model of the features, if a folder has several sets.
         max_points: points kept in memory per object.
     """
     objects = load_training_set(folders, clip, max_points)
@@ -70,7 +70,7 @@ def load_world(folders: Sequence[Path], clip: str | None = None, max_points: int
 
 
 def is_kept_out(category: str, color: str) -> bool:
-    """Whether ``mini-points`` never sees this color on this category: one pair in ten.
+    """Whether training of ``mini-points`` leaves out this color on this category: one pair in ten.
 
     These differ from the pairs that ``mini`` never saw: the point encoder cannot learn what its teacher does not know.
     """
@@ -83,7 +83,7 @@ def kept_out_pairs() -> NDArray[np.bool_]:
 
 
 def draw_unseen(draw: int, count: int = 4) -> list[str]:
-    """The categories that draw number ``draw`` keeps out; no category is in two of the first draws."""
+    """The categories held out in draw number ``draw``; the first draws share no category."""
     order = np.random.default_rng(2303).permutation(len(list_categories()))
     return sorted(list_categories()[row] for row in order[draw * count : (draw + 1) * count])
 
@@ -101,7 +101,7 @@ def _truth(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def is_clear(attributes: Mapping[str, Any]) -> bool:
-    """Whether at least half of an object shows, on at least ``MIN_PIXELS`` pixels; False without exact boxes."""
+    """Whether at least half of an object is visible, on at least ``MIN_PIXELS`` pixels; False without exact boxes."""
     shown = (1 - attributes.get("occluded", 1)) * (1 - attributes.get("truncated", 1))
     return bool(1 - shown <= MAX_HIDDEN and attributes.get("pixels", 0) >= MIN_PIXELS)
 
@@ -139,12 +139,12 @@ def world_scan(
     """A scan that changes its room or street every few frames.
 
     Args:
-        setting: which.
-        frames: how many.
-        seed: of everything.
-        frames_per_world: a new room or street begins after this many.
-        detector: the flaws of the simulated detector.
-        assemblies: nameless things in every room or street.
+        setting: room or street.
+        frames: number of frames.
+        seed: random seed.
+        frames_per_world: frames per room or street.
+        detector: flaws of the simulated detector.
+        assemblies: unlabeled objects per room or street.
     """
     worlds = max(1, frames // frames_per_world)
     return ProceduralScan(
@@ -159,11 +159,11 @@ def mine_world(
     *,
     objects_per_shard: int = 1000,
 ) -> Manifest:
-    """Triplets of a scan, with the boxes of its simulated detector; called again after a kill, it continues.
+    """Mine triplets of a scan with the boxes of its simulated detector; a call after a kill continues.
 
     Args:
         scan: the frames.
-        folder: receives the triplets; what was detected and how is written beside it, see :func:`detections_file`.
+        folder: receives the triplets; the detector is recorded beside it, see :func:`detections_file`.
         on_frame: called after each frame.
         objects_per_shard: as in :class:`data_prep.triplets.MiningConfig`.
     """
@@ -179,19 +179,19 @@ def mine_world(
 
 
 def detections_file(folder: Path) -> Path:
-    """Where :func:`mine_world` states which detector it listened to. Every box follows from what is in it."""
+    """File in which :func:`mine_world` records the detector; its content determines every box."""
     return folder.with_name(f"{folder.name}.detector.json")
 
 
 class WatchedDetector:
-    """A scan's simulated detector, asked frame by frame; a :class:`data_prep.triplets.mining.DetectionSource`.
+    """A scan's simulated detector, run frame by frame; a :class:`data_prep.triplets.mining.DetectionSource`.
 
-    The boxes of a frame need its rendered ground truth. They cost nothing while the frame is in memory; writing them to
-    a file first would render everything twice (mining rooms took 1.6 times as long, streets 1.7 times).
+    The boxes of a frame need its rendered ground truth, which is in memory during mining. Writing them to a file first
+    would render everything twice (mining rooms took 1.6 times as long, streets 1.7 times).
 
     Args:
         scan: the frames.
-        path: receives the statement.
+        path: receives the record of the detector.
     """
 
     min_score = 0.0
@@ -214,14 +214,14 @@ class WatchedDetector:
         return self._scan.detections(frame)[view]
 
     def check(self, scan: Scan) -> Coverage:
-        """Every image of the scan is known, and no other scan is."""
+        """Accept this scan and reject any other."""
         if scan is not self._scan:
             raise BadDatasetError("is the detector of another scan", source=self.path)
         return Coverage(matched=len(self._places), not_in_scan=(), not_in_file=())
 
 
 def _scan_options(scan: ProceduralScan) -> dict[str, Any]:
-    """What ``open_scan`` needs beside the setting to make the same frames again."""
+    """Options of ``open_scan`` that reproduce the same frames, without the setting."""
     return {
         "frames": scan.frames,
         "worlds": scan.worlds,

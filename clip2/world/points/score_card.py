@@ -59,10 +59,10 @@ def measure(
 
     Args:
         model: trained with ``unseen`` and the pairs of :func:`~clip2.world.points.data.kept_out_pairs` kept out.
-        teacher: turns words into vectors.
+        teacher: embeds the labels.
         world: objects of fresh scenes, cut out along exact boxes, with the teacher's image vectors.
         unseen: categories that were kept out.
-        clear: only objects that show well (:attr:`WorldSet.clear`); False: all of them, slivers included.
+        clear: only clearly visible objects (:attr:`WorldSet.clear`); False: all, including slivers.
     """
     rows = np.flatnonzero((world.category >= 0) & (world.clear | (not clear)))
     world = world.select(rows)
@@ -76,7 +76,7 @@ def measure(
     teacher_hit = _right(crops, words, world.category)
     kept_out = np.isin(world.category, [names.index(name) for name in unseen])
     pair = kept_out_pairs()[world.category, world.color] & ~kept_out
-    # Only what has colors can show an unseen one; what has none shows nothing new.
+    # Only colored objects can have an unseen color.
     pair_shown = pair & world.objects.has_color
     seen = ~kept_out & ~pair_shown
     among = np.zeros(0, bool)
@@ -154,7 +154,7 @@ def write_model_card(folder: Path, card: Mapping[str, Any], words: int = 73, col
     Args:
         folder: a checkpoint.
         card: its score card.
-        words, colors: how many categories and colors there are.
+        words, colors: numbers of categories and colors.
     """
     config = read_config(folder)
     rows = [

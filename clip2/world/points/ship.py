@@ -35,8 +35,8 @@ from data_prep.world.scan import SETTINGS
 SHIPPED = Path(__file__).parents[2] / "weights" / "mini-points"
 SCORE_FILE, CARD_FILE = "score_card.json", "README.md"
 FILES = (CONFIG_FILE, WEIGHTS_FILE, BANK_FILE, OOD_FILE, SCORE_FILE, CARD_FILE)
-ACCEPTED = 0.85  # share of fresh objects of its own world that it answers
-FITTED = 10_000  # objects to fit the detector; more change nothing
+ACCEPTED = 0.85  # share of fresh objects of the synthetic world to accept as in distribution
+FITTED = 10_000  # objects to fit the detector; more do not improve it
 # Outliers: places searched per setting (their seed belongs to no triplets), solids, views of clutter, things of wrong size.
 _PLACES, _PLACES_SEED, _NAMELESS_PER_PLACE = 60, 555_000, 10
 _SOLIDS, _CLUTTER, _WRONG_SIZE = 3000, 4000, 2000
@@ -48,7 +48,7 @@ def ship(world: Path, run: Path, learn: WorldSet) -> dict[str, Any]:
     Args:
         world: made by ``python -m clip2.world.points mine``.
         run: the run folder; changed in place.
-        learn: what it was trained on.
+        learn: the training set.
 
     Returns:
         The score card.
@@ -69,7 +69,7 @@ def ship(world: Path, run: Path, learn: WorldSet) -> dict[str, Any]:
 
 
 def _ood_detector(model: Clip2Model, world: Path, learn: WorldSet) -> OODDetector:
-    """From named objects it was trained on; the limit from objects of fresh scenes, found by the same detector."""
+    """Fit to labeled training objects, with a threshold from objects of fresh scenes found by the same detector."""
     fresh = load_world([world / "fresh-room", world / "fresh-street"])
     both = combine([learn.objects, fresh.objects], ["training", "fresh"])
     named = np.flatnonzero(both.own_texts[:, 0] >= 0)
@@ -90,7 +90,7 @@ def _ood_detector(model: Clip2Model, world: Path, learn: WorldSet) -> OODDetecto
 
 
 def _described(model: Clip2Model, clouds: Iterable[Cloud]) -> NDArray[np.float32]:
-    """Features of clouds; those with colors are seen without them too."""
+    """Features of clouds; clouds with colors are also encoded without them."""
     found = list(clouds)
     features = [model.describe([points for points, _ in found], [colors for _, colors in found]).features]
     colored = [points for points, colors in found if colors is not None]

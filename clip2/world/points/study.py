@@ -25,14 +25,14 @@ RESULT_FILE = "score_card.json"
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to train.
+    """Training variant of the study.
 
     Attributes:
-        name: of the row in the table.
-        overrides: of the shipped configuration.
-        folders: what to learn from, below the world's folder.
-        seeds: of the training.
-        nameless: whether nameless things take part.
+        name: name of the row in the table.
+        overrides: changes to the shipped configuration.
+        folders: training folders, below the world's folder.
+        seeds: training seeds.
+        nameless: whether unlabeled objects are used.
     """
 
     name: str
@@ -70,14 +70,14 @@ def run_study(
     Args:
         world: folder with the mined and embedded folders of the variants, and ``eval-room``, ``eval-street``.
         out: receives one run folder each.
-        variants, draws: what to run.
+        variants, draws: runs to do.
         part: k of n: this process does every n-th run, for several processes at once.
-        overrides: of the configuration of every run.
-        console: where progress goes.
+        overrides: changes to the configuration of every run.
+        console: receives the progress bars.
     """
     teacher = Teacher.load("mini")
     fresh = load_world([world / "eval-room", world / "eval-street"])
-    # All draws with the first seed before any with the second: what is cut short is still a comparison.
+    # All draws with the first seed come first, so that an interrupted study is still a comparison.
     runs = [(v, draw, seed) for draw in draws for v in variants for seed in v.seeds]
     runs.sort(key=lambda run: run[2])
     cache: dict[tuple[str, ...], WorldSet] = {}
@@ -149,9 +149,9 @@ CONFIG = Path(__file__).parent / "train.yaml"
 
 
 def rows_to_learn(world: WorldSet, unseen: Sequence[str] = ()) -> NDArray[np.int64]:
-    """Objects that give nothing of the kept-out parts away.
+    """Objects that reveal nothing about held-out categories and pairs.
 
-    An object goes when the truth or the detector's word is of a kept-out category, or when it shows a kept-out pair.
+    An object is removed if its true or detected label is held out, or if its color and category are a held-out pair.
     """
     names = list_categories()
     gone = np.isin(world.category, [names.index(name) for name in unseen])
@@ -172,14 +172,14 @@ def train_encoder(
     overrides: Sequence[str] = (),
     console: Console | None = None,
 ) -> Path:
-    """Train one encoder; called again after a kill it continues.
+    """Train one encoder; a call after a kill continues.
 
     Args:
         world: mined triplets.
         out: run folder.
-        unseen: categories to keep out.
-        overrides: of the configuration, like ``seed=1``.
-        console: where progress goes.
+        unseen: categories to hold out.
+        overrides: changes to the configuration, like ``seed=1``.
+        console: receives the progress bar.
     """
     kept = world.select(rows_to_learn(world, unseen)).objects.without_texts(unseen)
     result = train(load_config(CONFIG, overrides), out, resume=True, data=kept, console=console)

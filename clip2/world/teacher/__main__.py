@@ -15,27 +15,27 @@ POOL = "pictures"
 
 @dataclass
 class Train:
-    """Draw images of the synthetic world, train on them, calibrate and measure. An interrupted run continues."""
+    """Draw images of the synthetic world, train on them, calibrate and score. An interrupted run continues."""
 
     out: tyro.conf.Positional[Path]
-    """Folder for pictures (several GB), weights, log and score card."""
+    """Folder for images (several GB), weights, log and score card."""
     seed: int = 0
-    """Of the pictures and the training."""
+    """Seed of the images and the training."""
     steps: int | None = None
-    """Optimizer steps; default: as the shipped weights."""
+    """Optimizer steps; default: those of the shipped weights."""
     objects: int | None = None
-    """Single objects to draw; default: as the shipped weights."""
+    """Single objects to draw; default: those of the shipped weights."""
     scenes: int | None = None
-    """Rooms to draw, and a fifth as many streets; default: as the shipped weights."""
+    """Rooms to draw, with a fifth as many streets; default: those of the shipped weights."""
     workers: int = 2
-    """Processes that draw; neither pictures nor batches depend on it."""
+    """Processes that draw; the images and batches do not depend on it."""
     threads: int | None = None
     """Threads of the network; default: one per core."""
     device: str = "cpu"
-    """Where to train: cpu or cuda."""
+    """Device of the training: cpu or cuda."""
 
     def run(self) -> int:
-        """Do it all."""
+        """Draw, train, calibrate and score."""
         import torch
 
         from clip2.world.teacher.pictures import Pool
@@ -61,15 +61,15 @@ class Train:
 
 @dataclass
 class Score:
-    """Set the temperature on fresh objects, then measure on others, and write both beside the weights."""
+    """Calibrate the temperature on fresh objects, score others, and write both beside the weights."""
 
     folder: tyro.conf.Positional[Path]
-    """Holds config and weights."""
+    """Folder with config and weights."""
     seed: int = 0
-    """Of the fresh objects; they differ from those trained on for every seed."""
+    """Seed of the fresh objects; no seed repeats training objects."""
 
     def run(self) -> int:
-        """Calibrate, seal, measure, print."""
+        """Calibrate, write the checksum, score, print."""
         from clip2.teacher.teacher import Teacher
         from clip2.world.teacher.score_card import calibrate, measure
         from clip2.world.teacher.training import seal

@@ -1,4 +1,4 @@
-"""Training batches for the mini teacher: pictures, captions and augmentation."""
+"""Training batches for the mini teacher: images, captions and augmentation."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from data_prep.world.palette import COLORS
 
 
 class Batch(NamedTuple):
-    """B pictures and T sentences of one step.
+    """B images and T sentences of one step.
 
     Attributes:
         images: (B, 3, 64, 64) bfloat16.
         texts: (T, L) token ids: B captions, then a name for each of C categories, then the colored names of a few; no
             rows while the image tower learns alone.
-        also_true: (B, B) bool: caption (row) is true of picture (column).
+        also_true: (B, B) bool: caption (row) is true of image (column).
         categories: (B,) int64.
-        colors: (B,) int64, -1 where the true color does not show.
-        pairs: (B,) int64: which colored name is right, counted from the first of them; -1 = none of them.
+        colors: (B,) int64, -1 where the true color is not visible.
+        pairs: (B,) int64 index of the correct colored name, counted from the first of them; -1 = none of them.
     """
 
     images: Tensor
@@ -42,12 +42,12 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Mixture:
-    """How a step is put together.
+    """Composition of a training step.
 
     Attributes:
         batch_size: B.
-        scenes: share of pictures cut out of rooms and streets.
-        colored_categories: how many categories are named in all their colors.
+        scenes: share of images cut out of rooms and streets.
+        colored_categories: number of categories named in all their colors.
         repainted, repainted_last: see :func:`~clip2.world.teacher.batches.augment`.
     """
 
@@ -64,12 +64,12 @@ class Batches(Dataset[Batch]):
     Args:
         pictures: the pool.
         tokenize: sentences → (n, L) ids.
-        steps: length.
-        seed: source of everything random, with the step.
-        mixture: how a step is put together.
-        alone: so many first steps come without words.
+        steps: number of steps.
+        seed: random seed, combined with the step.
+        mixture: composition of a step.
+        alone: number of first steps without texts.
         repaint_from: from this step on, objects are repainted too.
-        polish_from: from this step on, more of them are; None: never.
+        polish_from: from this step on, more objects are repainted; None: never.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Batches(Dataset[Batch]):
         )
 
     def _colored(self, rng: np.random.Generator) -> tuple[list[tuple[int, int]], list[str]]:
-        """Some categories in all colors that may be learned, as (category, color) and as sentences."""
+        """Some categories in all training colors, as (category, color) and as sentences."""
         names, colors = list_categories(), list(COLORS)
         kinds = rng.choice(len(names), self._mixture.colored_categories, replace=False)
         pairs = [
@@ -164,12 +164,12 @@ def _categories() -> int:
     return len(list_categories())
 
 
-FILL = 128  # gray level beside crops that are not square; the preprocessing config says the same
+FILL = 128  # gray level that pads crops to squares, equal to the preprocessing config
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
-ELSEWHERE = 0.3  # share of single objects that are moved in front of another picture
+ELSEWHERE = 0.3  # share of single objects that are pasted onto another image
 COVERED = 0.25  # share with another object in front
-RECOLORED = 0.25  # share whose color is taken away or changed; their captions keep silent about it
+RECOLORED = 0.25  # share whose color is removed or changed; their captions do not name a color
 COARSE = 0.5  # share that loses pixels
 
 
@@ -180,13 +180,13 @@ def augment(
 
     Args:
         pictures: where the rows point.
-        rows: (B,) pictures.
-        rng: source of everything random.
-        repainted: share of the pictures whose object gets any paint at all, or whose hues turn. A pair of category
-            and color that never comes up teaches that it does not exist; paint of any color unteaches that.
+        rows: (B,) image indices.
+        rng: random generator.
+        repainted: share of the images whose object is repainted or whose hues are rotated. Without it the network
+            learns that pairs of category and color missing from the pool do not exist.
 
     Returns:
-        (B, 3, 64, 64) float32 normalized, channels last, and (B,) bool: the true color still shows.
+        (B, 3, 64, 64) float32 normalized, channels last, and (B,) bool: the true color is still visible.
     """
     count = len(rows)
     images = torch.from_numpy(pictures.images[rows]).permute(0, 3, 1, 2).float() / 255
@@ -211,7 +211,7 @@ def augment(
 
 
 def _chosen(rng: np.random.Generator, count: int, share: float) -> Tensor:
-    """Rows of the batch that something happens to."""
+    """Random subset of rows of the batch."""
     return torch.from_numpy(np.flatnonzero(rng.random(count) < share))
 
 
@@ -221,7 +221,7 @@ def _others(rng: np.random.Generator, count: int, rows: Tensor) -> Tensor:
 
 
 def _move(images: Tensor, masks: Tensor, movable: Tensor, rng: np.random.Generator) -> None:
-    """Put another picture behind the object."""
+    """Replace the background of objects by another image."""
     rows = _chosen(rng, len(images), ELSEWHERE)
     rows = rows[movable[rows]]
     there = images[_others(rng, len(images), rows)].flip(-1)
@@ -233,7 +233,7 @@ def _uniform(rng: np.random.Generator, low: float, high: float, *shape: int) -> 
 
 
 def _cover(images: Tensor, masks: Tensor, boxes: Tensor, rng: np.random.Generator) -> None:
-    """Put another picture's object in front of a side of the box, so that about half of it stays free."""
+    """Paste another image's object over one side of the box, so that about half of it stays visible."""
     rows = _chosen(rng, len(images), COVERED)
     others, count = _others(rng, len(images), rows), len(rows)
     angle = _uniform(rng, 0, 2 * np.pi, count)
@@ -253,7 +253,7 @@ def _cover(images: Tensor, masks: Tensor, boxes: Tensor, rng: np.random.Generato
 
 
 def _recolor(images: Tensor, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Take away or change the colors of some pictures; returns which still show the true ones."""
+    """Remove or change the colors of some images; returns a mask of those with true colors."""
     rows = _chosen(rng, len(images), RECOLORED)
     orders = torch.from_numpy(rng.permuted(np.tile(np.arange(3), (len(rows), 1)), axis=1))
     other = images[rows].gather(1, orders[:, :, None, None].expand(-1, -1, SIZE, SIZE))
@@ -271,7 +271,7 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 def _repaint(images: Tensor, masks: Tensor, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Paint some objects in one random color, shading kept, and turn the hues of other pictures; returns which."""
+    """Paint some objects in one random color, keep their shading, rotate the hues of other images; returns a mask."""
     rows = _chosen(rng, len(images), share)
     painted, turned = rows[: len(rows) // 2], rows[len(rows) // 2 :]
     luma = torch.tensor(_LUMA)[:, None, None]
@@ -285,7 +285,7 @@ def _repaint(images: Tensor, masks: Tensor, share: float, rng: np.random.Generat
     gray = (images[turned] * luma).sum(1, keepdim=True)
     chroma = images[turned] - gray
     angle = _uniform(rng, 0, 2 * np.pi, len(turned), 1, 1, 1)
-    # Rodrigues about the gray axis: hues turn, grays stay.
+    # Rodrigues rotation about the gray axis: changes hues, keeps grays.
     cross = (chroma.roll(-1, 1) - chroma.roll(1, 1)) / np.sqrt(3)
     along = chroma.mean(1, keepdim=True) * (1 - angle.cos())
     turn = chroma * angle.cos() + cross * angle.sin() + along
@@ -295,7 +295,7 @@ def _repaint(images: Tensor, masks: Tensor, share: float, rng: np.random.Generat
 
 
 def _crop(images: Tensor, boxes: Tensor, rng: np.random.Generator) -> Tensor:
-    """Cut along the box, with some margin and the errors of a detector; the longer side fills the picture."""
+    """Crop along the box, with a margin and detector errors; the longer side fills the image."""
     count = len(images)
     size = boxes[:, 2:] - boxes[:, :2]
     sides = torch.from_numpy(rng.normal(0.07, 0.06, (count, 4)).astype(np.float32)).clamp_(-0.12, 0.28)
@@ -314,7 +314,7 @@ def _crop(images: Tensor, boxes: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _coarsen(images: Tensor, rng: np.random.Generator) -> None:
-    """Show some pictures as few pixels would."""
+    """Reduce the resolution of some images."""
     chosen = rng.permutation(len(images))[: int(COARSE * len(images))]
     for part in np.array_split(chosen, 4):
         side = int(np.exp(rng.uniform(np.log(12), np.log(SIZE))))

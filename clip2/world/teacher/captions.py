@@ -1,4 +1,4 @@
-"""Captions for pictures of the synthetic world, with the claims that each one makes."""
+"""Captions for images of the synthetic world, with the claims of each."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _KINDS = {
 }
 KINDS: dict[str, tuple[str, ...]] = {kind: tuple(names.split(", ")) for kind, names in _KINDS.items()}
 
-# Sentences a name is put into: those that evaluation uses, and others, so that no single one is learnt by heart.
+# Sentence templates: those of the evaluation, and others against overfitting to one template.
 FRAMES = (
     *PROMPTS["clip2"] * 8,
     *PROMPTS["plain"] * 8,
@@ -51,12 +51,12 @@ FRAMES = (
 
 @dataclass(frozen=True)
 class Caption:
-    """A sentence and what it claims.
+    """A sentence and its claims.
 
     Attributes:
         text: the sentence.
         categories: rows of ``list_categories()`` it may be about; empty = anything.
-        color: row of ``COLORS``, -1 = it does not say.
+        color: row of ``COLORS``, -1 = no color is named.
         word: a material, pattern or part that it names, or "".
     """
 
@@ -67,12 +67,12 @@ class Caption:
 
 
 class Captioner:
-    """Writes captions; what they leave out they leave open.
+    """Caption writer; a caption makes no claim about attributes that it omits.
 
     Args:
-        kinds: share of captions that say what kind of thing it is instead of its name.
-        colors: share that name the color.
-        words: share that name a part, a material or a pattern.
+        kinds: share of captions with a broader kind instead of the category name.
+        colors: share of captions with the color.
+        words: share of captions with a part, a material or a pattern.
     """
 
     def __init__(self, kinds: float = 0.08, colors: float = 0.6, words: float = 0.25) -> None:
@@ -85,13 +85,13 @@ class Captioner:
         self._rows = {name: row for row, name in enumerate(self._names)}
 
     def write(self, category: int, color: int, words: Sequence[str], rng: np.random.Generator) -> Caption:
-        """One caption of one picture.
+        """One caption of one image.
 
         Args:
             category: row of ``list_categories()``.
-            color: row of ``COLORS``; -1 = the picture does not show its true color, so say nothing of it.
+            color: row of ``COLORS``; -1 = the true color is not visible and is not named.
             words: material, pattern, parts.
-            rng: chooses.
+            rng: random generator.
         """
         kinds, colors, others = self._shares
         name = self._names[category]
@@ -128,13 +128,13 @@ class Captioner:
 
 
 def true_of(captions: Sequence[Caption], pictures: Pictures, rows: NDArray, color_shown: NDArray) -> NDArray:
-    """(T, I) bool: caption t is true of picture ``rows[i]`` as it is shown.
+    """(T, I) bool: caption t is true of image ``rows[i]`` as shown.
 
     Args:
         captions: T captions.
         pictures: where the rows point.
-        rows: (I,) pictures of the batch.
-        color_shown: (I,) bool, False where the color was taken away or changed: what a caption says of color is not true then.
+        rows: (I,) images of the batch.
+        color_shown: (I,) bool, False if the color was removed or changed; captions that name a color are then false.
     """
     names = len(list_categories())
     allowed = np.zeros((len(captions), names), bool)

@@ -26,17 +26,17 @@ from data_prep.world import (
 )
 from data_prep.world.palette import COLORS
 
-SIZE = 64  # pixels; what the image tower sees
-VIEWS = 4  # of one object; together they cost little more than one
-CONTEXT = 1.3  # a picture shows this many times the longer side of the box
-MIN_PIXELS = 80  # scan objects of which less is visible teach nothing
-MAX_HIDDEN = 0.6  # share of the outline that others may hide
+SIZE = 64  # pixels, input size of the image tower
+VIEWS = 4  # per object; several cost little more than one
+CONTEXT = 1.3  # side of an image, as a multiple of the longer side of the box
+MIN_PIXELS = 80  # least visible size of a scan object
+MAX_HIDDEN = 0.6  # largest occluded share of the outline
 FRAMES_PER_WORLD = 4
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """N pictures with what is true of them.
+    """N images with their ground truth.
 
     Attributes:
         images: (N, 64, 64, 3) uint8 RGB, square, with context around the object.
@@ -97,20 +97,20 @@ def is_held_out(category: str, color: str) -> bool:
 def draw_objects(
     seed: int | Sequence[int], numbers: Sequence[int], *, held_out: bool | None = False, views: int = VIEWS
 ) -> Pictures:
-    """Photograph single objects; object ``n`` is of category ``n`` modulo their number.
+    """Render single objects; object ``n`` has category ``n`` modulo the number of categories.
 
     Args:
-        seed: source of everything random, with the number.
-        numbers: which objects; each is the same whatever the others are.
-        held_out: False = only colors the teacher may learn from, True = only pairs kept from it, None = any.
-        views: pictures of each object.
+        seed: random seed, combined with the object's number.
+        numbers: object numbers; an object does not depend on the other numbers.
+        held_out: False = only training colors, True = only held-out pairs, None = any.
+        views: images per object.
     """
     names, parts = list_categories(), []
     for number in numbers:
         rng = np.random.default_rng([*np.atleast_1d(seed).tolist(), number])
         name = names[number % len(names)]
         natural = [color for color in COLORS if color in get_category(name).colors]
-        # Half natural colors, half any: a green piano teaches that pianos are not told by their color.
+        # Half natural colors, half arbitrary ones, so that category does not follow from color.
         palette = natural if rng.random() < 0.5 else list(COLORS)
         allowed = [color for color in palette if held_out in (None, is_held_out(name, color))]
         allowed = allowed or [color for color in COLORS if held_out in (None, is_held_out(name, color))]
@@ -125,11 +125,11 @@ def draw_objects(
 def draw_scene(
     setting: Setting, seed: int, worlds: Sequence[int], *, held_out: bool | None = False
 ) -> Pictures:
-    """Cut every well visible object out of frames of rooms or streets.
+    """Crop every clearly visible object from frames of rooms or streets.
 
     Args:
-        setting: which.
-        seed: source of everything random, with the world's number.
+        setting: room or street.
+        seed: random seed, combined with the world's number.
         worlds: numbers of worlds, ``FRAMES_PER_WORLD`` frames each.
         held_out: as in :func:`draw_objects`.
     """
@@ -184,13 +184,13 @@ def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 
 def _square(box: NDArray[np.float32]) -> tuple[int, int, int]:
-    """Left, top and side of the square that shows the box with its context."""
+    """Left, top and side of the square around the box with its context."""
     side = max(float(max(box[2] - box[0], box[3] - box[1])) * CONTEXT, 8.0)
     return round((box[0] + box[2] - side) / 2), round((box[1] + box[3] - side) / 2), round(side)
 
 
 def _cut(image: NDArray[np.uint8], left: int, top: int, side: int) -> NDArray[np.uint8]:
-    """A square of an image or mask at 64 x 64; beyond its edge an image's last pixels go on, a mask is empty."""
+    """A square of an image or mask at 64 x 64; outside, an image repeats its edge pixels and a mask is empty."""
     mask = image.ndim == 2
     rows, columns = np.arange(top, top + side), np.arange(left, left + side)
     inside = np.clip(rows, 0, image.shape[0] - 1)[:, None], np.clip(columns, 0, image.shape[1] - 1)[None]
@@ -203,13 +203,13 @@ def _cut(image: NDArray[np.uint8], left: int, top: int, side: int) -> NDArray[np
 
 @dataclass(frozen=True)
 class Pool:
-    """How many pictures to draw, and where they are kept.
+    """Numbers of images to draw, and their folder.
 
     Attributes:
-        folder: one file per part; parts that are there are not drawn again.
-        objects: single objects, ``VIEWS`` pictures each.
+        folder: one file per part; existing parts are not drawn again.
+        objects: single objects, ``VIEWS`` images each.
         rooms, streets: worlds, ``FRAMES_PER_WORLD`` frames each.
-        seed: source of everything random.
+        seed: random seed.
     """
 
     folder: Path
@@ -233,12 +233,12 @@ class Pool:
                 if kind == "object":
                     jobs.append((path, draw_objects, (self.seed, numbers)))
                 else:
-                    # Worlds of other users of the generator begin at small seeds; these stay out of their way.
+                    # Other users of the generator start at small seeds; these seeds do not collide with theirs.
                     jobs.append((path, draw_scene, (kind, 500_000_000 + 1_000_000 * self.seed, numbers)))
         return jobs
 
     def draw(self, workers: int = 1) -> Iterator[Path]:
-        """Draw what is missing; the pictures do not depend on the number of ``workers``."""
+        """Draw missing parts; the images do not depend on the number of ``workers``."""
         self.folder.mkdir(parents=True, exist_ok=True)
         missing = [job for job in self.jobs() if not job[0].exists()]
         # Scenes first: their parts take longest.
@@ -246,7 +246,7 @@ class Pool:
         yield from create_engine(workers=workers).map(_draw_part, missing)
 
     def load(self) -> Pictures:
-        """All pictures, in the order of the parts."""
+        """All images, in the order of the parts."""
         return Pictures.join([Pictures.load(path) for path, _, _ in self.jobs()])
 
 

@@ -20,8 +20,8 @@ from data_prep.storage.files import write_atomically
 from data_prep.world import get_category, list_categories
 from data_prep.world.palette import COLORS
 
-MARGIN = 0.1  # around the box, as ``clip2 prep`` cuts its crops
-SCENES_APART = 900_000_000  # seeds of scenes that nothing is ever trained on
+MARGIN = 0.1  # margin around the box, as in ``clip2 prep``
+SCENES_APART = 900_000_000  # first seed of evaluation scenes, never used in training
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,18 @@ class ScoreCard:
     """Top-1 accuracies, 0..1, on fresh instances.
 
     Attributes:
-        category: single objects in colors that may be learned, among all categories.
-        category_in_scenes: crops of rooms and streets, cut along the visible object; things hide each other, are far
-            away, and come in any color.
+        category: single objects in training colors, among all categories.
+        category_in_scenes: crops of rooms and streets, cut along the visible object; with occlusion, distance and any
+            color.
         unseen_pair: single objects in a color never seen on their category, named as color and category among all
             pairs.
         unseen_pair_category: the same objects, named among all categories without color.
         unseen_pair_color: the same objects, the color named among all colors of the right category.
         synonym: single objects of categories with synonyms, each category called by one of them.
         synonym_nearest: share of synonyms whose nearest category name is the right one.
-        calibration_error: expected calibration error of the category probabilities (15 bins), 0 = honest.
-        objects, scene_objects, unseen_objects: how many were named.
-        seed: of the instances.
+        calibration_error: expected calibration error of the category probabilities (15 bins), 0 = calibrated.
+        objects, scene_objects, unseen_objects: numbers of scored objects.
+        seed: seed of the instances.
     """
 
     category: float
@@ -64,12 +64,12 @@ class ScoreCard:
 def measure(
     teacher: Teacher, seed: int, per_category: int = 20, rooms: int = 40, streets: int = 10
 ) -> ScoreCard:
-    """Draw fresh instances and name them.
+    """Score a teacher on fresh instances.
 
     Args:
         teacher: ``mini``, or any other.
-        seed: of the instances; training used others.
-        per_category: single objects of each category, one picture each.
+        seed: seed of the instances; training used others.
+        per_category: single objects of each category, one image each.
         rooms, streets: worlds for ``category_in_scenes``.
     """
     names, colors = list_categories(), list(COLORS)
@@ -119,7 +119,7 @@ def measure(
 
 
 def embed(teacher: Teacher, pictures: Pictures) -> NDArray[np.float32]:
-    """Vectors of the objects in pictures, cut out along their boxes the way triplets are."""
+    """Vectors of the objects in images, cropped along their boxes as in triplets."""
     return teacher.encode_images(cut_out(pictures))
 
 
@@ -134,7 +134,7 @@ def cut_out(pictures: Pictures) -> list[NDArray[np.uint8]]:
 
 
 def calibration_error(logits: NDArray[np.float32], truth: NDArray[np.int64], bins: int = 15) -> float:
-    """Expected calibration error (Guo et al. 2017): how far confidence is from accuracy, over bins of confidence."""
+    """Expected calibration error (Guo et al. 2017): mean gap between confidence and accuracy over confidence bins."""
     probability = softmax(logits, axis=1)
     confidence, right = probability.max(axis=1), probability.argmax(axis=1) == truth
     which = np.minimum((confidence * bins).astype(int), bins - 1)
@@ -150,9 +150,9 @@ def _top1(vectors: NDArray[np.float32], words: NDArray[np.float32], truth: Seque
 
 
 def calibrate(folder: Path, seed: int, per_category: int = 10) -> float:
-    """Replace the learned logit scale by the one under which fresh objects are most probable (Guo et al. 2017).
+    """Replace the learned logit scale by the maximum-likelihood scale on fresh objects (Guo et al. 2017).
 
-    Training sharpens it for pictures it has seen; nothing else changes, no answer does.
+    The learned scale is overconfident on fresh images. Calibration does not change the ranking of labels.
 
     Returns:
         The new scale.

@@ -29,24 +29,24 @@ LOG_FILE, STATE_FILE = "training_log.jsonl", "state.pt"
 
 @dataclass(frozen=True)
 class Recipe:
-    """How ``mini`` is trained: its eyes first, then eyes and words together.
+    """Training recipe of ``mini``: the image tower first, then both towers together.
 
-    A text tower that starts from nothing gives the image tower nothing to go by: for as long as it learns to tell
-    73 names apart, pictures are learned at half the speed. So the image tower begins alone, with two linear heads for
-    category and color that are thrown away in the end.
+    An untrained text tower gives the image tower no useful target and halves its learning speed until the text tower
+    separates the 73 names. The image tower therefore starts alone, with two temporary linear heads for category and
+    color.
 
     Attributes:
-        steps: of the optimizer in all.
-        alone: share of them that the image tower learns alone.
-        repaint: share of them before objects are repainted in any color: shapes come first.
-        learning_rate: at its height; each tower's rises over ``warmup`` steps and falls to 0 along a cosine.
-        polish, polish_rate: further steps at a rate that begins anew lower, with more objects repainted.
-        weight_decay: of matrices.
-        average: of the weights, kept beside them and shipped: this share is kept in each step.
-        names, pairs, heads: weights, beside the captions', of choosing the name among all names, the colored name
-            among some, and of the two heads.
-        mixture: of each batch.
-        seed: source of everything random.
+        steps: optimizer steps before ``polish``.
+        alone: share of steps in which only the image tower is trained.
+        repaint: share of steps before objects are repainted in any color, so that shapes are learned first.
+        learning_rate: peak; each tower's rate rises over ``warmup`` steps and falls to 0 along a cosine.
+        polish, polish_rate: further steps with a restarted, lower rate and more repainted objects.
+        weight_decay: weight decay of matrices.
+        average: decay per step of the weight average, which is shipped.
+        names, pairs, heads: loss weights, relative to the captions', of choosing the name among all names, the colored
+            name among some, and of the two heads.
+        mixture: composition of each batch.
+        seed: random seed.
     """
 
     steps: int = 3600
@@ -66,7 +66,7 @@ class Recipe:
 
     @property
     def steps_alone(self) -> int:
-        """Steps before words come in."""
+        """Steps before the text tower is trained."""
         return int(self.alone * self.steps)
 
     @property
@@ -92,13 +92,13 @@ def train(
     every: int = 100,
     device: str = "cpu",
 ) -> None:
-    """Train into ``folder``; called again after an interruption, it goes on where it was.
+    """Train into ``folder``; a call after an interruption continues the run.
 
     Args:
         pictures: the pool.
-        folder: receives config, weights, log, and the state to go on from.
-        recipe: how.
-        console: where progress goes.
+        folder: receives config, weights, log, and the state to continue from.
+        recipe: training recipe.
+        console: receives the progress bar.
         workers: processes that prepare batches; the batches do not depend on their number.
         every: steps between lines of the log, and between states.
         device: ``cpu`` or ``cuda``.
@@ -157,7 +157,7 @@ def train(
 
 
 class _Heads(nn.Module):
-    """Category and color from a picture's vector; they guide the image tower and do not ship."""
+    """Heads for category and color of an image vector; they guide the image tower and are not shipped."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -165,12 +165,12 @@ class _Heads(nn.Module):
         self.color = nn.Linear(width, len(COLORS))
 
 
-# Means over the steps between two lines of the log; the last two are shares of the pictures named rightly.
+# Means over the steps between two lines of the log; the last two are accuracies.
 _FIGURES = ("loss", "captions", "names", "pairs", "category", "color", "right_by_name", "right_by_head")
 
 
 def _step(network: Any, batch: Batch, optimizer: torch.optim.Optimizer, recipe: Recipe) -> Tensor:
-    # Flash attention is made for long sequences; on a dozen tokens it costs more than the whole image tower.
+    # Flash attention targets long sequences; on a dozen tokens it costs more than the whole image tower.
     with torch.autocast(batch.images.device.type, torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
         images = network.encode_image(batch.images.contiguous(memory_format=torch.channels_last)).float()
         texts = network.encode_text(batch.texts) if len(batch.texts) else None
@@ -194,7 +194,7 @@ def _step(network: Any, batch: Batch, optimizer: torch.optim.Optimizer, recipe: 
 
 
 def _word_terms(network: Any, images: Tensor, texts: Tensor, batch: Batch) -> tuple[Tensor, ...]:
-    """Losses of captions, names and colored names, and the share of pictures named rightly."""
+    """Losses of captions, names and colored names, and the accuracy."""
     count, categories = len(images), len(list_categories())
     images, texts = functional.normalize(images, dim=-1), functional.normalize(texts, dim=-1)
     logits = network.logit_scale.exp() * images @ texts.T
@@ -261,9 +261,9 @@ def _save_state(path: Path, step: int, network: Any, averaged: Any, optimizer: t
 
 CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
 
-# Convolutions learn from few pictures what a transformer of this size does not; of the towers tried, CSPDarknet (Wang
+# Convolutions need fewer images than a transformer of this size; of the towers tried, CSPDarknet (Wang
 # et al. 2020; timm's) learned most per second. CLIP's vocabulary ships with open_clip and half of the weights are its
-# embeddings, hence the narrow text tower.
+# embeddings, so the text tower is narrow.
 MODEL: dict[str, Any] = {
     "embed_dim": 128,
     "vision_cfg": {
@@ -279,7 +279,7 @@ PREPROCESS: dict[str, Any] = {
     "mean": MEAN,
     "std": STD,
     "interpolation": "bicubic",
-    "resize_mode": "longest",  # shapes keep their proportions: what is narrow stays narrow
+    "resize_mode": "longest",  # keep the aspect ratio
     "fill_color": FILL,
 }
 

@@ -143,7 +143,7 @@ def test_unknown_objects_are_gray_in_every_file(one_strange, tmp_path):
     for i in (0, 1):
         assert all(len(set(color)) > 1 for color in vertices.colors(result.owners() == i))
     page = result.to_html(tmp_path / "r.html").read_text()
-    assert "1 of them unlike anything the model knows" in page
+    assert "1 of them unlike the training objects" in page
     header = json.loads(html.unescape(page.split('data-header="')[1].split('"')[0]))
     assert [header["labels"][i] for i in header["gray"]] == ["unknown"]
     assert [box["caption"] == "" for box in header["boxes"]] == [False, False, True]

@@ -1,6 +1,6 @@
 // Ball query.
 
-// The first hits in index order by looking at one point after the other, until k are found.
+// The first hits in index order: scans the points until k are found.
 static int64_t scan_ball(const Cloud& plain, const Point& at, float squared_radius, int64_t k, int64_t* row) {
   constexpr int STRIDE = 4;
   const Floats limit = broadcast(squared_radius);

@@ -1,8 +1,8 @@
 // Connected components of the graph that joins points no further apart than the mean of their radii.
 //
 // Two boxes are compared only if some of their points can touch, and never if both lie in one and the same component.
-// Two boxes of one component each need a single edge to become one, so most pairs of near boxes cost little, and what a
-// smaller radius joined costs nothing at the next.
+// Two boxes of one component each are joined by a single edge, so most pairs of near boxes cost little, and points
+// joined at a smaller radius cost nothing at the next.
 
 struct Joiner {
   Bvh& bvh;

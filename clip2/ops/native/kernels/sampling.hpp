@@ -1,7 +1,7 @@
 // Farthest-point sampling.
 
-// Greedy and exact. A leaf is looked at only when the latest sample is nearer to its box than the leaf's farthest
-// point is to all samples before it.
+// Greedy and exact. A leaf is visited only if the latest sample is nearer to its box than the leaf's farthest point is
+// to all earlier samples.
 static void farthest(Cloud& cloud, int64_t k, int64_t first, const float* points, int64_t* chosen) {
   const Boxes& boxes = cloud.boxes[0];
   const int64_t padded = round_up(boxes.count, FANOUT);

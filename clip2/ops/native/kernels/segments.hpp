@@ -1,4 +1,4 @@
-// Sums, maxima and softmax of rows by segment: of the segments from..to-1 alone, so that threads can share them out.
+// Sums, maxima and softmax of rows by segment: of the segments from..to-1 alone, so that threads can split the segments.
 // Every sum is then made in the order of the rows, whatever the number of threads.
 
 // Calls work(row) for the rows of some segments, in order.
@@ -21,7 +21,7 @@ static inline void each_row(const Segments& given, int64_t from, int64_t to, con
   for (int64_t start = 0; start < given.rows; start += BLOCK) {
     const int64_t end = start + BLOCK < given.rows ? start + BLOCK : given.rows;
     int64_t count = 0;
-    for (int64_t r = start; r < end; ++r) {  // without a branch: half of them would be guessed wrong
+    for (int64_t r = start; r < end; ++r) {  // without a branch: half of the predictions would fail
       picked[count] = static_cast<uint32_t>(r - start);
       count += static_cast<uint64_t>(given.index[r] - from) < wanted;
     }
@@ -63,7 +63,7 @@ static void max(const Segments& given, int64_t from, int64_t to, float* out, uin
 
 // e^x for x <= 0 and NaN, to 2 units in the last place (polynomial of Moshier's Cephes, expf).
 static inline Floats power(Floats x) {
-  constexpr float SHIFT = 12582912.0f;  // 1.5 * 2^23: what is added to it is rounded to a whole number
+  constexpr float SHIFT = 12582912.0f;  // 1.5 * 2^23: adding a number rounds it to an integer
   x = larger(broadcast(-104.0f), x);          // e^-104 is 0
   const Floats shifted = x * 1.44269504f + SHIFT, whole = shifted - SHIFT;
   const Floats r = x - whole * 0.693359375f + whole * 2.12194440e-4f;
