@@ -15,7 +15,7 @@ class Demo:
     """
 
     out: Path = Path("demo")
-    """Folder for everything it makes."""
+    """Folder for all results."""
     words: str = ""
     """Labels to look for in the two recognized scenes, separated by commas: "red chair, something to sit on".
     Default: all labels of each setting."""

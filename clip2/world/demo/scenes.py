@@ -24,22 +24,22 @@ from data_prep.triplets import Manifest, open_triplets
 from data_prep.triplets.mining import Progress
 from data_prep.world import ProceduralScan, Setting
 
-NOTHING = -1  # owner of a point that no detection holds, instance of wall and ground
+NOTHING = -1  # owner of a point outside all detections, instance of wall and ground
 _VOXEL = 0.02  # meters, of a room put together from several pictures
 # Meters: depth farther away is left out of it. Its noise grows with the square of the distance, and makes walls so thick
 # that pieces of them come as objects: reaching 8 m instead of 3.3, half of all objects found in a room were wall.
 _REACH = 3.3
 _BESIDE = 0.12  # meters between what is searched and its surroundings: nearer, far depth blurs what near depth shows
-_OBJECTS_PER_SHARD = 250  # what a killed run may lose
+_OBJECTS_PER_SHARD = 250  # a killed run loses at most this many
 
 
 @dataclass(frozen=True)
 class Example:
-    """One frame on its way.
+    """Example frame with its detections and lifted points.
 
     Attributes:
-        frame: points and the picture.
-        detections: what the simulated detector says about the picture.
+        frame: points and the image.
+        detections: output of the simulated detector.
         owners: (N,) row of ``detections`` that each point was lifted with, -1 for none.
     """
 
@@ -50,14 +50,14 @@ class Example:
 
 @dataclass(frozen=True)
 class Scene:
-    """A scene to recognize, with its truth.
+    """A scene to recognize, with its ground truth.
 
     Attributes:
-        frame: its points in the world, with every picture taken of it.
+        frame: its points in the world, with all its images.
         instances: (N,) object that each point lies on, -1 for wall and ground.
-        names: instance → its word.
-        colors: instance → its color word.
-        surroundings: what was too far from all cameras to be searched for objects; shown, and nothing else. Or None.
+        names: instance → label.
+        colors: instance → name of its color.
+        surroundings: points too far from all cameras to be searched, drawn only; or None.
     """
 
     frame: Frame
@@ -68,7 +68,7 @@ class Scene:
 
 
 class SettingFiles:
-    """Where everything made from rooms, or from streets, lies below the demo's folder."""
+    """Files of one setting, below the demo's folder."""
 
     def __init__(self, out: Path, setting: Setting) -> None:
         self.triplets = out / f"triplets-{setting}"
@@ -85,7 +85,7 @@ class SettingFiles:
 
 
 def frames_to_make(plan: Plan, setting: Setting) -> int:
-    """How many frames :func:`make_setting` goes through."""
+    """Number of frames that :func:`make_setting` processes."""
     return plan.frames[setting] + plan.unseen_frames[setting] + 1 + plan.views[setting]
 
 
@@ -117,7 +117,7 @@ def make_setting(
 
 
 def make_example(scan: ProceduralScan, mined: Path) -> Example:
-    """The frame of a mined scan that gave most objects."""
+    """The frame of a mined scan with the most objects."""
     counts = Counter(entry.provenance.frame for entry in open_triplets(mined).iter_entries())
     index = scan.frame_ids().index(max(counts, key=lambda name: (counts[name], name)))
     frame, detections = scan[index], scan.detections(index)

@@ -28,13 +28,13 @@ EVERYTHING = "all"
 class UnseenObjects:
     """B objects of unseen scenes, each clearly visible (:func:`~clip2.world.points.data.is_clear`).
 
-    The rule is that of the shipped model's score card, so that the two can stand side by side.
+    The shipped model's score card uses the same rule, so the scores are comparable.
 
     Attributes:
         clouds, colors: B arrays (n, 3) meters, and uint8 or None.
-        pictures: (B, D) float32 unit rows, what the teacher makes of their crops.
-        names: B true words.
-        settings: B times where it was found.
+        pictures: (B, D) float32 unit rows, the teacher's vectors of their crops.
+        names: B true labels.
+        settings: B settings.
     """
 
     clouds: list[NDArray[np.float32]]
@@ -64,12 +64,12 @@ class UnseenObjects:
 
 @dataclass(frozen=True)
 class Naming:
-    """Objects of one setting, or of all, named among words.
+    """Scores of the objects of one setting, or of all.
 
     Attributes:
-        words: how many to choose from.
-        objects: how many were named.
-        commonest: share of the most frequent word: what one gets by always saying it.
+        words: number of labels to choose from.
+        objects: number of objects.
+        commonest: share of the most frequent label, the accuracy of always answering it.
         encoder: the point encoder of this run.
         teacher: the teacher, from the crops of the same objects.
         shipped: the model that ships with the package; None if it has another teacher.
@@ -120,7 +120,7 @@ def score(model: Clip2Model, teacher: Teacher, folders: dict[Setting, Path]) -> 
 
 
 def shipped_model(teacher: Teacher) -> Clip2Model | None:
-    """``mini-points``, if this package carries it and it speaks the teacher's language."""
+    """``mini-points``, if it is installed and has the same teacher."""
     if not (MINI_POINTS_FOLDER / CONFIG_FILE).is_file():
         return None
     model = clip2.load(MINI_POINTS)
@@ -128,7 +128,7 @@ def shipped_model(teacher: Teacher) -> Clip2Model | None:
 
 
 def shipped_card() -> dict[str, Any]:
-    """What ``mini-points`` was measured at when it was made; empty where there is none."""
+    """Score card of ``mini-points``; empty if there is none."""
     path = MINI_POINTS_FOLDER / SCORE_CARD
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 

@@ -37,9 +37,9 @@ def run_demo(out: Path, plan: Plan, words: Sequence[str], console: Console) -> D
 
     Args:
         out: folder for triplets, run and report.
-        plan: how much of everything.
-        words: asked for in the recognized scenes; none: everything they may hold.
-        console: where progress goes.
+        plan: plan of the run.
+        words: labels to ask for in the recognized scenes; empty: all labels of each setting.
+        console: receives the progress bars.
 
     Raises:
         InputError: ``out`` holds something else, or a demo of another seed or plan.
@@ -58,7 +58,7 @@ def run_demo(out: Path, plan: Plan, words: Sequence[str], console: Console) -> D
         result.naming = score(model, teacher, {setting: result.files(setting).unseen for setting in SETTINGS})
     with _stage(result, "recognize", console, again=True):
         for setting in SETTINGS:
-            with console.status(f"recognizing a {setting} never seen"):
+            with console.status(f"recognizing an unseen {setting}"):
                 scene = load_scene(result.files(setting).scene)
                 one = recognize(model, teacher, setting, scene, words)
                 one.named.to_json(out / f"{setting}.json")

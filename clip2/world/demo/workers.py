@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 
 def make_settings(out: Path, settings: Sequence[Setting], plan: Plan, console: Console) -> None:
-    """Run :func:`clip2.world.demo.scenes.make_setting` for each setting in a process of its own.
+    """Run :func:`clip2.world.demo.scenes.make_setting` for each setting in a separate process.
 
     Args:
         out: the demo's folder.
-        settings: which.
-        plan: how much of everything.
-        console: where the progress bars go.
+        settings: settings to make.
+        plan: plan of the run.
+        console: receives the progress bars.
 
     Raises:
-        InputError: what a process refused.
-        RuntimeError: a process died; what it died of is on stderr.
+        InputError: raised by a process.
+        RuntimeError: a process died; stderr has the reason.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
@@ -84,7 +84,7 @@ def make_settings(out: Path, settings: Sequence[Setting], plan: Plan, console: C
                         progress.update(tasks[connection], completed=done, what=what)
     finally:
         for process in processes.values():
-            process.terminate()  # what it has done so far is kept
+            process.terminate()  # finished parts are kept
             process.join()
 
 
