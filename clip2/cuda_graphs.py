@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from clip2.ops import registry
+import clip2.ops.registry as registry
 from clip2.preprocessing import PreparedClouds
 
 Outputs = tuple[Tensor, ...]

@@ -61,10 +61,8 @@ def _imported(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative import"
             inner = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-            found |= {
-                path if {path, f"{path}.__init__"} & set(MODULES) else str(node.module)
-                for path in inner.values()
-            }
+            # A package's face counts too where one of its modules is taken through it.
+            found |= {str(node.module), *(p for p in inner.values() if {p, f"{p}.__init__"} & set(MODULES))}
     return {f"{name}.__init__" if f"{name}.__init__" in MODULES else name for name in found}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clip2.ops import registry
+import clip2.ops.registry as registry
 from data_prep.geometry.cluster import connected_components
 
 _BLOCK = 1 << 22  # pairs of points compared at a time

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clip2.ops import registry
+import clip2.ops.registry as registry
 
 
 @cache
@@ -24,7 +24,7 @@ def _register(op: str) -> None:
     def run(points: Tensor, *arguments: Any) -> Any:
         if points.device.type != "cuda":
             return registry.plain(op)(points, *arguments)
-        from clip2.ops import triton_kernels
+        import clip2.ops.triton_kernels as triton_kernels
 
         with torch.cuda.device(points.device):  # Triton launches on the current one
             return getattr(triton_kernels, op)(points, *arguments)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clip2.ops import registry
+import clip2.ops.registry as registry
 from clip2.ops.batches import check_lengths, check_query, group, repeat_cyclically
 
 _BLOCK = 1 << 19  # distances held at a time on a CPU: 2 MB of float32, a core's second-level cache

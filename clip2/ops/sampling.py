@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clip2.ops import registry
+import clip2.ops.registry as registry
 from clip2.ops.batches import check_count, check_lengths, check_points, repeat_cyclically
 
 # Points that the numpy kernel works on at a time: the loop's arrays then fit a core's second-level cache.

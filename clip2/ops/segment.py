@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from clip2.ops import registry
+import clip2.ops.registry as registry
 
 
 def segment_sum(values: Tensor, index: Tensor, num_segments: int) -> Tensor:

@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from clip2.ops import registry
+import clip2.ops.registry as registry
 
 _BLOCK = 1024  # points looked at together by a search
 _RESIDENT = 16_384  # points of a cloud that sampling keeps in the registers of one program: 16 per thread

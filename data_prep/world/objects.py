@@ -10,8 +10,12 @@ import numpy as np
 import trimesh
 from numpy.typing import ArrayLike, NDArray
 
+import data_prep.world.furniture
+import data_prep.world.household
+import data_prep.world.kitchen
+import data_prep.world.street
+import data_prep.world.vehicles  # noqa: F401  registers its categories
 from data_prep.errors import InputError
-from data_prep.world import furniture, household, kitchen, street, vehicles  # noqa: F401  categories
 from data_prep.world.category import CATEGORIES, NAMELESS, Category, Setting
 from data_prep.world.palette import COLORS, SIZES, Paint, mix_paints
 from data_prep.world.solids import Parts

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clip2.ops import registry
+import clip2.ops.registry as registry
 from clip2.ops.sampling import numpy_farthest_point_sample
 
 _ABI = 5  # of native.cpp; a library left over from another version must not be called
