@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json as json_format
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -95,7 +95,7 @@ def measure(root: Path | None, report: Page | None = None) -> dict[str, dict[str
     cases = [*_procedural(), *([] if root is None else _real(root))]
     for case in track(cases, console=Console(stderr=True), description="searching", transient=True):
         started = time.perf_counter()
-        proposals = propose_objects(case.points, case.kind, case.viewpoint)
+        proposals = propose_objects(case.points, case.kind, case.viewpoint, case.colors).objects().indices
         seconds = time.perf_counter() - started
         group = found.setdefault(
             case.group, {"scans": 0, "proposals": 0, "seconds": 0.0, "points": 0, "ious": []}
@@ -198,7 +198,7 @@ def _sunrgbd(scan: Scan) -> Iterator[Case]:
         yield case
 
 
-def _best_ious(case: Case, proposals: list[NDArray[np.int64]]) -> list[float]:
+def _best_ious(case: Case, proposals: Sequence[NDArray[np.int64]]) -> list[float]:
     if case.boxes:
         return [
             max((_box_iou(box, case.points[index]) for index in proposals), default=0.0) for box in case.boxes
@@ -271,7 +271,7 @@ def _print(result: dict[str, Any]) -> None:
             console.print(f"[bold]{name}[/bold] recall at 0.5 (objects): {listed}", highlight=False)
 
 
-def _show(report: Page, case: Case, proposals: list[NDArray[np.int64]]) -> None:
+def _show(report: Page, case: Case, proposals: Sequence[NDArray[np.int64]]) -> None:
     from clip2.recognition import fit_upright_box
 
     owner = np.full(len(case.points), -1)

@@ -207,7 +207,7 @@ def kitti_groups(root: Path) -> dict[str, Group]:
         assert labeled is not None
         camera = frame.views[0].camera
         regions = list(_dont_care(root, id))
-        for index in propose_objects(frame.world_points(), "lidar", frame.T_world_points[:3, 3]):
+        for index in propose_objects(frame.world_points(), "lidar", frame.T_world_points[:3, 3]).indices:
             points = frame.points[index]
             if not np.ptp(points, axis=0).any():
                 continue

@@ -60,6 +60,10 @@ class Recognize(CloudCommand):
     """Background labels that compete with yours, for example "wall,floor,tree"; their objects are left out."""
     unknown: Literal["keep", "name", "drop"] = "keep"
     """Objects unlike anything the model was trained on: keep them as "unknown", name them like all others, or drop them."""
+    min_objectness: float = 0.0
+    """Leave out proposals that are less likely to be one whole object, 0 to 1."""
+    max_objects: int | None = None
+    """Keep at most this many objects, those with the highest objectness."""
     voxel: float = 0.02
     """Side in meters of the voxels in which a sequence is fused."""
 
@@ -83,7 +87,14 @@ class Recognize(CloudCommand):
             frame, detections = self._open()
         with console.status("finding objects"):
             recognizer.set_scan(frame, detections, self.proposals)
-        result = recognizer.query(self.options.labels, self.threshold, self.background, self.unknown)
+        result = recognizer.query(
+            self.options.labels,
+            self.threshold,
+            self.background,
+            self.unknown,
+            self.min_objectness,
+            self.max_objects,
+        )
         self._write(result, files, note)
         if self.json:
             print(json.dumps(_summary(result, recognizer.seconds, files, note)))
@@ -101,8 +112,11 @@ class Recognize(CloudCommand):
     def _check_options(self) -> None:
         if not (math.isfinite(self.voxel) and self.voxel > 0):
             raise InputError(f"is {self.voxel}", field="--voxel", fix="give meters above 0")
-        if not 0 <= self.threshold <= 1:
-            raise InputError(f"is {self.threshold}", field="--threshold", fix="give a probability, 0 to 1")
+        for flag, value in (("--threshold", self.threshold), ("--min-objectness", self.min_objectness)):
+            if not 0 <= value <= 1:
+                raise InputError(f"is {value}", field=flag, fix="give a probability, 0 to 1")
+        if self.max_objects is not None and self.max_objects < 1:
+            raise InputError(f"is {self.max_objects}", field="--max-objects", fix="give 1 or more")
         if self.up is not None and self.source != "cloud":
             raise InputError(f"{self.source} knows its own axes", field="--up", fix="use it with cloud files")
         if self.detection_images is not None and self.detections is None:

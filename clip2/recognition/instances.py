@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,9 @@ class Instances3D:
         labels: N; ``unknown`` for objects unlike anything the model was trained on.
         scores: (N,) float32 in 0..1: probability among the labels that were asked for; 0 for ``unknown``.
         embeddings: (N, D) float32 unit rows in the space of ``model``.
+        objectness: (N,) float32 in 0..1: how likely the points are one whole object; None: 1 for all.
+        background: label, such as ``wall``, → ascending int64 indices of the scan's points that belong to it; shared by
+            all slices, not in a JSON file.
         points: (P, 3) float64 the scan in world axes, shared by all slices; None after reading a JSON file.
         colors: (P, 3) uint8, or None.
         frame_id: id of the scan's frame.
@@ -65,6 +68,8 @@ class Instances3D:
     labels: tuple[str, ...]
     scores: NDArray[np.float32]
     embeddings: NDArray[np.float32]
+    objectness: NDArray[np.float32] | None = None
+    background: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     points: NDArray[np.float64] | None = None
     colors: NDArray[np.uint8] | None = None
     frame_id: str = ""
@@ -74,7 +79,10 @@ class Instances3D:
 
     def __post_init__(self) -> None:
         count = len(self.indices)
-        for name, shape in (("boxes", (count, 7)), ("rotations", (count, 3, 3)), ("scores", (count,))):
+        if self.objectness is None:
+            object.__setattr__(self, "objectness", np.ones(count, np.float32))
+        shapes = {"boxes": (count, 7), "rotations": (count, 3, 3), "scores": (count,), "objectness": (count,)}
+        for name, shape in shapes.items():
             got = np.shape(getattr(self, name))
             if got != shape:
                 raise InputError(f"has shape {got}, expected {shape}", field=f"instances.{name}")
@@ -98,6 +106,7 @@ class Instances3D:
             labels=tuple(self.labels[i] for i in keep),
             scores=self.scores[keep],
             embeddings=self.embeddings[keep],
+            objectness=None if self.objectness is None else self.objectness[keep],
         )
 
     def __iter__(self) -> Iterator[Instances3D]:
@@ -121,6 +130,7 @@ class Instances3D:
 
         ``docs/recognition.md`` describes the layout; :meth:`from_json` reads it back without loss.
         """
+        objectness = self.objectness if self.objectness is not None else np.ones(len(self), np.float32)
         document = {
             **FORMAT.header,
             "frame": {"id": self.frame_id, "axes": "world, z up, right-handed", "unit": "meter"},
@@ -132,6 +142,7 @@ class Instances3D:
                     "id": i,
                     "label": self.labels[i],
                     "score": _short(self.scores[i]),
+                    "objectness": _short(objectness[i]),
                     "center": self.boxes[i, :3].tolist(),
                     "size": self.boxes[i, 3:6].tolist(),
                     "yaw": float(self.boxes[i, 6]),
@@ -169,6 +180,7 @@ class Instances3D:
                 embeddings=np.array([o["embedding"] for o in objects], dtype=np.float32).reshape(-1, width)
                 if width
                 else np.zeros((len(objects), 0), np.float32),
+                objectness=np.array([o.get("objectness", 1.0) for o in objects], dtype=np.float32),
                 frame_id=document["frame"]["id"],
                 timestamp=document["timestamp"],
                 model=document["model"],

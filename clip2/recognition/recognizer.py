@@ -16,7 +16,7 @@ from scipy.special import softmax
 from clip2.labels import UNKNOWN
 from clip2.recognition.boxes import fit_upright_boxes
 from clip2.recognition.instances import Instances3D
-from clip2.recognition.proposals import Kind, propose_objects
+from clip2.recognition.proposals import Kind, Proposals, propose_objects
 from clip2.recognition.proposals.lidar import seen_from
 from clip2.teacher.text_source import labels_and_vectors
 from data_prep.detect.detections import Detections2D
@@ -40,10 +40,11 @@ _SAME_BOX = 0.8
 
 @dataclass(frozen=True)
 class _Found:
-    """The objects of a scan: indices (n,), boxes, embeddings (N, D), and in-distribution flags (N,)."""
+    """The N objects of a scan, and the rest of its proposals: parts of the background."""
 
     frame: Frame
-    indices: list[NDArray[np.int64]]
+    objects: Proposals
+    background: Proposals
     boxes: list[OrientedBox]
     embeddings: NDArray[np.float32]
     in_distribution: NDArray[np.bool_]
@@ -104,23 +105,26 @@ class Recognizer:
         started = time.perf_counter()
         world = frame.world_points()
         if detections is None:
-            indices = propose_objects(world, proposals, _viewpoint(frame, world))
+            found = propose_objects(world, proposals, _viewpoint(frame, world), frame.colors)
         else:
-            indices = _lift(frame, detections)
-        clouds = [world.take(index, axis=0) for index in indices]
+            lifted = _lift(frame, detections)
+            found = Proposals.join(lifted, np.ones(len(lifted)))
+        objects = found.objects()
+        clouds = [world.take(index, axis=0) for index in objects.indices]
         # A cloud of coincident points has no shape.
         shaped = [i for i, cloud in enumerate(clouds) if (cloud != cloud[0]).any()]
-        indices, clouds = [indices[i] for i in shaped], [clouds[i] for i in shaped]
+        objects, clouds = objects[np.array(shaped, np.int64)], [clouds[i] for i in shaped]
         proposed = time.perf_counter()
         boxes = fit_upright_boxes(clouds)
         fitted = time.perf_counter()
         embeddings = np.zeros((0, self._model.teacher.width), dtype=np.float32)
         in_distribution = np.zeros(0, dtype=bool)
-        if indices:
-            colors = None if frame.colors is None else [frame.colors[index] for index in indices]
+        if clouds:
+            colors = None if frame.colors is None else [frame.colors[index] for index in objects.indices]
             embeddings, features = self._model.describe(clouds, colors)
             in_distribution = self._model.is_in_distribution(features)
-        self._found = _Found(frame, indices, boxes, embeddings, in_distribution)
+        background = found[np.array([label is not None for label in found.background], dtype=bool)]
+        self._found = _Found(frame, objects, background, boxes, embeddings, in_distribution)
         self._shared_world = weakref.ref(world)
         self.seconds = {
             "propose": proposed - started,
@@ -135,6 +139,8 @@ class Recognizer:
         threshold: float = 0.0,
         background: str | Iterable[str] = (),
         unknown: Unknown = "keep",
+        min_objectness: float = 0.0,
+        max_objects: int | None = None,
     ) -> Instances3D:
         """Give each object the most probable label. This is cheap; call it as often as you like.
 
@@ -147,6 +153,8 @@ class Recognizer:
             unknown: for objects unlike anything the model was trained on: ``keep`` them as ``unknown`` with score 0,
                 ``name`` them like all others, or ``drop`` them. A model without statistics of its training objects
                 has none.
+            min_objectness: objects with a lower objectness, 0 to 1, are left out.
+            max_objects: keep at most this many, those with the highest objectness; None: all.
 
         Returns:
             The objects, highest scores first. A score is the probability among labels and background, at the
@@ -154,13 +162,16 @@ class Recognizer:
             threshold above 0 leaves them out.
 
         Raises:
-            InputError: no scan set; no labels, a repeated label, or one without a vector; a threshold outside 0..1;
-                another value of ``unknown``.
+            InputError: no scan set; no labels, a repeated label, or one without a vector; a threshold or objectness
+                outside 0..1; another value of ``unknown``; ``max_objects`` below 1.
         """
         if self._found is None:
             raise InputError("no scan is set", field="scan", fix="call set_scan first")
-        if not isinstance(threshold, int | float | np.number) or not 0 <= threshold <= 1:
-            raise InputError(f"is {threshold}", field="threshold", fix="give a probability, 0 to 1")
+        for field, value in (("threshold", threshold), ("min_objectness", min_objectness)):
+            if not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
+                raise InputError(f"is {value}", field=field, fix="give a probability, 0 to 1")
+        if max_objects is not None and (not isinstance(max_objects, int | np.integer) or max_objects < 1):
+            raise InputError(f"is {max_objects}", field="max_objects", fix="give 1 or more")
         if unknown not in get_args(Unknown):
             raise InputError(f"is {unknown!r}", field="unknown", fix=f"use {', '.join(get_args(Unknown))}")
         found = self._found
@@ -171,19 +182,21 @@ class Recognizer:
         score = scores[np.arange(len(scores)), best].astype(np.float32)
         strange = np.zeros(len(best), bool) if unknown == "name" else ~found.in_distribution
         score[strange] = 0
-        keep = (best < len(wanted)) & (score >= threshold)
+        keep = (best < len(wanted)) & (score >= threshold) & (found.objects.objectness >= min_objectness)
         if unknown == "drop":
             keep &= ~strange
-        kept = np.flatnonzero(keep)
+        kept = np.flatnonzero(keep)[:max_objects]  # proposals come by falling objectness
         kept = kept[np.argsort(-score[kept], kind="stable")]
         boxes = [found.boxes[i] for i in kept]
         return Instances3D(
-            indices=tuple(found.indices[i] for i in kept),
+            indices=tuple(found.objects.indices[i] for i in kept),
             boxes=np.array([[*box.center, *box.size, box.yaw] for box in boxes]).reshape(-1, 7),
             rotations=np.array([box.rotation for box in boxes]).reshape(-1, 3, 3),
             labels=tuple(UNKNOWN if strange[i] else wanted[best[i]] for i in kept),
             scores=score[kept],
             embeddings=found.embeddings[kept],
+            objectness=found.objects.objectness[kept],
+            background=_by_label(found.background),
             points=self._world(found.frame),
             colors=found.frame.colors,
             frame_id=found.frame.id,
@@ -242,6 +255,14 @@ def _as_frame(scan: Scannable) -> Frame:
     T_world_points = np.eye(4)
     T_world_points[:3, 3] = offset
     return Frame.build("scan", array - offset, colors=colors, T_world_points=T_world_points)
+
+
+def _by_label(background: Proposals) -> dict[str, NDArray[np.int64]]:
+    """Label → indices of all points of that background."""
+    parts: dict[str, list[NDArray[np.int64]]] = {}
+    for label, index in zip(background.background, background.indices, strict=True):
+        parts.setdefault(str(label), []).append(index)
+    return {label: np.sort(np.concatenate(indices)) for label, indices in parts.items()}
 
 
 def _viewpoint(frame: Frame, world: NDArray) -> NDArray | None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clip2.recognition.proposals.lidar import propose_lidar
+from clip2.recognition.proposals.proposals import Proposals
 from clip2.recognition.proposals.room import propose_room
 from data_prep.errors import InputError
 
@@ -16,24 +17,28 @@ _OUTDOOR_EXTENT = 25.0  # m across: rooms and the range of their depth cameras e
 
 
 def propose_objects(
-    points: NDArray, kind: Kind = "auto", viewpoint: NDArray | None = None
-) -> list[NDArray[np.int64]]:
+    points: NDArray,
+    kind: Kind = "auto",
+    viewpoint: NDArray | None = None,
+    colors: NDArray[np.uint8] | None = None,
+) -> Proposals:
     """Find groups of points that might each be one object.
 
     Args:
         points: (N, 3) meters, world axes (z-up).
         kind: ``lidar``: a sweep of a spinning LiDAR; ``room``: a dense indoor cloud; ``auto``: by extent.
-        viewpoint: (3,) position of the LiDAR in the points' frame; None: unknown, or several sweeps. It lets
-            ``lidar`` bridge the gaps between beams further out; ``room`` ignores it.
+        viewpoint: (3,) position of the sensor in the points' frame; None: unknown, or several views. It lets
+            ``lidar`` bridge the gaps between beams further out.
+        colors: (N, 3) RGB of the points, or None. ``room`` uses them, ``lidar`` does not.
 
     Returns:
-        Ascending indices into ``points``, one array per proposal, largest first; they do not overlap.
+        Groups of points that do not overlap: objects by falling objectness, then parts of the background.
 
     Raises:
-        InputError: points that are not finite (N, 3), or an unknown kind.
+        InputError: points that are not finite (N, 3), colors of another shape, or an unknown kind.
 
     >>> grid = np.stack(np.meshgrid(*[np.arange(0, 0.4, 0.02)] * 3), axis=-1).reshape(-1, 3)
-    >>> [len(index) for index in propose_objects(np.concatenate([grid, grid + [2, 0, 0]]))]
+    >>> [len(index) for index in propose_objects(np.concatenate([grid, grid + [2, 0, 0]])).indices]
     [8000, 8000]
     """
     points = np.asarray(points)
@@ -41,13 +46,14 @@ def propose_objects(
         raise InputError(f"must be finite with shape (N, 3), got {points.shape}", field="points")
     if kind not in get_args(Kind):
         raise InputError(f"{kind!r} is unknown", field="proposals", fix="use auto, lidar or room")
+    if colors is not None and np.shape(colors) != points.shape:
+        raise InputError(f"have shape {np.shape(colors)}, the points {points.shape}", field="colors")
     if len(points) == 0:
-        return []
+        return Proposals.join([], [])
     if kind == "auto":
         low, high = np.percentile(points[:, :2], [2, 98], axis=0)
         kind = "lidar" if float((high - low).max()) > _OUTDOOR_EXTENT else "room"
+    eye = None if viewpoint is None else np.asarray(viewpoint)
     if kind == "lidar":
-        found = propose_lidar(points, None if viewpoint is None else np.asarray(viewpoint))
-    else:
-        found = propose_room(points)
-    return sorted(found, key=len, reverse=True)
+        return propose_lidar(points, eye)
+    return propose_room(points, eye, colors)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +22,7 @@ def group_indices(owner: NDArray[np.int64], count: int) -> list[NDArray[np.int64
     return np.split(order, np.searchsorted(owner[order], np.arange(count)))[1:]
 
 
-def owners(groups: list[NDArray[np.int64]], count: int) -> NDArray[np.int64]:
+def owners(groups: Sequence[NDArray[np.int64]], count: int) -> NDArray[np.int64]:
     """(count,) group of each point, -1 for none; of groups that overlap the last."""
     owner = np.full(count, -1)
     for number, group in enumerate(groups):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clip2.recognition.proposals.component_tree import stable_clusters
 from clip2.recognition.proposals.groups import group_indices, owners
+from clip2.recognition.proposals.proposals import Proposals
 from data_prep.geometry.ground import height_above_ground
 from data_prep.geometry.voxels import voxel_index
 
@@ -26,12 +27,12 @@ _SMALLEST_HEIGHT = 0.25
 _MIN_POINTS = 8
 
 
-def propose_lidar(points: NDArray, viewpoint: NDArray | None) -> list[NDArray[np.int64]]:
-    """Ascending indices of each proposal; arguments as in :func:`propose_objects`."""
+def propose_lidar(points: NDArray, viewpoint: NDArray | None) -> Proposals:
+    """Proposals in a sweep; arguments as in :func:`propose_objects`."""
     height = height_above_ground(points)
     above = np.flatnonzero(height > _GROUND)
     if len(above) == 0:
-        return []
+        return Proposals.join([], [])
     first, voxel = voxel_index(points.take(above, axis=0), _VOXEL)
     sample = points.take(above[first], axis=0).astype(np.float64)
     finest: NDArray | float = _EVEN_RADIUS
@@ -45,7 +46,8 @@ def propose_lidar(points: NDArray, viewpoint: NDArray | None) -> list[NDArray[np
     )
     owner = owners(clusters, len(first))
     parts = [above[group] for group in group_indices(owner[voxel], len(clusters))]
-    return members_with_feet(points, parts, np.flatnonzero((height > _FOOT) & (height <= _GROUND)))
+    found = members_with_feet(points, parts, np.flatnonzero((height > _FOOT) & (height <= _GROUND)))
+    return Proposals.join(found, np.full(len(found), 0.5))
 
 
 def beam_gap(points: NDArray, viewpoint: NDArray) -> float:

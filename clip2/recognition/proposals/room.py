@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 
 from clip2.recognition.proposals.groups import group_indices, owners
 from clip2.recognition.proposals.normals import orient_normals
+from clip2.recognition.proposals.proposals import Proposals
 from clip2.recognition.proposals.region_tree import convex_regions
 from data_prep.geometry.planes import RoomPlanes, estimate_normals, main_direction, room_planes
 from data_prep.geometry.voxels import voxel_index
@@ -19,12 +20,12 @@ _FOOT = 0.04  # m: reach of an object to its foot
 _LARGEST = 4.0  # m, a corner sofa
 
 
-def propose_room(points: NDArray) -> list[NDArray[np.int64]]:
-    """Ascending indices of each proposal; arguments as in :func:`propose_objects`."""
+def propose_room(points: NDArray, viewpoint: NDArray | None, colors: NDArray[np.uint8] | None) -> Proposals:
+    """Proposals in a room; arguments as in :func:`propose_objects`."""
     spacing, first, voxel = _voxels(points)
     sample = points[first].astype(np.float64)
     if len(sample) < 4:
-        return []
+        return Proposals.join([], [])
     normals, _ = estimate_normals(sample)
     # Turned to the walls, a grid cuts surfaces along their edges, and the result does not depend on the world's yaw.
     yaw = main_direction(normals)
@@ -40,7 +41,8 @@ def propose_room(points: NDArray) -> list[NDArray[np.int64]]:
     )
     owner = owners([rest[region] for region in regions], len(first))
     _give_back_feet(sample, normals, room, owner)
-    return group_indices(owner[voxel], len(regions))
+    found = group_indices(owner[voxel], len(regions))
+    return Proposals.join(found, np.full(len(found), 0.5))
 
 
 def _give_back_feet(sample: NDArray, normals: NDArray, room: RoomPlanes, owner: NDArray[np.int64]) -> None:

@@ -20,7 +20,7 @@ from data_prep import InputError, open_scan
 
 def test_three_boxes_on_a_floor_are_three_proposals_of_their_size():
     points = three_boxes_on_a_floor()
-    found = [fit_upright_box(points[index]) for index in propose_objects(points)]
+    found = [fit_upright_box(points[index]) for index in propose_objects(points).indices]
     assert len(found) == 3
     for center, size, yaw in THREE_BOXES:
         box = min(found, key=lambda box: np.linalg.norm(box.center - center))
@@ -38,7 +38,7 @@ def test_turning_and_moving_the_world_changes_nothing():
 
 
 def test_proposals_do_not_overlap():
-    found = np.concatenate(propose_objects(three_boxes_on_a_floor(0.02)))
+    found = np.concatenate(propose_objects(three_boxes_on_a_floor(0.02)).indices)
     assert len(found) == len(np.unique(found))
 
 
@@ -48,7 +48,7 @@ def test_a_cup_on_a_table_is_an_object_of_its_own():
     table = without_what_is_covered(box_surface(*table_box[:2], spacing=0.015), [cup_box])
     cup = box_surface(*cup_box[:2], spacing=0.008)
     points = np.concatenate([without_what_is_covered(ground(2.0, 0.02), [table_box]), table, cup])
-    sizes = [fit_upright_box(points[index]).size for index in propose_objects(points)]
+    sizes = [fit_upright_box(points[index]).size for index in propose_objects(points).indices]
     assert any(size == pytest.approx([0.12, 0.12, 0.16], abs=0.05) for size in sizes)
     assert any(size[:2] == pytest.approx([1.2, 0.8], abs=0.06) for size in sizes)
 
@@ -61,17 +61,15 @@ def test_walls_and_floor_are_no_objects():
     wall = np.column_stack([u.ravel(), np.full(u.size, 2.0), v.ravel()])
     chest = box_surface(*chest_box[:2])
     found = propose_objects(np.concatenate([floor, wall, chest]))
-    assert len(found) == 1
-    assert len(found[0]) == pytest.approx(len(chest), rel=0.15)
+    assert len(found.objects()) == 1
+    assert len(found.indices[0]) == pytest.approx(len(chest), rel=0.15)
 
 
 def test_street_objects_are_found_in_a_sweep():
     scan = open_scan("procedural", "street", frames=1, seed=5)
     frame, truth = scan[0], scan.ground_truth(0).instances
     found = propose_objects(frame.world_points(), "lidar", frame.T_world_points[:3, 3])
-    owner = np.full(len(frame.points), -1)
-    for number, index in enumerate(found):
-        owner[index] = number
+    owner = found.objects().owners(len(frame.points))
     seen = [i for i in np.unique(truth[truth >= 0]) if (truth == i).sum() >= 30]
     good = 0
     for instance in seen:
@@ -156,17 +154,17 @@ def test_lidar_proposals_share_no_point_where_footprints_overlap():
     other = box_surface((5.8, -0.8, 0.75), (0.6, 0.6, 1.5), 0.0, 0.05)
     points = np.concatenate([ground(12, 0.1), turned, other])
     found = propose_lidar(points, None)
-    together = np.concatenate(found)
+    together = np.concatenate(found.indices)
     assert len(found) == 2
     assert len(together) == len(np.unique(together))
     assert (points[together, 2] < 0.2).any()
 
 
 def test_nothing_in_nothing_out():
-    assert propose_objects(np.zeros((0, 3))) == []
-    assert propose_objects(np.zeros((1, 3)), "room") == []
-    assert propose_objects(np.zeros((50, 3)), "lidar") == []
-    assert propose_objects(ground(), "room") == []
+    assert len(propose_objects(np.zeros((0, 3)))) == 0
+    assert len(propose_objects(np.zeros((1, 3)), "room")) == 0
+    assert len(propose_objects(np.zeros((50, 3)), "lidar")) == 0
+    assert len(propose_objects(ground(), "room")) == 0
 
 
 def test_bad_input_is_named():
@@ -183,7 +181,7 @@ def _share_of_found(scan, count):
         camera = frame.views[0].camera
         visible = camera.in_image(camera.project(frame.points)[0])
         owner = np.full(len(frame.points), -1)
-        for number, index in enumerate(propose_objects(frame.points, viewpoint=np.zeros(3))):
+        for number, index in enumerate(propose_objects(frame.points, viewpoint=np.zeros(3)).indices):
             owner[index] = number
         for box in labels.boxes:
             mine = box.contains(frame.points) & visible

@@ -1,0 +1,1 @@
+"""Training of the proposal scorers on the synthetic world."""
