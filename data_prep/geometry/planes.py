@@ -1,19 +1,23 @@
-"""Room planes: floor, ceiling and walls of an indoor cloud, separated from its contents."""
+"""Planes of an indoor cloud: floor, ceiling and walls, and the level surfaces that things stand on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 _THICKNESS = 0.05  # m on either side: sensor noise and skirting
 _CELL = 0.12  # m, of the map in which a plane's patches are found
 _WALL_SIZE = np.array([1.5, 1.5])  # m: a smaller upright patch may as well be a piece of furniture
 _FLOOR_AREA = 1.0  # m²
+_SUPPORT_AREA, _SUPPORT_WIDTH = 0.03, 0.12  # m², m: a small shelf
+_SUPPORT_CELL = 0.03  # m, of the map of a support's outline
+_THINNEST = 0.008  # m: what rises less over a support counts to it
 
 
 @dataclass(frozen=True)
@@ -70,21 +74,21 @@ def main_direction(normals: NDArray) -> float:
     return float(np.deg2rad((mode + np.median(away[np.abs(away) < 4])) % 90))
 
 
-def room_planes(points: NDArray, normals: NDArray, spacing: float) -> RoomPlanes:
+def room_planes(points: NDArray, normals: NDArray, area: NDArray) -> RoomPlanes:
     """Find floor, ceiling and walls of a z-up room; walls may stand at any angles.
 
     The floor is the lowest large level, the ceiling the highest with a clear room's height between. A wall is an
     upright patch at least 1.5 m wide and tall. What lies within 5 cm of a patch counts to it.
 
     Args:
-        points: (N, 3) meters, z-up, evenly spread.
+        points: (N, 3) meters, z-up.
         normals: (N, 3) unit, sign arbitrary.
-        spacing: between neighboring points, meters; turns counts into areas.
+        area: (N,) of the surface that each point stands for, m².
     """
     none = np.zeros(len(points), dtype=bool)
     level = np.abs(normals[:, 2]) > 0.9
     z = points[:, 2]
-    heights = _levels(z[level], spacing)
+    heights = _peaks(z[level], area[level], _FLOOR_AREA)
     floor, ceiling, floor_height = none, none, None
     if heights and np.mean(z < heights[0] - 2 * _THICKNESS) < 0.05:
         floor_height = heights[0]
@@ -100,27 +104,108 @@ def room_planes(points: NDArray, normals: NDArray, spacing: float) -> RoomPlanes
     for yaw in _directions(normals[upright]):
         across = np.array([np.cos(yaw), np.sin(yaw)])
         facing = upright[np.abs(normals[upright, :2] @ across) > 0.94]
-        for offset in _offsets(points[facing, :2] @ across, spacing):
+        for offset in _peaks(points[facing, :2] @ across, area[facing], 0.5 * float(_WALL_SIZE.prod())):
             walls |= _patches(points, facing, across, offset)
     return RoomPlanes(floor, ceiling, walls, floor_height)
 
 
-def _levels(z: NDArray, spacing: float) -> list[float]:
-    """Heights of large horizontal levels, ascending."""
-    return [float(height) for height in _peaks(z, _FLOOR_AREA / spacing**2)]
+def support_planes(
+    points: NDArray, normals: NDArray, size: NDArray, pairs: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Find level surfaces of any height: table tops, shelves, counters, seats.
+
+    Args:
+        points: (N, 3) meters, z-up.
+        normals: (N, 3) unit, sign arbitrary.
+        size: (N,) meters, distance of each point to the next ones on its surface.
+        pairs: (E, 2) indices of neighbors.
+
+    Returns:
+        (N,) number of the support that each point belongs to, -1 for none; larger supports have lower numbers. What
+        rises less than 8 mm over a support, or twice its roughness, counts to it.
+    """
+    support = np.full(len(points), -1)
+    level = np.abs(normals[:, 2]) > 0.85
+    a, b = pairs[level[pairs].all(axis=1)].T
+    step = np.abs(points[a, 2] - points[b, 2])
+    joined = step < 0.003 + 0.3 * np.minimum(size[a], size[b])
+    graph = coo_matrix((np.ones(joined.sum()), (a[joined], b[joined])), shape=(len(points),) * 2)
+    _, piece = connected_components(graph, directed=False)
+    area = np.bincount(piece, size**2 * level)
+    found: list[tuple[NDArray, float]] = []  # plane z = a x + b y + c, and its roughness
+    for number in np.argsort(-area, kind="stable")[: np.count_nonzero(area >= _SUPPORT_AREA)]:
+        mine = np.flatnonzero((piece == number) & level)
+        plane, rough = _fit_level(points[mine])
+        if rough > 0.015 or _width(points[mine, :2]) < _SUPPORT_WIDTH:
+            continue
+        # Things in the middle of a table part its surface.
+        same = [
+            n
+            for n, (other, _) in enumerate(found)
+            if np.abs(np.median(_over(points[mine], other))) < 0.01
+            and _overlap(points[support == n, :2], points[mine, :2])
+        ]
+        if same:
+            support[mine] = same[0]
+        else:
+            support[mine] = len(found)
+            found.append((plane, rough))
+    for number, (plane, rough) in enumerate(found):
+        owned = support == number
+        thickness = max(_THINNEST, 2 * rough)
+        near = np.flatnonzero((support < 0) & (np.abs(_over(points, plane)) < thickness))
+        support[near[_inside(points[owned, :2], points[near, :2])]] = number
+    return support
 
 
-def _offsets(distance: NDArray, spacing: float) -> Iterator[float]:
-    yield from _peaks(distance, 0.5 * float(_WALL_SIZE.prod()) / spacing**2)
+def _fit_level(points: NDArray) -> tuple[NDArray, float]:
+    """Plane z = a x + b y + c through most of the points, and the median distance of the points to it."""
+    matrix = np.column_stack([points[:, :2], np.ones(len(points))])
+    keep = np.ones(len(points), dtype=bool)
+    for _ in range(3):
+        plane = np.linalg.lstsq(matrix[keep], points[keep, 2], rcond=None)[0]
+        away = np.abs(points[:, 2] - matrix @ plane)
+        keep = away <= 3 * np.median(away) + 1e-6
+    return plane, float(np.median(away))
 
 
-def _peaks(values: NDArray, least: float) -> list[float]:
-    """Where values pile up: medians of the local maxima of their density that hold at least ``least`` values."""
+def _over(points: NDArray, plane: NDArray) -> NDArray:
+    over: NDArray = points[:, 2] - points[:, :2] @ plane[:2] - plane[2]
+    return over
+
+
+def _width(xy: NDArray) -> float:
+    """Shorter side of the rectangle along the main axes of (N, 2)."""
+    _, axes = np.linalg.eigh(np.cov(xy.T))
+    return float(np.ptp(xy @ axes, axis=0).min())
+
+
+def _overlap(a: NDArray, b: NDArray) -> bool:
+    margin = 0.1
+    return bool((a.min(axis=0) - margin <= b.max(axis=0)).all() and (b.min(axis=0) - margin <= a.max(axis=0)).all())
+
+
+def _inside(outline: NDArray, xy: NDArray) -> NDArray[np.bool_]:
+    """(N,) whether points lie over a support, given by other points (M, 2) of it; its gaps are closed."""
+    low = outline.min(axis=0) - 3 * _SUPPORT_CELL
+    cells = ((outline - low) / _SUPPORT_CELL).astype(np.int64)
+    grid = np.zeros(cells.max(axis=0) + 4, dtype=bool)
+    grid[tuple(cells.T)] = True
+    grid = ndimage.binary_closing(grid, np.ones((3, 3)), iterations=2) | grid
+    where = np.floor((xy - low) / _SUPPORT_CELL).astype(np.int64)
+    valid = ((where >= 0) & (where < grid.shape)).all(axis=1)
+    inside = np.zeros(len(xy), dtype=bool)
+    inside[valid] = grid[tuple(where[valid].T)]
+    return inside
+
+
+def _peaks(values: NDArray, weights: NDArray, least: float) -> list[float]:
+    """Where values pile up, ascending: medians of the local maxima of their density that weigh at least ``least``."""
     if len(values) == 0:
         return []
     width = _THICKNESS / 2
     low = values.min() - width
-    histogram = np.bincount(((values - low) / width).astype(np.int64), minlength=5)
+    histogram = np.bincount(((values - low) / width).astype(np.int64), weights, minlength=5)
     mass = np.convolve(histogram, np.ones(5), mode="same")
     # The middle counts most, so that equal values have one peak and not a plateau of them.
     pointed = np.convolve(histogram, [1, 2, 3, 2, 1], mode="same")

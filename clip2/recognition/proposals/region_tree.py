@@ -1,299 +1,372 @@
-"""Region merging over surface borders: smooth and convex borders first, concave ones last."""
+"""Tree of merged surface regions; a trained network decides which neighbors belong to one object."""
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
-from clip2.ops import segment_max, segment_mean, segment_sum
-from clip2.recognition.proposals.groups import group_indices, owners
+from clip2.recognition.proposals.surface import Surface
 
-# A part lighter than this share of its partner is a fragment of it, not a second object.
-_FRAGMENT = 0.2
-# Weight of a convex edge relative to a concave one: the edges of a box are convex, the edge where it touches its table is not.
-_CONVEX = 0.15
-# Strength above that of any border, at which nothing is connected.
-_APART = 3.0
-# Small regions merge more easily, by their size to this power: they are more often parts.
-_EASE = 0.2
-# Weight of a step between parallel surfaces relative to a concave edge: noise makes small steps everywhere.
-_STEP = 0.1
-# A fragment on a level surface behind a border this strong is an object by itself: a cup on a table.
-_RESTS = 0.2
+BORDER_FEATURES = (
+    "log_area_small", "log_area_big", "log_ratio", "contact", "concavity", "convexity", "turn", "step", "gap",
+    "border_shade", "border_tint", "shade", "tint", "colored", "shade_spread_small", "shade_spread_big",
+    "border_level", "border_at_foot", "border_on_big", "flat_small", "flat_big", "flat_union", "off_plane",
+    "off_plane_small", "facing", "level_small", "level_big", "support_small", "support_big", "height_small",
+    "height_big", "reach_union", "width_union", "bottom_small", "bottom_big", "log_size", "rise_over_big",
+)  # fmt: skip
+NODE_FEATURES = (
+    "log_area", "log_points", "reach", "middle", "thin", "height", "bottom", "top", "level", "one_way", "flat", "line",
+    "inner", "outer", "mean_outside", "least_outside", "open", "support", "shade_spread", "fill", "log_size",
+    "parent_ratio", "child_ratio", "children", "wall_near",
+)  # fmt: skip
+# Columns of a region's sums.
+_AREA, _P, _PP, _N, _C, _CC, _SUPPORT, _COUNT, _WALL = 0, slice(1, 4), slice(4, 10), slice(10, 13), slice(13, 16), slice(16, 19), 19, 20, 21
+_SUMS = 22
+# Columns of a border's sums, each weighted by the length of a pair.
+_LENGTH, _CONCAVE, _CONVEX, _TURN, _STEP, _GAP, _SHADE, _TINT, _LEVEL, _HEIGHT = range(10)
+_UPPER = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+_STEPS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.94, 0.97, 0.99, 1.01)  # fmt: skip
 
-
-def convex_regions(
-    points: NDArray,
-    normals: NDArray,
-    spacing: float,
-    is_object: Callable[[NDArray, NDArray], bool],
-    min_points: int,
-) -> list[NDArray[np.int64]]:
-    """Group surface patches into regions that persist while ever stronger borders are crossed.
-
-    Small patches are merged over their weakest common border first. A border is strong if it is concave or a step, weak
-    if it is smooth or convex (after LCCP, Stein et al., CVPR 2014); its strength is averaged over its length. From the
-    tree of merges, groups are chosen as in HDBSCAN: by number of points times lifetime.
-
-    Args:
-        points: (N, 3) meters, evenly spread.
-        normals: (N, 3) unit, oriented.
-        spacing: of the points, meters.
-        is_object: whether a group could be one object, given its lowest and highest corner.
-        min_points: of the smallest group.
-
-    Returns:
-        Ascending indices of each group; groups do not overlap.
-    """
-    if len(points) < 2:
-        return []
-    pairs = cKDTree(points).query_pairs(1.9 * spacing, output_type="ndarray")
-    patch = _patches(points, normals, pairs, 3 * spacing)
-    merging = _Merging(points, normals, patch, pairs, spacing)
-    merging.run()
-    clusters = merging.condensed(is_object, min_points)
-    chosen = choose_clusters(clusters)
-    owner = owners([merging.leaves(cluster.node) for cluster in chosen], merging.count)
-    return group_indices(owner[patch], len(chosen))
+Judge = Callable[[NDArray, NDArray[np.int64], NDArray[np.int64]], NDArray]
 
 
-def _patches(points: NDArray, normals: NDArray, pairs: NDArray[np.int64], side: float) -> NDArray[np.int64]:
-    """(N,) number of the patch of each point: connected, within one grid cell, facing one of six ways."""
-    cell = np.floor((points - points.min(axis=0)) / side).astype(np.int64)
-    axis = np.abs(normals).argmax(axis=1)
-    way = 2 * axis + (normals[np.arange(len(normals)), axis] > 0)
-    key = np.column_stack([cell, way])
-    same = pairs[(key[pairs[:, 0]] == key[pairs[:, 1]]).all(axis=1)]
-    graph = coo_matrix((np.ones(len(same)), (same[:, 0], same[:, 1])), shape=(len(points), len(points)))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
-
-
-class _Merge(NamedTuple):
-    """A merge of two nodes, with the mean height (meters) and levelness (0 to 1) of their common border."""
-
-    big: int
-    small: int
-    strength: float
-    border_height: float
-    border_level: float
-
-
-@dataclass
-class Cluster:
-    """A region of the merge tree that is heavy enough to be an object or to hold some.
+@dataclass(frozen=True)
+class RegionTree:
+    """Regions and the merges that led to them; the first ``leaves`` nodes are the regions at the start.
 
     Attributes:
-        node: of the merge tree.
-        size: number of points.
-        born: border strength at which it was formed.
-        children: the two parts it splits into.
-        riders: small objects that rest on it, like a cup on a table.
-        value: points times lifetime; 0 if it cannot be one object.
+        leaf: (M,) leaf of each surface element.
+        children: (nodes, 2), -1 for leaves.
+        parent: (nodes,), -1 at the top.
+        features: (nodes, len(NODE_FEATURES)).
+        area: (nodes,) m².
     """
 
-    node: int
-    size: int
-    born: float
-    children: list[Cluster] = field(default_factory=list)
-    riders: list[Cluster] = field(default_factory=list)
-    value: float = 0.0
+    leaf: NDArray[np.int64]
+    children: NDArray[np.int64]
+    parent: NDArray[np.int64]
+    features: NDArray[np.float64]
+    area: NDArray[np.float64]
 
+    @property
+    def leaves(self) -> int:
+        """Number of leaves."""
+        return int((self.children[:, 0] < 0).sum())
 
-def choose_clusters(roots: list[Cluster]) -> list[Cluster]:
-    """Choose between each cluster and its parts by value, and add the riders of the chosen ones.
-
-    Stacks replace recursion: where parts join one after another, the tree is as deep as the scan is long.
-    """
-    order = list(roots)
-    for cluster in order:  # grows during the loop: parents come before their children
-        order += cluster.children + cluster.riders
-    best: dict[int, float] = {}
-    for cluster in reversed(order):
-        below = sum(best[id(child)] for child in cluster.children)
-        best[id(cluster)] = max(cluster.value, below)
-    chosen, stack = [], roots[::-1]
-    while stack:
-        cluster = stack.pop()
-        if cluster.value >= sum(best[id(child)] for child in cluster.children):
-            chosen += [cluster] if cluster.value > 0 else []
-            stack += cluster.riders[::-1]
-        else:
-            # Riders come after the parts: of two clusters that share leaves, the later owns them.
-            stack += cluster.riders[::-1] + cluster.children[::-1]
-    return chosen
-
-
-class _Merging:
-    """Average-linkage merging of patches over their borders."""
-
-    def __init__(
-        self,
-        points: NDArray,
-        normals: NDArray,
-        patch: NDArray[np.int64],
-        pairs: NDArray[np.int64],
-        spacing: float,
-    ) -> None:
-        self.count = int(patch.max()) + 1
-        self.patch_size = np.bincount(patch).tolist()
-        self.size = list(self.patch_size)
-        coordinates, facing, segment = (
-            torch.from_numpy(a) for a in (np.float64(points), np.float64(normals), patch)
-        )
-        center = segment_mean(coordinates, segment, self.count).numpy()
-        normal = segment_sum(facing, segment, self.count).numpy()
-        normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-        self.low = -segment_max(-coordinates, segment, self.count).numpy()
-        self.high = segment_max(coordinates, segment, self.count).numpy()
-        self.unit = 0.02 / spacing**2  # points on 200 cm², the visible surface of a small object
-        self.ease = [self._ease(count) for count in self.size]
-        # Border number by neighbor, for each region. Plain integers: with tens of thousands of borders, making and
-        # collecting small objects would cost more than all the work on them.
-        self.borders: list[dict[int, int]] = [{} for _ in range(self.count)]
-        ends = np.sort(patch[pairs], axis=1)
-        across = ends[:, 0] != ends[:, 1]
-        ends, pair, length = np.unique(ends[across], axis=0, return_inverse=True, return_counts=True)
-        height = np.bincount(pair.reshape(-1), points[pairs[across], 2].mean(axis=1))
-        level = np.abs(normal[ends, 2]).max(axis=1) * length
-        strength = _border_strength(center, normal, ends) * length
-        # Sums over the pairs of points along a border; divided by its length they are means.
-        self.strength, self.length = strength.tolist(), length.astype(float).tolist()
-        self.height, self.level = height.tolist(), level.tolist()
-        for border, (a, b) in enumerate(ends.tolist()):
-            self.borders[a][b] = self.borders[b][a] = border
-        self.node = list(range(self.count))
-        self.merges: list[_Merge] = []
-
-    def run(self) -> None:
-        heap = [
-            (self._cost(a, b, border), a, b)
-            for a, borders in enumerate(self.borders)
-            for b, border in borders.items()
-            if a < b
-        ]
-        heapq.heapify(heap)
-        passed = 0.0
-        while heap:
-            cost, a, b = heapq.heappop(heap)
-            border = self.borders[a].get(b)
-            if border is None or cost != self._cost(a, b, border):
-                continue
-            passed = max(passed, cost)
-            self._merge(a, b, passed, heap)
-
-    def _merge(self, big: int, small: int, strength: float, heap: list[tuple[float, int, int]]) -> None:
-        """Merge the smaller region into the bigger one, so that unchanged borders need no new entry."""
-        if self.size[big] < self.size[small]:
-            big, small = small, big
-        before = self.size[big]
-        self.size[big] += self.size[small]
-        self.ease[big] = self._ease(self.size[big])
-        mine, theirs = self.borders[big], self.borders[small]
-        border = mine.pop(small)
-        length = self.length[border]
-        self.merges.append(
-            _Merge(
-                self.node[big],
-                self.node[small],
-                strength,
-                self.height[border] / length,
-                self.level[border] / length,
-            )
-        )
-        self.node[big] = self.count + len(self.merges) - 1
-        del theirs[big]
-        for other, added in theirs.items():
-            known = mine.get(other)
-            if known is None:
-                mine[other] = self.borders[other][big] = known = added
-            else:
-                self._lengthen(known, added)
-            del self.borders[other][small]
-            heapq.heappush(heap, (self._cost(big, other, known), big, other))
-        for other, border in mine.items():
-            if self.size[other] > before and other not in theirs:
-                heapq.heappush(heap, (self._cost(big, other, border), big, other))
-        self.borders[small] = {}
-
-    def _lengthen(self, border: int, added: int) -> None:
-        for sums in (self.strength, self.length, self.height, self.level):
-            sums[border] += sums[added]
-
-    def _cost(self, a: int, b: int, border: int) -> float:
-        return self.strength[border] / self.length[border] * min(self.ease[a], self.ease[b])
-
-    def _ease(self, size: int) -> float:
-        return (min(size, 50 * self.unit) / self.unit) ** _EASE
-
-    def condensed(self, is_object: Callable[[NDArray, NDArray], bool], min_points: int) -> list[Cluster]:
-        """Roots of the tree of merges, after fragments are absorbed by their bigger neighbor."""
-        low, high = list(self.low), list(self.high)
-        size = list(self.patch_size)
-        roots = {i: Cluster(i, count, 0.0) for i, count in enumerate(size)}
-
-        def end(cluster: Cluster, node: int, height: float) -> None:
-            cluster.node, cluster.size = node, size[node]
-            possible = cluster.size >= min_points and is_object(low[node], high[node])
-            cluster.value = cluster.size * (height - cluster.born) if possible else 0.0
-
-        for node, merge in enumerate(self.merges, start=self.count):
-            a, b, height = merge[:3]
-            low.append(np.minimum(low[a], low[b]))
-            high.append(np.maximum(high[a], high[b]))
-            size.append(size[a] + size[b])
-            big, small = (a, b) if size[a] >= size[b] else (b, a)
-            first, second = roots.pop(big), roots.pop(small)
-            if size[small] < min_points:
-                roots[node] = first
-                continue
-            if size[small] < _FRAGMENT * size[big] and is_object(low[big], high[big]):
-                roots[node] = first
-                if height - second.born > _RESTS and _rests(merge, low[small], high[small]):
-                    end(second, small, height)
-                    first.riders.append(second)
-                continue
-            end(first, big, height)
-            end(second, small, height)
-            roots[node] = Cluster(node, size[node], height, [first, second])
-        for node, cluster in roots.items():
-            end(cluster, node, max(_APART, cluster.born))
-        return list(roots.values())
-
-    def leaves(self, node: int) -> NDArray[np.int64]:
-        """Patches below a node."""
+    def below(self, node: int) -> NDArray[np.int64]:
+        """Leaves under a node."""
         found, stack = [], [node]
         while stack:
             node = stack.pop()
-            if node < self.count:
+            if self.children[node, 0] < 0:
                 found.append(node)
             else:
-                stack.extend(self.merges[node - self.count][:2])
-        return np.array(found)
+                stack.extend(self.children[node].tolist())
+        return np.array(found, dtype=np.int64)
 
 
-def _rests(merge: _Merge, low: NDArray, high: NDArray) -> bool:
-    """Whether the border is level and at the foot of the region between the corners ``low`` and ``high``."""
-    foot = low[2] + 0.4 * (high[2] - low[2])
-    return merge.border_level > 0.85 and merge.border_height <= foot
+def first_regions(surface: Surface, fixed: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(M,) regions to start from: connected, within one grid cell of three elements, facing one of six ways.
+
+    Args:
+        surface: M elements.
+        fixed: (M,) number of a region that is already known, a support for example, or -1.
+    """
+    points, normals = surface.points, surface.normals
+    cell = np.floor((points - points.min(axis=0)) / (3 * surface.size[:, None])).astype(np.int64)
+    axis = np.abs(normals).argmax(axis=1)
+    way = 2 * axis + (normals[np.arange(len(normals)), axis] > 0)
+    key = np.column_stack([cell, way, np.round(np.log(surface.size) * 100).astype(np.int64)])
+    a, b = surface.pairs.T
+    same = (fixed[a] == fixed[b]) & ((fixed[a] >= 0) | (key[a] == key[b]).all(axis=1))
+    # A support stays one region where things part it.
+    known = np.flatnonzero(fixed >= 0)
+    heads = np.full(fixed.max(initial=-1) + 1, -1)
+    heads[fixed[known[::-1]]] = known[::-1]
+    rows, columns = np.concatenate([a[same], known]), np.concatenate([b[same], heads[fixed[known]]])
+    graph = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(points),) * 2)
+    return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
-def _border_strength(center: NDArray, normal: NDArray, ends: NDArray[np.int64]) -> NDArray:
-    """(E,) evidence that each border separates two objects: from 0 (smooth) to about 1."""
-    a, b = ends.T
-    way = center[b] - center[a]
-    way = way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
-    turn = 1 - np.einsum("ij,ij->i", normal[a], normal[b])
-    opening = np.einsum("ij,ij->i", normal[b] - normal[a], way)
-    mean = normal[a] + normal[b]
-    mean = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-9)
-    step = np.abs(np.einsum("ij,ij->i", mean, way))
-    return np.where(opening < 0, turn, _CONVEX * turn) + _STEP * step**2
+def grow_tree(
+    surface: Surface,
+    leaf: NDArray[np.int64],
+    support: NDArray[np.bool_],
+    floor: float,
+    wall: NDArray[np.bool_],
+    judge: Judge,
+) -> RegionTree:
+    """Merge regions, the surest pairs first.
+
+    In each round every pair of regions that prefer each other merges, if it is sure enough; when none is, the demand
+    falls. Features of regions and borders are sums, so a round costs a few operations on whole arrays.
+
+    Args:
+        surface: M elements.
+        leaf: (M,) region of each.
+        support: (M,) True on level surfaces that things stand on.
+        floor: height of the floor, meters.
+        wall: (M,) True next to a wall.
+        judge: (n, features), (n,) and (n,) nodes of both sides → (n,) probability that they are two objects.
+    """
+    builder = _Builder(surface, leaf, support, floor, wall)
+    for limit in _STEPS:
+        while builder.merge(judge, limit):
+            pass
+    return builder.tree(leaf)
+
+
+class _Builder:
+    def __init__(
+        self,
+        surface: Surface,
+        leaf: NDArray[np.int64],
+        support: NDArray[np.bool_],
+        floor: float,
+        wall: NDArray[np.bool_],
+    ) -> None:
+        self.count = count = int(leaf.max()) + 1
+        self.used = count
+        capacity = 2 * count
+        p, n, area = surface.points, surface.normals, surface.area
+        self.middle = p.mean(axis=0)
+        p = p - self.middle
+        self.floor = floor - self.middle[2]
+        self.colored = surface.colors is not None
+        colors = surface.colors if surface.colors is not None else np.zeros_like(p)
+        rows = np.empty((len(p), _SUMS))
+        rows[:, _AREA], rows[:, _P], rows[:, _N] = area, p * area[:, None], n * area[:, None]
+        for column, (i, j) in enumerate(_UPPER):
+            rows[:, _PP.start + column] = p[:, i] * p[:, j] * area
+        rows[:, _C], rows[:, _CC] = colors * area[:, None], colors**2 * area[:, None]
+        rows[:, _SUPPORT], rows[:, _COUNT], rows[:, _WALL] = support * area, 1, wall * area
+        order = np.argsort(leaf, kind="stable")
+        starts = np.searchsorted(leaf[order], np.arange(count))
+        self.sums = np.zeros((capacity, _SUMS))
+        self.sums[:count] = np.add.reduceat(rows[order], starts)
+        self.low, self.high = np.zeros((capacity, 3)), np.zeros((capacity, 3))
+        self.low[:count], self.high[:count] = (
+            np.minimum.reduceat(p[order], starts),
+            np.maximum.reduceat(p[order], starts),
+        )
+        self.children = np.full((capacity, 2), -1)
+        self.parent = np.full(capacity, -1)
+        self.inner, self.outer = np.zeros(capacity), np.ones(capacity)
+        self.mean_outside, self.least_outside, self.open = np.zeros(capacity), np.ones(capacity), np.zeros(capacity)
+        self.deviation, self.normal, self.flat = np.zeros((capacity, 3)), np.zeros((capacity, 3)), np.zeros(capacity)
+        self._describe(np.arange(count))
+        a, b = surface.pairs.T
+        across = leaf[a] != leaf[b]
+        a, b = a[across], b[across]
+        self.a, self.b, self.border = _collect(leaf[a], leaf[b], self._pairs(surface, p, colors, a, b))
+        self.apart = np.full(len(self.a), np.nan)
+
+    def _pairs(self, surface: Surface, p: NDArray, colors: NDArray, a: NDArray, b: NDArray) -> NDArray:
+        """(E, 10) sums of single pairs."""
+        n, size = surface.normals, np.maximum(surface.size[a], surface.size[b])
+        way = p[b] - p[a]
+        distance = np.linalg.norm(way, axis=1)
+        unit = way / np.maximum(distance, 1e-9)[:, None]
+        turn = 1 - np.einsum("ij,ij->i", n[a], n[b])
+        opening = np.einsum("ij,ij->i", n[b] - n[a], unit)
+        mean = n[a] + n[b]
+        mean = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-9)
+        step = np.abs(np.einsum("ij,ij->i", mean, way)) / size
+        shade = np.abs((colors[a] - colors[b]).mean(axis=1))
+        tint = np.abs(_tint(colors[a]) - _tint(colors[b])).sum(axis=1)
+        rows = np.column_stack(
+            [
+                np.ones(len(a)), np.maximum(-opening, 0), np.maximum(opening, 0), turn, step, distance / size,
+                shade, tint, np.maximum(np.abs(n[a, 2]), np.abs(n[b, 2])), (p[a, 2] + p[b, 2]) / 2,
+            ]
+        )  # fmt: skip
+        return rows * size[:, None]
+
+    def features(self, which: NDArray[np.int64]) -> NDArray:
+        """(n, len(BORDER_FEATURES)) of some of the current borders."""
+        a, b, border = self.a[which], self.b[which], self.border[which]
+        swap = self.sums[a, _AREA] > self.sums[b, _AREA]
+        small, big = np.where(swap, b, a), np.where(swap, a, b)
+        s, t = self.sums[small], self.sums[big]
+        length = border[:, _LENGTH]
+        low, high = np.minimum(self.low[small], self.low[big]), np.maximum(self.high[small], self.high[big])
+        extent = np.sort(high - low, axis=1)
+        rise, rise_big = self.high[small, 2] - self.low[small, 2], self.high[big, 2] - self.low[big, 2]
+        height = border[:, _HEIGHT] / length
+        flat_s, flat_t, flat_u = self.flat[small], self.flat[big], _thickness(s + t)
+        normal_s, normal_t = self.normal[small], self.normal[big]
+        center_s, center_t = s[:, _P] / s[:, :1], t[:, _P] / t[:, :1]
+        way = center_s - center_t
+        distance = np.maximum(np.linalg.norm(way, axis=1), 1e-6)
+        facing = np.einsum("ij,ij->i", s[:, _N], t[:, _N]) / np.maximum(
+            np.linalg.norm(s[:, _N], axis=1) * np.linalg.norm(t[:, _N], axis=1), 1e-12
+        )
+        color_s, color_t = s[:, _C] / s[:, :1], t[:, _C] / t[:, :1]
+        size = np.sqrt(s[:, _AREA] / s[:, _COUNT])
+        columns = [
+            np.log(s[:, _AREA]), np.log(t[:, _AREA]), np.log(t[:, _AREA] / s[:, _AREA]),
+            np.log(length / np.sqrt(s[:, _AREA]) + 0.01), border[:, _CONCAVE] / length, border[:, _CONVEX] / length,
+            border[:, _TURN] / length, border[:, _STEP] / length, border[:, _GAP] / length,
+            border[:, _SHADE] / length, border[:, _TINT] / length, np.abs((color_s - color_t).mean(axis=1)),
+            np.abs(_tint(color_s) - _tint(color_t)).sum(axis=1), np.full(len(s), float(self.colored)),
+            _spread(s), _spread(t), border[:, _LEVEL] / length,
+            np.clip((height - self.low[small, 2]) / np.maximum(rise, 0.005), -1, 2),
+            np.clip((height - self.low[big, 2]) / np.maximum(rise_big, 0.005), -1, 2),
+            np.log(flat_s + 0.002), np.log(flat_t + 0.002), np.log(flat_u + 0.002),
+            np.abs(np.einsum("ij,ij->i", way, normal_t)) / distance,
+            np.abs(np.einsum("ij,ij->i", way, normal_s)) / distance, facing,
+            np.abs(s[:, _N][:, 2]) / s[:, _AREA], np.abs(t[:, _N][:, 2]) / t[:, _AREA],
+            s[:, _SUPPORT] / s[:, _AREA], t[:, _SUPPORT] / t[:, _AREA], rise, rise_big,
+            extent[:, 2], extent[:, 1], np.clip(self.low[small, 2] - self.floor, -0.5, 2.5),
+            np.clip(self.low[big, 2] - self.floor, -0.5, 2.5), np.log(size),
+            np.clip(self.high[small, 2] - self.high[big, 2], -1, 1),
+        ]  # fmt: skip
+        return np.stack(columns, axis=1)
+
+    def merge(self, judge: Judge, limit: float) -> bool:
+        """One round; False if no pair is sure enough."""
+        if len(self.a) == 0:
+            return False
+        unknown = np.flatnonzero(np.isnan(self.apart))
+        if len(unknown):
+            self.apart[unknown] = judge(self.features(unknown), self.a[unknown], self.b[unknown])
+            self._outside()
+        apart = self.apart
+        best = np.full(self.used, np.inf)
+        np.minimum.at(best, self.a, apart)
+        np.minimum.at(best, self.b, apart)
+        mutual = np.flatnonzero((apart <= best[self.a]) & (apart <= best[self.b]) & (apart < limit))
+        if len(mutual) == 0:
+            return False
+        # Ties: a region takes part in one merge only.
+        order = mutual[np.argsort(apart[mutual], kind="stable")]
+        taken = np.zeros(self.used, dtype=bool)
+        chosen = []
+        for border in order.tolist():
+            a, b = self.a[border], self.b[border]
+            if not (taken[a] or taken[b]):
+                taken[a] = taken[b] = True
+                chosen.append(border)
+        pick = np.array(chosen)
+        a, b, p = self.a[pick], self.b[pick], apart[pick]
+        new = np.arange(self.used, self.used + len(pick))
+        self.sums[new] = self.sums[a] + self.sums[b]
+        self.low[new], self.high[new] = np.minimum(self.low[a], self.low[b]), np.maximum(self.high[a], self.high[b])
+        self.children[new] = np.column_stack([a, b])
+        self.parent[a] = self.parent[b] = new
+        self.outer[a] = self.outer[b] = p
+        self.inner[new] = np.maximum(p, np.maximum(self.inner[a], self.inner[b]))
+        self._describe(new)
+        self.used += len(pick)
+        where = np.arange(self.used)
+        where[a] = where[b] = new
+        rest = np.ones(len(self.a), dtype=bool)
+        rest[pick] = False
+        # Borders of the new regions are unknown; all others keep their answer.
+        rows = np.column_stack([self.border[rest], apart[rest]])
+        self.a, self.b, rows = _collect(where[self.a[rest]], where[self.b[rest]], rows)
+        self.border = rows[:, :-1]
+        self.apart = np.where(np.maximum(self.a, self.b) >= new[0], np.nan, rows[:, -1])
+        return True
+
+    def _describe(self, nodes: NDArray[np.int64]) -> None:
+        values, vectors = _moments(self.sums[nodes])
+        self.deviation[nodes] = np.sqrt(np.maximum(values, 0))
+        self.normal[nodes] = vectors[:, :, 0]
+        self.flat[nodes] = self.deviation[nodes, 0]
+
+    def _outside(self) -> None:
+        """What each current region's borders say; the last word before it merges stays."""
+        apart = self.apart
+        length = self.border[:, _LENGTH]
+        both, twice = np.concatenate([self.a, self.b]), np.concatenate([length, length])
+        total = np.bincount(both, twice, self.used)
+        mean = np.bincount(both, twice * np.concatenate([apart, apart]), self.used) / np.maximum(total, 1e-9)
+        now = np.flatnonzero(total > 0)
+        self.mean_outside[now] = mean[now]
+        self.open[now] = total[now] / np.sqrt(self.sums[now, _AREA])
+        least = np.ones(self.used)
+        np.minimum.at(least, both, np.concatenate([apart, apart]))
+        self.least_outside[now] = least[now]
+
+    def tree(self, leaf: NDArray[np.int64]) -> RegionTree:
+        used = slice(0, self.used)
+        sums, children, parent = self.sums[used], self.children[used], self.parent[used]
+        area, extent = sums[:, _AREA], np.sort(self.high[used] - self.low[used], axis=1)
+        deviation = self.deviation[used]
+        has = children[:, 0] >= 0
+        larger = np.where(has, np.maximum(area[children[:, 0]], area[children[:, 1]]), area)
+        faces = 2 * (extent[:, 0] * extent[:, 1] + extent[:, 1] * extent[:, 2] + extent[:, 0] * extent[:, 2])
+        columns = [
+            np.log(area), np.log(sums[:, _COUNT]), extent[:, 2], extent[:, 1], extent[:, 0],
+            self.high[used][:, 2] - self.low[used][:, 2], np.clip(self.low[used][:, 2] - self.floor, -0.5, 2.5),
+            np.clip(self.high[used][:, 2] - self.floor, -0.5, 3), np.abs(sums[:, _N][:, 2]) / area,
+            np.linalg.norm(sums[:, _N], axis=1) / area, np.log(deviation[:, 0] + 0.002),
+            deviation[:, 1] / np.maximum(deviation[:, 2], 1e-6), self.inner[used], self.outer[used],
+            self.mean_outside[used], self.least_outside[used], np.log(self.open[used] + 0.05),
+            sums[:, _SUPPORT] / area, _spread(sums), np.log(area / np.maximum(faces, 1e-6) + 0.01),
+            np.log(np.sqrt(area / sums[:, _COUNT])),
+            np.log(np.where(parent >= 0, area[np.maximum(parent, 0)], area) / area),
+            np.log(area / larger), has.astype(float), sums[:, _WALL] / area,
+        ]  # fmt: skip
+        return RegionTree(leaf, children, parent, np.stack(columns, axis=1), area)
+
+
+def _collect(
+    a: NDArray[np.int64], b: NDArray[np.int64], rows: NDArray
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray]:
+    """Sum the rows of borders between the same two regions; borders within one region go."""
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    keep = low != high
+    key = (low[keep] << 32) | high[keep]
+    order = np.argsort(key, kind="stable")
+    starts = np.flatnonzero(np.diff(key[order], prepend=-1))
+    if len(starts) == 0:
+        return key, key, rows[:0]
+    first = key[order][starts]
+    return first >> 32, first & 0xFFFFFFFF, np.add.reduceat(rows[keep][order], starts)
+
+
+def _moments(sums: NDArray) -> tuple[NDArray, NDArray]:
+    """Ascending variances (n, 3) of the points of regions and their directions (n, 3, 3)."""
+    area = sums[:, _AREA]
+    mean = sums[:, _P] / area[:, None]
+    matrix = np.empty((len(sums), 3, 3))
+    for column, (i, j) in enumerate(_UPPER):
+        value = sums[:, _PP.start + column] / area - mean[:, i] * mean[:, j]
+        matrix[:, i, j] = matrix[:, j, i] = value
+    return np.linalg.eigh(matrix)
+
+
+def _thickness(sums: NDArray) -> NDArray:
+    """(n,) standard deviation in meters across the best plane: the least eigenvalue in closed form."""
+    area = sums[:, _AREA]
+    mean = (sums[:, _P] / area[:, None]).T
+    xx, yy, zz, xy, xz, yz = (
+        sums[:, _PP.start + column] / area - mean[i] * mean[j] for column, (i, j) in enumerate(_UPPER)
+    )
+    third = (xx + yy + zz) / 3
+    xx, yy, zz = xx - third, yy - third, zz - third
+    scale = np.sqrt((xx**2 + yy**2 + zz**2 + 2 * (xy**2 + xz**2 + yz**2)) / 6) + 1e-12
+    determinant = xx * (yy * zz - yz**2) - xy * (xy * zz - yz * xz) + xz * (xy * yz - yy * xz)
+    angle = np.arccos(np.clip(determinant / (2 * scale**3), -1, 1)) / 3
+    least = third + 2 * scale * np.cos(angle + 2 * np.pi / 3)
+    thickness: NDArray = np.sqrt(np.maximum(least, 0))
+    return thickness
+
+
+def _spread(sums: NDArray) -> NDArray:
+    mean = sums[:, _C] / sums[:, :1]
+    spread: NDArray = np.sqrt(np.maximum(sums[:, _CC] / sums[:, :1] - mean**2, 0)).mean(axis=1)
+    return spread
+
+
+def _tint(colors: NDArray) -> NDArray:
+    """(n, 2) color without brightness."""
+    total = colors.sum(axis=1, keepdims=True) + 0.15
+    return np.asarray(colors[:, :2] / total)

@@ -1,75 +1,173 @@
-"""Object proposals indoors: removal of floor, ceiling and walls, then grouping of surfaces."""
+"""Object proposals indoors: removal of floor, ceiling and walls, then a learned tree of surface regions."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from clip2.recognition.proposals.groups import group_indices, owners
-from clip2.recognition.proposals.normals import orient_normals
 from clip2.recognition.proposals.proposals import Proposals
-from clip2.recognition.proposals.region_tree import convex_regions
-from data_prep.geometry.planes import RoomPlanes, estimate_normals, main_direction, room_planes
-from data_prep.geometry.voxels import voxel_index
+from clip2.recognition.proposals.region_tree import (
+    BORDER_FEATURES,
+    NODE_FEATURES,
+    Judge,
+    RegionTree,
+    first_regions,
+    grow_tree,
+)
+from clip2.recognition.proposals.scorer import shipped_scorer
+from clip2.recognition.proposals.surface import Surface, build_surface
+from data_prep.geometry.planes import RoomPlanes, main_direction, room_planes, support_planes
 
-_FINEST = 0.025  # m: finer voxels add nothing to the outline of an object
-_MOST_VOXELS = 100_000
-_MIN_SURFACE = 0.015  # m²: about a mug
 _FOOT = 0.04  # m: reach of an object to its foot
 _LARGEST = 4.0  # m, a corner sofa
+_SMALLEST = 4e-4  # m²: the seen side of a thing of 2 cm
+_FEWEST = 6  # elements
+_WORTH = 0.12  # objectness below which a proposal costs more than it brings
+
+
+@dataclass(frozen=True)
+class RoomSurface:
+    """An indoor cloud, ready for merging.
+
+    Attributes:
+        surface: all elements, turned so that walls follow the axes.
+        planes: which of them are floor, ceiling and walls.
+        rest: the other elements as a surface of their own.
+        index: (R,) which elements these are.
+        leaf: (R,) first region of each.
+        support: (R,) True on level surfaces that things stand on.
+        wall: (R,) True near a wall.
+    """
+
+    surface: Surface
+    planes: RoomPlanes
+    rest: Surface
+    index: NDArray[np.int64]
+    leaf: NDArray[np.int64]
+    support: NDArray[np.bool_]
+    wall: NDArray[np.bool_]
+
+    @property
+    def floor_height(self) -> float:
+        """Of the floor, or of the lowest point where none is seen."""
+        height = self.planes.floor_height
+        return float(np.percentile(self.surface.points[:, 2], 0.5)) if height is None else height
+
+    def grow(self, judge: Judge) -> RegionTree:
+        """The tree of regions."""
+        return grow_tree(self.rest, self.leaf, self.support, self.floor_height, self.wall, judge)
 
 
 def propose_room(points: NDArray, viewpoint: NDArray | None, colors: NDArray[np.uint8] | None) -> Proposals:
     """Proposals in a room; arguments as in :func:`propose_objects`."""
-    spacing, first, voxel = _voxels(points)
-    sample = points[first].astype(np.float64)
-    if len(sample) < 4:
+    room = read_room(points, viewpoint, colors)
+    if room is None:
         return Proposals.join([], [])
-    normals, _ = estimate_normals(sample)
+    border = shipped_scorer("room-borders", BORDER_FEATURES)
+    node = shipped_scorer("room-nodes", NODE_FEATURES)
+    groups: list[NDArray[np.int64]] = []
+    scores: list[float] = []
+    labels: list[str | None] = []
+    if len(room.index):
+        tree = room.grow(lambda rows, a, b: border(rows))
+        judged = node(tree.features)
+        nodes, is_object = choose_nodes(tree, judged[:, 0], judged[:, 2])
+        owner = owners([tree.below(n) for n in nodes], tree.leaves)[room.leaf]
+        groups = [room.index[group] for group in group_indices(owner, len(nodes))]
+        scores = [float(judged[n, 0]) for n in nodes]
+        labels = [None if good else "background" for good in is_object]
+    element = owners(groups, len(room.surface.points))
+    _give_back_feet(room, element)
+    for label in ("floor", "ceiling", "walls"):
+        mine = np.flatnonzero(getattr(room.planes, label) & (element < 0))
+        if len(mine):
+            element[mine] = len(scores)
+            scores.append(0.0)
+            labels.append(label.removesuffix("s"))
+    found = group_indices(element[room.surface.element], len(scores))
+    full = [i for i, group in enumerate(found) if len(group)]
+    return Proposals.join([found[i] for i in full], [scores[i] for i in full], [labels[i] for i in full])
+
+
+def read_room(
+    points: NDArray, viewpoint: NDArray | None, colors: NDArray[np.uint8] | None
+) -> RoomSurface | None:
+    """Surface elements, room planes, supports and first regions; None for fewer than four elements."""
+    surface = build_surface(points, viewpoint, colors)
+    if surface is None:
+        return None
     # Turned to the walls, a grid cuts surfaces along their edges, and the result does not depend on the world's yaw.
-    yaw = main_direction(normals)
+    yaw = main_direction(surface.normals)
     c, s = np.cos(yaw), np.sin(yaw)
     level = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-    sample, normals = sample @ level, normals @ level
-    room = room_planes(sample, normals, spacing)
-    pairs = cKDTree(sample).query_pairs(1.9 * spacing, output_type="ndarray")
-    normals = orient_normals(sample, normals, pairs, ~room.ceiling)
-    rest = np.flatnonzero(~room.any)
-    regions = convex_regions(
-        sample[rest], normals[rest], spacing, _could_be_object, max(8, round(_MIN_SURFACE / spacing**2))
+    surface = Surface(
+        surface.points @ level, surface.normals @ level, surface.size, surface.colors, surface.element, surface.pairs
     )
-    owner = owners([rest[region] for region in regions], len(first))
-    _give_back_feet(sample, normals, room, owner)
-    found = group_indices(owner[voxel], len(regions))
-    return Proposals.join(found, np.full(len(found), 0.5))
+    planes = room_planes(surface.points, surface.normals, surface.area)
+    index = np.flatnonzero(~planes.any)
+    rest = surface.part(index)
+    if len(index) == 0:
+        none = np.zeros(0, dtype=bool)
+        return RoomSurface(surface, planes, rest, index, np.zeros(0, np.int64), none, none)
+    number = support_planes(rest.points, rest.normals, rest.size, rest.pairs)
+    wall = np.zeros(len(index), dtype=bool)
+    if planes.walls.any():
+        distance, _ = cKDTree(surface.points[planes.walls]).query(rest.points, distance_upper_bound=0.1)
+        wall = np.isfinite(distance)
+    return RoomSurface(surface, planes, rest, index, first_regions(rest, number), number >= 0, wall)
 
 
-def _give_back_feet(sample: NDArray, normals: NDArray, room: RoomPlanes, owner: NDArray[np.int64]) -> None:
+def choose_nodes(
+    tree: RegionTree, objectness: NDArray, background: NDArray
+) -> tuple[list[int], list[bool]]:
+    """Nodes without overlap that are expected to find the most objects, and whether each is one.
+
+    Args:
+        tree: of regions.
+        objectness: (nodes,) probability that a node is one whole object.
+        background: (nodes,) probability that it is part of the room.
+    """
+    possible = (tree.area >= _SMALLEST) & (np.exp(tree.features[:, 1]) >= _FEWEST - 0.5) & (tree.features[:, 2] <= _LARGEST)
+    own = np.where(possible, objectness - _WORTH, -1.0)
+    scenery = np.where(possible | (tree.features[:, 2] > _LARGEST), 0.5 * (background - 0.5), -1.0)
+    best = np.maximum(np.maximum(own, scenery), 0.0)
+    count = len(best)
+    for node in range(tree.leaves, count):  # children come before their parents
+        a, b = tree.children[node]
+        best[node] = max(best[node], best[a] + best[b])
+    nodes, is_object = [], []
+    stack = np.flatnonzero(tree.parent < 0).tolist()
+    while stack:
+        node = stack.pop()
+        if best[node] <= 0:
+            continue
+        if best[node] == own[node]:
+            nodes.append(node)
+            is_object.append(True)
+        elif best[node] == scenery[node]:
+            nodes.append(node)
+            is_object.append(False)
+        else:
+            stack += tree.children[node].tolist()
+    return nodes, is_object
+
+
+def _give_back_feet(room: RoomSurface, owner: NDArray[np.int64]) -> None:
     """Extend objects down to the floor: their lowest points were taken for floor. Changes ``owner``."""
+    points, normals = room.surface.points, room.surface.normals
     owned = np.flatnonzero(owner >= 0)
-    if room.floor_height is None or len(owned) == 0:
+    if room.planes.floor_height is None or len(owned) == 0:
         return
-    rises = room.floor & (sample[:, 2] > room.floor_height - _FOOT) & (np.abs(normals[:, 2]) < 0.9)
+    rises = room.planes.floor & (points[:, 2] > room.planes.floor_height - _FOOT) & (np.abs(normals[:, 2]) < 0.9)
     feet = np.flatnonzero(rises)
     if len(feet) == 0:
         return
     # An object above counts more than one beside: heights are scaled to a quarter.
     squash = np.array([1, 1, 0.25])
-    distance, nearest = cKDTree(sample[owned] * squash).query(sample[feet] * squash)
+    distance, nearest = cKDTree(points[owned] * squash).query(points[feet] * squash)
     near = distance < _FOOT
     owner[feet[near]] = owner[owned[nearest[near]]]
-
-
-def _voxels(points: NDArray) -> tuple[float, NDArray[np.int64], NDArray[np.int64]]:
-    size = _FINEST
-    while True:
-        first, voxel = voxel_index(points, size)
-        # With fewer than two points per voxel, neighbors are missing and surfaces fall apart.
-        if len(first) <= _MOST_VOXELS and (len(points) >= 2 * len(first) or size >= 0.05):
-            return size, first, voxel
-        size *= 1.25
-
-
-def _could_be_object(low: NDArray, high: NDArray) -> bool:
-    return bool((high - low).max() <= _LARGEST)

@@ -187,7 +187,7 @@ def open_room(points: NDArray[np.float64], owners: NDArray[np.int64]) -> Outlook
     inside = (flat - low) / (high - low) * 2 - 1  # -1..1 between the walls
     height = points[:, 2] - np.percentile(points[:, 2], 1)
     area = float(np.prod(high - low)) + 2 * float((high - low).sum()) * 2.5
-    planes = room_planes(points[thin], normals, float(np.sqrt(2 * area / len(thin))))
+    planes = room_planes(points[thin], normals, np.full(len(thin), 2 * area / len(thin)))
     ceiling = float(np.median(points[thin][planes.ceiling, 2])) if planes.ceiling.any() else np.inf
     loose = owners < 0
     furniture = ~loose & (np.abs(inside) < 1.1).all(axis=1)

@@ -30,7 +30,7 @@ PARTS = {
 def test_a_room_is_told_from_what_stands_in_it(yaw):
     points = turned(np.concatenate(list(PARTS.values())), yaw) + [50, -20, 7]
     part = np.repeat(list(PARTS), [len(p) for p in PARTS.values()])
-    room = room_planes(points, estimate_normals(points)[0], SPACING)
+    room = room_planes(points, estimate_normals(points)[0], np.full(len(points), SPACING**2))
     assert room.floor_height == pytest.approx(7.0, abs=0.01)
     assert room.floor[part == "floor"].mean() > 0.99
     assert room.ceiling[part == "ceiling"].mean() > 0.99
