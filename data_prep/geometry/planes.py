@@ -15,6 +15,7 @@ _THICKNESS = 0.05  # m on either side: sensor noise and skirting
 _CELL = 0.12  # m, of the map in which a plane's patches are found
 _WALL_SIZE = np.array([1.5, 1.5])  # m: a smaller upright patch may as well be a piece of furniture
 _FLOOR_AREA = 1.0  # m²
+_MOST_TILT, _ALIKE = 38.0, float(np.cos(np.deg2rad(8.0)))
 _SUPPORT_AREA, _SUPPORT_WIDTH = 0.03, 0.12  # m², m: a small shelf
 _SUPPORT_CELL = 0.03  # m, of the map of a support's outline
 _THINNEST = 0.008  # m: what rises less over a support counts to it
@@ -52,9 +53,53 @@ def estimate_normals(points: NDArray, neighbors: int = 16) -> tuple[NDArray[np.f
     """
     count = min(neighbors, len(points))
     _, index = cKDTree(points).query(points, k=np.arange(1, count + 1))
-    near = points[index] - points[index].mean(axis=1, keepdims=True)
-    values, vectors = np.linalg.eigh(np.einsum("nki,nkj->nij", near, near))
-    return vectors[:, :, 0], values[:, 0] / np.maximum(values.sum(axis=1), 1e-12)
+    return fit_normals(points, index)
+
+
+def fit_normals(points: NDArray, index: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Normals by plane fits to given neighbors (M, k) of each of M points; returns as :func:`estimate_normals`."""
+    x, y, z = (column[index] for column in np.ascontiguousarray(points.T))
+    x, y, z = (column - column.mean(axis=1, keepdims=True) for column in (x, y, z))
+    products = ((x, x), (y, y), (z, z), (x, y), (x, z), (y, z))
+    covariance = [np.einsum("nk,nk->n", a, b) for a, b in products]
+    least, normals = least_axis(*covariance)
+    return normals, least / np.maximum(sum(covariance[:3]), 1e-12)
+
+
+def least_axis(
+    xx: NDArray, yy: NDArray, zz: NDArray, xy: NDArray, xz: NDArray, yz: NDArray
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Smallest eigenvalue (n,) and its unit eigenvector (n, 3) of symmetric 3 x 3 matrices, in closed form.
+
+    Args:
+        xx, yy, zz, xy, xz, yz: (n,) entries; positive semidefinite matrices.
+
+    >>> least_axis(*np.array([[3.0], [2], [1], [0], [0], [0]]))[1].round(6).tolist()
+    [[0.0, 0.0, 1.0]]
+    """
+    third = (xx + yy + zz) / 3
+    a, b, c = xx - third, yy - third, zz - third
+    scale = np.sqrt((a**2 + b**2 + c**2 + 2 * (xy**2 + xz**2 + yz**2)) / 6) + 1e-30
+    determinant = a * (b * c - yz**2) - xy * (xy * c - yz * xz) + xz * (xy * yz - b * xz)
+    angle = np.arccos(np.clip(determinant / (2 * scale**3), -1, 1)) / 3
+    shift = 2 * scale * np.cos(angle + 2 * np.pi / 3)
+    a, b, c = a - shift, b - shift, c - shift
+    # The rows of the shifted matrix are at right angles to the eigenvector: of their cross products the longest is it.
+    crosses = np.stack(
+        [
+            np.stack([xy * yz - xz * b, xz * xy - a * yz, a * b - xy**2], axis=1),
+            np.stack([xy * c - xz * yz, xz**2 - a * c, a * yz - xy * xz], axis=1),
+            np.stack([b * c - yz**2, yz * xz - xy * c, xy * yz - b * xz], axis=1),
+        ],
+        axis=1,
+    )
+    length = np.einsum("nij,nij->ni", crosses, crosses)
+    best = length.argmax(axis=1)
+    rows = np.arange(len(best))
+    norm = np.sqrt(length[rows, best])
+    axis = crosses[rows, best] / np.maximum(norm, 1e-300)[:, None]
+    axis[norm < 1e-200] = (0.0, 0.0, 1.0)  # a ball: any direction
+    return np.maximum(third + shift, 0), axis
 
 
 def main_direction(normals: NDArray) -> float:
@@ -72,6 +117,47 @@ def main_direction(normals: NDArray) -> float:
     mode = int(ndimage.convolve1d(histogram, [1, 2, 3, 2, 1], mode="wrap").argmax()) + 0.5
     away = (degrees - mode + 45) % 90 - 45
     return float(np.deg2rad((mode + np.median(away[np.abs(away) < 4])) % 90))
+
+
+def level_direction(normals: NDArray, area: NDArray) -> tuple[NDArray[np.float64], float]:
+    """Direction near z that most surface faces: where things stand on a table, the table's normal.
+
+    A tilted camera without a gravity sensor gives a cloud whose z is off by up to 35 degrees. Walls are never taken
+    for the ground: a larger tilt needs a stated up direction.
+
+    Args:
+        normals: (N, 3) unit, sign arbitrary.
+        area: (N,) of the surface that each stands for.
+
+    Returns:
+        (3,) unit; z itself unless another direction within 35 degrees has twice the area of z and at least 15 % of all.
+        And the share of all area that faces it within 8 degrees: how sure it is.
+    """
+    up = np.array([0.0, 0.0, 1.0])
+    total = max(float(area.sum()), 1e-12)
+    facing = normals * np.where(normals[:, 2:] < 0, -1.0, 1.0)
+    near = facing[:, 2] > np.cos(np.deg2rad(_MOST_TILT))
+    facing, weight = facing[near], area[near]
+    if len(facing) == 0:
+        return up, 0.0
+
+    def share(way: NDArray) -> float:
+        return float(weight[facing @ way > _ALIKE].sum()) / total
+
+    cells = np.floor((facing[:, :2] + 1) / 0.05).astype(np.int64)
+    histogram = np.bincount(cells[:, 0] * 64 + cells[:, 1], weight)
+    peak = np.array(divmod(int(histogram.argmax()), 64)) * 0.05 + 0.025 - 1
+    best = np.array([*peak, np.sqrt(1 - peak @ peak)])
+    for _ in range(5):
+        alike = facing @ best > _ALIKE
+        if not alike.any():
+            break
+        best = weight[alike] @ facing[alike]
+        best /= np.linalg.norm(best)
+    found, given = share(best), share(up)
+    if found >= 0.15 and found >= 2 * given and np.rad2deg(np.arccos(best[2])) < _MOST_TILT - 3:
+        return best, found
+    return up, given
 
 
 def room_planes(points: NDArray, normals: NDArray, area: NDArray) -> RoomPlanes:
@@ -182,7 +268,9 @@ def _width(xy: NDArray) -> float:
 
 def _overlap(a: NDArray, b: NDArray) -> bool:
     margin = 0.1
-    return bool((a.min(axis=0) - margin <= b.max(axis=0)).all() and (b.min(axis=0) - margin <= a.max(axis=0)).all())
+    return bool(
+        (a.min(axis=0) - margin <= b.max(axis=0)).all() and (b.min(axis=0) - margin <= a.max(axis=0)).all()
+    )
 
 
 def _inside(outline: NDArray, xy: NDArray) -> NDArray[np.bool_]:

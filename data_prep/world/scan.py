@@ -27,9 +27,11 @@ from data_prep.world.sensors import (
     true_detections,
 )
 from data_prep.world.streets import Street, build_street
+from data_prep.world.tabletops import build_tabletop
 from data_prep.world.world import PlacedObject
 
-SETTINGS = ("room", "street")
+SETTINGS = ("room", "street", "tabletop")
+_BUILDERS = {"room": build_room, "street": build_street, "tabletop": build_tabletop}
 MOST_FRAMES = 1_000_000  # the number in an id has six digits
 MOST_WORLDS = 200_000  # instance ids are 32-bit numbers
 MOST_PER_WORLD = (
@@ -41,9 +43,9 @@ PER_WORLD = 10_000  # instance ids of one world
 APART = 1_000.0  # meters between the worlds of one scan
 SENSOR_HEIGHT = 1.8  # meters of LiDAR and cameras above the road
 HEADINGS = {"front": 0.0, "left": 90.0, "back": 180.0, "right": -90.0}  # degrees counter-clockwise
-_IMAGE_SIZES = {"room": (320, 240), "street": (640, 360)}
+_IMAGE_SIZES = {"room": (320, 240), "street": (640, 360), "tabletop": (320, 240)}
 _ASSEMBLY_STREAM = 0xA55E  # apart from the purposes of a frame's randomness
-_FIELDS_OF_VIEW = {"room": 64.0, "street": 82.0}  # degrees, horizontal
+_FIELDS_OF_VIEW = {"room": 64.0, "street": 82.0, "tabletop": 64.0}  # degrees, horizontal
 
 
 @dataclass(frozen=True)
@@ -54,21 +56,21 @@ class _Observation:
 
 @register_source("procedural")
 class ProceduralScan(Scan):
-    """Rooms seen by an RGB-D camera, or streets seen by a spinning LiDAR and cameras.
+    """Rooms and table tops seen by an RGB-D camera, or streets seen by a spinning LiDAR and cameras.
 
-    Rooms: points are the unprojected depth in camera axes. Streets: points are in LiDAR axes, x forward, y left,
+    Rooms and table tops: points are the unprojected depth in camera axes. Streets: points are in LiDAR axes, x forward, y left,
     z up. A scan pickles small; worlds are built again where it is unpickled, bit for bit.
 
     Args:
-        root: its last path part names the setting, ``room`` or ``street``; nothing is read from disk.
+        root: its last path part names the setting: ``room``, ``street`` or ``tabletop``; nothing is read from disk.
         frames: number of frames, spread evenly over the worlds.
         seed: source of everything random.
-        worlds: number of different rooms or streets.
+        worlds: number of different rooms, streets or table tops.
         assemblies: nameless things (:func:`make_assembly`) put into each world besides; everybody calls them
             ``object``. The world's other objects are the same with and without them.
         noise: False = perfect sensors.
         detector: name of the detector that :meth:`detections` and :meth:`save_detections` imitate; None = perfect.
-        image_size: width and height in pixels; None = 320x240 in rooms, 640x360 in streets.
+        image_size: width and height in pixels; None = 640x360 in streets, 320x240 elsewhere.
         cameras: which of front, left, back, right look out of the vehicle; streets only.
         lidar: the LiDAR; streets only.
 
@@ -147,7 +149,7 @@ class ProceduralScan(Scan):
 
     def image_names(self) -> list[str]:
         """Names of all views, without rendering them."""
-        folders = ("color",) if self.setting == "room" else self.cameras
+        folders = self.cameras if self.setting == "street" else ("color",)
         return [f"{folder}/{frame_id}.png" for frame_id in self.frame_ids() for folder in folders]
 
     def detections(self, index: int, detector: str | None = None) -> tuple[Detections2D, ...]:
@@ -159,7 +161,7 @@ class ProceduralScan(Scan):
         """
         profile = get_profile(detector or self.detector)
         index = range(len(self))[index]
-        truth, labels = self.ground_truth(index).detections, list_categories(self.setting)  # type: ignore[arg-type]
+        truth, labels = self.ground_truth(index).detections, self._categories()
         if profile == get_profile("perfect"):
             return truth
         return tuple(
@@ -224,8 +226,11 @@ class ProceduralScan(Scan):
         )
 
     def world_of(self, index: int) -> str:
-        """Name of the room or street a frame is in."""
+        """Name of the room, street or table top a frame is in."""
         return f"{self.setting} {self._world_of(index)}"
+
+    def _categories(self) -> list[str]:
+        return list_categories("street" if self.setting == "street" else "room")
 
     def _frame_id(self, index: int) -> str:
         return f"{self.setting}-{self.seed:04d}-{index:06d}"
@@ -242,7 +247,7 @@ class ProceduralScan(Scan):
     def _place(self, world: int) -> Room | Street:
         if world not in self._places:
             rng = np.random.default_rng([self.seed, SETTINGS.index(self.setting), world])
-            build = build_room if self.setting == "room" else build_street
+            build = _BUILDERS[self.setting]
             count = len(self._frames_of(world))
             # Each has its own stream: the first ones are the same however many there are.
             nameless = [

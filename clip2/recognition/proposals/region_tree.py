@@ -11,6 +11,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from clip2.recognition.proposals.surface import Surface
+from data_prep.geometry.planes import least_axis
 
 BORDER_FEATURES = (
     "log_area_small", "log_area_big", "log_ratio", "contact", "concavity", "convexity", "turn", "step", "gap",
@@ -25,12 +26,23 @@ NODE_FEATURES = (
     "parent_ratio", "child_ratio", "children", "wall_near",
 )  # fmt: skip
 # Columns of a region's sums.
-_AREA, _P, _PP, _N, _C, _CC, _SUPPORT, _COUNT, _WALL = 0, slice(1, 4), slice(4, 10), slice(10, 13), slice(13, 16), slice(16, 19), 19, 20, 21
+_AREA, _P, _PP, _N, _C, _CC, _SUPPORT, _COUNT, _WALL = (
+    0,
+    slice(1, 4),
+    slice(4, 10),
+    slice(10, 13),
+    slice(13, 16),
+    slice(16, 19),
+    19,
+    20,
+    21,
+)
 _SUMS = 22
 # Columns of a border's sums, each weighted by the length of a pair.
 _LENGTH, _CONCAVE, _CONVEX, _TURN, _STEP, _GAP, _SHADE, _TINT, _LEVEL, _HEIGHT = range(10)
 _UPPER = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 _STEPS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.94, 0.97, 0.99, 1.01)  # fmt: skip
+_MANY = 0.01  # merges per border in a round, below which the demand falls
 
 Judge = Callable[[NDArray, NDArray[np.int64], NDArray[np.int64]], NDArray]
 
@@ -116,7 +128,7 @@ def grow_tree(
     """
     builder = _Builder(surface, leaf, support, floor, wall)
     for limit in _STEPS:
-        while builder.merge(judge, limit):
+        while builder.merge(judge, limit) > _MANY * builder.borders:
             pass
     return builder.tree(leaf)
 
@@ -157,8 +169,16 @@ class _Builder:
         self.children = np.full((capacity, 2), -1)
         self.parent = np.full(capacity, -1)
         self.inner, self.outer = np.zeros(capacity), np.ones(capacity)
-        self.mean_outside, self.least_outside, self.open = np.zeros(capacity), np.ones(capacity), np.zeros(capacity)
-        self.deviation, self.normal, self.flat = np.zeros((capacity, 3)), np.zeros((capacity, 3)), np.zeros(capacity)
+        self.mean_outside, self.least_outside, self.open = (
+            np.zeros(capacity),
+            np.ones(capacity),
+            np.zeros(capacity),
+        )
+        self.deviation, self.normal, self.flat = (
+            np.zeros((capacity, 3)),
+            np.zeros((capacity, 3)),
+            np.zeros(capacity),
+        )
         self._describe(np.arange(count))
         a, b = surface.pairs.T
         across = leaf[a] != leaf[b]
@@ -228,10 +248,15 @@ class _Builder:
         ]  # fmt: skip
         return np.stack(columns, axis=1)
 
-    def merge(self, judge: Judge, limit: float) -> bool:
-        """One round; False if no pair is sure enough."""
+    @property
+    def borders(self) -> int:
+        """How many there are now."""
+        return len(self.a)
+
+    def merge(self, judge: Judge, limit: float) -> int:
+        """One round; returns how many pairs were sure enough."""
         if len(self.a) == 0:
-            return False
+            return 0
         unknown = np.flatnonzero(np.isnan(self.apart))
         if len(unknown):
             self.apart[unknown] = judge(self.features(unknown), self.a[unknown], self.b[unknown])
@@ -242,7 +267,7 @@ class _Builder:
         np.minimum.at(best, self.b, apart)
         mutual = np.flatnonzero((apart <= best[self.a]) & (apart <= best[self.b]) & (apart < limit))
         if len(mutual) == 0:
-            return False
+            return 0
         # Ties: a region takes part in one merge only.
         order = mutual[np.argsort(apart[mutual], kind="stable")]
         taken = np.zeros(self.used, dtype=bool)
@@ -256,7 +281,10 @@ class _Builder:
         a, b, p = self.a[pick], self.b[pick], apart[pick]
         new = np.arange(self.used, self.used + len(pick))
         self.sums[new] = self.sums[a] + self.sums[b]
-        self.low[new], self.high[new] = np.minimum(self.low[a], self.low[b]), np.maximum(self.high[a], self.high[b])
+        self.low[new], self.high[new] = (
+            np.minimum(self.low[a], self.low[b]),
+            np.maximum(self.high[a], self.high[b]),
+        )
         self.children[new] = np.column_stack([a, b])
         self.parent[a] = self.parent[b] = new
         self.outer[a] = self.outer[b] = p
@@ -272,7 +300,7 @@ class _Builder:
         self.a, self.b, rows = _collect(where[self.a[rest]], where[self.b[rest]], rows)
         self.border = rows[:, :-1]
         self.apart = np.where(np.maximum(self.a, self.b) >= new[0], np.nan, rows[:, -1])
-        return True
+        return len(pick)
 
     def _describe(self, nodes: NDArray[np.int64]) -> None:
         values, vectors = _moments(self.sums[nodes])
@@ -344,19 +372,13 @@ def _moments(sums: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def _thickness(sums: NDArray) -> NDArray:
-    """(n,) standard deviation in meters across the best plane: the least eigenvalue in closed form."""
+    """(n,) standard deviation in meters across the best plane."""
     area = sums[:, _AREA]
     mean = (sums[:, _P] / area[:, None]).T
-    xx, yy, zz, xy, xz, yz = (
+    covariance = (
         sums[:, _PP.start + column] / area - mean[i] * mean[j] for column, (i, j) in enumerate(_UPPER)
     )
-    third = (xx + yy + zz) / 3
-    xx, yy, zz = xx - third, yy - third, zz - third
-    scale = np.sqrt((xx**2 + yy**2 + zz**2 + 2 * (xy**2 + xz**2 + yz**2)) / 6) + 1e-12
-    determinant = xx * (yy * zz - yz**2) - xy * (xy * zz - yz * xz) + xz * (xy * yz - yy * xz)
-    angle = np.arccos(np.clip(determinant / (2 * scale**3), -1, 1)) / 3
-    least = third + 2 * scale * np.cos(angle + 2 * np.pi / 3)
-    thickness: NDArray = np.sqrt(np.maximum(least, 0))
+    thickness: NDArray = np.sqrt(least_axis(*covariance)[0])
     return thickness
 
 

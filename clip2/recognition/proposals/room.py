@@ -20,7 +20,7 @@ from clip2.recognition.proposals.region_tree import (
 )
 from clip2.recognition.proposals.scorer import shipped_scorer
 from clip2.recognition.proposals.surface import Surface, build_surface
-from data_prep.geometry.planes import RoomPlanes, main_direction, room_planes, support_planes
+from data_prep.geometry.planes import RoomPlanes, level_direction, main_direction, room_planes, support_planes
 
 _FOOT = 0.04  # m: reach of an object to its foot
 _LARGEST = 4.0  # m, a corner sofa
@@ -100,13 +100,12 @@ def read_room(
     surface = build_surface(points, viewpoint, colors)
     if surface is None:
         return None
+    up, _ = level_direction(surface.normals, surface.area)
+    surface = surface.turned(_to_z(up))
     # Turned to the walls, a grid cuts surfaces along their edges, and the result does not depend on the world's yaw.
     yaw = main_direction(surface.normals)
     c, s = np.cos(yaw), np.sin(yaw)
-    level = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-    surface = Surface(
-        surface.points @ level, surface.normals @ level, surface.size, surface.colors, surface.element, surface.pairs
-    )
+    surface = surface.turned(np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]))
     planes = room_planes(surface.points, surface.normals, surface.area)
     index = np.flatnonzero(~planes.any)
     rest = surface.part(index)
@@ -121,9 +120,14 @@ def read_room(
     return RoomSurface(surface, planes, rest, index, first_regions(rest, number), number >= 0, wall)
 
 
-def choose_nodes(
-    tree: RegionTree, objectness: NDArray, background: NDArray
-) -> tuple[list[int], list[bool]]:
+def _to_z(up: NDArray) -> NDArray[np.float64]:
+    """(3, 3) the smallest rotation that takes ``up`` to z."""
+    x, y, z = up
+    cross = np.array([[0, 0, -x], [0, 0, -y], [x, y, 0]])
+    return np.eye(3) + cross + cross @ cross / (1 + z)
+
+
+def choose_nodes(tree: RegionTree, objectness: NDArray, background: NDArray) -> tuple[list[int], list[bool]]:
     """Nodes without overlap that are expected to find the most objects, and whether each is one.
 
     Args:
@@ -131,7 +135,11 @@ def choose_nodes(
         objectness: (nodes,) probability that a node is one whole object.
         background: (nodes,) probability that it is part of the room.
     """
-    possible = (tree.area >= _SMALLEST) & (np.exp(tree.features[:, 1]) >= _FEWEST - 0.5) & (tree.features[:, 2] <= _LARGEST)
+    possible = (
+        (tree.area >= _SMALLEST)
+        & (np.exp(tree.features[:, 1]) >= _FEWEST - 0.5)
+        & (tree.features[:, 2] <= _LARGEST)
+    )
     own = np.where(possible, objectness - _WORTH, -1.0)
     scenery = np.where(possible | (tree.features[:, 2] > _LARGEST), 0.5 * (background - 0.5), -1.0)
     best = np.maximum(np.maximum(own, scenery), 0.0)
@@ -162,7 +170,9 @@ def _give_back_feet(room: RoomSurface, owner: NDArray[np.int64]) -> None:
     owned = np.flatnonzero(owner >= 0)
     if room.planes.floor_height is None or len(owned) == 0:
         return
-    rises = room.planes.floor & (points[:, 2] > room.planes.floor_height - _FOOT) & (np.abs(normals[:, 2]) < 0.9)
+    rises = (
+        room.planes.floor & (points[:, 2] > room.planes.floor_height - _FOOT) & (np.abs(normals[:, 2]) < 0.9)
+    )
     feet = np.flatnonzero(rises)
     if len(feet) == 0:
         return

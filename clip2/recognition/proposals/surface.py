@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from clip2.recognition.proposals.normals import orient_normals
+from data_prep.geometry.planes import fit_normals
 from data_prep.geometry.voxels import number_cells, voxel_cells
 
 FINEST, COARSEST = 0.004, 0.045  # m: things of 3 cm still have a few elements; a mug at 4 m has about ten
@@ -17,7 +18,8 @@ _STEP = 1.3  # between two sizes of element
 _POINTS_ACROSS = 3.0  # points along the side of an element of one depth image: nine average its noise
 _POINTS_FUSED = 1.3  # the same where many views or a mesh were averaged before
 _COARSE = 0.05  # m, to measure how dense the points are
-_NEIGHBORS = 16
+_NEIGHBORS = 12
+_SAMPLE = 40_000  # points that tell how dense a cloud is
 _REACH = 2.0  # of a neighbor, in sides of the larger of both elements
 
 
@@ -45,6 +47,10 @@ class Surface:
     def area(self) -> NDArray[np.float64]:
         """(M,) square meters."""
         return self.size**2
+
+    def turned(self, R: NDArray) -> Surface:
+        """The same in axes that a rotation (3, 3) leads to."""
+        return replace(self, points=self.points @ R.T, normals=self.normals @ R.T)
 
     def part(self, index: NDArray[np.int64]) -> Surface:
         """Some of the elements, ascending, with the pairs among them; ``element`` is -1 for points in none of these."""
@@ -92,7 +98,7 @@ def build_surface(
     if colors is not None:
         shade = np.stack([np.bincount(element, c, count) / weight for c in colors.T / 255.0], axis=1)
     distance, index = cKDTree(mean).query(mean, k=min(_NEIGHBORS, count))
-    normals = _normals(mean, index)
+    normals, _ = fit_normals(mean, index)
     near = distance[:, 1:9] < _REACH * np.maximum(size[:, None], size[index[:, 1:9]])
     rows, column = np.nonzero(near)
     ends = np.sort(np.column_stack([rows, index[:, 1:9][rows, column]]), axis=1)
@@ -108,13 +114,16 @@ def build_surface(
 
 def _levels(columns: NDArray[np.float64], viewpoint: NDArray | None) -> NDArray[np.int64]:
     """(N,) number of voxel size of each point: size is FINEST * _STEP ** level."""
-    key = number_cells(voxel_cells(columns, _COARSE))
-    cells, first, count = np.unique(key, return_index=True, return_counts=True)
-    spacing = _COARSE / np.sqrt(count)
+    step = max(1, columns.shape[1] // _SAMPLE)
+    sample = columns[:, ::step]
+    cells, first, count = np.unique(
+        number_cells(voxel_cells(sample, _COARSE)), return_index=True, return_counts=True
+    )
+    spacing = _COARSE / np.sqrt(count * step)
     if viewpoint is None or len(cells) < 10:
         side = np.full(1, _POINTS_FUSED * float(np.median(spacing)))
     else:
-        reach = np.linalg.norm(columns[:, first].T - viewpoint, axis=1)
+        reach = np.linalg.norm(sample[:, first].T - viewpoint, axis=1)
         # Cells cut by an edge hold few points: the denser ones tell the angle between two rays.
         angle = float(np.percentile(spacing / np.maximum(reach, 0.05), 30))
         side = _POINTS_ACROSS * angle * np.linalg.norm(columns - viewpoint[:, None], axis=0)
@@ -137,11 +146,3 @@ def _number(
         sizes.append(np.full(added, side))
         count += added
     return element, count, np.concatenate(sizes)
-
-
-def _normals(points: NDArray, index: NDArray[np.int64]) -> NDArray[np.float64]:
-    near = points[index]
-    near = near - near.mean(axis=1, keepdims=True)
-    _, vectors = np.linalg.eigh(np.einsum("nki,nkj->nij", near, near))
-    normals: NDArray[np.float64] = vectors[:, :, 0]
-    return normals

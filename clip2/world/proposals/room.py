@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.recognition.proposals.region_tree import BORDER_FEATURES, NODE_FEATURES, Judge, RegionTree
+from clip2.recognition.proposals.region_tree import BORDER_FEATURES, NODE_FEATURES, RegionTree
 from clip2.recognition.proposals.room import RoomSurface, read_room
 from clip2.recognition.proposals.scorer import Scorer
 from clip2.world.proposals.fit import fit_scorer
@@ -46,22 +46,32 @@ def training_clouds(count: int, seed: int) -> Iterator[Cloud]:
             frames = len(range(number, count, len(sizes)))
             if frames == 0:
                 continue
-            scan = ProceduralScan(setting, frames, 10 * seed + number, worlds=frames, assemblies=4 if setting == "room" else 0, image_size=size)
+            scan = ProceduralScan(
+                setting,
+                frames,
+                10 * seed + number,
+                worlds=frames,
+                assemblies=4 if setting == "room" else 0,
+                image_size=size,
+            )
             for i in range(frames):
                 yield _single(scan, i, random)
     for number in range(count):
-        scan = ProceduralScan("room", 12, 1000 + 10 * seed + number, assemblies=4)
-        yield _fused(scan, random)
+        # Every third is a mesh of a model: no noise, seen from all around.
+        scan = ProceduralScan("room", 12, 1000 + 10 * seed + number, assemblies=4, noise=number % 3 > 0)
+        yield _fused(scan, 12 if number % 3 == 0 else int(random.integers(2, 9)), random)
 
 
 def _single(scan: ProceduralScan, index: int, random: np.random.Generator) -> Cloud:
     frame = scan[index]
     colors = frame.colors if random.random() < 0.5 else None
-    return Cloud(frame.world_points(), colors, frame.T_world_points[:3, 3], scan.ground_truth(index).instances)
+    return Cloud(
+        frame.world_points(), colors, frame.T_world_points[:3, 3], scan.ground_truth(index).instances
+    )
 
 
-def _fused(scan: ProceduralScan, random: np.random.Generator) -> Cloud:
-    views = sorted(random.choice(12, int(random.integers(2, 9)), replace=False).tolist())
+def _fused(scan: ProceduralScan, count: int, random: np.random.Generator) -> Cloud:
+    views = sorted(random.choice(len(scan), count, replace=False).tolist())
     points = np.concatenate([scan[i].world_points() for i in views])
     colors = np.concatenate([np.asarray(scan[i].colors) for i in views])
     truth = np.concatenate([scan.ground_truth(i).instances for i in views])
@@ -85,7 +95,9 @@ class _Examples:
         return fit_scorer(features, rows, targets, np.concatenate(self.weights), (48, 32), epochs, seed)
 
 
-def train(clouds: Iterable[Cloud], seed: int = 0, report: Callable[[str], None] = print) -> tuple[Scorer, Scorer]:
+def train(
+    clouds: Iterable[Cloud], seed: int = 0, report: Callable[[str], None] = print
+) -> tuple[Scorer, Scorer]:
     """Learn which borders part objects and which regions are objects.
 
     Args:
@@ -117,7 +129,9 @@ def train(clouds: Iterable[Cloud], seed: int = 0, report: Callable[[str], None] 
         if number < ROUNDS:
             scorer = borders.fit(BORDER_FEATURES, seed, 8)
         best = np.mean([float(t[:, 0].mean()) for t in nodes.targets])
-        report(f"round {number}: {sum(map(len, borders.rows)):,} borders, {best:.3f} of the regions are objects")
+        report(
+            f"round {number}: {sum(map(len, borders.rows)):,} borders, {best:.3f} of the regions are objects"
+        )
     assert scorer is not None
     return scorer, nodes.fit(NODE_FEATURES, seed, 30)
 

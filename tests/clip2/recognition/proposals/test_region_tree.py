@@ -1,33 +1,68 @@
-from clip2.recognition.proposals.region_tree import Cluster, choose_clusters
+import numpy as np
+import pytest
+from support.recognition_stand_ins import box_surface, ground, without_what_is_covered
+
+from clip2.recognition.proposals.region_tree import BORDER_FEATURES, NODE_FEATURES, RegionTree
+from clip2.recognition.proposals.room import choose_nodes, read_room
 
 
-def cluster(node, value, children=(), riders=()):
-    return Cluster(node, 1, 0.0, list(children), list(riders), value)
+def a_tree(*merges, leaves):
+    """A tree of leaves of 1 dm² and 100 elements each."""
+    count = leaves + len(merges)
+    children, parent = np.full((count, 2), -1), np.full(count, -1)
+    for node, pair in enumerate(merges, start=leaves):
+        children[node] = pair
+        parent[list(pair)] = node
+    features = np.zeros((count, len(NODE_FEATURES)))
+    features[:, NODE_FEATURES.index("log_points")] = np.log(100)
+    return RegionTree(np.arange(leaves), children, parent, features, np.full(count, 0.01))
 
 
-def nodes(*roots):
-    return [chosen.node for chosen in choose_clusters(list(roots))]
+def test_a_whole_is_kept_where_it_is_likelier_than_its_parts_together():
+    tree = a_tree((0, 1), leaves=2)
+    nothing = np.zeros(3)
+    assert choose_nodes(tree, np.array([0.3, 0.3, 0.9]), nothing) == ([2], [True])
+    nodes, _ = choose_nodes(tree, np.array([0.8, 0.8, 0.9]), nothing)
+    assert sorted(nodes) == [0, 1]
 
 
-def test_a_whole_is_kept_where_it_is_worth_more_than_its_parts():
-    assert nodes(cluster(0, 5, [cluster(1, 2), cluster(2, 2)])) == [0]
-    assert nodes(cluster(0, 3, [cluster(1, 2), cluster(2, 2)])) == [1, 2]
-    assert nodes(cluster(0, 3, [cluster(1, 1, [cluster(3, 2), cluster(4, 2)])])) == [3, 4]
-
-
-def test_what_is_worth_nothing_is_left_out():
-    assert nodes(cluster(0, 0), cluster(1, 1)) == [1]
-
-
-def test_what_stands_on_a_cluster_comes_after_it_and_costs_it_nothing():
-    cup = cluster(9, 1)
-    assert nodes(cluster(0, 5, [cluster(1, 2), cluster(2, 2)], [cup])) == [0, 9]
-    assert nodes(cluster(0, 3, [cluster(1, 2), cluster(2, 2)], [cup])) == [1, 2, 9]
-    assert nodes(cluster(0, 0, riders=[cup])) == [9]
+def test_what_is_hardly_an_object_is_left_out_and_background_is_named():
+    tree = a_tree(leaves=3)
+    assert choose_nodes(tree, np.array([0.05, 0.9, 0.0]), np.array([0.0, 0.0, 0.9])) == (
+        [2, 1],
+        [False, True],
+    )
 
 
 def test_a_tree_as_deep_as_a_long_scan():
-    root = cluster(0, 1.0)
-    for node in range(1, 5000):
-        root = cluster(node, 0.5, [root, cluster(-node, 0.001)])
-    assert len(nodes(root)) == 5000
+    leaves = 5000
+    merges = [(0, 1), *((leaves + i, i + 2) for i in range(leaves - 2))]
+    tree = a_tree(*merges, leaves=leaves)
+    score = np.where(tree.children[:, 0] < 0, 0.9, 0.2)
+    assert len(choose_nodes(tree, score, np.zeros(len(score)))[0]) == leaves
+
+
+def two_boxes_on_a_table():
+    table = ((0, 0, 0.35), (1.2, 0.8, 0.7), 0)
+    boxes = [((x, 0, 0.76), (0.14, 0.14, 0.12), 0) for x in (-0.2, 0.2)]
+    top = without_what_is_covered(box_surface(*table[:2], spacing=0.01), boxes)
+    parts = [without_what_is_covered(ground(1.5, 0.02), [table]), top]
+    return np.concatenate([*parts, *(box_surface(*box[:2], spacing=0.005) for box in boxes)])
+
+
+def test_sure_pairs_merge_first_and_every_merge_joins_neighbors():
+    room = read_room(two_boxes_on_a_table(), None, None)
+    concave = BORDER_FEATURES.index("concavity")
+    tree = room.grow(lambda rows, a, b: np.clip(rows[:, concave], 0, 0.99))
+    inner, outer = (tree.features[:, NODE_FEATURES.index(name)] for name in ("inner", "outer"))
+    merged = np.flatnonzero(tree.parent >= 0)
+    assert (inner[tree.parent[merged]] >= outer[merged] - 1e-12).all()
+    tops = np.flatnonzero(tree.parent < 0)
+    assert sorted(np.concatenate([tree.below(node) for node in tops]).tolist()) == list(range(tree.leaves))
+    assert tree.area[tops].sum() == pytest.approx(room.rest.area.sum())
+
+
+def test_nothing_merges_where_everything_is_surely_apart():
+    room = read_room(two_boxes_on_a_table(), None, None)
+    tree = room.grow(lambda rows, a, b: np.full(len(rows), 2.0))
+    assert len(tree.children) == tree.leaves
