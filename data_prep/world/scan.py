@@ -19,7 +19,7 @@ from data_prep.world.detector import get_profile, simulate_detector
 from data_prep.world.objects import list_categories
 from data_prep.world.rooms import Room, build_room
 from data_prep.world.sensors import (
-    DepthNoise,
+    DEPTH_CAMERAS,
     Lidar,
     Photo,
     ProceduralTruth,
@@ -73,6 +73,8 @@ class ProceduralScan(Scan):
         image_size: width and height in pixels; None = 640x360 in streets, 320x240 elsewhere.
         cameras: which of front, left, back, right look out of the vehicle; streets only.
         lidar: the LiDAR; streets only.
+        depth_camera: name of the depth camera's noise: ``white``, ``kinect_v1``, ``kinect_v2``, ``realsense``; rooms and
+            table tops only.
 
     Raises:
         InputError: an unknown setting, camera or detector, or numbers that are not positive.
@@ -94,6 +96,7 @@ class ProceduralScan(Scan):
         image_size: tuple[int, int] | None = None,
         cameras: tuple[str, ...] = ("front",),
         lidar: Lidar | None = None,
+        depth_camera: str = "white",
     ) -> None:
         self.root = Path(root)
         self.setting = self.root.name
@@ -118,6 +121,11 @@ class ProceduralScan(Scan):
             raise InputError(
                 f"{cameras} is unknown", field="cameras", fix=f"choose among {', '.join(HEADINGS)}"
             )
+        if depth_camera not in DEPTH_CAMERAS:
+            raise InputError(
+                f"is {depth_camera!r}", field="depth_camera", fix=f"use one of {', '.join(DEPTH_CAMERAS)}"
+            )
+        self.depth_camera = depth_camera
         self.frames, self.seed, self.worlds, self.noise = frames, seed, worlds, noise
         self.assemblies = assemblies
         self.detector = detector or "perfect"
@@ -286,7 +294,10 @@ class ProceduralScan(Scan):
     def _observe_room(self, room: Room, number: int, index: int, rng: np.random.Generator) -> _Observation:
         camera, T_world_points = self._camera(np.eye(4)), room.T_world_cams[number]
         photo = take_photo(room.world, camera, T_world_points)
-        depth = DepthNoise().apply(photo.depth, photo.cosine, rng) if self.noise else photo.depth
+        depth = photo.depth
+        if self.noise:
+            camera_noise = DEPTH_CAMERAS[self.depth_camera]
+            depth = camera_noise.apply(photo.depth, photo.cosine, rng, float(camera.K[0, 0]))
         points, pixels = camera.unproject(depth)
         frame_id, image = self._frame_id(index), self._expose(photo, rng)
         frame = Frame(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from data_prep.detect import Detections2D
 from data_prep.geometry import Camera, box_to_image, invert
@@ -155,39 +156,103 @@ def take_photo(world: World, camera: Camera, T_world_points: NDArray[np.float64]
 
 @dataclass(frozen=True)
 class DepthNoise:
-    """A structured-light depth camera; defaults follow Nguyen, Izadi and Lovell (3DIMPVT 2012) for the first Kinect.
+    """Noise of a depth camera; the defaults, white noise, follow Nguyen, Izadi and Lovell (3DIMPVT 2012) for the first
+    Kinect.
 
     Attributes:
         floor, growth: standard deviation along z is floor + growth (z - 0.4)², meters.
+        slant: by how much the deviation grows where a surface is seen at a slant: 1 + slant (1 / cosine - 1).
+        smooth: pixels over which the noise is alike; 0 = white.
+        step: 1 / depth is rounded to multiples of it, 1/m, as a camera that measures disparity does; 0 = not rounded.
         edge: relative jump to a neighboring pixel above which a pixel lies on an edge.
         edge_loss: chance that an edge pixel has no measurement.
+        flying: chance that an edge pixel lies between front and back.
+        shadow: meters between camera and projector: what the projector does not reach has no measurement; 0 = none.
         slant_loss: cosine between ray and surface below which there is no measurement.
         reach: meters, nearest and farthest measurement.
     """
 
     floor: float = 0.0012
     growth: float = 0.0019
+    slant: float = 0.0
+    smooth: float = 0.0
+    step: float = 0.0
     edge: float = 0.04
     edge_loss: float = 0.75
+    flying: float = 0.0
+    shadow: float = 0.0
     slant_loss: float = 0.12
     reach: tuple[float, float] = (0.35, 8.0)
 
     def apply(
-        self, depth: NDArray[np.float32], cosine: NDArray[np.float32], rng: np.random.Generator
+        self,
+        depth: NDArray[np.float32],
+        cosine: NDArray[np.float32],
+        rng: np.random.Generator,
+        focal: float = 0.0,
     ) -> NDArray[np.float32]:
-        """(H, W) depths as the camera reports them, 0 = no measurement."""
-        noisy = depth + (self.floor + self.growth * np.square(depth - 0.4)) * rng.standard_normal(
-            depth.shape, np.float32
-        )
-        jump = np.zeros_like(depth)
+        """(H, W) depths as the camera reports them, 0 = no measurement.
+
+        Args:
+            depth: (H, W) exact, meters; 0 = nothing there.
+            cosine: (H, W) between ray and surface.
+            rng: source of the noise.
+            focal: focal length in pixels, for the projector's shadow.
+        """
+        noise = rng.standard_normal(depth.shape, np.float32)
+        if self.smooth > 0:
+            noise = gaussian_filter(noise, self.smooth)
+            noise /= noise.std()
+        deviation = self.floor + self.growth * np.square(depth - 0.4)
+        if self.slant > 0:
+            deviation = deviation * (1 + self.slant * (1 / np.maximum(cosine, 0.1) - 1))
+        noisy = depth + deviation * noise
+        jump, far = np.zeros_like(depth), depth.copy()
         for axis in (0, 1):
             step = np.abs(np.diff(depth, axis=axis))
             before = [(0, 1), (0, 0)] if axis == 0 else [(0, 0), (0, 1)]
             after = [(1, 0), (0, 0)] if axis == 0 else [(0, 0), (1, 0)]
             jump = np.maximum(jump, np.maximum(np.pad(step, before), np.pad(step, after)))
-        lost = (jump > self.edge * depth) & (rng.random(depth.shape, np.float32) < self.edge_loss)
+            for shift in (-1, 1) if self.flying > 0 else ():
+                far = np.maximum(far, np.roll(depth, shift, axis))
+        on_edge = jump > self.edge * depth
+        lost = on_edge & (rng.random(depth.shape, np.float32) < self.edge_loss)
+        if self.flying > 0:
+            flies = on_edge & ~lost & (far > 0) & (rng.random(depth.shape, np.float32) < self.flying)
+            noisy = np.where(flies, noisy + (far - depth) * rng.random(depth.shape, np.float32), noisy)
+        if self.step > 0:
+            levels = np.maximum(np.round(1 / (np.maximum(noisy, 0.05) * self.step)), 1)
+            noisy = 1 / (levels * self.step)
+        if self.shadow > 0 and focal > 0:
+            lost |= _in_shadow(depth, self.shadow * focal)
         lost |= (cosine < self.slant_loss) | (depth < self.reach[0]) | (depth > self.reach[1])
         return np.where(lost, 0, noisy).astype(np.float32)
+
+
+# Fitted to real frames by the residual of depths to planes over 7 x 7 pixels, the steps between depths, and the share
+# of pixels without depth; `python -m benchmarks.depth_noise` prints the same figures for real and synthetic frames.
+DEPTH_CAMERAS = {
+    "white": DepthNoise(),
+    "kinect_v1": DepthNoise(
+        0.0008, 0.0008, slant=0.5, smooth=1.5, step=0.0029, flying=0.15, shadow=0.075, slant_loss=0.2
+    ),
+    "kinect_v2": DepthNoise(
+        0.004, 0.0008, slant=0.3, smooth=1.0, edge_loss=0.3, flying=0.5, slant_loss=0.2, reach=(0.5, 4.5)
+    ),
+    "realsense": DepthNoise(
+        0.0022, 0.006, slant=0.3, smooth=2.5, edge_loss=0.4, flying=0.4, shadow=0.05, slant_loss=0.15, reach=(0.2, 6.0)
+    ),
+}
+
+
+def _in_shadow(depth: NDArray[np.float32], baseline: float) -> NDArray[np.bool_]:
+    """(H, W) True where something nearer hides a pixel from a projector ``baseline`` pixel meters to the right."""
+    column = np.arange(depth.shape[1], dtype=np.float32)
+    seen = np.where(depth > 0, column - baseline / np.maximum(depth, 0.1), np.inf)
+    first = np.minimum.accumulate(seen[:, ::-1], axis=1)[:, ::-1]
+    hidden = np.zeros(depth.shape, bool)
+    hidden[:, :-1] = seen[:, :-1] > first[:, 1:] + 0.5
+    return hidden & (depth > 0)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ class TrainRoom:
     out: Path = SHIPPED
     """Folder for the two files."""
     clouds: int = 70
-    """Number of each kind: rooms, table tops, fused rooms."""
+    """Number of each kind: rooms, table tops, fused ones, boxes."""
     seed: int = 0
     """Of worlds, networks and choice of examples."""
 
@@ -30,7 +30,7 @@ class TrainRoom:
 
         console = Console(stderr=True)
         clouds = track(
-            training_clouds(self.clouds, self.seed), "rendering", total=3 * self.clouds, console=console
+            training_clouds(self.clouds, self.seed), "rendering", total=4 * self.clouds, console=console
         )
         save(train(clouds, self.seed, console.print), self.out)
         return 0

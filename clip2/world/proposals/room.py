@@ -16,6 +16,8 @@ from clip2.recognition.proposals.scorer import Scorer
 from clip2.world.proposals.fit import fit_scorer
 from data_prep.geometry.voxels import voxel_index
 from data_prep.world import ProceduralScan
+from data_prep.world.sensors import DEPTH_CAMERAS
+from data_prep.world.world import Footprints
 
 ROUNDS = 3  # of growing trees with the last round's scorer and learning from its mistakes
 _BORDERS, _NODES = 3000, 600  # examples kept per scan
@@ -33,33 +35,37 @@ class Cloud:
 
 
 def training_clouds(count: int, seed: int) -> Iterator[Cloud]:
-    """Single frames of rooms and table tops and fused rooms, half of them without color.
+    """Single frames of rooms and table tops, fused ones, and bare boxes; half of them without color.
 
     Args:
-        count: of each of the three kinds.
+        count: of each of the four kinds.
         seed: of the worlds; use another for clouds that are held out.
     """
     random = np.random.default_rng(seed)
-    sizes = ((320, 240), (424, 320), (640, 480))
-    for setting in ("room", "tabletop"):
-        for number, size in enumerate(sizes):
-            frames = len(range(number, count, len(sizes)))
-            if frames == 0:
-                continue
-            scan = ProceduralScan(
-                setting,
-                frames,
-                10 * seed + number,
-                worlds=frames,
-                assemblies=4 if setting == "room" else 0,
-                image_size=size,
-            )
-            for i in range(frames):
-                yield _single(scan, i, random)
+    sizes, cameras = ((320, 240), (424, 320), (640, 480)), tuple(DEPTH_CAMERAS)
+    for number in range(2 * count):
+        scan = ProceduralScan(
+            ("room", "tabletop")[number % 2],
+            seed=1_000_000 * (seed + 1) + number,
+            assemblies=4,
+            image_size=sizes[number // 2 % 3],
+            depth_camera=cameras[number // 2 % 4],
+        )
+        yield _single(scan, int(random.integers(len(scan))), random)
     for number in range(count):
-        # Every third is a mesh of a model: no noise, seen from all around.
-        scan = ProceduralScan("room", 12, 1000 + 10 * seed + number, assemblies=4, noise=number % 3 > 0)
-        yield _fused(scan, 12 if number % 3 == 0 else int(random.integers(2, 9)), random)
+        # Every third is like a mesh: no noise, seen from all around.
+        setting, whole = ("tabletop", "room", "room", "room")[number % 4], number % 3 == 0
+        scan = ProceduralScan(
+            setting,
+            12,
+            1_000_000 * (seed + 1) + number,
+            assemblies=4,
+            noise=not whole,
+            depth_camera=cameras[number % 4],
+        )
+        yield _fused(scan, 12 if whole else int(random.integers(2, 9)), random)
+    for _ in range(count):
+        yield _boxes(random)
 
 
 def _single(scan: ProceduralScan, index: int, random: np.random.Generator) -> Cloud:
@@ -77,6 +83,47 @@ def _fused(scan: ProceduralScan, count: int, random: np.random.Generator) -> Clo
     truth = np.concatenate([scan.ground_truth(i).instances for i in views])
     first, _ = voxel_index(points, float(random.choice([0.01, 0.02, 0.03])))
     return Cloud(points[first], colors[first] if random.random() < 0.5 else None, None, truth[first])
+
+
+def _boxes(random: np.random.Generator) -> Cloud:
+    """Boxes on bare ground, as a modeling program samples them: whole, exact, on a grid or at random."""
+    side = float(random.uniform(1.5, 4))
+    density = float(random.uniform(60, 200)) / side  # points per meter, 1 to 8 cm apart
+    taken, clouds, owners = Footprints(), [], []
+    corners: list[tuple[NDArray, NDArray, NDArray]] = []
+    for number in range(int(random.integers(1, 8))):
+        size = np.exp(random.uniform(np.log(0.1), np.log(1.5), 3)) * min(1.0, side / 3)
+        at, yaw = random.uniform(-0.4, 0.4, 2) * side, float(random.uniform(-np.pi, np.pi))
+        if not taken.claim((float(at[0]), float(at[1])), (float(size[0]), float(size[1])), yaw, 0.03):
+            continue
+        c, s = np.cos(yaw), np.sin(yaw)
+        R = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+        faces = [_face(size, axis, end, density, random) for axis, end in ((0, -1), (0, 1), (1, -1), (1, 1), (2, 1))]
+        cloud = np.concatenate(faces) @ R.T + [*at, size[2] / 2]
+        clouds.append(cloud)
+        owners.append(np.full(len(cloud), number))
+        corners.append((at, size, R))
+    ground = _face(np.array([side, side, 0.0]), 2, 1, density, random)
+    for at, size, R in corners:
+        local = (ground - [*at, 0]) @ R
+        ground = ground[(np.abs(local[:, :2]) > size[:2] / 2).any(axis=1)]
+    points = np.concatenate([*clouds, ground])
+    truth = np.concatenate([*owners, np.full(len(ground), -1)]).astype(np.int32)
+    return Cloud(points, None, None, truth)
+
+
+def _face(size: NDArray, axis: int, end: int, density: float, random: np.random.Generator) -> NDArray:
+    """Points of one face of a box around the origin; exact grid points half of the time."""
+    across = [k for k in range(3) if k != axis]
+    counts = np.maximum((size[across] * density).astype(int), 2)
+    if random.random() < 0.5:
+        u, v = (g.ravel() for g in np.meshgrid(*(np.linspace(-0.5, 0.5, n) for n in counts)))
+    else:
+        u, v = random.uniform(-0.5, 0.5, (2, int(counts.prod())))
+    points = np.zeros((len(u), 3))
+    points[:, across[0]], points[:, across[1]] = u * size[across[0]], v * size[across[1]]
+    points[:, axis] = end * size[axis] / 2
+    return points
 
 
 class _Examples:
