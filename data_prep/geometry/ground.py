@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from data_prep.errors import InputError
+from data_prep.geometry.strays import far_strays
 
 _MAX_CELLS = 1 << 18  # of the height map; beyond, cells grow
 _SPREADS = (8.0, 4.0, 2.0)  # cells: how far around itself each fit looks, coarse to fine
@@ -68,12 +69,17 @@ class GroundMap:
             cell: side of the map's cells, meters; larger where the scene would need too many.
             tolerance: how far above the fit a cell's lowest return may lie at the finest scale to count as ground.
 
+        Strays far outside the scene are left out, so that one of them does not make all cells too large.
+
         Raises:
             InputError: points are not finite (N, 3), or there are none.
         """
         points = np.asarray(points)
         if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all() or len(points) == 0:
             raise InputError(f"must be finite with shape (N, 3), N > 0, got {points.shape}", field="points")
+        strays = far_strays(points)
+        if strays.any():
+            points = points[~strays]
         x, y, z = np.ascontiguousarray(
             points.T, np.float64
         )  # each in one stretch: what follows goes along them

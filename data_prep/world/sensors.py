@@ -237,10 +237,18 @@ DEPTH_CAMERAS = {
         0.0008, 0.0008, slant=0.5, smooth=1.5, step=0.0029, flying=0.15, shadow=0.075, slant_loss=0.2
     ),
     "kinect_v2": DepthNoise(
-        0.004, 0.0008, slant=0.3, smooth=1.0, edge_loss=0.3, flying=0.5, slant_loss=0.2, reach=(0.5, 4.5)
+        0.004, 0.0008, slant=0.3, smooth=1.0, edge_loss=0.3, flying=0.5, slant_loss=0.2, reach=(0.3, 4.5)
     ),
     "realsense": DepthNoise(
-        0.0022, 0.006, slant=0.3, smooth=2.5, edge_loss=0.4, flying=0.4, shadow=0.05, slant_loss=0.15, reach=(0.2, 6.0)
+        0.0022,
+        0.006,
+        slant=0.3,
+        smooth=2.5,
+        edge_loss=0.4,
+        flying=0.4,
+        shadow=0.05,
+        slant_loss=0.15,
+        reach=(0.2, 6.0),
     ),
 }
 

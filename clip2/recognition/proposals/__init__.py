@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -11,6 +12,7 @@ from clip2.recognition.proposals.lidar import propose_lidar
 from clip2.recognition.proposals.proposals import Proposals
 from clip2.recognition.proposals.room import propose_room
 from data_prep.errors import InputError
+from data_prep.geometry.strays import without_strays
 
 Kind = Literal["auto", "lidar", "room"]
 _OUTDOOR_EXTENT = 25.0  # m across: rooms and the range of their depth cameras end before
@@ -32,7 +34,8 @@ def propose_objects(
         colors: (N, 3) RGB of the points, or None. ``room`` uses them, ``lidar`` does not.
 
     Returns:
-        Groups of points that do not overlap: objects by falling objectness, then parts of the background.
+        Groups of points that do not overlap: objects by falling objectness, then parts of the background. Strays far
+        outside the scene are in none; a warning counts them.
 
     Raises:
         InputError: points that are not finite (N, 3), colors of another shape, or an unknown kind.
@@ -50,6 +53,10 @@ def propose_objects(
         raise InputError(f"have shape {np.shape(colors)}, the points {points.shape}", field="colors")
     if len(points) == 0:
         return Proposals.join([], [])
+    kept = without_strays(points, "scan")
+    if len(kept) < len(points):
+        found = propose_objects(points[kept], kind, viewpoint, None if colors is None else colors[kept])
+        return replace(found, indices=tuple(kept[index] for index in found.indices))
     if kind == "auto":
         low, high = np.percentile(points[:, :2], [2, 98], axis=0)
         kind = "lidar" if float((high - low).max()) > _OUTDOOR_EXTENT else "room"

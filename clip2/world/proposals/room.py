@@ -98,7 +98,10 @@ def _boxes(random: np.random.Generator) -> Cloud:
             continue
         c, s = np.cos(yaw), np.sin(yaw)
         R = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-        faces = [_face(size, axis, end, density, random) for axis, end in ((0, -1), (0, 1), (1, -1), (1, 1), (2, 1))]
+        faces = [
+            _face(size, axis, end, density, random)
+            for axis, end in ((0, -1), (0, 1), (1, -1), (1, 1), (2, 1))
+        ]
         cloud = np.concatenate(faces) @ R.T + [*at, size[2] / 2]
         clouds.append(cloud)
         owners.append(np.full(len(cloud), number))

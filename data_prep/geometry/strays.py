@@ -1,0 +1,56 @@
+"""Stray points far outside a scene: flipped bits, reflections, damaged records."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+from numpy.typing import NDArray
+
+_log = logging.getLogger(__name__)
+_MOST = 0.005  # share of the points: more are a part of the scene
+_TIMES, _MARGIN = 3.0, 50.0  # of the reach of all other points; meters more
+
+
+def far_strays(points: NDArray) -> NDArray[np.bool_]:
+    """Mark points that lie much farther out than all others.
+
+    A point is a stray if, along some axis, it is more than 50 m beyond three times the distance from the median within
+    which 99.5 % of the points lie.
+
+    Args:
+        points: (N, 3) finite meters.
+
+    Returns:
+        (N,) True for strays; at most 0.5 % of the points.
+
+    >>> far_strays(np.array([[x, 0.0, 0.0] for x in range(999)] + [[1e19, 0.0, 0.0]])).nonzero()[0].tolist()
+    [999]
+    """
+    strays = np.zeros(len(points), dtype=bool)
+    if len(points) == 0:
+        return strays
+    for column in np.ascontiguousarray(points.T, dtype=np.float64):
+        # The rough bound spares exact quantiles of clouds without strays, which is nearly all of them.
+        sample = column[:: max(1, len(column) // 4096)]
+        away = np.abs(column - np.median(sample))
+        if away.max() > _TIMES * float(np.quantile(np.abs(sample - np.median(sample)), 0.9)) + _MARGIN:
+            strays |= away > _TIMES * float(np.quantile(away, 1 - _MOST, method="lower")) + _MARGIN
+    return strays
+
+
+def without_strays(points: NDArray, source: str) -> NDArray[np.int64]:
+    """(M,) indices of the points that are no strays; a warning counts the others.
+
+    Args:
+        points: (N, 3) finite meters.
+        source: what the points are of, for the warning.
+    """
+    strays = far_strays(points)
+    count = int(strays.sum())
+    if count:
+        far = float(np.abs(points[strays]).max())
+        _log.warning(
+            "clip2: warning: %s: %d stray points left out, as far as %.3g m away", source, count, far
+        )
+    return np.flatnonzero(~strays)
