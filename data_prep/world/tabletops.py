@@ -20,6 +20,7 @@ from data_prep.world.world import Footprints, PlacedObject, WorldBuilder
 FEWEST, MOST = 3, 20  # things
 SMALLEST, LARGEST = 0.03, 0.4  # m, longest side of a thing
 NEAREST, FARTHEST = 0.4, 1.5  # m from the camera to the middle of the things
+CLEAR = 0.3  # m between the camera and any thing
 _TABLE_HEIGHTS = (0.4, 1.1)  # m
 
 
@@ -63,7 +64,7 @@ def build_tabletop(
     lamp = (float(rng.uniform(-1, 1)), float(rng.uniform(-1, 1)), height + float(rng.uniform(0.8, 1.8)))
     light = Light(lamp=lamp, ambient=float(rng.uniform(0.55, 0.72)), direct=0.45, shadows=True)
     world = builder.build(light, ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)))
-    return Room(world, _poses(rng, frames, height, kind, standing))
+    return Room(world, _poses(rng, frames, height, kind, 2 * float(half[1]), standing))
 
 
 def _stand_table(
@@ -190,7 +191,12 @@ def _lay(
 
 
 def _poses(
-    rng: np.random.Generator, frames: int, height: float, kind: str, standing: list[PlacedObject]
+    rng: np.random.Generator,
+    frames: int,
+    height: float,
+    kind: str,
+    depth: float,
+    standing: list[PlacedObject],
 ) -> NDArray[np.float64]:
     """(frames, 4, 4) poses in front of the things, looking down at them; a camera on a robot is never quite level."""
     middle = (
@@ -199,18 +205,36 @@ def _poses(
     start = -np.pi / 2 + rng.uniform(-0.6, 0.6)
     poses = []
     for k in range(frames):
-        pitch = np.deg2rad(rng.uniform(10, 30) if kind == "shelf" else rng.uniform(20, 85))
-        distance = rng.uniform(NEAREST, FARTHEST)
         around = start + (0.5 if kind != "table" else 2 * np.pi) * (k / max(frames, 8)) + rng.normal(0, 0.1)
-        offset = distance * np.array(
-            [np.cos(pitch) * np.cos(around), np.cos(pitch) * np.sin(around), np.sin(pitch)]
+        tries = [_eye(rng, kind, depth, middle, around) for _ in range(20)]
+        gaps = [min((_gap(eye, placed) for placed in standing), default=1.0) for eye in tries]
+        eye = next(
+            (eye for eye, gap in zip(tries, gaps, strict=True) if gap > CLEAR), tries[int(np.argmax(gaps))]
         )
         target = middle + np.array([*rng.normal(0, 0.05, 2), 0.0])
-        pose = look_at(tuple(target + offset), tuple(target))
+        pose = look_at(tuple(eye), tuple(target))
         roll = rng.normal(0, np.deg2rad(4))
         c, s = np.cos(roll), np.sin(roll)
         poses.append(pose @ rigid(np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]), (0, 0, 0)))
     return np.stack(poses)
+
+
+def _eye(
+    rng: np.random.Generator, kind: str, depth: float, middle: NDArray, around: float
+) -> NDArray[np.float64]:
+    """(3,) one place for the camera; in front of a shelf, not in it."""
+    pitch = np.deg2rad(rng.uniform(10, 30) if kind == "shelf" else rng.uniform(20, 85))
+    nearest = max(NEAREST, depth / 2 + 0.4) if kind == "shelf" else NEAREST
+    distance = rng.uniform(nearest, FARTHEST)
+    eye: NDArray[np.float64] = middle + distance * np.array(
+        [np.cos(pitch) * np.cos(around), np.cos(pitch) * np.sin(around), np.sin(pitch)]
+    )
+    return eye
+
+
+def _gap(eye: NDArray, placed: PlacedObject) -> float:
+    """Meters from the eye to the ball around a thing."""
+    return float(np.linalg.norm(eye - placed.box.center) - np.linalg.norm(placed.box.size) / 2)
 
 
 def _choose(rng: np.random.Generator, names: list[str]) -> str:
