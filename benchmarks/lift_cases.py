@@ -13,7 +13,7 @@ from rich.progress import track
 
 from data_prep.detect import Detections2D
 from data_prep.detect.coco import CocoDetections
-from data_prep.geometry import box_iou_2d, box_to_image
+from data_prep.geometry import OrientedBox, box_iou_2d, box_to_image
 from data_prep.lift.regions import ProjectedPoints
 from data_prep.scans import Annotations3D, Frame, Scan, open_scan
 from data_prep.world import ProceduralScan
@@ -44,6 +44,7 @@ class Case:
         labels: of each box what it shows, "" where that is not known; those compete but are not scored.
         truths: of each box (N,) bool, the points of the object among those in the box.
         seams: of each box (N,) bool, points outside the label and so near to it that they may be the object's.
+        boxes: of each 2D box the labeled 3D box in the axes of the points, or None.
     """
 
     frame: Frame
@@ -51,6 +52,7 @@ class Case:
     labels: tuple[str, ...]
     truths: tuple[NDArray[np.bool_], ...]
     seams: tuple[NDArray[np.bool_], ...]
+    boxes: tuple[OrientedBox | None, ...]
 
 
 def labeled_cases(root: Path, name: str, detector: bool) -> list[Case]:
@@ -103,7 +105,9 @@ def synthetic_cases(
         frame, truth = scan[index], scan.ground_truth(index)
         detections, exact = scan.detections(index)[0], truth.detections[0]
         seen = ProjectedPoints(frame.points, frame.views[0].camera)
-        labels, truths = [], []
+        annotated = scan.annotations(index)
+        whole = dict(zip(annotated.attributes["track_id"].tolist(), annotated.boxes, strict=True))
+        labels, truths, boxes = [], [], []
         for box, row in zip(detections.boxes, _match(detections.boxes, exact.boxes), strict=True):
             mine = np.zeros(len(frame.points), dtype=bool)
             if row >= 0:
@@ -111,9 +115,11 @@ def synthetic_cases(
                 mine[inside] = truth.instances[inside] == exact.attributes["track_id"][row]
             labels.append(exact.labels[row] if row >= 0 else "")
             truths.append(mine)
+            boxes.append(whole.get(int(exact.attributes["track_id"][row])) if row >= 0 else None)
         nowhere = np.zeros(len(frame.points), dtype=bool)
         without_masks = replace(detections, masks=None)
-        cases.append(Case(frame, without_masks, tuple(labels), tuple(truths), (nowhere,) * len(truths)))
+        seams = (nowhere,) * len(truths)
+        cases.append(Case(frame, without_masks, tuple(labels), tuple(truths), seams, tuple(boxes)))
     return cases
 
 
@@ -151,7 +157,8 @@ def _labeled(frame: Frame, annotations: Annotations3D, found: CocoDetections | N
         truths.append(truth)
         seams.append(seam)
     labels = tuple(names[row] if row >= 0 else "" for row in match)
-    return Case(frame, detections, labels, tuple(truths), tuple(seams))
+    boxes = tuple(annotations.boxes[shown[row]] if row >= 0 else None for row in match)
+    return Case(frame, detections, labels, tuple(truths), tuple(seams), boxes)
 
 
 def _match(boxes: NDArray, labeled: NDArray) -> NDArray[np.int64]:

@@ -29,7 +29,9 @@ class Instances3D:
 
     Attributes:
         indices: N ascending int64 arrays into the scan's points.
-        boxes: (N, 7) float64: center x y z, length, width, height, yaw (radians about z).
+        boxes: (N, 7) float64: center x y z, length, width, height, yaw (radians about z). Amodal: of the whole object as
+            far as its label and the floor tell.
+        visible_boxes: (N, 7) float64 of the points alone; None: the same as ``boxes``.
         rotations: (N, 3, 3) float64, box axes to world axes.
         labels: N; ``unknown`` for objects unlike anything the model was trained on.
         scores: (N,) float32 in 0..1: probability among the labels that were asked for; 0 for ``unknown``.
@@ -69,6 +71,7 @@ class Instances3D:
     scores: NDArray[np.float32]
     embeddings: NDArray[np.float32]
     objectness: NDArray[np.float32] | None = None
+    visible_boxes: NDArray[np.float64] | None = None
     background: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     points: NDArray[np.float64] | None = None
     colors: NDArray[np.uint8] | None = None
@@ -81,7 +84,15 @@ class Instances3D:
         count = len(self.indices)
         if self.objectness is None:
             object.__setattr__(self, "objectness", np.ones(count, np.float32))
-        shapes = {"boxes": (count, 7), "rotations": (count, 3, 3), "scores": (count,), "objectness": (count,)}
+        if self.visible_boxes is None:
+            object.__setattr__(self, "visible_boxes", self.boxes)
+        shapes = {
+            "boxes": (count, 7),
+            "visible_boxes": (count, 7),
+            "rotations": (count, 3, 3),
+            "scores": (count,),
+            "objectness": (count,),
+        }
         for name, shape in shapes.items():
             got = np.shape(getattr(self, name))
             if got != shape:
@@ -107,6 +118,7 @@ class Instances3D:
             scores=self.scores[keep],
             embeddings=self.embeddings[keep],
             objectness=None if self.objectness is None else self.objectness[keep],
+            visible_boxes=None if self.visible_boxes is None else self.visible_boxes[keep],
         )
 
     def __iter__(self) -> Iterator[Instances3D]:
@@ -130,7 +142,9 @@ class Instances3D:
 
         ``docs/recognition.md`` describes the layout; :meth:`from_json` reads it back without loss.
         """
-        objectness = self.objectness if self.objectness is not None else np.ones(len(self), np.float32)
+        assert self.objectness is not None
+        assert self.visible_boxes is not None
+        objectness, visible = self.objectness, self.visible_boxes
         document = {
             **FORMAT.header,
             "frame": {"id": self.frame_id, "axes": "world, z up, right-handed", "unit": "meter"},
@@ -147,6 +161,11 @@ class Instances3D:
                     "size": self.boxes[i, 3:6].tolist(),
                     "yaw": float(self.boxes[i, 6]),
                     "rotation": self.rotations[i].tolist(),
+                    "visible": {
+                        "center": visible[i, :3].tolist(),
+                        "size": visible[i, 3:6].tolist(),
+                        "yaw": float(visible[i, 6]),
+                    },
                     "num_points": len(self.indices[i]),
                     "indices": self.indices[i].tolist(),
                     "embedding": [_short(value) for value in self.embeddings[i]],
@@ -173,13 +192,14 @@ class Instances3D:
             width = len(objects[0]["embedding"]) if objects else 0
             return cls(
                 indices=tuple(np.array(o["indices"], dtype=np.int64) for o in objects),
-                boxes=np.array([[*o["center"], *o["size"], o["yaw"]] for o in objects]).reshape(-1, 7),
+                boxes=np.array([_box_row(o) for o in objects]).reshape(-1, 7),
                 rotations=np.array([o["rotation"] for o in objects], dtype=np.float64).reshape(-1, 3, 3),
                 labels=tuple(o["label"] for o in objects),
                 scores=np.array([o["score"] for o in objects], dtype=np.float32),
                 embeddings=np.array([o["embedding"] for o in objects], dtype=np.float32).reshape(-1, width)
                 if width
                 else np.zeros((len(objects), 0), np.float32),
+                visible_boxes=np.array([_box_row(o.get("visible", o)) for o in objects]).reshape(-1, 7),
                 objectness=np.array([o.get("objectness", 1.0) for o in objects], dtype=np.float32),
                 frame_id=document["frame"]["id"],
                 timestamp=document["timestamp"],
@@ -295,6 +315,10 @@ def instance_palette(count: int) -> NDArray[np.uint8]:
     rgb = np.clip(np.abs((hue[:, None] + [0, 4, 2]) % 6 - 3) - 1, 0, 1)
     value = np.array([1.0, 0.8])[np.arange(count) % 2]
     return np.round((0.25 + 0.75 * rgb) * value[:, None] * 255).astype(np.uint8)
+
+
+def _box_row(item: Mapping[str, Any]) -> list[float]:
+    return [*item["center"], *item["size"], item["yaw"]]
 
 
 def _short(value: np.float32) -> float:

@@ -14,16 +14,18 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from clip2.labels import UNKNOWN
-from clip2.recognition.boxes import fit_upright_boxes
 from clip2.recognition.instances import Instances3D
-from clip2.recognition.proposals import Kind, Proposals, propose_objects
+from clip2.recognition.proposals import OUTDOOR_EXTENT, Kind, Proposals, propose_objects, spread
 from clip2.recognition.proposals.lidar import seen_from
 from clip2.teacher.text_source import labels_and_vectors
 from data_prep.detect.detections import Detections2D
 from data_prep.detect.nms import nms
 from data_prep.errors import InputError
 from data_prep.geometry import OrientedBox
+from data_prep.geometry.box_completion import SeenObject, complete_boxes
+from data_prep.geometry.ground import GroundMap
 from data_prep.geometry.local_origin import local_origin
+from data_prep.geometry.upright_box import fit_upright_boxes
 from data_prep.scans import Frame, open_scan
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class _Found:
     objects: Proposals
     background: Proposals
     boxes: list[OrientedBox]
+    viewpoint: NDArray | None
+    floor: list[float | None]
     embeddings: NDArray[np.float32]
     in_distribution: NDArray[np.bool_]
 
@@ -104,8 +108,9 @@ class Recognizer:
         frame = _as_frame(scan)
         started = time.perf_counter()
         world = frame.world_points()
+        viewpoint = _viewpoint(frame, world)
         if detections is None:
-            found = propose_objects(world, proposals, _viewpoint(frame, world), frame.colors)
+            found = propose_objects(world, proposals, viewpoint, frame.colors)
         else:
             lifted = _lift(frame, detections)
             found = Proposals.join(lifted, np.ones(len(lifted)))
@@ -116,6 +121,7 @@ class Recognizer:
         objects, clouds = objects[np.array(shaped, np.int64)], [clouds[i] for i in shaped]
         proposed = time.perf_counter()
         boxes = fit_upright_boxes(clouds)
+        floor = _floor(world, found, boxes)
         fitted = time.perf_counter()
         embeddings = np.zeros((0, self._model.teacher.width), dtype=np.float32)
         in_distribution = np.zeros(0, dtype=bool)
@@ -124,7 +130,7 @@ class Recognizer:
             embeddings, features = self._model.describe(clouds, colors)
             in_distribution = self._model.is_in_distribution(features)
         background = found[np.array([label is not None for label in found.background], dtype=bool)]
-        self._found = _Found(frame, objects, background, boxes, embeddings, in_distribution)
+        self._found = _Found(frame, objects, background, boxes, viewpoint, floor, embeddings, in_distribution)
         self._shared_world = weakref.ref(world)
         self.seconds = {
             "propose": proposed - started,
@@ -187,12 +193,14 @@ class Recognizer:
             keep &= ~strange
         kept = np.flatnonzero(keep)[:max_objects]  # proposals come by falling objectness
         kept = kept[np.argsort(-score[kept], kind="stable")]
-        boxes = [found.boxes[i] for i in kept]
+        labels_kept = tuple(UNKNOWN if strange[i] else wanted[best[i]] for i in kept)
+        boxes = self._whole(kept, labels_kept)
         return Instances3D(
             indices=tuple(found.objects.indices[i] for i in kept),
-            boxes=np.array([[*box.center, *box.size, box.yaw] for box in boxes]).reshape(-1, 7),
+            boxes=_rows(boxes),
+            visible_boxes=_rows([found.boxes[i] for i in kept]),
             rotations=np.array([box.rotation for box in boxes]).reshape(-1, 3, 3),
-            labels=tuple(UNKNOWN if strange[i] else wanted[best[i]] for i in kept),
+            labels=labels_kept,
             scores=score[kept],
             embeddings=found.embeddings[kept],
             objectness=found.objects.objectness[kept],
@@ -217,6 +225,22 @@ class Recognizer:
             InputError: no labels, a repeated label, or one without a vector.
         """
         return labels_and_vectors(self._text, labels, background)
+
+    def _whole(self, kept: NDArray[np.int64], labels: Sequence[str]) -> list[OrientedBox]:
+        """Boxes of the whole objects: a label tells the usual size of what is half hidden."""
+        found = self._found
+        assert found is not None
+        world = self._world(found.frame)
+        seen = [
+            SeenObject(
+                world[found.objects.indices[i]],
+                None if label == UNKNOWN else label,
+                found.viewpoint,
+                found.floor[i],
+            )
+            for i, label in zip(kept.tolist(), labels, strict=True)
+        ]
+        return [box.amodal for box in complete_boxes(seen, [found.boxes[i] for i in kept])]
 
     def _world(self, frame: Frame) -> NDArray[np.float64]:
         """World points, one array for all results that are alive.
@@ -255,6 +279,22 @@ def _as_frame(scan: Scannable) -> Frame:
     T_world_points = np.eye(4)
     T_world_points[:3, 3] = offset
     return Frame.build("scan", array - offset, colors=colors, T_world_points=T_world_points)
+
+
+def _floor(world: NDArray, found: Proposals, boxes: Sequence[OrientedBox]) -> list[float | None]:
+    """Height of the floor under each box: the room's, or of the ground outdoors; None if unknown."""
+    floors = [index for index, label in zip(found.indices, found.background, strict=True) if label == "floor"]
+    if floors:
+        height = float(np.median(world[np.concatenate(floors), 2]))
+        return [height] * len(boxes)
+    if not boxes or spread(world) < OUTDOOR_EXTENT:
+        return [None] * len(boxes)
+    heights = GroundMap.fit(world).height(np.array([box.center[:2] for box in boxes]))
+    return [float(height) for height in heights]
+
+
+def _rows(boxes: Sequence[OrientedBox]) -> NDArray[np.float64]:
+    return np.array([[*box.center, *box.size, box.yaw] for box in boxes]).reshape(-1, 7)
 
 
 def _by_label(background: Proposals) -> dict[str, NDArray[np.int64]]:

@@ -15,7 +15,7 @@ from data_prep.errors import InputError
 from data_prep.geometry.strays import without_strays
 
 Kind = Literal["auto", "lidar", "room"]
-_OUTDOOR_EXTENT = 25.0  # m across: rooms and the range of their depth cameras end before
+OUTDOOR_EXTENT = 25.0  # m across: rooms and the range of their depth cameras end before
 
 
 def propose_objects(
@@ -58,9 +58,14 @@ def propose_objects(
         found = propose_objects(points[kept], kind, viewpoint, None if colors is None else colors[kept])
         return replace(found, indices=tuple(kept[index] for index in found.indices))
     if kind == "auto":
-        low, high = np.percentile(points[:, :2], [2, 98], axis=0)
-        kind = "lidar" if float((high - low).max()) > _OUTDOOR_EXTENT else "room"
+        kind = "lidar" if spread(points) > OUTDOOR_EXTENT else "room"
     eye = None if viewpoint is None else np.asarray(viewpoint)
     if kind == "lidar":
         return propose_lidar(points, eye)
     return propose_room(points, eye, colors)
+
+
+def spread(points: NDArray) -> float:
+    """Meters across which most of a scan lies, seen from above: beyond ``OUTDOOR_EXTENT`` it was taken outdoors."""
+    low, high = np.percentile(points[:, :2], [2, 98], axis=0)
+    return float((high - low).max())

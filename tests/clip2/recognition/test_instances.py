@@ -29,12 +29,13 @@ SCHEMA = {
             "items": {
                 "type": "object",
                 "additionalProperties": False,
-                "required": ["id", "label", "score", "objectness", "center", "size", "yaw", "rotation", "num_points", "indices", "embedding"],
+                "required": ["id", "label", "score", "objectness", "center", "size", "yaw", "rotation", "visible", "num_points", "indices", "embedding"],
                 "properties": {
                     "id": {"type": "integer"},
                     "label": {"type": "string"},
                     "score": {"type": "number", "minimum": 0, "maximum": 1},
                     "objectness": {"type": "number", "minimum": 0, "maximum": 1},
+                    "visible": {"type": "object", "required": ["center", "size", "yaw"]},
                     "center": TRIPLE,
                     "size": TRIPLE,
                     "yaw": NUMBER,

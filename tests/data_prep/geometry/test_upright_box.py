@@ -3,7 +3,7 @@ import pytest
 from support.recognition_stand_ins import box_surface
 
 from clip2.recognition import fit_upright_box
-from clip2.recognition.boxes import fit_upright_boxes
+from data_prep.geometry.upright_box import fit_upright_boxes
 
 
 def angle_between(a: float, b: float, period: float = np.pi) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import InputError
-from data_prep.geometry import OrientedBox
+from data_prep.geometry.boxes import OrientedBox
 
 _MOST_POINTS = 600  # for the yaw search; extents use all points
 _AT_ONCE = 1 << 15  # rotated points per step, so that they stay in cache
