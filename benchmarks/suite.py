@@ -65,6 +65,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "lift_quality": Benchmark(
         "lifted points against labeled boxes", "lift_quality:rows", default=False, needs_data=True
     ),
+    "boxes": Benchmark("3D boxes against labeled ones", "boxes:rows", default=False, takes_data=True),
     "proposals": Benchmark(
         "objects that class-agnostic proposals find", "proposals:rows", default=False, takes_data=True
     ),

@@ -18,6 +18,7 @@ _YAWS = np.deg2rad(np.arange(0.0, 180.0, 5.0))
 _FINE = np.deg2rad(np.array([-2.5, -1.25, 0.0, 1.25, 2.5]))
 _SCALES = np.array([0.85, 1.0, 1.2])  # of the typical length
 _MOST_POINTS = 150
+_EMPTY, _MANY = 1.0, 300  # weight of a side's unseen share where this many points were seen
 _TRIM = 0.01  # share of points that each side may leave outside
 _WRONG = 1.6  # times the typical size: a larger thing is something else
 _CAP = 0.5  # m: farther from a side a point says nothing about it
@@ -162,6 +163,10 @@ def _search(
     away = np.minimum(np.minimum(to_u, to_v), _CAP)
     cost = _SIDE * away.mean(axis=1) + _OUTSIDE * np.minimum(outside, 2.0).mean(axis=1)
     cost += _SIZE * (u_axis.deviation[k, y] ** 2 + v_axis.deviation[m, y] ** 2)
+    # A side that faces the sensor is seen to its end, unless something hides it: the 2D box tells that better.
+    sure = _EMPTY * min(1.0, len(seen.points) / _MANY) if seen.box_2d is None else 0.0
+    cost += sure * np.isfinite(v_axis.side)[y] * np.maximum(u_axis.full[k, y] - u_axis.extent[y], 0) / size.length
+    cost += sure * np.isfinite(u_axis.side)[y] * np.maximum(v_axis.full[m, y] - v_axis.extent[y], 0) / size.width
     mid_u, mid_v = (low_u + high_u) / 2, (low_v + high_v) / 2
     cy, sy = np.cos(yaws[y]), np.sin(yaws[y])
     rows = np.column_stack(
@@ -180,6 +185,7 @@ class _Axis:
         full: (S, Y) meters; deviation: (S, Y) from the typical size in standard deviations.
         low: (3, S, Y) lower end of a box that begins where the points begin, ends where they end, or is centered on them.
         allowed: (3, Y) which of these a sensor could have seen: a side that faces it is where the points are.
+        extent: (Y,) meters, of the points.
         side: (Y,) place of the side that faces the sensor, inf if none does.
     """
 
@@ -187,7 +193,8 @@ class _Axis:
         self, along: NDArray, toward: NDArray, typical: float, spread: float, scales: NDArray
     ) -> None:
         low, high = np.quantile(along, [_TRIM, 1 - _TRIM], axis=1)
-        measured = np.clip(high - low, typical * (1 - 2 * spread), typical * (1 + 2 * spread))
+        self.extent = high - low
+        measured = np.clip(self.extent, typical * (1 - 2 * spread), typical * (1 + 2 * spread))
         self.full = np.vstack([np.tile(typical * scales[:, None], len(low)), measured])
         self.sizes = len(self.full)
         self.deviation = (self.full / typical - 1) / spread
