@@ -165,8 +165,12 @@ def _search(
     cost += _SIZE * (u_axis.deviation[k, y] ** 2 + v_axis.deviation[m, y] ** 2)
     # A side that faces the sensor is seen to its end, unless something hides it: the 2D box tells that better.
     sure = _EMPTY * min(1.0, len(seen.points) / _MANY) if seen.box_2d is None else 0.0
-    cost += sure * np.isfinite(v_axis.side)[y] * np.maximum(u_axis.full[k, y] - u_axis.extent[y], 0) / size.length
-    cost += sure * np.isfinite(u_axis.side)[y] * np.maximum(v_axis.full[m, y] - v_axis.extent[y], 0) / size.width
+    cost += (
+        sure * np.isfinite(v_axis.side)[y] * np.maximum(u_axis.full[k, y] - u_axis.extent[y], 0) / size.length
+    )
+    cost += (
+        sure * np.isfinite(u_axis.side)[y] * np.maximum(v_axis.full[m, y] - v_axis.extent[y], 0) / size.width
+    )
     mid_u, mid_v = (low_u + high_u) / 2, (low_v + high_v) / 2
     cy, sy = np.cos(yaws[y]), np.sin(yaws[y])
     rows = np.column_stack(

@@ -21,8 +21,8 @@ def a_tree(*merges, leaves):
 def test_a_whole_is_kept_where_it_is_likelier_than_its_parts_together():
     tree = a_tree((0, 1), leaves=2)
     nothing = np.zeros(3)
-    assert choose_nodes(tree, np.array([0.3, 0.3, 0.9]), nothing) == ([2], [True])
-    nodes, _ = choose_nodes(tree, np.array([0.8, 0.8, 0.9]), nothing)
+    assert choose_nodes(tree, np.array([0.4, 0.4, 0.6]), nothing) == ([2], [True])
+    nodes, _ = choose_nodes(tree, np.array([0.8, 0.8, 0.7]), nothing)
     assert sorted(nodes) == [0, 1]
 
 
@@ -38,7 +38,7 @@ def test_a_tree_as_deep_as_a_long_scan():
     leaves = 5000
     merges = [(0, 1), *((leaves + i, i + 2) for i in range(leaves - 2))]
     tree = a_tree(*merges, leaves=leaves)
-    score = np.where(tree.children[:, 0] < 0, 0.9, 0.2)
+    score = np.where(tree.children[:, 0] < 0, 0.9, 0.1)
     assert len(choose_nodes(tree, score, np.zeros(len(score)))[0]) == leaves
 
 
