@@ -22,7 +22,6 @@ and the nearest center in 3D within 2 m, nearest first. Both may bridge the same
 
 from __future__ import annotations
 
-import json as json_format
 import sys
 import time
 from collections import Counter, defaultdict
@@ -39,6 +38,7 @@ from rich.table import Table
 from scipy.optimize import linear_sum_assignment
 
 from benchmarks.record import Row, Settings
+from benchmarks.tables import emit
 from clip2.teacher import Teacher
 from clip2.teacher.agreement import disagrees
 from data_prep.associate import Associator, Observation, observe
@@ -86,11 +86,7 @@ def main(
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if json:
-        print(json_format.dumps(result, indent=2))
-    else:
-        _print(result)
-    return 0
+    return emit(result, json, _print)
 
 
 def rows(settings: Settings) -> Iterator[Row]:

@@ -17,7 +17,6 @@ Rooms and streets of the synthetic world have exact ground truth per point.
 
 from __future__ import annotations
 
-import json as json_format
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from rich.table import Table
 
 from benchmarks.lift_cases import SETS, Case, labeled_cases, synthetic_cases
 from benchmarks.record import Row, Settings
+from benchmarks.tables import emit
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.lift import Lifter, create_lifter
 from data_prep.lift.config import LidarConfig
@@ -83,11 +83,7 @@ def main(
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if json:
-        print(json_format.dumps(result, indent=2))
-    else:
-        _print(result)
-    return 0
+    return emit(result, json, _print)
 
 
 def rows(settings: Settings) -> Iterator[Row]:
