@@ -12,13 +12,14 @@ from data_prep.registry import Registry
 from data_prep.world.palette import COLORS
 from data_prep.world.solids import Parts
 
-Setting = Literal["room", "street"]
+Setting = Literal["room", "street", "city"]
 Builder = Callable[[Parts, np.random.Generator], None]
 
 NAMELESS = "object"  # label of things without a category; many detectors give it to everything
 SPOTS: dict[str, Setting] = {
     **dict.fromkeys(("wall", "floor", "center", "table", "seat"), "room"),
     **dict.fromkeys(("road", "road edge", "curb", "curbside", "walk"), "street"),
+    **dict.fromkeys(("car", "van", "ride", "tree", "background"), "city"),
 }
 CATEGORIES: Registry[Category] = Registry("category")
 
@@ -31,11 +32,13 @@ class Category:
         name: label from LVIS, COCO, Objects365, Open Images or nuScenes, with spaces.
         build: adds the parts of one instance of natural (medium) size.
         spot: a key of ``SPOTS``: ``wall`` backs against a wall, ``floor`` and ``center`` are free-standing, ``table``
-            sits on furniture, ``seat`` is drawn up to tables; on streets ``road``, ``curb``, ``walk`` (sidewalk).
+            sits on furniture, ``seat`` is drawn up to tables; on streets ``road``, ``curb``, ``walk`` (sidewalk);
+            in cities ``car``, ``van``, ``ride``, ``tree`` and ``background``.
         extent: smallest and largest plausible longest side over all sizes, meters.
         synonyms: other labels for the same thing.
         confusions: categories that a detector may take it for.
         materials, patterns, colors: what an instance is drawn from; repeated entries are more likely.
+        label: what its instances are called; several categories can share one (``panel van``, ``box van``: van).
     """
 
     name: str
@@ -47,10 +50,11 @@ class Category:
     materials: tuple[str, ...]
     patterns: tuple[str, ...]
     colors: tuple[str, ...]
+    label: str
 
     @property
     def setting(self) -> Setting:
-        """``room`` or ``street``."""
+        """``room``, ``street`` or ``city``."""
         return SPOTS[self.spot]
 
 
@@ -63,6 +67,7 @@ def category(
     of: str = "plastic",
     patterns: str = "plain",
     colors: str = ", ".join(COLORS),
+    label: str = "",
 ) -> Callable[[Builder], Builder]:
     """Register the decorated builder as a category named after the function (``_`` for spaces).
 
@@ -71,12 +76,13 @@ def category(
         synonyms, patterns, colors: see :class:`Category`; separated by commas.
         like: its ``confusions``, separated by commas.
         of: its ``materials``, separated by commas.
+        label: what its instances are called; empty: the category's name.
     """
 
     def register(build: Builder) -> Builder:
         name = build.__name__.strip("_").replace("_", " ")
         lists = (tuple(text.split(", ")) if text else () for text in (synonyms, like, of, patterns, colors))
-        CATEGORIES.register(name)(Category(name, build, spot, extent, *lists))
+        CATEGORIES.register(name)(Category(name, build, spot, extent, *lists, label or name))
         return build
 
     return register

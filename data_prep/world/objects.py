@@ -11,9 +11,11 @@ import trimesh
 from numpy.typing import ArrayLike, NDArray
 
 import data_prep.world.furniture
+import data_prep.world.greenery
 import data_prep.world.household
 import data_prep.world.kitchen
 import data_prep.world.street
+import data_prep.world.traffic
 import data_prep.world.vehicles  # noqa: F401  registers its categories
 from data_prep.errors import InputError
 from data_prep.world.category import CATEGORIES, NAMELESS, Category, Setting
@@ -75,9 +77,16 @@ class ProceduralObject:
 
 
 def list_categories(setting: Setting | None = None, spot: str | None = None) -> list[str]:
-    """Names of all categories, sorted; optionally of one setting (``room``, ``street``) or one of its spots."""
+    """Names of categories, sorted: of a setting, and perhaps of one of its spots.
+
+    Args:
+        setting: ``room``, ``street`` or ``city``; None: rooms and streets. What only cities have is left out then,
+            as the bundled models do not know it.
+        spot: a key of ``SPOTS``; None: all.
+    """
     kinds = (CATEGORIES[name] for name in CATEGORIES)
-    return [c.name for c in kinds if setting in (None, c.setting) and spot in (None, c.spot)]
+    wanted = ("room", "street") if setting is None else (setting,)
+    return [c.name for c in kinds if c.setting in wanted and spot in (None, c.spot)]
 
 
 def get_category(name: str) -> Category:
@@ -99,7 +108,7 @@ def make_object(
     """Make one instance.
 
     Args:
-        category: one of ``list_categories()``.
+        category: one of ``list_categories()`` or ``list_categories("city")``.
         rng: source of all its variety; a seed gives the same object every time.
         color: a key of ``palette.COLORS``; None draws one that suits the category.
         size: a key of ``palette.SIZES``; None draws one.
@@ -130,7 +139,7 @@ def make_object(
     paints = mix_paints(color, material, pattern, float((high - low).max()), paint_rng)
     surface, top = stand(parts, paints, scale)
     return ProceduralObject(
-        category, color, size, material, pattern, tuple(dict.fromkeys(parts.features)), surface, top
+        kind.label, color, size, material, pattern, tuple(dict.fromkeys(parts.features)), surface, top
     )
 
 

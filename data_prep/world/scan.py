@@ -15,11 +15,13 @@ from data_prep.geometry import Camera, OrientedBox, invert, rigid
 from data_prep.scans.frame import Annotations3D, Frame, View
 from data_prep.scans.scan import Scan
 from data_prep.scans.sources import register_source
+from data_prep.world.cities import build_city
 from data_prep.world.detector import get_profile, simulate_detector
-from data_prep.world.objects import list_categories
+from data_prep.world.objects import get_category, list_categories
 from data_prep.world.rooms import Room, build_room
 from data_prep.world.sensors import (
     DEPTH_CAMERAS,
+    LIDARS,
     Lidar,
     Photo,
     ProceduralTruth,
@@ -30,8 +32,9 @@ from data_prep.world.streets import Street, build_street
 from data_prep.world.tabletops import build_tabletop
 from data_prep.world.world import PlacedObject
 
-SETTINGS = ("room", "street", "tabletop")
-_BUILDERS = {"room": build_room, "street": build_street, "tabletop": build_tabletop}
+SETTINGS = ("room", "street", "tabletop", "city")
+_DRIVEN = ("street", "city")  # settings that a vehicle passes with a LiDAR
+_BUILDERS = {"room": build_room, "street": build_street, "tabletop": build_tabletop, "city": build_city}
 MOST_FRAMES = 1_000_000  # the number in an id has six digits
 MOST_WORLDS = 200_000  # instance ids are 32-bit numbers
 MOST_PER_WORLD = (
@@ -43,9 +46,9 @@ PER_WORLD = 10_000  # instance ids of one world
 APART = 1_000.0  # meters between the worlds of one scan
 SENSOR_HEIGHT = 1.8  # meters of LiDAR and cameras above the road
 HEADINGS = {"front": 0.0, "left": 90.0, "back": 180.0, "right": -90.0}  # degrees counter-clockwise
-_IMAGE_SIZES = {"room": (320, 240), "street": (640, 360), "tabletop": (320, 240)}
+_IMAGE_SIZES = {"room": (320, 240), "street": (640, 360), "tabletop": (320, 240), "city": (640, 360)}
 _ASSEMBLY_STREAM = 0xA55E  # apart from the purposes of a frame's randomness
-_FIELDS_OF_VIEW = {"room": 64.0, "street": 82.0, "tabletop": 64.0}  # degrees, horizontal
+_FIELDS_OF_VIEW = {"room": 64.0, "street": 82.0, "tabletop": 64.0, "city": 82.0}  # degrees, horizontal
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,16 @@ class _Observation:
 
 @register_source("procedural")
 class ProceduralScan(Scan):
-    """Rooms and table tops seen by an RGB-D camera, or streets seen by a spinning LiDAR and cameras.
+    """Rooms and table tops seen by an RGB-D camera, or streets and cities seen by a spinning LiDAR and cameras.
+
+    Cities are busier streets: riders, vans and trees of many shapes, groups of people, rows of barriers, and hedges, fences,
+    walls and facades as background with labels. The bundled models were not trained on them.
 
     Rooms and table tops: points are the unprojected depth in camera axes. Streets: points are in LiDAR axes, x forward, y left,
     z up. A scan pickles small; worlds are built again where it is unpickled, bit for bit.
 
     Args:
-        root: its last path part names the setting: ``room``, ``street`` or ``tabletop``; nothing is read from disk.
+        root: its last path part names the setting: ``room``, ``street``, ``tabletop`` or ``city``; nothing is read from disk.
         frames: number of frames, spread evenly over the worlds.
         seed: source of everything random.
         worlds: number of different rooms, streets or table tops.
@@ -72,7 +78,10 @@ class ProceduralScan(Scan):
         detector: name of the detector that :meth:`detections` and :meth:`save_detections` imitate; None = perfect.
         image_size: width and height in pixels; None = 640x360 in streets, 320x240 elsewhere.
         cameras: which of front, left, back, right look out of the vehicle; streets only.
-        lidar: the LiDAR; streets only.
+        lidar: the LiDAR; streets and cities only.
+        beams: 16, 32, 64 or 128: the LiDAR by its number of beams (``LIDARS``); None: 48, evenly spread.
+        boxed_background: also detect the pieces of background that have a label (hedges, facades); cities only. Their track
+            ids are negative.
         depth_camera: name of the depth camera's noise: ``white``, ``kinect_v1``, ``kinect_v2``, ``realsense``; rooms and
             table tops only.
 
@@ -96,6 +105,8 @@ class ProceduralScan(Scan):
         image_size: tuple[int, int] | None = None,
         cameras: tuple[str, ...] = ("front",),
         lidar: Lidar | None = None,
+        beams: int | None = None,
+        boxed_background: bool = False,
         depth_camera: str = "white",
     ) -> None:
         self.root = Path(root)
@@ -131,7 +142,10 @@ class ProceduralScan(Scan):
         self.detector = detector or "perfect"
         get_profile(self.detector)
         self.image_size = image_size or _IMAGE_SIZES[self.setting]
-        self.cameras, self.lidar = tuple(cameras), lidar or Lidar()
+        if beams is not None and beams not in LIDARS:
+            raise InputError(f"is {beams}", field="beams", fix=f"use one of {', '.join(map(str, LIDARS))}")
+        self.cameras, self.boxed_background = tuple(cameras), boxed_background
+        self.lidar = lidar or (Lidar() if beams is None else LIDARS[beams])
         self._places: dict[int, Room | Street] = {}
         self._latest: tuple[int, _Observation] | None = None
 
@@ -157,7 +171,7 @@ class ProceduralScan(Scan):
 
     def image_names(self) -> list[str]:
         """Names of all views, without rendering them."""
-        folders = self.cameras if self.setting == "street" else ("color",)
+        folders = self.cameras if self.setting in _DRIVEN else ("color",)
         return [f"{folder}/{frame_id}.png" for frame_id in self.frame_ids() for folder in folders]
 
     def detections(self, index: int, detector: str | None = None) -> tuple[Detections2D, ...]:
@@ -238,7 +252,10 @@ class ProceduralScan(Scan):
         return f"{self.setting} {self._world_of(index)}"
 
     def _categories(self) -> list[str]:
-        return list_categories("street" if self.setting == "street" else "room")
+        names = list_categories("street" if self.setting in _DRIVEN else "room")
+        if self.setting == "city":
+            names = sorted({get_category(name).label for name in names + list_categories("city")})
+        return names
 
     def _frame_id(self, index: int) -> str:
         return f"{self.setting}-{self.seed:04d}-{index:06d}"
@@ -319,7 +336,8 @@ class ProceduralScan(Scan):
         self, street: Street, number: int, index: int, rng: np.random.Generator
     ) -> _Observation:
         T_world_points = street.T_world_vehicles[number] @ rigid(translation=(0, 0, SENSOR_HEIGHT))
-        points, intensity, instances = self.lidar.sweep(street.world, T_world_points, rng, self.noise)
+        points, intensity, pieces = self.lidar.sweep(street.world, T_world_points, rng, self.noise)
+        boxed = street.world.objects + street.world.background * self.boxed_background
         frame_id, views, detections = self._frame_id(index), [], []
         for name in self.cameras:
             heading = np.deg2rad(HEADINGS[name])
@@ -329,7 +347,7 @@ class ProceduralScan(Scan):
             camera = self._camera(rigid(rotation, (0.3 * c, 0.3 * s, -0.25)))
             photo = take_photo(street.world, camera, T_world_points)
             views.append(View(f"{name}/{frame_id}.png", camera, self._expose(photo, rng)))
-            detections.append(true_detections(street.world.objects, photo.owner, camera, T_world_points))
+            detections.append(true_detections(boxed, photo.owner, camera, T_world_points))
         frame = Frame(
             id=frame_id,
             points=points,
@@ -338,7 +356,8 @@ class ProceduralScan(Scan):
             intensity=intensity,
             timestamp=index / 10,
         )
-        return _Observation(frame, ProceduralTruth(instances, tuple(detections)))
+        truth = ProceduralTruth(np.maximum(pieces, -1), tuple(detections), _background_of(street, pieces))
+        return _Observation(frame, truth)
 
     def _expose(self, photo: Photo, rng: np.random.Generator) -> NDArray[np.uint8]:
         if not self.noise:
@@ -348,6 +367,13 @@ class ProceduralScan(Scan):
 
     def __getstate__(self) -> dict[str, object]:
         return {**vars(self), "_places": {}, "_latest": None}
+
+
+def _background_of(street: Street, pieces: NDArray[np.int32]) -> NDArray[np.str_]:
+    """(N,) label of the background at each point, empty where there is none."""
+    ids = {piece.instance: piece.label for piece in street.world.background}
+    found, which = np.unique(pieces, return_inverse=True)
+    return np.array([ids.get(int(i), "") for i in found], dtype="U16")[which]
 
 
 def _T_world_place(world: int) -> NDArray[np.float64]:

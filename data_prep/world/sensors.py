@@ -26,10 +26,13 @@ class ProceduralTruth:
         detections: per view, the visible objects: boxes around their visible pixels, outer edges as in COCO (the
             whole image is 0 0 W H), masks of those pixels, labels, scores of 1; attributes ``track_id`` (instance), ``occluded`` and ``truncated`` (shares 0..1),
             ``pixels`` (visible area).
+        background: (N,) str, the label of the background a point lies on (``hedge``, ``building``); empty on objects and
+            on background without a label, as the ground. Cities only.
     """
 
     instances: NDArray[np.int32]
     detections: tuple[Detections2D, ...]
+    background: NDArray[np.str_] | None = None
 
 
 def pixel_rays(
@@ -57,13 +60,13 @@ def true_detections(
 
     Args:
         objects: everything that may be seen.
-        owner: (H, W) int32 instance id of every pixel, -1 = background.
+        owner: (H, W) int32 instance id of every pixel, -1 = background, below: a piece of background.
         camera: the camera that sees ``owner``.
         T_world_points: (4, 4) pose of the frame that ``camera`` is relative to.
     """
     by_id = {placed.instance: placed for placed in objects}
-    ids, counts = np.unique(owner[owner >= 0], return_counts=True)
-    kept = [(int(i), int(n)) for i, n in zip(ids, counts, strict=True) if n >= MIN_PIXELS]
+    ids, counts = np.unique(owner, return_counts=True)
+    kept = [(int(i), int(n)) for i, n in zip(ids, counts, strict=True) if n >= MIN_PIXELS and int(i) in by_id]
     if not kept:
         return Detections2D.empty()
     masks = np.stack([owner == i for i, _ in kept])
@@ -120,7 +123,7 @@ class Photo:
     Attributes:
         image: (H, W, 3) uint8 RGB.
         depth: (H, W) float32 meters along z, exact, 0 = nothing there.
-        owner: (H, W) int32 instance ids, -1 = background.
+        owner: (H, W) int32 instance ids, -1 = background, below: ids of its pieces.
         cosine: (H, W) float32 between ray and surface.
     """
 
@@ -149,7 +152,7 @@ def take_photo(world: World, camera: Camera, T_world_points: NDArray[np.float64]
     return Photo(
         image=np.rint(image * 255).astype(np.uint8).reshape(*shape, 3),
         depth=np.where(hits.face >= 0, hits.distance, 0).astype(np.float32).reshape(shape),
-        owner=world.owners(hits.face).reshape(shape),
+        owner=world.pieces(hits.face).reshape(shape),
         cosine=slant.reshape(shape),
     )
 
@@ -265,7 +268,7 @@ def _in_shadow(depth: NDArray[np.float32], baseline: float) -> NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Lidar:
-    """A spinning LiDAR; defaults are of the class of a 32-beam sensor.
+    """A spinning LiDAR; defaults are of the class of a 32-beam sensor. :data:`LIDARS` holds those of data sets.
 
     Attributes:
         rings: number of beams; low, high: their elevations in degrees, evenly spread.
@@ -273,6 +276,7 @@ class Lidar:
         sigma: meters, standard deviation of a range.
         reach: meters, nearest and farthest return.
         loss: chance that any return is dropped; weak ones (far, dark, at a slant) are dropped more often.
+        elevations: degrees, where beams are not evenly spread; replaces ``rings``, ``low`` and ``high``.
     """
 
     rings: int = 48
@@ -282,6 +286,7 @@ class Lidar:
     sigma: float = 0.015
     reach: tuple[float, float] = (1.2, 80.0)
     loss: float = 0.02
+    elevations: tuple[float, ...] = ()
 
     def sweep(
         self, world: World, T_world_sensor: NDArray[np.float64], rng: np.random.Generator, noise: bool = True
@@ -289,9 +294,11 @@ class Lidar:
         """One turn.
 
         Returns:
-            points (N, 3) float32 in the sensor's axes (x forward, y left, z up), intensity (N,) 0..1, instances (N,).
+            points (N, 3) float32 in the sensor's axes (x forward, y left, z up), intensity (N,) 0..1, instances (N,): below
+            -1 the ids of pieces of background.
         """
-        elevation = np.deg2rad(np.linspace(self.low, self.high, self.rings))[:, None]
+        beams = self.elevations or np.linspace(self.low, self.high, self.rings)
+        elevation = np.deg2rad(beams)[:, None]
         azimuth = np.linspace(np.pi, -np.pi, self.steps, endpoint=False)[None]
         direction = np.stack(
             np.broadcast_arrays(
@@ -311,7 +318,7 @@ class Lidar:
             distance = distance + self.sigma * rng.standard_normal(len(rays))
             strength = np.clip(strength + 0.02 * rng.standard_normal(len(rays)), 0, 1)
         points = (direction[kept] * distance[kept, None]).astype(np.float32)
-        return points, strength[kept].astype(np.float32), world.owners(hits.face)[kept]
+        return points, strength[kept].astype(np.float32), world.pieces(hits.face)[kept]
 
     def _strength(self, world: World, rays: NDArray[np.float32], hits: Hits) -> NDArray[np.float64]:
         """(R,) how much light comes back, 0..1: albedo times cosine, fading with range."""
@@ -323,3 +330,21 @@ class Lidar:
         albedo = world.surface.a[face].mean(axis=1)
         strength[rows] = albedo * cosine / (1 + np.square(hits.distance[rows] / 40.0))
         return strength
+
+
+# Number of beams → a sensor with so many, from its data sheet: VLP-16 and HDL-32E (nuScenes), HDL-64E (KITTI: two
+# blocks of 32, 1/3° apart above, 1/2° below), OS1-128. Shots per turn as in their data sets.
+LIDARS: dict[int, Lidar] = {
+    16: Lidar(16, -15.0, 15.0, 1800, 0.02, (0.9, 100.0)),
+    32: Lidar(32, -30.67, 10.67, 1084, 0.015, (0.9, 80.0)),
+    64: Lidar(
+        steps=1900,
+        sigma=0.015,
+        reach=(1.2, 120.0),
+        elevations=(
+            *np.linspace(-24.33, -8.83, 32).tolist(),
+            *np.linspace(-8.33, 2.0, 32).tolist(),
+        ),
+    ),
+    128: Lidar(128, -22.5, 22.5, 1024, 0.02, (0.8, 120.0)),
+}

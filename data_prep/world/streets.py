@@ -112,7 +112,7 @@ def build_street(
     for x in _spaced(rng, start, end, 18.0, 40.0):
         put("pedestrian", x, float(rng.uniform(0.2, LANE)), float(rng.choice([1, -1]) * np.pi / 2), 0.0, 0.3)
     for generator in assemblies:
-        _assembly(builder, generator, taken, (0.0, STEP * frames + AHEAD), curb_y, walk)
+        scatter_assemblies(builder, generator, taken, (0.0, STEP * frames + AHEAD), curb_y, walk)
     light = Light(
         direction=(float(rng.uniform(-0.5, 0.5)), float(rng.uniform(-0.7, 0.7)), 0.9),
         ambient=0.6,
@@ -147,7 +147,7 @@ def _vehicle(rng: np.random.Generator) -> str:
     return "car" if rng.random() < 0.5 else _pick(rng, "road")
 
 
-def _assembly(
+def scatter_assemblies(
     builder: WorldBuilder,
     rng: np.random.Generator,
     taken: Footprints,

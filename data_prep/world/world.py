@@ -68,12 +68,14 @@ class World:
 
     Attributes:
         objects: the things with names; everything else is background (-1).
+        background: pieces of background with a label (hedge, building); their ids are below -1.
         surface: all triangles.
         light: how it is lit.
         sky: colors at the horizon and overhead, (2, 3) sRGB 0..1, for rays that hit nothing.
     """
 
     objects: tuple[PlacedObject, ...]
+    background: tuple[PlacedObject, ...]
     surface: Surface = field(repr=False)
     light: Light
     sky: tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -85,6 +87,10 @@ class World:
 
     def owners(self, face: NDArray[np.int64]) -> NDArray[np.int32]:
         """(R,) instance ids of triangles, -1 for background and for misses."""
+        return np.maximum(self.pieces(face), np.int32(BACKGROUND))
+
+    def pieces(self, face: NDArray[np.int64]) -> NDArray[np.int32]:
+        """(R,) as :meth:`owners`, with the ids of pieces of background too: -2 and below."""
         return np.where(face >= 0, self.surface.owner[face], np.int32(BACKGROUND))
 
 
@@ -97,6 +103,7 @@ class WorldBuilder:
 
     def __init__(self, first_instance: int = 0) -> None:
         self.objects: list[PlacedObject] = []
+        self.background: list[PlacedObject] = []
         self._surfaces: list[Surface] = []
         self._first = first_instance
 
@@ -104,15 +111,29 @@ class WorldBuilder:
         """Add nameless parts: walls, ground, buildings."""
         self._surfaces.append(Surface.paint(parts.solids, paints))
 
-    def place(self, obj: ProceduralObject, at: Sequence[float], yaw: float) -> PlacedObject:
-        """Stand an object on the point ``at``, its front turned ``yaw`` radians counter-clockwise from +x."""
+    def place(
+        self, obj: ProceduralObject, at: Sequence[float], yaw: float, background: bool = False
+    ) -> PlacedObject:
+        """Stand an object on the point ``at``, its front turned ``yaw`` radians counter-clockwise from +x.
+
+        Args:
+            obj: what to place.
+            at: x, y, z in meters.
+            yaw: radians.
+            background: True: a piece of the background, which has a label but no instance id.
+        """
         c, s = np.cos(yaw), np.sin(yaw)
         T = rigid([[c, -s, 0], [s, c, 0], [0, 0, 1]], at)
         corners = obj.surface.corners.reshape(-1, 3).astype(np.float64)
         low, high = corners.min(axis=0), corners.max(axis=0)
         box = OrientedBox((low + high) / 2, high - low).transformed(T)
-        placed = PlacedObject(self._first + len(self.objects), obj, T, box)
-        self.objects.append(placed)
+        instance = (
+            BACKGROUND - 1 - self._first - len(self.background)
+            if background
+            else self._first + len(self.objects)
+        )
+        placed = PlacedObject(instance, obj, T, box)
+        (self.background if background else self.objects).append(placed)
         self._surfaces.append(obj.surface.moved(T, placed.instance))
         return placed
 
@@ -120,7 +141,7 @@ class WorldBuilder:
         self, light: Light, sky: tuple[tuple[float, float, float], tuple[float, float, float]]
     ) -> World:
         """The finished world."""
-        return World(tuple(self.objects), Surface.join(self._surfaces), light, sky)
+        return World(tuple(self.objects), tuple(self.background), Surface.join(self._surfaces), light, sky)
 
 
 class Footprints:
