@@ -12,11 +12,12 @@ from data_prep.world.objects import (
     render_object,
 )
 from data_prep.world.scan import ProceduralScan
-from data_prep.world.sensors import DepthNoise, Lidar, ProceduralTruth
+from data_prep.world.sensors import LIDARS, DepthNoise, Lidar, ProceduralTruth
 from data_prep.world.world import PlacedObject
 
 __all__ = [
     "ASSEMBLY_SIZES",
+    "LIDARS",
     "NAMELESS",
     "Category",
     "DepthNoise",

@@ -8,6 +8,7 @@ from data_prep.world.category import category
 from data_prep.world.solids import Parts
 
 Rng = np.random.Generator
+_WALLS = "white, white, grey, grey, brown, yellow, orange"
 _GREEN = "green, green, green, yellow, orange, brown"
 
 
@@ -147,7 +148,7 @@ def fence(p: Parts, rng: Rng) -> None:
     p.has("closed boards" if closed else "open bars")
 
 
-@category("background", (1.5, 7.5), "garden wall, brick wall", of="ceramic")
+@category("background", (1.5, 7.5), "garden wall, brick wall", of="ceramic", colors=_WALLS)
 def wall(p: Parts, rng: Rng) -> None:
     length, tall, thick = rng.uniform(2.0, 6.0), rng.uniform(0.5, 2.2), rng.uniform(0.2, 0.4)
     p.box((length, thick, tall))
@@ -157,7 +158,7 @@ def wall(p: Parts, rng: Rng) -> None:
     p.has("a cap of stone")
 
 
-@category("background", (3.5, 17.0), "facade, house front", of="ceramic")
+@category("background", (3.5, 17.0), "facade, house front", of="ceramic", colors=_WALLS)
 def building(p: Parts, rng: Rng) -> None:
     """One bay of a street front with its windows, doors, sills and steps."""
     wide, stories, deep = rng.uniform(3.5, 8.0), int(rng.integers(1, 5)), 4.0

@@ -148,7 +148,7 @@ class Footprints:
     """Rectangles on the floor that must not overlap."""
 
     def __init__(self) -> None:
-        self._taken: list[NDArray[np.float64]] = []
+        self._taken: list[tuple[NDArray[np.float64], NDArray[np.float64], float]] = []
 
     def claim(
         self, center: tuple[float, float], size: tuple[float, float], yaw: float, gap: float = 0.03
@@ -162,14 +162,16 @@ class Footprints:
             gap: meters kept free around it.
         """
         corners = _rectangle(center, (size[0] + 2 * gap, size[1] + 2 * gap), yaw)
-        if any(_overlap(corners, other) for other in self._taken):
-            return False
-        self._taken.append(corners)
+        middle, reach = np.asarray(center, float), float(np.hypot(*(np.asarray(size) / 2 + gap)))
+        for other, place, radius in self._taken:
+            if np.abs(place - middle).max() < reach + radius and _overlap(corners, other):
+                return False
+        self._taken.append((corners, middle, reach))
         return True
 
     def distance(self, point: tuple[float, float]) -> float:
         """Meters from a point to the nearest rectangle, 0 inside one, inf when the floor is empty."""
-        return min((_distance(np.asarray(point), corners) for corners in self._taken), default=np.inf)
+        return min((_distance(np.asarray(point), corners) for corners, _, _ in self._taken), default=np.inf)
 
 
 def _rectangle(center: tuple[float, float], size: tuple[float, float], yaw: float) -> NDArray[np.float64]:
