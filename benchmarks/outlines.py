@@ -29,7 +29,11 @@ from data_prep.scans import Frame, View, open_scan
 from data_prep.scans.formats.images import read_depth, read_image
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "data" / "outlines"
-_LEAST_FENCE = 0.03  # m: depth noise of a flat thing; below it no point is an outlier
+_GAP = 0.03  # m: noise and steps of depth, which grow with it
+_GAP_SHARE = 0.015
+_FEW = (
+    0.003  # share of an object's points in one step of depth below which there is nothing but flying pixels
+)
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,8 @@ class Outlines:
     def truth(self, frame: Frame) -> NDArray[np.int64]:
         """(N,) number of the outline that each point of the frame belongs to, -1 for none.
 
-        Points beyond Tukey's fences of an object's depths (1.5 interquartile ranges) belong to nothing: they are seen past
-        its edge, or flying pixels.
+        An object's depths hang together: from within Tukey's fences (1.5 interquartile ranges) outward while there are
+        points. Beyond a gap nothing belongs to it: that is seen past its edge, or a flying pixel.
         """
         uv, depth = frame.views[0].camera.project(frame.points)
         column, row = np.rint(uv).astype(np.int64).T
@@ -89,9 +93,8 @@ class Outlines:
         for number in range(len(self.names)):
             mine = np.flatnonzero(owner == number)
             if len(mine):
-                low, high = np.percentile(depth[mine], [25, 75])
-                reach = max(1.5 * (high - low), _LEAST_FENCE)
-                owner[mine[(depth[mine] < low - reach) | (depth[mine] > high + reach)]] = -1
+                near, far = _depths(depth[mine])
+                owner[mine[(depth[mine] < near) | (depth[mine] > far)]] = -1
         return owner
 
 
@@ -101,6 +104,22 @@ def outlined_frames(root: Path) -> Iterator[tuple[Outlines, Frame]]:
         outlines = Outlines.load(file)
         if (root / outlines.image).parent.is_dir():
             yield outlines, open_image(root, outlines.image)
+
+
+def _depths(depth: NDArray) -> tuple[float, float]:
+    """Nearest and farthest of an object, given the depths inside its outline."""
+    low, middle, high = np.percentile(depth, [25, 50, 75])
+    step = max(_GAP, _GAP_SHARE * middle)
+    bins = np.floor((depth - depth.min()) / step).astype(np.int64)
+    reach = max(1.5 * (high - low), step)
+    held = np.bincount(bins) >= max(3, _FEW * len(depth))
+    inside = np.unique(bins[(depth >= low - reach) & (depth <= high + reach)])
+    first, last = int(inside.min()), int(inside.max())
+    while first > 0 and held[first - 1]:
+        first -= 1
+    while last < len(held) - 1 and held[last + 1]:
+        last += 1
+    return float(depth.min() + first * step), float(depth.min() + (last + 1) * step)
 
 
 def open_image(root: Path, name: str) -> Frame:
@@ -137,10 +156,12 @@ def _from_points(path: Path) -> Frame:
     K, R = rq(M)
     signs = np.diag(np.sign(np.diag(K)))
     K, R = K @ signs, signs @ R
+    K /= K[2, 2]
+    K[:2, 2] -= 1  # its pixels count from 1
     image = read_image(path.parent / "image" / f"{path.name}.jpg")
     pose = np.eye(4)
     pose[:3, :3] = R.T
-    camera = Camera(K / K[2, 2], image.shape[1], image.shape[0], pose)
+    camera = Camera(K, image.shape[1], image.shape[0], pose)
     colors = np.clip(np.rint(255 * rows[:, 3:]), 0, 255).astype(np.uint8)
     return Frame.build(path.name, rows[:, :3], colors=colors, views=(View(path.name, camera, image),))
 
