@@ -21,7 +21,7 @@ LAYERS = {
         ["lift"],
         ["associate"],
         ["triplets", "scale"],
-        ["check", "report"],
+        ["check", "report", "autolabel"],
         ["world"],
         ["__init__"],
     ],

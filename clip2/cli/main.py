@@ -33,6 +33,7 @@ COMMANDS = {
     "prep": Entry(
         "clip2.cli.prep:Prep", "mine triplets (points, crop, labels) from a scan and 2D boxes", True
     ),
+    "label": Entry("clip2.cli.label:Label", "label a scan in 3D, as training data for 3D detectors", True),
     "inspect": Entry("clip2.cli.inspect:Inspect", "summarize a triplet set"),
     "embed": Entry("clip2.cli.embed:Embed", "compute and cache the CLIP features of triplets", True),
     "train": Entry("clip2.cli.train:Train", "train a point encoder on triplets"),

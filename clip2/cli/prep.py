@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import json as json_format
-import tempfile
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from clip2.cli.config_flags import ConfigOptions, flags_of, given, with_flags
-from clip2.cli.frame_choice import FrameOptions, require_images
-from clip2.cli.scan_options import ScanCommand
-from data_prep.config import load_config, read_yaml
+from clip2.cli.frame_choice import require_images
+from clip2.cli.mining_options import MiningCommand, show_mining
 from data_prep.errors import InputError
 from data_prep.triplets.config import MiningConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from clip2.progress import FrameBar
-    from data_prep.scans import Scan
     from data_prep.triplets import Manifest
     from data_prep.triplets.folder import Part
-    from data_prep.triplets.mining import Progress
-
-MiningFlags = flags_of(MiningConfig)
 
 
 @dataclass(kw_only=True)
-class Prep(ScanCommand):
+class Prep(MiningCommand):
     """Mine triplets (points, image crop, labels) from a scan and 2D detections.
 
     Killed or interrupted, the same command continues where it stopped. Frames that cannot be read are listed
@@ -40,31 +31,13 @@ class Prep(ScanCommand):
 
     out: str
     """Folder or URL for the triplets, new or started by the same command."""
-    detections: str | None = None
-    """COCO JSON with 2D boxes or masks for the scan's images. Only `procedural` works without it."""
-    detection_images: Path | None = None
-    """COCO file with the images and categories, if --detections is a bare list of results."""
-    frame: FrameOptions = field(default_factory=FrameOptions)
-    lifter: str | None = None
-    """How points are cut out: lidar, rgbd, frustum-dbscan (the recipe of CLIP²), auto. Short for --lift.name."""
-    label_map: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Other labels for a label of the detector, like pedestrian=person or cyclist=bicycle,rider; misc= leaves its
-    objects out. May be repeated."""
-    label_map_file: Annotated[Path | None, tyro.conf.arg(metavar="JSON")] = None
-    """The same for many labels: {"pedestrian": ["person"], "misc": []}. --label-map overrides it."""
     caption_template: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Sentence with {} for the label, added to the texts of every object; may be repeated."""
     captions: Annotated[Path | None, tyro.conf.arg(metavar="JSONL")] = None
     """Captions of single crops: lines of {"image": NAME, "box": [x0, y0, x1, y1], "caption": TEXT}, or "detection" with
     the annotation id instead of "box"."""
-    workers: int | None = None
-    """Frames mined at once: processes of this machine (default 1), or with --engine ray of the cluster (default all)."""
-    engine: Literal["processes", "ray"] = "processes"
-    """Where frames are mined. The triplets are the same, byte for byte."""
     part: Annotated[str | None, tyro.conf.arg(metavar="K/N")] = None
     """Mine only the K-th of N pieces of the frames, for N machines that write into one --out; the last completes it."""
-    settings: ConfigOptions = field(default_factory=ConfigOptions)
-    mining: MiningFlags = field(default_factory=MiningFlags)  # type: ignore[valid-type]
 
     def run(self) -> int:
         """Mine and report."""
@@ -91,7 +64,7 @@ class Prep(ScanCommand):
         )
         frames = self.frame.choose(scan)
         captions = None if self.captions is None else Captions.load(self.captions)
-        with self._detections_file(scan, console) as file, FrameBar("mining", console) as bar:
+        with self.detections_file(scan, console) as file, FrameBar("mining", console) as bar:
             manifest = mine(
                 scan,
                 CocoDetections.load(Path(file), min_score=config.min_score, images=self.detection_images),
@@ -103,7 +76,7 @@ class Prep(ScanCommand):
                 root=as_url(self.root),
                 engine=engine,
                 part=part,
-                on_frame=lambda progress: _show(bar, progress),
+                on_frame=lambda progress: show_mining(bar, progress),
                 on_thin=lambda done, total: bar.show(done, total, "searching for redundant frames"),
             )
         if self.json:
@@ -115,88 +88,19 @@ class Prep(ScanCommand):
         return 0 if readable or (part and not manifest.totals["frames"]) else 2
 
     def configuration(self) -> MiningConfig:
-        """Configuration from --config, changed by --set, changed by flags.
-
-        Raises:
-            InputError: a key or value is wrong, or a setting has no effect.
-        """
-        typed = given(self.mining)
-        if self.lifter is not None:
-            typed["lift"] = {**typed.get("lift", {}), "name": self.lifter}
-        if self.caption_template:
-            typed["caption_templates"] = self.caption_template
-        base = load_config(MiningConfig, self.settings.config, self.settings.set, _read_config)
-        if self.label_map or self.label_map_file:
-            typed["labels"] = {**base.labels, **self._label_map()}
-        config = with_flags(base, typed)
+        """See :meth:`MiningCommand.configuration`."""
+        config = super().configuration()
+        typed = self.typed_settings()
         for name in ("associate", "thin"):
             if name in typed and not getattr(config, name).enabled:
                 first = next(iter(typed[name])).replace("_", "-")
                 raise InputError(f"is for --{name}", source=f"--{name}.{first}", fix=f"add --{name}")
         return config
 
-    def _label_map(self) -> dict[str, tuple[str, ...]]:
-        from data_prep.labels import normalize_label
-        from data_prep.triplets.captions import load_label_map
-
-        labels = {} if self.label_map_file is None else load_label_map(self.label_map_file)
-        labels = {normalize_label(label): texts for label, texts in labels.items()}
-        for entry in self.label_map:
-            label, equals, texts = entry.partition("=")
-            if not equals or not label.strip():
-                raise InputError(
-                    f"{entry!r} is not LABEL=LABEL,LABEL", source="--label-map", fix="like pedestrian=person"
-                )
-            labels[normalize_label(label)] = tuple(text.strip() for text in texts.split(",") if text.strip())
-        return labels
-
-    def _detections_file(self, scan: Scan, console: Console) -> Any:
-        from data_prep.storage.urls import as_here
-
-        if self.detections is not None:
-            return nullcontext(as_here(self.detections))
-        if not scan.simulates_detector:
-            raise InputError(
-                "is missing",
-                source="--detections",
-                fix=f"give the COCO JSON of a detector run on this {self.source} scan",
-            )
-        return _SimulatedDetections(scan, console)
-
-
-def _read_config(path: str | Path) -> Any:
-    """Configuration file, or the configuration that a manifest holds."""
-    values = read_yaml(path)
-    if isinstance(values, dict) and values.get("format") == "clip2-triplets":
-        values = values.get("options", {}).get("mining")
-        if values is None:
-            raise InputError(
-                "was written without a configuration", source=path, fix="give a set of this version, or YAML"
-            )
-    return values
-
-
-class _SimulatedDetections:
-    """Detections of a synthetic scan's simulated detector, in a temporary file."""
-
-    def __init__(self, scan: Any, console: Console) -> None:
-        self._scan, self._console = scan, console
-        self._folder = tempfile.TemporaryDirectory()
-
-    def __enter__(self) -> Path:
-        path = Path(self._folder.name) / "simulated_detections.json"
-        with self._console.status("simulating detections"):
-            self._scan.save_detections(path)
-        return path
-
-    def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
-
-
-def _show(bar: FrameBar, progress: Progress) -> None:
-    bad = (f"{progress.bad_frames:,} bad frames",) if progress.bad_frames else ()
-    found = (f"{progress.objects:,} objects", f"{progress.rejected:,} rejected", *bad)
-    bar.show(progress.frames, progress.frames_total, *found)
+    def typed_settings(self) -> dict[str, Any]:
+        """See :meth:`MiningCommand.typed_settings`."""
+        typed = super().typed_settings()
+        return {**typed, "caption_templates": self.caption_template} if self.caption_template else typed
 
 
 def _summary(manifest: Manifest, out: str) -> dict[str, Any]:

@@ -79,6 +79,10 @@ class Scan(ABC):
         """Human labels of one frame in the axes of its points; None where it has none."""
         return None
 
+    def T_label_points(self, index: int) -> NDArray | None:
+        """(4, 4) from a frame's points to the camera that its KITTI label file is in; None: no source in KITTI's layout."""
+        return None
+
     def world_of(self, index: int) -> str | None:
         """Name of the world that a frame's pose leads to; frames of one world can be put together. None: its own.
 

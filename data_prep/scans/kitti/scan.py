@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from data_prep.errors import BadDatasetError, InputError, shared_by_all_frames
 from data_prep.scans.formats.images import read_image, require_centered
 from data_prep.scans.formats.records import read_records, require_finite
@@ -58,6 +61,10 @@ class KittiScan(IndexedScan[Path]):
         path = self._folder / "label_2" / f"{id}.txt"
         rows = [line.split() for line in read_lines(path, "labels")]
         return parse_labels(rows, self._calibration(id), path, tracked=False)
+
+    def T_label_points(self, index: int) -> NDArray[np.float64]:
+        """(4, 4) from the velodyne to the rectified camera 0."""
+        return self._calibration(self._ids[index]).T_rect_velo
 
     def _image(self, id: str) -> Path:
         return self._folder / "image_2" / f"{id}.png"
@@ -154,6 +161,10 @@ class KittiTrackingScan(IndexedScan[Path]):
             self._label_rows[path] = self._read_label_rows(path)
         rows = self._label_rows[path].get(int(sweep.stem), [])
         return parse_labels(rows, self._calibrations[sweep.parent.name], path, tracked=True)
+
+    def T_label_points(self, index: int) -> NDArray[np.float64]:
+        """(4, 4) from the velodyne to the rectified camera 0."""
+        return self._calibrations[self._entries[index].parent.name].T_rect_velo
 
     def _image(self, sweep: Path) -> Path:
         return self._folder / "image_02" / sweep.parent.name / f"{sweep.stem}.png"

@@ -65,6 +65,9 @@ class NuscenesScan(IndexedScan[Keyframe]):
         InputError: a negative number of sweeps.
         BadDatasetError: no or several version folders, an unknown scene or sensor, or tables that contradict
             themselves.
+
+    Attributes:
+        tables: the version folder.
     """
 
     source = "nuscenes"
@@ -82,8 +85,8 @@ class NuscenesScan(IndexedScan[Keyframe]):
         if sweeps < 0:
             raise InputError(f"is {sweeps}", field="sweeps", fix="give 0 or more")
         scenes, cameras = ([names] if isinstance(names, str) else names for names in (scenes, cameras))
-        self._folder = _version_folder(root, version)
-        self._index = NuscenesIndex(self._folder, lidar, cameras, sweeps, scenes)
+        self.tables = _version_folder(root, version)
+        self._index = NuscenesIndex(self.tables, lidar, cameras, sweeps, scenes)
         self._lidar, self._accumulate = lidar, sweeps > 0
         self._labels: NuscenesLabels | None = None
         super().__init__(root, {key.token: key for key in self._index.keyframes}, "samples in sample.json")
@@ -122,10 +125,10 @@ class NuscenesScan(IndexedScan[Keyframe]):
         Attributes: ``category`` (official name), ``track_id`` (row of the instance table), ``num_lidar_pts`` (of
         the keyframe's own sweep; -1 = not stated), ``visibility`` (1 to 4; 0 = not stated).
         """
-        if not (self._folder / "sample_annotation.json").is_file():
+        if not (self.tables / "sample_annotation.json").is_file():
             return None
         if self._labels is None:
-            self._labels = NuscenesLabels(self._folder, self._ids)
+            self._labels = NuscenesLabels(self.tables, self._ids)
         if self._labels.total == 0:
             return None
         position = range(len(self))[index]
@@ -158,7 +161,7 @@ class NuscenesScan(IndexedScan[Keyframe]):
     def _absent(self, key: Keyframe, channel: str, option: str) -> BadFrameError:
         return BadFrameError(
             f"has no keyframe of {channel} for this sample",
-            source=self._folder / "sample_data.json",
+            source=self.tables / "sample_data.json",
             field=f"sample {key.token}",
             fix=f"complete the table or choose with {option}",
         )
