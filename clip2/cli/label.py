@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -30,10 +30,8 @@ class Label(MiningCommand):
     """Folder for the labels, new or started by the same command."""
     format: Annotated[str, tyro.conf.arg(metavar="{kitti,nuscenes,coco3d,openpcdet}")]
     """KITTI text files; nuScenes results and tables; COCO with 3D boxes as in Omni3D; a custom dataset of OpenPCDet."""
-    tracks: bool = False
-    """Require tracks. Objects are followed over frames anyway if frames have times or poses."""
-    no_tracks: bool = False
-    """Label every frame on its own."""
+    tracks: Literal["auto", "yes", "no"] = "auto"
+    """Follow objects over frames; auto: if the frames have times or poses."""
     score: bool = False
     """Compare with the scan's own 3D labels, by distance."""
 
@@ -45,14 +43,11 @@ class Label(MiningCommand):
         from clip2.progress import FrameBar
         from data_prep.autolabel import FORMATS, label_scan, score_labels
         from data_prep.detect import CocoDetections
-        from data_prep.errors import InputError
         from data_prep.scale import create_engine
         from data_prep.storage.urls import as_url
 
         console = Console(stderr=True)
         FORMATS[self.format]  # a wrong name is found before the scan is searched
-        if self.tracks and self.no_tracks:
-            raise InputError("exclude each other", source="--tracks, --no-tracks", fix="give one of them")
         config = self.configuration()
         options = self.reader_options()
         engine = create_engine(self.engine, self.workers)
@@ -67,7 +62,7 @@ class Label(MiningCommand):
                 self.out,
                 self.format,
                 config,
-                tracks=False if self.no_tracks else self.tracks or None,
+                tracks={"auto": None, "yes": True, "no": False}[self.tracks],
                 frames=frames,
                 scan_options=to_jsonable_python(options),
                 root=as_url(self.root),
@@ -121,7 +116,7 @@ def _show_scores(console: Console, scores: Any) -> None:
     from rich.table import Table
 
     table = Table("distance", "labeled", "ours", "R 25", "R 50", "P 25", "P 50", "IoU", "yaw °")
-    table.title = "against the scan's own labels: recall and precision at 3D IoU 0.25 and 0.5"
+    table.title = "against the scan's own labels (R, P at 3D IoU 0.25, 0.5)"
     for column in table.columns[1:]:
         column.justify = "right"
     for one in scores:

@@ -13,6 +13,7 @@ from typing import Any
 from data_prep.associate import AssociationConfig, Observation
 from data_prep.autolabel.boxing import FrameBoxer, FrameObjects
 from data_prep.autolabel.drafts import BoxKey, Draft
+from data_prep.autolabel.duplicates import SAME_SPACE, without_duplicates
 from data_prep.autolabel.formats import FORMATS, LabelFormat
 from data_prep.autolabel.labels import LabeledFrame
 from data_prep.autolabel.motion import turn_and_time
@@ -145,7 +146,7 @@ class _Job:
                 "need times or poses of the frames, and this scan has neither",
                 source=self.scan.root,
                 field="tracks",
-                fix="label each frame on its own: --no-tracks",
+                fix="label each frame on its own: --tracks no",
             )
         if not (possible if wanted is None else wanted):
             return None
@@ -175,7 +176,7 @@ class _Job:
                     boxes.update(zip(some, fitted, strict=True))
                     drafts.append(draft.light())
                     on_box(len(drafts), len(self.ids))
-        labeled = [draft.labeled(boxes) for draft in drafts]
+        labeled, twice = without_duplicates([draft.labeled(boxes) for draft in drafts])
         labels = [label for frame in labeled for label in frame.labels]
         if not labels:
             raise _no_class(self.writer, unknown)
@@ -183,6 +184,8 @@ class _Job:
         report.tracks = len({label.track for label in labels} - {None})
         report.labels = dict(Counter(label.label for label in labels).most_common())
         report.unknown_labels = dict(unknown.most_common())
+        if twice:
+            report.rejections[SAME_SPACE] = twice
         if tracks is not None:
             report.rejections.update(tracks.left_out)
         return labeled

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.associate import AssociationConfig, Associator, Observation
+from data_prep.associate.measured import SAMPLE
+from data_prep.autolabel.motion import moves
 from data_prep.errors import BadDatasetError
 from data_prep.lift import LiftQuality
 from data_prep.scans import Scan
@@ -137,26 +139,39 @@ def follow(
         posed: see :class:`Tracks`.
     """
     associator = Associator(config, max_points=_POINTS)
-    found: list[Observation] = []
+    finished: list[tuple[Observation, bool]] = []
     order: dict[Place, int] = {}
+    clouds: dict[Place, NDArray] = {}  # of the objects that are followed at the moment
+
+    def finish(objects: Sequence[Observation]) -> None:
+        for one in objects:
+            seen = [clouds.pop(place) for place in _places(one)]
+            moving = one.association is not None and (one.association.moving or (posed and moves(seen)))
+            finished.append((without_pictures(one), moving))
+
     before: str | None = None
     for (_, seen), world in zip(frames, worlds, strict=True):
         if world != before:
-            found += map(without_pictures, associator.close())
+            finish(associator.close())
+            clouds.clear()
             before = world
         for one in seen:
             order[one.place] = len(order)
-        found += map(without_pictures, associator.push(seen))
-    found += map(without_pictures, associator.close())
-    found.sort(key=lambda one: order[_places(one)[0]])
+            clouds[one.place] = _sample(one)
+        finish(associator.push(seen))
+    finish(associator.close())
+    finished.sort(key=lambda one: order[_places(one[0])[0]])
     tracks = Tracks(left_out=associator.take_left_out(), posed=posed)
-    for number, one in enumerate(found):
-        merged = one.association
-        moving = merged is not None and merged.moving
+    for number, (one, moving) in enumerate(finished):
         points = None if moving else one.points.astype(np.float64) + one.center
         followed = TrackedObject(number, one.texts[0], moving, one.place, points)
         tracks.objects.update(dict.fromkeys(_places(one), followed))
     return tracks
+
+
+def _sample(one: Observation) -> NDArray[np.float64]:
+    rows = np.linspace(0, len(one.points) - 1, min(len(one.points), SAMPLE)).astype(np.int64)
+    return one.points[rows].astype(np.float64) + one.center
 
 
 def _places(observation: Observation) -> tuple[Place, ...]:

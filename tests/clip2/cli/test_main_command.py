@@ -12,6 +12,7 @@ REQUIRED = {
     "check": ["kitti", "root"],
     "detect": ["kitti", "root", "--vocabulary", "mug", "--out", "out.json"],
     "prep": ["kitti", "root", "--out", "out"],
+    "label": ["kitti", "root", "--format", "kitti", "--out", "out"],
     "inspect": ["set"],
     "embed": ["set"],
     "train": ["--out", "run"],
