@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,7 +83,10 @@ def propose_room(points: NDArray, viewpoint: NDArray | None, colors: NDArray[np.
         owner = owners([tree.below(n) for n in nodes], tree.leaves)[room.leaf]
         groups = [room.index[group] for group in group_indices(owner, len(nodes))]
         scores = [float(judged[n, 0]) for n in nodes]
-        labels = [None if good else "background" for good in is_object]
+        labels = [
+            None if good else background_label(dict(zip(NODE_FEATURES, tree.features[n], strict=True)))
+            for n, good in zip(nodes, is_object, strict=True)
+        ]
     element = owners(groups, len(room.surface.points))
     _give_back_feet(room, element)
     for label in ("floor", "ceiling", "walls"):
@@ -165,6 +169,24 @@ def choose_nodes(tree: RegionTree, objectness: NDArray, background: NDArray) -> 
         else:
             stack += tree.children[node].tolist()
     return nodes, is_object
+
+
+def background_label(features: Mapping[str, float]) -> str:
+    """What part of a room a region looks like, by its shape alone.
+
+    Args:
+        features: ``NODE_FEATURES`` of the region by name, meters.
+    """
+    flat = np.exp(features["flat"]) < 0.03
+    height, middle, reach = features["height"], features["middle"], features["reach"]
+    if flat and features["level"] < 0.3:
+        width = reach if abs(height - middle) < abs(height - reach) else middle
+        if 1.75 < height < 2.3 and 0.55 < width < 1.3 and features["bottom"] < 0.15:
+            return "door"
+        return "wall" if height > 1.8 or np.exp(features["log_area"]) > 2.5 else "cupboard front"
+    if flat and features["level"] > 0.9:
+        return "ceiling" if features["bottom"] > 2.1 else "floor" if features["top"] < 0.1 else "level surface"
+    return "clutter"
 
 
 def _give_back_feet(room: RoomSurface, owner: NDArray[np.int64]) -> None:

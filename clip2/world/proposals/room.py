@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from clip2.recognition.proposals.region_tree import BORDER_FEATURES, NODE_FEATURES, RegionTree
-from clip2.recognition.proposals.room import RoomSurface, read_room
+from clip2.recognition.proposals.room import RoomSurface, choose_nodes, read_room
 from clip2.recognition.proposals.scorer import Scorer
 from clip2.world.proposals.fit import fit_scorer
 from data_prep.geometry.voxels import voxel_index
@@ -21,6 +22,7 @@ from data_prep.world.world import Footprints
 
 ROUNDS = 3  # of growing trees with the last round's scorer and learning from its mistakes
 _BORDERS, _NODES = 3000, 600  # examples kept per scan
+_CALIBRATE = 6  # one cloud in so many is kept for calibration
 _PURE = 0.8  # share of one object's points in a region whose borders teach fully
 
 
@@ -142,7 +144,7 @@ class _Examples:
 
     def fit(self, features: tuple[str, ...], seed: int, epochs: int) -> Scorer:
         rows, targets = np.concatenate(self.rows), np.concatenate(self.targets)
-        return fit_scorer(features, rows, targets, np.concatenate(self.weights), (48, 32), epochs, seed)
+        return fit_scorer(features, rows, targets, np.concatenate(self.weights), (64, 48), epochs, seed)
 
 
 def train(
@@ -159,11 +161,12 @@ def train(
         The scorers ``room-borders`` and ``room-nodes``.
     """
     random = np.random.default_rng(seed)
-    rooms = []
-    for cloud in clouds:
+    rooms, held_out = [], []
+    for number, cloud in enumerate(clouds):
         room = read_room(cloud.points, cloud.viewpoint, cloud.colors)
         if room is not None and len(room.index):
-            rooms.append((room, leaf_counts(room, cloud.instances), instance_sizes(cloud.instances)))
+            known = (room, leaf_counts(room, cloud.instances), instance_sizes(cloud.instances))
+            (held_out if number % _CALIBRATE == 0 else rooms).append(known)
     borders = _Examples()
     scorer: Scorer | None = None
     nodes = _Examples()
@@ -183,7 +186,38 @@ def train(
             f"round {number}: {sum(map(len, borders.rows)):,} borders, {best:.3f} of the regions are objects"
         )
     assert scorer is not None
-    return scorer, nodes.fit(NODE_FEATURES, seed, 30)
+    return scorer, _calibrated(scorer, nodes.fit(NODE_FEATURES, seed, 40), held_out, report)
+
+
+def _calibrated(
+    border: Scorer,
+    node: Scorer,
+    rooms: Sequence[tuple[RoomSurface, NDArray, NDArray]],
+    report: Callable[[str], None],
+) -> Scorer:
+    """The node scorer with its objectness corrected on chosen nodes of other clouds: choosing prefers what is overrated."""
+    said, true = [np.zeros(0)], [np.zeros(0)]
+    for room, leaves, sizes in rooms:
+        tree = room.grow(lambda rows, a, b: border(rows))
+        judged = node(tree.features)
+        chosen, is_object = choose_nodes(tree, judged[:, 0], judged[:, 2])
+        picked = np.array([n for n, good in zip(chosen, is_object, strict=True) if good], dtype=np.int64)
+        iou, _ = node_targets(node_counts(tree, leaves)[picked], sizes)
+        said.append(judged[picked, 0])
+        true.append(iou >= 0.5)
+    p, hit = np.clip(np.concatenate(said), 1e-4, 1 - 1e-4), np.concatenate(true).astype(float)
+    x = np.log(p / (1 - p))
+
+    def loss(ab: NDArray) -> float:
+        z = ab[0] * x + ab[1]
+        return float(np.mean(np.logaddexp(0, z) - hit * z))
+
+    slope, shift = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
+    report(f"objectness of {len(p)} chosen regions: slope {slope:.2f}, shift {shift:.2f}; {hit.mean():.2f} are objects")
+    weight, bias = node.layers[-1]
+    weight, bias = weight.copy(), bias.copy()
+    weight[0], bias[0] = weight[0] * slope, bias[0] * slope + shift
+    return replace(node, layers=(*node.layers[:-1], (weight.astype(np.float32), bias.astype(np.float32))))
 
 
 def _recording(

@@ -3,7 +3,7 @@ import pytest
 from support.recognition_stand_ins import box_surface, ground, without_what_is_covered
 
 from clip2.recognition.proposals.region_tree import BORDER_FEATURES, NODE_FEATURES, RegionTree
-from clip2.recognition.proposals.room import choose_nodes, read_room
+from clip2.recognition.proposals.room import background_label, choose_nodes, read_room
 
 
 def a_tree(*merges, leaves):
@@ -66,3 +66,23 @@ def test_nothing_merges_where_everything_is_surely_apart():
     room = read_room(two_boxes_on_a_table(), None, None)
     tree = room.grow(lambda rows, a, b: np.full(len(rows), 2.0))
     assert len(tree.children) == tree.leaves
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "bottom", "level", "label"),
+    [
+        (2.0, 0.9, 0.0, 0.0, "door"),
+        (2.5, 4.0, 0.0, 0.0, "wall"),
+        (0.8, 0.6, 0.1, 0.05, "cupboard front"),
+        (0.02, 3.0, 2.4, 1.0, "ceiling"),
+        (0.02, 3.0, 0.0, 1.0, "floor"),
+        (0.02, 3.0, 0.9, 1.0, "level surface"),
+    ],
+)
+def test_parts_of_a_room_are_called_by_their_shape(height, width, bottom, level, label):
+    middle, reach = sorted((height, width)) if level < 0.5 else (width / 2, width)
+    features = dict.fromkeys(NODE_FEATURES, 0.0) | {
+        "flat": np.log(0.01), "height": height, "middle": middle, "reach": reach, "bottom": bottom,
+        "top": bottom + height, "level": level, "log_area": np.log(middle * reach),
+    }  # fmt: skip
+    assert background_label(features) == label
