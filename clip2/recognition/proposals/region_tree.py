@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,16 +70,16 @@ class RegionTree:
         """Number of leaves."""
         return int((self.children[:, 0] < 0).sum())
 
-    def below(self, node: int) -> NDArray[np.int64]:
-        """Leaves under a node."""
-        found, stack = [], [node]
-        while stack:
-            node = stack.pop()
-            if self.children[node, 0] < 0:
-                found.append(node)
-            else:
-                stack.extend(self.children[node].tolist())
-        return np.array(found, dtype=np.int64)
+    def leaf_owners(self, nodes: Sequence[int]) -> NDArray[np.int64]:
+        """(leaves,) place in ``nodes`` of the node above each leaf, -1 for none; the nodes do not overlap."""
+        owner = [-1] * len(self.children)
+        for place, node in enumerate(nodes):
+            owner[node] = place
+        children = self.children.tolist()
+        for node in range(len(owner) - 1, self.leaves - 1, -1):
+            if owner[node] >= 0:
+                owner[children[node][0]] = owner[children[node][1]] = owner[node]
+        return np.array(owner[: self.leaves], dtype=np.int64)
 
 
 def first_regions(surface: Surface, fixed: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -80,7 +80,7 @@ def propose_room(points: NDArray, viewpoint: NDArray | None, colors: NDArray[np.
         tree = room.grow(lambda rows, a, b: border(rows))
         judged = node(tree.features)
         nodes, is_object = choose_nodes(tree, judged[:, 0], judged[:, 2])
-        owner = owners([tree.below(n) for n in nodes], tree.leaves)[room.leaf]
+        owner = tree.leaf_owners(nodes)[room.leaf]
         groups = [room.index[group] for group in group_indices(owner, len(nodes))]
         scores = [float(judged[n, 0]) for n in nodes]
         labels = [
@@ -149,10 +149,12 @@ def choose_nodes(tree: RegionTree, objectness: NDArray, background: NDArray) -> 
     )
     own = np.where(possible, objectness - _WORTH, -1.0)
     scenery = np.where(possible | (tree.features[:, 2] > _LARGEST), 0.5 * (background - 0.5), -1.0)
-    best = np.maximum(np.maximum(own, scenery), 0.0)
-    count = len(best)
-    for node in range(tree.leaves, count):  # children come before their parents
-        first, second = best[tree.children[node]]
+    # Plain lists: the walk reads single entries.
+    alone, part = own.tolist(), scenery.tolist()
+    best = np.maximum(np.maximum(own, scenery), 0.0).tolist()
+    children = tree.children.tolist()
+    for node in range(tree.leaves, len(best)):  # children come before their parents
+        first, second = best[children[node][0]], best[children[node][1]]
         best[node] = max(best[node], max(first, second) + _SECOND * min(first, second))
     nodes, is_object = [], []
     stack = np.flatnonzero(tree.parent < 0).tolist()
@@ -160,14 +162,11 @@ def choose_nodes(tree: RegionTree, objectness: NDArray, background: NDArray) -> 
         node = stack.pop()
         if best[node] <= 0:
             continue
-        if best[node] == own[node]:
+        if best[node] in (alone[node], part[node]):
             nodes.append(node)
-            is_object.append(True)
-        elif best[node] == scenery[node]:
-            nodes.append(node)
-            is_object.append(False)
+            is_object.append(best[node] == alone[node])
         else:
-            stack += tree.children[node].tolist()
+            stack += children[node]
     return nodes, is_object
 
 
@@ -185,7 +184,9 @@ def background_label(features: Mapping[str, float]) -> str:
             return "door"
         return "wall" if height > 1.8 or np.exp(features["log_area"]) > 2.5 else "cupboard front"
     if flat and features["level"] > 0.9:
-        return "ceiling" if features["bottom"] > 2.1 else "floor" if features["top"] < 0.1 else "level surface"
+        return (
+            "ceiling" if features["bottom"] > 2.1 else "floor" if features["top"] < 0.1 else "level surface"
+        )
     return "clutter"
 
 

@@ -102,7 +102,9 @@ def build_surface(
     near = distance[:, 1:9] < _REACH * np.maximum(size[:, None], size[index[:, 1:9]])
     rows, column = np.nonzero(near)
     ends = np.sort(np.column_stack([rows, index[:, 1:9][rows, column]]), axis=1)
-    pairs = np.unique(ends[:, 0] * count + ends[:, 1])
+    key = ends[:, 0] * count + ends[:, 1]
+    key.sort()
+    pairs = key[np.diff(key, prepend=-1) > 0]
     pairs = np.column_stack([pairs // count, pairs % count])
     if viewpoint is not None:
         away = np.einsum("ij,ij->i", normals, mean - (viewpoint - middle)) > 0

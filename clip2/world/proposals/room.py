@@ -213,7 +213,9 @@ def _calibrated(
         return float(np.mean(np.logaddexp(0, z) - hit * z))
 
     slope, shift = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
-    report(f"objectness of {len(p)} chosen regions: slope {slope:.2f}, shift {shift:.2f}; {hit.mean():.2f} are objects")
+    report(
+        f"objectness of {len(p)} chosen regions: slope {slope:.2f}, shift {shift:.2f}; {hit.mean():.2f} are objects"
+    )
     weight, bias = node.layers[-1]
     weight, bias = weight.copy(), bias.copy()
     weight[0], bias[0] = weight[0] * slope, bias[0] * slope + shift
