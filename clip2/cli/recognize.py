@@ -20,7 +20,7 @@ from data_prep.errors import BadFrameError, InputError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from clip2.recognition import Instances3D
+    from clip2.recognition import Instances3D, Recognizer
     from data_prep.detect import Detections2D
     from data_prep.scans import Frame, Scan
 
@@ -95,9 +95,11 @@ class Recognize(CloudCommand):
             self.min_objectness,
             self.max_objects,
         )
-        self._write(result, files, note)
+        self._write(result, files, " ".join([note, *(f"{line}." for line in recognizer.notes)]))
+        for line in recognizer.notes:
+            _log.warning("clip2: warning: %s", line)
         if self.json:
-            print(json.dumps(_summary(result, recognizer.seconds, files, note)))
+            print(json.dumps(_summary(result, recognizer, files, note)))
         else:
             print_notice(note)
             console.print(_table(result))
@@ -230,15 +232,16 @@ def _readable(scan: Scan, indices: range) -> Iterator[Frame]:
         _log.warning("clip2: warning: %d of %d frames left out, the first: %s", bad, len(indices), complaint)
 
 
-def _summary(result: Instances3D, seconds: dict[str, float], files: list[Path], note: str) -> dict[str, Any]:
-    """The JSON document without its long arrays, with times and files."""
+def _summary(result: Instances3D, recognizer: Recognizer, files: list[Path], note: str) -> dict[str, Any]:
+    """The JSON document without its long arrays, with notes, times and files."""
     document = result.to_json()
     for item in document["objects"]:
         del item["indices"], item["embedding"]
     return {
         **document,
         **({"note": note} if note else {}),
-        "seconds": {k: round(v, 3) for k, v in seconds.items()},
+        **({"scan_notes": list(recognizer.notes)} if recognizer.notes else {}),
+        "seconds": {k: round(v, 3) for k, v in recognizer.seconds.items()},
         "files": [str(f) for f in files],
     }
 

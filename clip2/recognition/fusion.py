@@ -21,7 +21,7 @@ def fuse_frames(frames: Iterable[Frame], size: float = 0.02) -> Frame:
 
     Returns:
         A frame without views. Its points are relative to the first point of the first frame, rounded down to meters,
-        so that survey coordinates survive float32.
+        so that survey coordinates survive float32. It has the notes of all frames.
 
     Raises:
         InputError: no frames, a size that is not above 0, or voxels too small for the extent of the frames.
@@ -35,12 +35,13 @@ def fuse_frames(frames: Iterable[Frame], size: float = 0.02) -> Frame:
     origin: NDArray | None = None
     cells = np.zeros((3, 0), np.int64)
     sums = np.zeros((0, 7))
-    colored, ids, timestamp = True, [], None
+    colored, ids, notes, timestamp = True, [], list[str](), None
     for frame in frames:
         world = frame.world_points()
         if origin is None:
             origin, timestamp = np.floor(world[0]), frame.timestamp
         ids.append(frame.id)
+        notes += [f"frame {frame.id}: {note}" for note in frame.notes]
         colored = colored and frame.colors is not None
         local = world - origin
         values = np.ones((len(local), 7))
@@ -60,6 +61,7 @@ def fuse_frames(frames: Iterable[Frame], size: float = 0.02) -> Frame:
         colors=np.round(mean[:, 3:]).astype(np.uint8) if colored else None,
         T_world_points=T_world_points,
         timestamp=timestamp,
+        notes=tuple(notes),
     )
 
 

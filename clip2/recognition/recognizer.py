@@ -21,10 +21,11 @@ from clip2.teacher.text_source import labels_and_vectors
 from data_prep.detect.detections import Detections2D
 from data_prep.detect.nms import nms
 from data_prep.errors import InputError
-from data_prep.geometry import OrientedBox
+from data_prep.geometry import OrientedBox, rigid
 from data_prep.geometry.box_completion import SeenObject, complete_boxes
 from data_prep.geometry.ground import GroundMap
 from data_prep.geometry.local_origin import local_origin
+from data_prep.geometry.strays import far_strays, stray_note
 from data_prep.geometry.upright_box import fit_upright_boxes
 from data_prep.scans import Frame, open_scan
 
@@ -66,6 +67,7 @@ class Recognizer:
 
     Attributes:
         seconds: time of each step of the last ``set_scan``: ``propose``, ``boxes``, ``encode``.
+        notes: oddities of the last scan that did not stop ``set_scan``, one line each.
 
     >>> import clip2, numpy as np
     >>> grid = np.stack(np.meshgrid(*[np.arange(0, 0.4, 0.02)] * 3), axis=-1).reshape(-1, 3)
@@ -85,6 +87,7 @@ class Recognizer:
         self._model, self._text = model, model.text_source(text)
         self._found: _Found | None = None
         self.seconds: dict[str, float] = {}
+        self.notes: tuple[str, ...] = ()
 
     def set_scan(
         self,
@@ -132,6 +135,7 @@ class Recognizer:
         background = found[np.array([label is not None for label in found.background], dtype=bool)]
         self._found = _Found(frame, objects, background, boxes, viewpoint, floor, embeddings, in_distribution)
         self._shared_world = weakref.ref(world)
+        self.notes = frame.notes
         self.seconds = {
             "propose": proposed - started,
             "boxes": fitted - proposed,
@@ -275,10 +279,22 @@ def _as_frame(scan: Scannable) -> Frame:
             field="points",
             fix="give an array (N, 3) in meters, a tuple (points, colors), a Frame, or the path of a file",
         )
+    broken = ~np.isfinite(array).all(axis=1)
+    if broken.any():  # dropped here, they would shift the indices of the result
+        raise InputError(
+            f"hold NaN or inf in {broken.sum():,} of {len(array):,} rows",
+            field="points",
+            fix="leave them out: points[np.isfinite(points).all(axis=1)]",
+        )
     offset = local_origin(array)
-    T_world_points = np.eye(4)
-    T_world_points[:3, 3] = offset
-    return Frame.build("scan", array - offset, colors=colors, T_world_points=T_world_points)
+    strays = far_strays(array)
+    return Frame(
+        "scan",
+        (array - offset).astype(np.float32),
+        colors=colors,
+        T_world_points=rigid(translation=offset),
+        notes=(stray_note(array, strays),) if strays.any() else (),
+    )
 
 
 def _floor(world: NDArray, found: Proposals, boxes: Sequence[OrientedBox]) -> list[float | None]:

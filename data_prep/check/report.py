@@ -94,7 +94,7 @@ def check_scan(scan: Scan, frames: int = 8) -> CheckReport:
     facing = surfaces_facing(sample)
     findings = [
         *_bad_frames(sample),
-        *_notes(scan),
+        *_notes(scan, sample),
         *judge_motion(motion),
         *check_depth(sample),
         *check_up(sample, facing),
@@ -122,10 +122,15 @@ def _bad_frames(sample: Sample) -> list[Finding]:
     return [Finding("frames", "warning" if good else "error", told, values, "mend them, or do without")]
 
 
-def _notes(scan: Scan) -> list[Finding]:
-    """Oddities that the source reported when it was opened."""
+def _notes(scan: Scan, sample: Sample) -> list[Finding]:
+    """Oddities that the source reported when it was opened, and those of frames, of which the first is told."""
     fix = "look at the recording, if this is not what you expect"
-    return [Finding("notes", "warning", note, fix=fix) for note in scan.notes]
+    findings = [Finding("notes", "warning", note, fix=fix) for note in scan.notes]
+    frames = list(sample.frames.values())
+    if odd := [frame for frame in frames if frame.notes]:
+        told = f"{len(odd)} of {len(frames)} frames are odd, like {odd[0].id}: {odd[0].notes[0]}"
+        findings.append(Finding("frame notes", "warning", told, {"odd frames": len(odd)}, fix))
+    return findings
 
 
 def _contents(sample: Sample, boxes: int | None) -> tuple[dict[str, str], tuple[str, ...]]:

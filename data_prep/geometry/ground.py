@@ -84,7 +84,9 @@ class GroundMap:
             points.T, np.float64
         )  # each in one stretch: what follows goes along them
         origin = np.array([x.min(), y.min()])
-        cell = max(cell, float(np.sqrt(np.ptp(x) * np.ptp(y) / _MAX_CELLS)))
+        wide, deep = float(np.ptp(x)), float(np.ptp(y))
+        # The sides count too: a line of points has no area.
+        cell = max(cell, float(np.sqrt(wide * deep / _MAX_CELLS)), max(wide, deep) / _MAX_CELLS)
         column, row = ((x - origin[0]) / cell).astype(np.int64), ((y - origin[1]) / cell).astype(np.int64)
         shape = (int(column.max()) + 1, int(row.max()) + 1)
         flat = column * shape[1] + row
@@ -187,7 +189,8 @@ def _fit_plane(samples: NDArray[np.float64], tolerance: float) -> NDArray[np.flo
         for _ in range(_REWEIGHTINGS):
             weight = _trust(z - design @ plane, scale)
             weighted = design * weight[:, None]
-            ridge = 1e-9 * np.trace(weighted.T @ design) * np.eye(3)
+            # The least ridge keeps the plane where no return is near it.
+            ridge = max(1e-9 * np.trace(weighted.T @ design), 1e-12) * np.eye(3)
             plane = np.linalg.solve(weighted.T @ design + ridge, weighted.T @ z + ridge @ plane)
         if scale <= tolerance * _SPREADS[0] / _SPREADS[-1]:
             return plane

@@ -39,6 +39,16 @@ def far_strays(points: NDArray) -> NDArray[np.bool_]:
     return strays
 
 
+def stray_note(points: NDArray, strays: NDArray[np.bool_]) -> str:
+    """One line about the strays of (N, 3) points: how many, and how far out."""
+    count = int(strays.sum())
+    far = float(np.abs(np.asarray(points)[strays].astype(np.float64)).max())
+    distance = f"{far:,.0f} m" if far < 1e7 else f"{far:.3g} m"
+    if count == 1:
+        return f"1 stray point is left out, {distance} away"
+    return f"{count:,} stray points are left out, up to {distance} away"
+
+
 def without_strays(points: NDArray, source: str) -> NDArray[np.int64]:
     """(M,) indices of the points that are no strays; a warning counts the others.
 
@@ -47,10 +57,6 @@ def without_strays(points: NDArray, source: str) -> NDArray[np.int64]:
         source: what the points are of, for the warning.
     """
     strays = far_strays(points)
-    count = int(strays.sum())
-    if count:
-        far = float(np.abs(points[strays]).max())
-        _log.warning(
-            "clip2: warning: %s: %d stray points left out, as far as %.3g m away", source, count, far
-        )
+    if strays.any():
+        _log.warning("clip2: warning: %s: %s", source, stray_note(points, strays))
     return np.flatnonzero(~strays)

@@ -10,7 +10,6 @@ from scipy.spatial import ConvexHull, QhullError, cKDTree
 
 from data_prep.geometry import Camera
 from data_prep.geometry.ground import GroundMap
-from data_prep.geometry.strays import without_strays
 from data_prep.geometry.transforms import transform_points
 from data_prep.lift.regions import ProjectedPoints
 from data_prep.scans import Frame, View
@@ -43,8 +42,6 @@ class SeenScene:
     def __init__(self, frame: Frame, view: View, seen: ProjectedPoints) -> None:
         self.camera, self.T_world_points, self.seen = view.camera, frame.T_world_points, seen
         world = frame.world_points()
-        if view is frame.views[0]:  # said once per frame
-            without_strays(world, f"frame {frame.id}")
         self.ground = GroundMap.fit(world)
         self.xy = world[seen.indices, :2]
         self.height = world[seen.indices, 2] - self.ground.height(self.xy)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadFrameError, InputError
 from data_prep.geometry import Camera, OrientedBox
+from data_prep.geometry.strays import far_strays, stray_note
 from data_prep.geometry.transforms import transform_points, validate_rigid
 
 # Camera axes (x right, y down, z forward) to a z-up world at the camera: x right, y forward, z up.
@@ -62,6 +63,7 @@ class Frame:
         intensity: (N,) float32 in 0..1, or None.
         depth: (H, W) float32 meters of ``views[0]``'s camera, 0 = no measurement; None for LiDAR.
         timestamp: seconds, or None.
+        notes: oddities that do not stop the frame, one line each.
 
     Raises:
         BadFrameError: wrong shapes or dtypes, no points, values that are not finite.
@@ -79,6 +81,7 @@ class Frame:
     intensity: NDArray[np.float32] | None = None
     depth: NDArray[np.float32] | None = None
     timestamp: float | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.points)
@@ -120,12 +123,22 @@ class Frame:
         intensity: NDArray[np.float32] | None = None,
         **fields: object,
     ) -> Frame:
-        """Make a frame from raw arrays: points that are not finite are dropped together with their attributes."""
-        finite = np.isfinite(points).all(axis=1)
-        if not finite.all():
-            points = points[finite]
-            colors = None if colors is None else colors[finite]
-            intensity = None if intensity is None else intensity[finite]
+        """Make a frame from raw arrays.
+
+        Points that are not finite are dropped together with their attributes. So are far strays, which a note tells;
+        in a frame with depth they stay, as its points are its measured pixels.
+        """
+        kept = np.isfinite(points).all(axis=1)
+        if fields.get("depth") is None:
+            finite = np.flatnonzero(kept)
+            strays = far_strays(points if len(finite) == len(points) else points[finite])
+            if strays.any():
+                kept[finite[strays]] = False
+                fields["notes"] = (*fields.get("notes", ()), stray_note(points[finite], strays))  # type: ignore[misc]
+        if not kept.all():
+            points = points[kept]
+            colors = None if colors is None else colors[kept]
+            intensity = None if intensity is None else intensity[kept]
         points = np.ascontiguousarray(points, dtype=np.float32)
         return cls(id=id, points=points, colors=colors, intensity=intensity, **fields)  # type: ignore[arg-type]
 

@@ -71,11 +71,13 @@ class MinedFrame:
         objects: its objects: observations to be associated, or triplets packed for the shard.
         rejections: detections that gave no object, by reason.
         error: why the frame could not be used, if so.
+        notes: oddities of the frame that did not stop it.
     """
 
     objects: tuple[Observation | PackedTriplet, ...] = ()
     rejections: Mapping[str, int] = field(default_factory=dict)
     error: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class FrameMiner:
                 objects.append(observation)
             else:  # encoded here, so that this work is done in parallel, too
                 objects.append(pack_triplet(Triplet.of(observation, self.lifter.settings)))
-        return MinedFrame(tuple(objects), rejections)
+        return MinedFrame(tuple(objects), rejections, notes=frame.notes)
 
     def _detections_of(self, view: View) -> Detections2D:
         found = self.detections.for_image(view.name, view.camera.width, view.camera.height)

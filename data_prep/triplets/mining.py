@@ -144,6 +144,8 @@ def mine(
         totals = Counter(writer.manifest.totals)
         for done, (at, found) in enumerate(zip(to_do, mined, strict=True), start=writer.frames_done + 1):
             frame = _Frame(at.id, done, last=done == len(mine_here))
+            for note in found.notes:
+                _log.warning("clip2: warning: frame %s: %s", at.id, note)
             if associate is None:
                 objects, rejected = _add_objects(writer, found, frame)
             else:

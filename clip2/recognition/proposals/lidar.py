@@ -95,7 +95,7 @@ def _share_behind(points: NDArray, place: NDArray) -> float:
         for angle in (np.arctan2(y, x), np.arctan2(z, flat))
     )
     # The bits of positive floats are ordered like their values, so cell and distance fit into one sortable number.
-    distance = np.hypot(flat, z).astype(np.float32).view(np.uint32)
+    distance = np.minimum(np.hypot(flat, z), np.finfo(np.float32).max).astype(np.float32).view(np.uint32)
     ordered = np.sort((10_000 * column + row) << 32 | distance)
     cell, distance = ordered >> 32, ordered.astype(np.uint32).view(np.float32)
     return float(((np.diff(cell) == 0) & (np.diff(distance) > 0.1 * distance[1:])).mean())

@@ -362,3 +362,22 @@ def test_help_shows_nested_flags_and_imports_nothing_heavy() -> None:
     assert result.stderr == "\n"
     for flag in ("--associate.views INT", "--lift.min-points INT", "--thin.move FLOAT", "--every INT"):
         assert flag in result.stdout
+
+
+@pytest.mark.parametrize("damaged", [1e12, 1e19, 3e38, np.nan])
+def test_one_damaged_float_does_not_stop_the_job(
+    command: list[str],
+    scan: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    damaged: float,
+) -> None:
+    file = scan / "training/velodyne/000001.bin"
+    sweep = np.fromfile(file, "<f4")
+    sweep[4] = damaged
+    sweep.tofile(file)
+    assert main([*command, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["objects"], result["bad_frames"]) == (3, 0)
+    if np.isfinite(damaged):
+        assert "frame 000001: 1 stray point is left out" in caplog.text

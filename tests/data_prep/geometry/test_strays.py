@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from clip2.recognition import propose_objects
-from data_prep import open_scan
-from data_prep.geometry.ground import GroundMap
-from data_prep.geometry.strays import far_strays, without_strays
+from data_prep import Frame, open_scan
+from data_prep.geometry.ground import GroundMap, height_above_ground
+from data_prep.geometry.strays import far_strays, stray_note, without_strays
 
 STRAYS = [
     [1e3, 1e3, 0],
@@ -33,7 +33,7 @@ def test_one_stray_changes_neither_the_ground_nor_the_objects(sweep, stray, capl
     np.testing.assert_array_equal(before, after)
     with caplog.at_level(logging.WARNING):
         found = propose_objects(with_stray, "auto", viewpoint)
-    assert "1 stray points left out" in caplog.text
+    assert "1 stray point is left out" in caplog.text
     expected = propose_objects(points, "auto", viewpoint)
     assert [index.tolist() for index in found.indices] == [index.tolist() for index in expected.indices]
 
@@ -50,3 +50,34 @@ def test_a_scene_as_it_is_has_none(sweep, caplog):
     assert not caplog.text
     assert not far_strays(np.zeros((5, 3))).any()
     assert not far_strays(np.zeros((0, 3))).any()
+
+
+@pytest.mark.parametrize("count", [30, 500])
+@pytest.mark.parametrize("far", [4.8e9, 1e19])
+def test_a_line_that_ends_far_out_has_a_ground(count, far):
+    points = np.zeros((count, 3))
+    points[:, 0] = range(count)
+    points[-1, 0] = far
+    assert np.isfinite(height_above_ground(points)).all()
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_line_of_any_length_has_a_small_map(axis):
+    points = np.zeros((50, 3))
+    points[:, axis] = np.linspace(0, 5e9, 50)
+    assert GroundMap.fit(points).surface.size < 1 << 20
+
+
+def test_a_frame_leaves_strays_out_with_their_attributes_and_says_so(sweep):
+    points, _ = sweep
+    numbers = np.arange(len(points) + 2, dtype=np.float32)
+    frame = Frame.build("f", np.vstack([[[0, 1e19, 0]], points, [[np.nan, 0, 0]]]), intensity=numbers)
+    np.testing.assert_array_equal(frame.intensity, numbers[1:-1])
+    assert frame.notes == ("1 stray point is left out, 1e+19 m away",)
+    assert Frame.build("f", points).notes == ()
+
+
+def test_a_note_counts():
+    points = np.array([[0.0, 0, 0], [2e3, 0, 0], [0, -3e3, 0]])
+    note = stray_note(points, np.array([False, True, True]))
+    assert note == "2 stray points are left out, up to 3,000 m away"
