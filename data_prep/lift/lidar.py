@@ -19,6 +19,7 @@ from data_prep.scans import Frame, View
 _NEAREST = 0.05  # quantile of a cluster's depths that counts as its nearest point: single echoes do not
 _BASE = 0.3  # share of a cluster's height that is its base: crowns and roofs reach out over it
 _AROUND = 0.5  # how far around a box, in its sides, surfaces are followed
+_EDGE_PIXELS = 2.0  # a box's lower edge may lie this far below the object
 _HELD_POWER = 3.0  # exponent of the held share: a surface that runs out of the box counts little
 
 
@@ -73,12 +74,23 @@ class Candidates:
     """
 
     def __init__(self, scene: SeenScene, region: Region, config: LidarConfig) -> None:
-        self._scene, self._region, self._ground = scene, region, config.ground
-        self.standing = region.where[scene.height[region.where] > config.ground]
+        self._scene, self._region, self._config = scene, region, config
+        self._spacing = scene.beam_spacing(region.where)
+        self._find(0.0)
+        if len(self.standing):
+            hidden = self._hidden_ground()
+            if hidden > config.ground / 2:
+                self._find(hidden)
+
+    def _find(self, lowered: float) -> None:
+        """Cluster what stands off the ground, the fitted ground lowered by some meters."""
+        scene, region, config = self._scene, self._region, self._config
+        self._ground = config.ground - lowered
+        self.standing = region.where[scene.height[region.where] > self._ground]
         if len(self.standing) == 0:
             return
         sides = np.maximum(region.box[2:] - region.box[:2], 1.0)
-        spacing = config.beams * scene.beam_spacing(region.where)
+        spacing = config.beams * self._spacing
         self._reach = max(config.gap * float(np.sqrt(sides.prod())), spacing)
         self._extent = config.extent * float(sides.max()) / scene.focal
         self._labels = connected_components(scene.above[self.standing], self._reach)
@@ -118,13 +130,31 @@ class Candidates:
 
     def with_low_points(self, chosen: NDArray[np.int64], free: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Add low points above the object's footprint: wheels, feet, bumpers."""
-        where = self._region.where
-        height = self._scene.height[where]
-        low = where[(height > self._ground / 2) & (height <= self._ground) & free[where]]
+        scene, where = self._scene, self._region.where
+        height = scene.height[where]
+        least = self._ground - self._config.ground / 2
+        low = where[(height > least) & (height <= self._ground) & free[where]]
         if len(low) == 0:
             return chosen
-        footprint = Footprint.around(self._scene.xy[chosen])
-        return np.concatenate([chosen, low[footprint.contains(self._scene.xy[low])]])
+        # The next beam down may have met the same side of the object a little in front of the footprint.
+        margin = self._spacing / 2 * float(np.median(scene.range[chosen])) / scene.focal
+        footprint = Footprint.around(scene.xy[chosen])
+        return np.concatenate([chosen, low[footprint.contains(scene.xy[low], margin)]])
+
+    def _hidden_ground(self) -> float:
+        """How much too high the fitted ground is under the object, by the box's lower edge, meters; 0 if it is right.
+
+        Far away the ground shows only between objects, and the map takes their lowest returns for it. A beam would
+        have met anything higher than its spacing, so more than that is no error of the map: the object hangs, or the
+        cluster is not the object.
+        """
+        scene = self._scene
+        chosen, _, _ = self.best(np.ones(len(scene.range), dtype=bool))
+        distance = float(np.quantile(scene.range[chosen], _NEAREST))
+        pixel = distance / scene.focal
+        level = scene.level(float(self._region.box[3]), distance) + _EDGE_PIXELS * pixel
+        hidden = float(np.median(scene.z[chosen] - scene.height[chosen])) - level
+        return hidden if hidden <= self._spacing * pixel else 0.0
 
     def _held(self, sides: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:
         """(n,) share of each standing point's piece of surface that the box holds: walls and fences run out of it."""

@@ -43,8 +43,8 @@ class SeenScene:
         self.camera, self.T_world_points, self.seen = view.camera, frame.T_world_points, seen
         world = frame.world_points()
         self.ground = GroundMap.fit(world)
-        self.xy = world[seen.indices, :2]
-        self.height = world[seen.indices, 2] - self.ground.height(self.xy)
+        self.xy, self.z = world[seen.indices, :2], world[seen.indices, 2]
+        self.height = self.z - self.ground.height(self.xy)
         self.depth = seen.depth.astype(np.float64)
         self.range = np.linalg.norm(
             frame.points[seen.indices].astype(np.float64) - view.camera.T_points_cam[:3, 3], axis=1
@@ -54,6 +54,13 @@ class SeenScene:
         self.position = np.column_stack([self.uv, self.focal * np.log(self.range)])
         self.above = self.position * [1, 0, 1]
         self._tree = cKDTree(self.uv)
+
+    def level(self, row: float, distance: float) -> float:
+        """Height z in the world of the image row's middle at a distance from the camera, meters."""
+        pixel = np.array([[self.camera.width / 2, row]])
+        ray = self.camera.unproject_pixels(pixel, np.ones(1)) - self.camera.T_points_cam[:3, 3]
+        on_ray = self.camera.T_points_cam[:3, 3] + ray * distance / np.linalg.norm(ray)
+        return float(transform_points(self.T_world_points, on_ray)[0, 2])
 
     def beam_spacing(self, where: NDArray[np.int64]) -> float:
         """Median pixels from these points to the next line of points: the coarser of the sensor's two spacings there."""
@@ -153,8 +160,8 @@ class Footprint:
         best = int((high - low).prod(axis=1).argmin())
         return cls(rotations[best], low[best], high[best])
 
-    def contains(self, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """(N,) True for (N, 2) points on it, borders included."""
+    def contains(self, xy: NDArray[np.float64], margin: float = 0.0) -> NDArray[np.bool_]:
+        """(N,) True for (N, 2) points on it or within a margin in meters of its sides, borders included."""
         along = xy @ self.rotation.T
-        inside: NDArray[np.bool_] = ((along >= self.low) & (along <= self.high)).all(axis=1)
+        inside: NDArray[np.bool_] = ((along >= self.low - margin) & (along <= self.high + margin)).all(axis=1)
         return inside
