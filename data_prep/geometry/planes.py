@@ -18,6 +18,7 @@ _FLOOR_AREA = 1.0  # m²
 _MOST_TILT, _ALIKE = 38.0, float(np.cos(np.deg2rad(8.0)))
 _SUPPORT_AREA, _SUPPORT_WIDTH = 0.03, 0.12  # m², m: a small shelf
 _SUPPORT_CELL = 0.03  # m, of the map of a support's outline
+_ARM = 1.2  # m: a thing looked at closely
 _THINNEST = 0.008  # m: what rises less over a support counts to it
 
 
@@ -158,6 +159,37 @@ def level_direction(normals: NDArray, area: NDArray) -> tuple[NDArray[np.float64
     if found >= 0.15 and found >= 2 * given and np.rad2deg(np.arccos(best[2])) < _MOST_TILT - 3:
         return best, found
     return up, given
+
+
+def close_plane(points: NDArray, viewpoint: NDArray) -> NDArray[np.float64] | None:
+    """Normal of the one plane that fills a close view: of a table seen from above by a camera of unknown tilt.
+
+    Noise bends the normals of a close view's finest elements, so the plane is fitted to points (RANSAC).
+
+    Args:
+        points: (N, 3) meters.
+        viewpoint: (3,) of the sensor.
+
+    Returns:
+        (3,) unit, towards the sensor; None unless half of the points are within 1.2 m of the sensor and a third of
+        them lie within 8 mm of one plane.
+    """
+    sample = points[:: max(1, len(points) // 4000)] - viewpoint
+    if len(sample) < 100 or np.median(np.linalg.norm(sample, axis=1)) > _ARM:
+        return None
+    a, b, c = sample[np.random.default_rng(0).integers(len(sample), size=(3, 300))]
+    normals = np.cross(b - a, c - a)
+    length = np.linalg.norm(normals, axis=1)
+    flat = length > 1e-6
+    normals = normals[flat] / length[flat, None]
+    away = np.abs(sample @ normals.T - np.einsum("ij,ij->i", normals, a[flat]))
+    held = (away < _THINNEST).sum(axis=0)
+    if len(held) == 0 or held.max() < len(sample) / 3:
+        return None
+    mine = sample[away[:, held.argmax()] < _THINNEST]
+    middle = mine.mean(axis=0)
+    normal: NDArray[np.float64] = np.linalg.svd(mine - middle, full_matrices=False)[2][2]
+    return -normal if normal @ middle > 0 else normal
 
 
 def room_planes(points: NDArray, normals: NDArray, area: NDArray) -> RoomPlanes:

@@ -21,8 +21,9 @@ from clip2.recognition.proposals.region_tree import (
 )
 from clip2.recognition.proposals.scorer import shipped_scorer
 from clip2.recognition.proposals.surface import Surface, build_surface
-from data_prep.geometry.planes import RoomPlanes, level_direction, main_direction, room_planes, support_planes
+from data_prep.geometry.planes import RoomPlanes, close_plane, level_direction, main_direction, room_planes, support_planes
 
+_SURE = 0.15  # share of level surface below which z may not be up
 _FOOT = 0.04  # m: reach of an object to its foot
 _LARGEST = 4.0  # m, a corner sofa
 _SMALLEST = 4e-4  # m²: the seen side of a thing of 2 cm
@@ -107,7 +108,10 @@ def read_room(
     surface = build_surface(points, viewpoint, colors)
     if surface is None:
         return None
-    up, _ = level_direction(surface.normals, surface.area)
+    up, sure = level_direction(surface.normals, surface.area)
+    if sure < _SURE and viewpoint is not None:
+        seen = close_plane(surface.points, viewpoint)
+        up = up if seen is None else seen
     surface = surface.turned(_to_z(up))
     # Turned to the walls, a grid cuts surfaces along their edges, and the result does not depend on the world's yaw.
     yaw = main_direction(surface.normals)
