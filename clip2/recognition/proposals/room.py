@@ -21,7 +21,14 @@ from clip2.recognition.proposals.region_tree import (
 )
 from clip2.recognition.proposals.scorer import shipped_scorer
 from clip2.recognition.proposals.surface import Surface, build_surface
-from data_prep.geometry.planes import RoomPlanes, close_plane, level_direction, main_direction, room_planes, support_planes
+from data_prep.geometry.planes import (
+    RoomPlanes,
+    close_plane,
+    level_direction,
+    main_direction,
+    room_planes,
+    support_planes,
+)
 
 _SURE = 0.15  # share of level surface below which z may not be up
 _FOOT = 0.04  # m: reach of an object to its foot

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_prep.geometry.planes import estimate_normals, main_direction, room_planes
+from data_prep.geometry.planes import close_plane, estimate_normals, main_direction, room_planes
 
 SPACING = 0.05
 
@@ -57,3 +57,37 @@ def test_main_direction_is_that_of_the_walls(yaw):
 
 def test_a_floor_alone_has_no_direction():
     assert main_direction(np.tile([0.0, 0, 1], (5, 1))) == 0.0
+
+
+def table_seen_from(distance):
+    """Points of a table with a box on it in front of a camera at the origin, and its normal: 75° from z."""
+    rng = np.random.default_rng(0)
+    normal = np.array([0, -np.sin(np.deg2rad(75)), np.cos(np.deg2rad(75))])
+    across = np.array([1.0, 0, 0])
+    along = np.cross(normal, across)
+    table = rng.uniform(-0.5, 0.5, (4000, 2)) @ np.array([across, along])
+    box = rng.uniform(-0.1, 0.1, (800, 2)) @ np.array([across, along]) + 0.15 * normal
+    points = np.concatenate([table, box]) * distance + np.array([0, distance, 0])
+    return points + rng.normal(0, 0.002, points.shape), normal
+
+
+def test_a_table_that_fills_a_close_view_is_level_whatever_the_tilt():
+    points, normal = table_seen_from(0.6)
+
+    found = close_plane(points, np.zeros(3))
+
+    assert found is not None
+    assert found @ normal > np.cos(np.deg2rad(1))
+
+
+def test_a_plane_across_the_room_may_be_a_wall():
+    points, _ = table_seen_from(2.0)
+
+    assert close_plane(points, np.zeros(3)) is None
+
+
+def test_a_close_view_without_a_plane_says_nothing_about_up():
+    ball = np.random.default_rng(0).normal(size=(3000, 3))
+    ball = 0.3 * ball / np.linalg.norm(ball, axis=1, keepdims=True) + [0, 0.6, 0]
+
+    assert close_plane(ball, np.zeros(3)) is None
