@@ -32,6 +32,8 @@ class Label(MiningCommand):
     """KITTI text files; nuScenes results and tables; COCO with 3D boxes as in Omni3D; a custom dataset of OpenPCDet."""
     tracks: Literal["auto", "yes", "no"] = "auto"
     """Follow objects over frames; auto: if the frames have times or poses."""
+    min_quality: float = 0.0
+    """Leave out boxes of lower quality, 0..1: how well the points and the 2D box agree with the 3D box."""
     score: bool = False
     """Compare with the scan's own 3D labels, by distance."""
 
@@ -63,6 +65,7 @@ class Label(MiningCommand):
                 self.format,
                 config,
                 tracks={"auto": None, "yes": True, "no": False}[self.tracks],
+                min_quality=self.min_quality,
                 frames=frames,
                 scan_options=to_jsonable_python(options),
                 root=as_url(self.root),

@@ -28,6 +28,7 @@ from data_prep.triplets import Manifest, MiningConfig, TripletSet, mine, open_tr
 from data_prep.triplets.frame_miner import DetectionSource
 from data_prep.triplets.mining import Progress
 
+LOW_QUALITY = "low-quality"
 _AT_ONCE = 64  # frames whose clouds are in memory while their boxes are fitted
 
 
@@ -39,6 +40,7 @@ def label_scan(
     config: MiningConfig | None = None,
     *,
     tracks: bool | None = None,
+    min_quality: float = 0.0,
     frames: Sequence[int] | None = None,
     scan_options: Mapping[str, Any] | None = None,
     root: str | Path | None = None,
@@ -58,6 +60,7 @@ def label_scan(
         label_format: one of :data:`data_prep.autolabel.FORMATS`.
         config: of mining and association; default: all defaults. Its ``associate.enabled`` has no effect.
         tracks: follow objects over frames; None: if frames have times or poses.
+        min_quality: boxes of lower quality are left out, 0..1.
         frames: positions in the scan; default: all.
         scan_options, root, engine, on_frame: as in :func:`data_prep.mine`.
         on_box: called with the frames whose boxes are fitted, and all frames.
@@ -98,7 +101,13 @@ def label_scan(
             on_frame=on_frame,
         )
         _require_objects(manifest, scan)
-        settings = {"mined": manifest.config_hash, "tracks": tracks}
+        associate = config.associate.model_dump(mode="json", exclude_defaults=True, exclude={"enabled"})
+        settings = {
+            "mined": manifest.config_hash,
+            "tracks": tracks,
+            "associate": associate,
+            "min_quality": min_quality,
+        }
         earlier = finished_report(folder, settings)
         if earlier is not None:
             return earlier
@@ -113,7 +122,7 @@ def label_scan(
         positions = [p for p in (range(len(ids)) if frames is None else frames) if ids[p] not in bad]
         job = _Job(scan, positions, [ids[p] for p in positions], open_triplets(folder / MINED), writer)
         followed = job.follow(config.associate, tracks)
-        labeled = job.label(followed, report, engine, on_box)
+        labeled = job.label(followed, report, engine, min_quality, on_box)
         if followed is not None and followed.posed:
             labeled = turn_and_time(labeled, config.associate.frame_time)
         publish(folder, scan, writer, report, labeled)
@@ -158,6 +167,7 @@ class _Job:
         tracks: Tracks | None,
         report: LabelReport,
         engine: Engine,
+        min_quality: float,
         on_box: Callable[[int, int], None],
     ) -> list[LabeledFrame]:
         """All frames with their boxes; the report is filled in."""
@@ -176,16 +186,21 @@ class _Job:
                     boxes.update(zip(some, fitted, strict=True))
                     drafts.append(draft.light())
                     on_box(len(drafts), len(self.ids))
-        labeled, twice = without_duplicates([draft.labeled(boxes) for draft in drafts])
-        labels = [label for frame in labeled for label in frame.labels]
-        if not labels:
+        labeled = [draft.labeled(boxes) for draft in drafts]
+        if not any(frame.labels for frame in labeled):
             raise _no_class(self.writer, unknown)
+        fitted_boxes = sum(len(frame.labels) for frame in labeled)
+        labeled = [frame.only(lambda label: label.quality >= min_quality) for frame in labeled]
+        poor = fitted_boxes - sum(len(frame.labels) for frame in labeled)
+        labeled, twice = without_duplicates(labeled)
+        labels = [label for frame in labeled for label in frame.labels]
         report.frames, report.boxes = len(labeled), len(labels)
         report.tracks = len({label.track for label in labels} - {None})
         report.labels = dict(Counter(label.label for label in labels).most_common())
         report.unknown_labels = dict(unknown.most_common())
-        if twice:
-            report.rejections[SAME_SPACE] = twice
+        for reason, count in ((LOW_QUALITY, poor), (SAME_SPACE, twice)):
+            if count:
+                report.rejections[reason] = count
         if tracks is not None:
             report.rejections.update(tracks.left_out)
         return labeled

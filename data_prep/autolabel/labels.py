@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -111,6 +111,10 @@ class LabeledFrame:
     timestamp: float | None = None
     T_world_points: NDArray[np.float64] | None = None
     cameras: Mapping[int, Camera] = field(default_factory=dict)
+
+    def only(self, keep: Callable[[Label3D], bool]) -> LabeledFrame:
+        """The frame with the labels for which ``keep`` is true."""
+        return replace(self, labels=tuple(filter(keep, self.labels)))
 
 
 def truncation(box: OrientedBox, camera: Camera) -> float:

@@ -36,6 +36,7 @@ _CATEGORIES = {
     "trailer": "vehicle.trailer",
     "truck": "vehicle.truck",
 }
+_QUARTER_TURN = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
 _COPIED = (
     "attribute",
     "calibrated_sensor",
@@ -93,7 +94,7 @@ class NuscenesFormat(LabelFormat):
 
     def _detected(self, frame: LabeledFrame, label: Label3D) -> dict[str, Any]:
         return {
-            **_box(frame, label),
+            **self._box(frame, label),
             "detection_name": self.class_of(label.label),
             "detection_score": float(label.score),
             "attribute_name": "",
@@ -101,10 +102,25 @@ class NuscenesFormat(LabelFormat):
 
     def _tracked(self, frame: LabeledFrame, label: Label3D) -> dict[str, Any]:
         return {
-            **_box(frame, label),
+            **self._box(frame, label),
             "tracking_id": str(label.track),
             "tracking_name": self.class_of(label.label),
             "tracking_score": float(label.score),
+        }
+
+    def _box(self, frame: LabeledFrame, label: Label3D) -> dict[str, Any]:
+        length, width, height = label.box.size.tolist()
+        rotation = label.box.rotation
+        if self.class_of(label.label) == "barrier" and length > width:
+            # A barrier faces across its long side there: it is wider than long.
+            length, width, rotation = width, length, rotation @ _QUARTER_TURN
+        velocity: NDArray[np.float64] = np.zeros(3) if label.velocity is None else label.velocity
+        return {
+            "sample_token": frame.id,
+            "translation": label.box.center.tolist(),
+            "size": [width, length, height],
+            "rotation": Rotation.from_matrix(rotation).as_quat(scalar_first=True).tolist(),
+            "velocity": velocity[:2].tolist(),
         }
 
     def _write_tables(self, folder: Path, tables: Path, frames: Sequence[LabeledFrame]) -> None:
@@ -137,7 +153,7 @@ class NuscenesFormat(LabelFormat):
                 }
             )
             for place, (frame, label) in enumerate(seen):
-                box = _box(frame, label)
+                box = self._box(frame, label)
                 annotations.append(
                     {
                         "token": tokens[place],
@@ -157,18 +173,6 @@ class NuscenesFormat(LabelFormat):
         write_json(folder / "category.json", categories)
         write_json(folder / "instance.json", instances)
         write_json(folder / "sample_annotation.json", annotations)
-
-
-def _box(frame: LabeledFrame, label: Label3D) -> dict[str, Any]:
-    length, width, height = label.box.size.tolist()
-    velocity: NDArray[np.float64] = np.zeros(3) if label.velocity is None else label.velocity
-    return {
-        "sample_token": frame.id,
-        "translation": label.box.center.tolist(),
-        "size": [width, length, height],
-        "rotation": Rotation.from_matrix(label.box.rotation).as_quat(scalar_first=True).tolist(),
-        "velocity": velocity[:2].tolist(),
-    }
 
 
 def _token(*parts: str) -> str:

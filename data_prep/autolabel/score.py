@@ -19,6 +19,7 @@ from data_prep.scans import Frame, Scan
 
 BANDS = ((0, 15), (15, 30), (30, 45), (45, 1000))  # meters
 _LOOSE, _STRICT = 0.25, 0.5  # 3D IoU
+_LONG = 1.2  # times as long as wide, for a direction to mean something
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class DistanceScore:
             its name; each box is used once, the best score first. None: there is no object.
         precision_25, precision_50: share of our boxes that were used.
         iou: mean 3D IoU of the objects with the best box each; 0 for those that none overlaps.
-        yaw_error: median over objects with a 3D IoU of 0.25, degrees modulo half a turn.
+        yaw_error: median angle between the long sides, degrees, of objects with a 3D IoU of 0.25 that are at least 1.2
+            times as long as wide.
     """
 
     distance: str
@@ -84,8 +86,7 @@ def score_labels(scan: Scan, out: str | Path, frames: Sequence[int] | None = Non
         for column, truth in enumerate(theirs):
             best = int(iou[:, column].argmax()) if len(iou) else -1
             overlap = float(iou[best, column]) if len(iou) else 0.0
-            yaw = ours_here[best, 6] - truth[6] if overlap >= _LOOSE else np.nan
-            turn = float(np.rad2deg(abs((yaw + np.pi / 2) % np.pi - np.pi / 2)))
+            turn = _turn(ours_here[best], truth) if overlap >= _LOOSE else np.nan
             truths.append(_Found(_away(truth, sensor), *(column in used[t][1] for t in used), overlap, turn))
         for row, guess in enumerate(ours_here):
             guesses.append(_Found(_away(guess, sensor), *(row in used[t][0] for t in used)))
@@ -140,6 +141,14 @@ def _used(iou: NDArray[np.float64], scores: NDArray, limit: float) -> tuple[set[
             rows.add(row)
             columns.add(best)
     return rows, columns
+
+
+def _turn(guess: NDArray, truth: NDArray) -> float:
+    """Degrees between the long sides; NaN of a box about as wide as long."""
+    if max(truth[3:5]) < _LONG * min(truth[3:5]):
+        return np.nan
+    guessed, true = (box[6] + (box[4] > box[3]) * np.pi / 2 for box in (guess, truth))
+    return float(np.rad2deg(abs((guessed - true + np.pi / 2) % np.pi - np.pi / 2)))
 
 
 def _is_seen(box: OrientedBox, frame: Frame) -> bool:

@@ -170,6 +170,19 @@ def test_nuscenes_results_follow_the_devkits_rules(twin: NuscenesTwin, tmp_path:
     assert (one["tracking_id"], one["tracking_name"], one["tracking_score"]) == ("3", "car", 0.75)
 
 
+def test_a_barrier_faces_across_its_long_side(twin: NuscenesTwin, tmp_path: Path) -> None:
+    """As in the dataset's own labels, where a barrier is about 2 m wide and 0.6 m long."""
+    scan = open_scan("nuscenes", twin.root)
+    long = OrientedBox.from_yaw([405, 1185, 0.5], [2.0, 0.6, 1.0], 0.5)
+    out = write("nuscenes", tmp_path / "out", scan, labeled(scan, 0, label(long, "barrier")))
+    (one,) = json.loads((out / "results_nusc.json").read_text())["results"]["scene-0001-sample-0"]
+    assert one["size"] == [2.0, 0.6, 1.0]
+    w, x, y, z = one["rotation"]
+    found = OrientedBox(one["translation"], [0.6, 2.0, 1.0], Rotation.from_quat([x, y, z, w]).as_matrix())
+    near = np.linalg.norm(found.corners()[:, None] - long.corners(), axis=2).min(axis=1)
+    assert near.max() < MILLI
+
+
 # --- COCO with 3D boxes --------------------------------------------------------------------------------------------
 
 

@@ -120,6 +120,16 @@ def test_detections_that_give_no_object_are_one_line_with_the_reasons(tmp_path: 
         run(tmp_path / "out", config=MiningConfig(lift={"min_points": 100_000}))
 
 
+def test_boxes_below_the_least_quality_are_left_out_and_counted(street: Path, tmp_path: Path) -> None:
+    qualities = [one["quality"] for one in read_boxes(street)]
+    middle = float(np.mean(qualities))
+    fewer = sum(quality < middle for quality in qualities)
+    assert 0 < fewer < len(qualities)
+    report = run(tmp_path / "out", min_quality=middle)
+    assert report.rejections["low-quality"] == fewer
+    assert min(one["quality"] for one in read_boxes(tmp_path / "out")) >= middle
+
+
 def test_a_folder_with_other_content_is_refused(street: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(BadDatasetError, match=r"out: holds 'thesis\.tex' and no labels"):
