@@ -15,6 +15,7 @@ from data_prep.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from data_prep.associate.observation import Observation as Observation
+    from data_prep.autolabel.labeling import label_scan as label_scan
     from data_prep.check.report import check_scan as check_scan
     from data_prep.detect.coco import CocoDetections as CocoDetections
     from data_prep.detect.detections import Detections2D as Detections2D
@@ -61,6 +62,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "View": "data_prep.scans.frame",
         "check_scan": "data_prep.check.report",
         "create_lifter": "data_prep.lift",
+        "label_scan": "data_prep.autolabel.labeling",
         "list_sources": "data_prep.scans.sources",
         "mine": "data_prep.triplets.mining",
         "open_scan": "data_prep.scans.sources",

@@ -14,7 +14,7 @@ PUBLIC = {
     ),
     data_prep: (
         "BadDatasetError BadFrameError Camera CocoDetections Detections2D Frame InputError LiftResult MiningConfig ObjectCloud "
-        "ObjectView Observation OrientedBox Provenance Scan Triplet View check_scan create_lifter list_sources mine "
+        "ObjectView Observation OrientedBox Provenance Scan Triplet View check_scan create_lifter label_scan list_sources mine "
         "open_scan open_triplets write_triplets"
     ),
 }

@@ -82,14 +82,16 @@ def score_labels(scan: Scan, out: str | Path, frames: Sequence[int] | None = Non
         scores = np.array([score for _, score in ours.get(ids[position], [])])
         iou = box_iou_3d(ours_here, theirs)[0]
         sensor = frame.T_world_points[:3, 3]
-        used = {limit: _used(iou, scores, limit) for limit in (_LOOSE, _STRICT)}
+        used = [_used(iou, scores, limit) for limit in (_LOOSE, _STRICT)]
         for column, truth in enumerate(theirs):
             best = int(iou[:, column].argmax()) if len(iou) else -1
             overlap = float(iou[best, column]) if len(iou) else 0.0
             turn = _turn(ours_here[best], truth) if overlap >= _LOOSE else np.nan
-            truths.append(_Found(_away(truth, sensor), *(column in used[t][1] for t in used), overlap, turn))
+            loose, strict = (column in columns for _, columns in used)
+            truths.append(_Found(_away(truth, sensor), loose, strict, overlap, turn))
         for row, guess in enumerate(ours_here):
-            guesses.append(_Found(_away(guess, sensor), *(row in used[t][0] for t in used)))
+            loose, strict = (row in rows for rows, _ in used)
+            guesses.append(_Found(_away(guess, sensor), loose, strict))
     if not compared:
         raise BadDatasetError(
             "holds no 3D labels to compare with", source=scan.root, field="score", fix="leave --score out"

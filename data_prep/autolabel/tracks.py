@@ -28,14 +28,14 @@ class TrackedObject:
     Attributes:
         number: in the order of first detections.
         label: with most votes.
-        moving: in the world.
+        moving: in the world; None: seen in one frame, so that nobody can tell.
         best: :attr:`Observation.place` of its best view.
         points: (n, 3) float64 world points, united over the frames; None of an object that moves.
     """
 
     number: int
     label: str
-    moving: bool
+    moving: bool | None
     best: Place
     points: NDArray[np.float64] | None
 
@@ -79,8 +79,8 @@ def observation_of(triplet: Triplet) -> Observation:
         or triplet.crop is None
     ):
         raise BadDatasetError("was not mined from a frame", source=triplet.key, fix="mine the scan again")
-    quality = {name: np.nan if value is None else value for name, value in found.quality.to_json().items()}
-    measures = {name: quality.get(name, np.nan) for name in LiftQuality.__dataclass_fields__}
+    known = {name: np.nan if value is None else value for name, value in vars(found.quality).items()}
+    quality = LiftQuality(*(known[name] for name in LiftQuality.__dataclass_fields__))
     return Observation(
         key=triplet.key,
         source=found.source,
@@ -96,7 +96,7 @@ def observation_of(triplet: Triplet) -> Observation:
         score=1.0 if found.score is None else found.score,
         detection=found.detection,
         attributes=found.attributes,
-        quality=LiftQuality(**measures),
+        quality=quality,
         points=triplet.points,
         center=np.array(found.center),
         colors=triplet.colors,
@@ -139,14 +139,17 @@ def follow(
         posed: see :class:`Tracks`.
     """
     associator = Associator(config, max_points=_POINTS)
-    finished: list[tuple[Observation, bool]] = []
+    finished: list[tuple[Observation, bool | None]] = []
     order: dict[Place, int] = {}
     clouds: dict[Place, NDArray] = {}  # of the objects that are followed at the moment
 
     def finish(objects: Sequence[Observation]) -> None:
         for one in objects:
-            seen = [clouds.pop(place) for place in _places(one)]
-            moving = one.association is not None and (one.association.moving or (posed and moves(seen)))
+            places = _places(one)
+            seen = [clouds.pop(place) for place in places]
+            moving: bool | None = None
+            if one.association is not None and len({frame for frame, _, _ in places}) > 1:
+                moving = one.association.moving or (posed and moves(seen))
             finished.append((without_pictures(one), moving))
 
     before: str | None = None

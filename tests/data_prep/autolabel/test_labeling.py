@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from support.killing import dies_at
-from support.label_stand_ins import PARKED, SPEED, Street, StreetDetections, label, labeled
+from support.label_stand_ins import PARKED, SPEED, Street, StreetDetections, label, labeled, seen_faces
 
 from data_prep import BadDatasetError, InputError, MiningConfig, OrientedBox
 from data_prep.autolabel import LabelReport, label_scan
 from data_prep.autolabel.duplicates import without_duplicates
+from data_prep.autolabel.motion import moves
 from data_prep.geometry.box_iou import box_iou_3d
 from data_prep.scale import create_engine
 from data_prep.scans import Scan
@@ -177,3 +178,22 @@ def test_two_boxes_around_one_thing_are_one_label() -> None:
     (kept,), left_out = without_duplicates([frame])
     assert [one.label for one in kept.labels] == ["car", "car"]
     assert left_out == 1
+
+
+def test_of_an_object_seen_once_nobody_says_whether_it_moves(tmp_path: Path) -> None:
+    run(tmp_path / "out", Street(1))
+    assert {(one["moving"], one["velocity"]) for one in read_boxes(tmp_path / "out")} == {(None, None)}
+
+
+def test_two_clouds_of_a_driving_car_fit_better_if_one_is_shifted() -> None:
+    sensors = [Street().pose(n)[:3, 3] for n in range(3)]
+    still, driven = (
+        [
+            seen_faces(OrientedBox(box.center - sensor, box.size, box.rotation)) + sensor
+            for box, sensor in zip(boxes, sensors, strict=True)
+        ]
+        for boxes in ([PARKED] * 3, [Street().boxes(n)[1] for n in range(3)])
+    )
+    assert moves(driven)
+    assert not moves(still)
+    assert not moves(still[:1])
