@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from clip2.recognition import Instances3D, Recognizer
     from data_prep.detect import Detections2D
+    from data_prep.detect.coco import CocoDetections
     from data_prep.scans import Frame, Scan
+
+    _MaskedFrames = Iterable[tuple[Frame, Sequence[Detections2D]]]
 
 _log = logging.getLogger(__name__)
 
@@ -48,10 +51,12 @@ class Recognize(CloudCommand):
     """Fuse one frame in this many: neighboring video frames are nearly identical."""
     detections: Path | None = None
     """COCO JSON of 2D boxes: objects are lifted from these instead of being found in the cloud."""
+    masks: Path | None = None
+    """COCO JSON of masks for the scan's images, of any categories: objects are found by masks and geometry together."""
     detection_images: Path | None = None
-    """COCO file with the images and categories, if --detections is a bare list of results."""
+    """COCO file with the images and categories, if --detections or --masks is a bare list of results."""
     min_score: float = 0.3
-    """With --detections: ignore boxes with a lower score."""
+    """With --detections or --masks: ignore entries with a lower score."""
     proposals: Literal["auto", "lidar", "room"] = "auto"
     """How objects are found in the cloud; auto decides by the scan's extent."""
     threshold: float = 0.0
@@ -84,9 +89,9 @@ class Recognize(CloudCommand):
         # A misspelled label must fail before the slow part.
         recognizer.check(self.options.labels, self.background)
         with console.status("reading the scan"):
-            frame, detections = self._open()
+            frame, detections, masks = self._open()
         with console.status("finding objects"):
-            recognizer.set_scan(frame, detections, self.proposals)
+            recognizer.set_scan(frame, detections, self.proposals, masks)
         result = recognizer.query(
             self.options.labels,
             self.threshold,
@@ -121,8 +126,12 @@ class Recognize(CloudCommand):
             raise InputError(f"is {self.max_objects}", field="--max-objects", fix="give 1 or more")
         if self.up is not None and self.source != "cloud":
             raise InputError(f"{self.source} knows its own axes", field="--up", fix="use it with cloud files")
-        if self.detection_images is not None and self.detections is None:
-            raise InputError("belongs to --detections, which is missing", field="--detection-images")
+        if self.detections is not None and self.masks is not None:
+            raise InputError("is given beside --detections", field="--masks", fix="give one of the two")
+        if self.detection_images is not None and self.detections is None and self.masks is None:
+            raise InputError(
+                "belongs to --detections or --masks, which are missing", field="--detection-images"
+            )
         if self.every < 1:
             raise InputError(f"is {self.every}", field="--every", fix="give 1 or more")
         if self.every > 1 and self.frame is not None:
@@ -134,21 +143,33 @@ class Recognize(CloudCommand):
         return [self.out, self.out.with_suffix(".ply"), self.out.with_suffix(".html")]
 
     def _inputs(self, files: list[Path]) -> list[Path]:
-        named = [self.scan, self.detections, self.detection_images, self.options.bank]
+        named = [self.scan, self.detections, self.masks, self.detection_images, self.options.bank]
         inputs = [path for path in named if path is not None]
         if self.source == "cloud" and self.scan.is_dir():  # a folder of clouds: each is an input
             inputs += [self.scan / file.name for file in files if (self.scan / file.name).exists()]
         return inputs
 
-    def _open(self) -> tuple[Frame, list[Detections2D] | None]:
+    def _open(self) -> tuple[Frame, list[Detections2D] | None, _MaskedFrames | None]:
         from clip2.recognition import fuse_frames
 
         scan = self.open(self.scan, self.source)
         if len(scan) > 1 and self.frame is None:
             self._require_one_world(scan)
-            return fuse_frames(_readable(scan, range(0, len(scan), self.every)), self.voxel), None
+            chosen = range(0, len(scan), self.every)
+            masks = None if self.masks is None else self._masked_frames(scan, chosen)
+            return fuse_frames(_readable(scan, chosen), self.voxel), None, masks
         frame = scan[self._index(scan)]
-        return frame, None if self.detections is None else self._detections(scan, frame)
+        if self.detections is not None:
+            return frame, self._detections(scan, frame, self.detections), None
+        masks = None if self.masks is None else [(frame, self._detections(scan, frame, self.masks))]
+        return frame, None, masks
+
+    def _masked_frames(self, scan: Scan, chosen: range) -> _MaskedFrames:
+        """The fused frames again, one at a time, with their masks; an image that the file does not name has none."""
+        assert self.masks is not None
+        found = self._load(self.masks)
+        found.check(scan)
+        return ((frame, _of_views(found, frame)) for frame in _readable(scan, chosen))
 
     def _require_one_world(self, scan: Scan) -> None:
         worlds = list(dict.fromkeys(scan.world_of(index) for index in range(len(scan))))
@@ -179,41 +200,52 @@ class Recognize(CloudCommand):
             fix = f"the scan has {len(ids):,} frames: give 0 to {len(ids) - 1}, or an id like {ids[0]}"
         raise InputError(f"is {self.frame!r}", field="--frame", fix=fix)
 
-    def _detections(self, scan: Scan, frame: Frame) -> list[Detections2D]:
-        from data_prep.detect.coco import CocoDetections, ImageNames
+    def _load(self, file: Path) -> CocoDetections:
+        from data_prep.detect.coco import CocoDetections
 
-        assert self.detections is not None
+        return CocoDetections.load(file, self.min_score, self.detection_images)
+
+    def _detections(self, scan: Scan, frame: Frame, file: Path) -> list[Detections2D]:
+        from data_prep.detect.coco import ImageNames
+
         if not frame.views:
+            flag, what = ("--masks", "masks") if self.detections is None else ("--detections", "boxes")
             raise InputError(
-                f"frame {frame.id} has no image for the boxes",
+                f"frame {frame.id} has no image for the {what}",
                 source=self.scan,
-                fix="leave out --detections, or name a source with images by --source",
+                fix=f"leave out {flag}, or name a source with images by --source",
             )
-        found = CocoDetections.load(self.detections, self.min_score, self.detection_images)
+        found = self._load(file)
         names = ImageNames(found.image_names)
         if not any(names.find(view.name) for view in frame.views):
             raise InputError(
                 f"has no entry for {frame.views[0].name}, the image of frame {frame.id}",
-                source=self.detections,
+                source=file,
                 field="images.file_name",
                 fix=f"give detections made on this scan; here the first image is "
                 f"{found.image_names[0] if found.image_names else 'missing'}",
             )
         found.check(scan)  # one image name of the file must not match several images of the scan
-        return [found.for_image(view.name, view.camera.width, view.camera.height) for view in frame.views]
+        return _of_views(found, frame)
 
     def _write(self, result: Instances3D, files: list[Path], note: str) -> None:
         from clip2.cli.outputs import writing
 
         document, ply, html = files
-        origin = (
-            f"lifted from the 2D boxes of {self.detections}" if self.detections else "found by geometry alone"
-        )
+        origin = "found by geometry alone"
+        if self.detections is not None:
+            origin = f"lifted from the 2D boxes of {self.detections}"
+        if self.masks is not None:
+            origin = f"found by geometry and the masks of {self.masks}"
         notes = f"Objects were {origin} and named by {self.options.model}. {note}".strip()
         with writing(document, "--out"):
             result.to_json(document)
             result.to_ply(ply)
             result.to_html(html, title=f"Objects in {self.scan.name}", notes=notes)
+
+
+def _of_views(found: CocoDetections, frame: Frame) -> list[Detections2D]:
+    return [found.for_image(view.name, view.camera.width, view.camera.height) for view in frame.views]
 
 
 def _readable(scan: Scan, indices: range) -> Iterator[Frame]:

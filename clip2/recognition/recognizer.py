@@ -17,6 +17,7 @@ from clip2.labels import UNKNOWN
 from clip2.recognition.instances import Instances3D
 from clip2.recognition.proposals import OUTDOOR_EXTENT, Kind, Proposals, propose_objects, spread
 from clip2.recognition.proposals.lidar import seen_from
+from clip2.recognition.proposals.masks import MaskedFrames, propose_with_masks
 from clip2.teacher.text_source import labels_and_vectors
 from data_prep.detect.detections import Detections2D
 from data_prep.detect.nms import nms
@@ -94,6 +95,7 @@ class Recognizer:
         scan: Scannable,
         detections: Sequence[Detections2D] | None = None,
         proposals: Kind = "auto",
+        masks: MaskedFrames | None = None,
     ) -> Recognizer:
         """Find the objects of a scan and embed them. This is the expensive part; it is done once.
 
@@ -101,19 +103,26 @@ class Recognizer:
             scan: a Frame; a cloud file; points (N, 3) in meters, z-up; or these and their colors (N, 3) uint8.
             detections: one per view of the frame; objects are then lifted from them, not found in the cloud.
             proposals: how objects are found: ``lidar``, ``room``, or ``auto`` by the scan's extent.
+            masks: frames of the scan, each with one ``Detections2D`` per view whose masks need no classes; objects are then
+                found by masks and geometry together (:func:`propose_with_masks`). For one frame: ``[(frame, found)]``.
 
         Returns:
             The recognizer itself.
 
         Raises:
-            InputError: an empty or broken scan, or detections that do not fit its views. The previous scan stays.
+            InputError: an empty or broken scan, detections or masks that do not fit its views, or both at once. The
+                previous scan stays.
         """
+        if detections is not None and masks is not None:
+            raise InputError("are given beside detections", field="masks", fix="give one of the two")
         frame = _as_frame(scan)
         started = time.perf_counter()
         world = frame.world_points()
         viewpoint = _viewpoint(frame, world)
         if detections is None:
             found = propose_objects(world, proposals, viewpoint, frame.colors)
+            if masks is not None:
+                found = propose_with_masks(world, masks, found)
         else:
             lifted = _lift(frame, detections)
             found = Proposals.join(lifted, np.ones(len(lifted)))

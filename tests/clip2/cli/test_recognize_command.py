@@ -304,6 +304,34 @@ def test_results_form_needs_the_file_with_the_images(street, run, cloud, tmp_pat
     assert "has no image" in error_of(capsys, cloud, *words, "--detections", str(boxes))
 
 
+@pytest.mark.parametrize("chosen", [["--frame", "0"], []], ids=["frame", "fused"])
+def test_masks_of_any_class_find_objects_together_with_geometry(chosen, run, tmp_path, capsys):
+    options = {"frames": 2, "image_size": (160, 120), "seed": 3}
+    scan = open_scan("procedural", "tabletop", **options)
+    masks = tmp_path / "masks.json"
+    scan.save_detections(masks)
+    document = json.loads(masks.read_text())
+    document["categories"] = [{"id": 1, "name": "object"}]
+    for annotation in document["annotations"]:
+        annotation["category_id"] = 1
+    masks.write_text(json.dumps(document))
+    out = tmp_path / "r.json"
+    given = ["--option", "frames=2", "--option", "image_size=160,120", "--option", "seed=3", *chosen]
+    arguments = ["tabletop", "--source", "procedural", *given, "--model", run, "--labels", "chair", "--json"]
+    assert main(["recognize", *arguments, "--out", str(out), "--masks", str(masks)]) == 0
+    found = json.loads(capsys.readouterr().out)["objects"]
+    large = [a for a in document["annotations"] if a["area"] > 100 and a["image_id"] == 1]
+    assert sum(item["objectness"] > 0.9 for item in found) >= 0.7 * len(large) > 0
+    assert f"geometry and the masks of {masks}" in out.with_suffix(".html").read_text()
+
+    assert "--masks: is given beside --detections" in error_of(
+        capsys, *arguments, "--out", str(out), "--masks", str(masks), "--detections", str(masks)
+    )
+    assert "--out: would be overwritten" in error_of(
+        capsys, *arguments, "--out", str(masks), "--masks", str(masks)
+    )
+
+
 @pytest.mark.parametrize("voxel", ["0", "-1", "inf", "nan"])
 def test_voxels_have_a_size(run, capsys, voxel):
     arguments = ["room", "--source", "procedural", "--model", run, "--labels", "chair", f"--voxel={voxel}"]
