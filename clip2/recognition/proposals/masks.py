@@ -166,7 +166,9 @@ class _Merger:
         self.tracks: list[_Track] = []
         self._count = len(points)
         self._known = np.zeros(len(points), dtype=bool)
-        self._visible: list[NDArray[np.uint8]] = []  # a bit per point: a view of a million points takes 125 kB
+        self._visible: list[
+            NDArray[np.uint8]
+        ] = []  # a bit per point: a view of a million points takes 125 kB
 
     def add(self, sight: _Sight) -> None:
         """Assign each mask of a view to one object at most."""
@@ -184,7 +186,9 @@ class _Merger:
             shared = np.bincount(owner[owner >= 0], weight[owner >= 0], minlength=masks)
             overlap[row] = shared / np.maximum(area + weight.sum() - shared, 1e-9)
         rows, columns = linear_sum_assignment(-overlap)
-        partner = {int(c): self.tracks[r] for r, c in zip(rows, columns, strict=True) if overlap[r, c] >= _MATCH}
+        partner = {
+            int(c): self.tracks[r] for r, c in zip(rows, columns, strict=True) if overlap[r, c] >= _MATCH
+        }
         for mask, index in enumerate(group_indices(sight.owner, masks)):
             index = index[visible[index]]
             if len(index) == 0:
@@ -202,7 +206,11 @@ class _Merger:
     def objectness(self, track: _Track) -> float:
         """Mean score of an object's masks, times the share of the views of it that have one."""
         solid = track.index[track.member]
-        seen = np.array([self._sees(bits, solid).mean() for bits in self._visible]) if len(solid) else np.zeros(1)
+        seen = (
+            np.array([self._sees(bits, solid).mean() for bits in self._visible])
+            if len(solid)
+            else np.zeros(1)
+        )
         return float(track.score / track.trust * min(1.0, len(track.sights) / max((seen > 0.5).sum(), 1)))
 
     def _extend(self, track: _Track, index: NDArray[np.int64], number: int) -> None:
@@ -213,7 +221,9 @@ class _Merger:
         held[old] = track.held
         held[new] += 1
         track.index, track.held = whole, held
-        track.seen = np.sum([self._sees(self._visible[s], whole) for s in track.sights], axis=0, dtype=np.int64)
+        track.seen = np.sum(
+            [self._sees(self._visible[s], whole) for s in track.sights], axis=0, dtype=np.int64
+        )
 
     @staticmethod
     def _sees(bits: NDArray[np.uint8], index: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -253,15 +263,14 @@ def _join(
     ]
     candidates = groups + list(objects.indices)
     objectness = np.array(raised + objects.objectness.tolist())
-    size = np.array([len(index) for index in geometry.indices], np.int64)
+    size = np.array([*(len(index) for index in geometry.indices), 0])  # the last: of no region
     owner = np.full(len(region), -1)  # which candidate has each point
     for i in np.argsort(-objectness, kind="stable"):
         index = candidates[i]
         free = owner[index] < 0
         if i < len(groups):
             # A book on a table of which geometry makes one: the table stays what it is without the book.
-            small = _PART * size[np.maximum(region[index], 0)] > len(index)
-            free |= (owner[index] >= len(groups)) & (region[index] >= 0) & small
+            free |= (owner[index] >= len(groups)) & (_PART * size[region[index]] > len(index))
         if free.sum() > _LOST * len(index):
             owner[index[free]] = i
     kept = [index for index in group_indices(owner, len(candidates)) if len(index)]

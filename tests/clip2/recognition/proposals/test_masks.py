@@ -5,7 +5,7 @@ import pytest
 
 from clip2.recognition import fuse_frames, propose_objects, propose_with_masks
 from clip2.recognition.proposals import Proposals
-from data_prep import CocoDetections, Detections2D, InputError, open_scan
+from data_prep import Camera, CocoDetections, Detections2D, Frame, InputError, open_scan
 from data_prep.detect.coco_format import save_coco
 
 NOTHING = np.zeros((120, 160), bool)
@@ -21,10 +21,11 @@ def table():
 
 @pytest.fixture(scope="module")
 def room():
-    """Six frames of a synthetic room with exact masks, and the cloud fused from them."""
-    scan = open_scan("procedural", "room", frames=6, seed=2, image_size=(160, 120))
-    frames = [(scan[i], scan.detections(i)) for i in range(6)]
-    return frames, fuse_frames(frame for frame, _ in frames).world_points()
+    """Four frames of a synthetic room with exact masks, the cloud fused from them, and what masks alone find in it."""
+    scan = open_scan("procedural", "room", frames=4, seed=2, image_size=(160, 120))
+    frames = [(scan[i], scan.detections(i)) for i in range(4)]
+    world = fuse_frames(frame for frame, _ in frames).world_points()
+    return frames, world, propose_with_masks(world, frames)
 
 
 def iou(a, b) -> float:
@@ -37,7 +38,9 @@ def objects_of(truth, at_least=40) -> list:
 
 
 def found_of(found, truth) -> int:
-    return sum(any(iou(thing, index) >= 0.5 for index in found.objects().indices) for thing in objects_of(truth))
+    return sum(
+        any(iou(thing, index) >= 0.5 for index in found.objects().indices) for thing in objects_of(truth)
+    )
 
 
 def masks(*drawn, scores=None, size=(160, 120)) -> Detections2D:
@@ -70,43 +73,40 @@ def test_without_masks_geometry_stays_as_it_is(table):
 
 
 def test_an_object_seen_by_all_views_is_one(room):
-    frames, world = room
-    found = propose_with_masks(world, frames)
+    frames, _, found = room
     seen = {int(i) for _, views in frames for i in views[0].attributes["track_id"]}
     masks_given = sum(len(views[0]) for _, views in frames)
     assert masks_given > 2 * len(seen)
-    assert 0.6 * len(seen) <= len(found) <= 1.1 * len(seen)
+    assert 0.8 * len(seen) <= len(found) <= 1.1 * len(seen)
 
 
 def test_a_mask_that_one_view_of_many_has_is_less_of_an_object(room):
-    frames, world = room
+    frames, world, true = room
     first, views = frames[0]
     nothing = NOTHING.copy()
     nothing[10:50, 20:60] = True
     with_false = [(first, [masks(*views[0].masks, nothing)]), *frames[1:]]
-    true, more = propose_with_masks(world, frames), propose_with_masks(world, with_false)
-    assert np.median(true.objectness) > 0.5
+    more = propose_with_masks(world, with_false)
+    assert np.median(true.objectness) > 0.9
     # Where the false mask lies, objects may have won; what is left of it is worth less than half.
-    new = [i for i, index in enumerate(more.indices) if max(iou(index, other) for other in true.indices) < 0.3]
+    new = [
+        i for i, index in enumerate(more.indices) if max(iou(index, other) for other in true.indices) < 0.3
+    ]
     assert all(more.objectness[i] < 0.5 for i in new)
 
 
 def test_a_mask_of_the_wall_is_no_object_and_a_region_mends_a_mask_that_is_too_small():
     rows, columns = np.mgrid[:120, :160]
-    points = np.stack([columns, rows, np.ones_like(rows)], axis=-1).reshape(-1, 3) * 0.01
-    from data_prep import Camera, Frame
-
     camera = Camera(np.array([[100.0, 0, 0], [0, 100, 0], [0, 0, 1]]), 160, 120)
     depth = np.where((rows > 30) & (rows < 90) & (columns > 40) & (columns < 80), 0.9, 1.5)
     frame = Frame.from_depth("0", camera, np.zeros((120, 160, 3), np.uint8), depth)
     thing = (depth < 1).reshape(-1)
-    geometry = Proposals.join(
-        [np.flatnonzero(thing), np.flatnonzero(~thing)], [0.6, 0.0], [None, "wall"]
-    )
-    assert len(points) == len(frame.points)
+    geometry = Proposals.join([np.flatnonzero(thing), np.flatnonzero(~thing)], [0.6, 0.0], [None, "wall"])
     small = thing.reshape(depth.shape) & (rows < 82)
     found = propose_with_masks(
-        frame.world_points(), [(frame, [masks(small, ~thing.reshape(depth.shape), scores=[0.7, 0.9])])], geometry
+        frame.world_points(),
+        [(frame, [masks(small, ~thing.reshape(depth.shape), scores=[0.7, 0.9])])],
+        geometry,
     )
     objects = found.objects()
     assert len(objects) == 1
@@ -139,9 +139,9 @@ def test_bad_input_is_named(table):
         propose_with_masks(world * np.nan, [(frame, detections)])
 
 
-def test_a_moved_scan_gets_no_objects_from_masks_of_another_place(room):
-    frames, world = room
-    assert len(propose_with_masks(world + [0, 0, 0.5], frames)) < 0.3 * len(propose_with_masks(world, frames))
+def test_a_scan_of_another_place_gets_no_objects(room):
+    frames, world, _ = room
+    assert len(propose_with_masks(world + [0, 0, 2.0], frames[:1])) == 0
 
 
 def test_a_coco_file_of_masks_on_real_frames(real_data, tmp_path):
