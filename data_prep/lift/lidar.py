@@ -20,6 +20,9 @@ _NEAREST = 0.05  # quantile of a cluster's depths that counts as its nearest poi
 _BASE = 0.3  # share of a cluster's height that is its base: crowns and roofs reach out over it
 _AROUND = 0.5  # how far around a box, in its sides, surfaces are followed
 _EDGE_PIXELS = 2.0  # a box's lower edge may lie this far below the object
+_ENDS = 0.5  # held share from which a surface ends in the box
+_ALONG = 2.0  # gaps along the ray may be this much longer within one object: sides at a slant, windows without returns
+_GAPS = np.array([1.0, 1.0, _ALONG])
 _HELD_POWER = 3.0  # exponent of the held share: a surface that runs out of the box counts little
 
 
@@ -93,11 +96,16 @@ class Candidates:
         spacing = config.beams * self._spacing
         self._reach = max(config.gap * float(np.sqrt(sides.prod())), spacing)
         self._extent = config.extent * float(sides.max()) / scene.focal
-        self._labels = connected_components(scene.above[self.standing], self._reach)
+        above = scene.above[self.standing]
+        self._labels = connected_components(above, self._reach)
+        self._wider = np.full(len(self.standing), -1)
         self._weight = np.ones(len(self.standing))
         if not region.masked:  # a mask has already said which pixels count
             off = (scene.uv[self.standing] - (region.box[:2] + region.box[2:]) / 2) / (config.focus * sides)
-            self._weight = np.exp(-0.5 * (off**2).sum(axis=1)) * self._held(sides, spacing) ** _HELD_POWER
+            held = self._held(sides, spacing)
+            self._weight = np.exp(-0.5 * (off**2).sum(axis=1)) * held**_HELD_POWER
+            ends = held >= _ENDS
+            self._wider[ends] = connected_components(above[ends] / _GAPS, self._reach)
 
         depth, height = scene.depth[self.standing], scene.height[self.standing]
         self._nearest = _quantile(depth, self._labels, _NEAREST)
@@ -120,11 +128,18 @@ class Candidates:
             return self.standing, np.zeros(0), 0.0
         score = np.bincount(self._labels, self._weight * free[self.standing]) * self._likelihood
         label = int(score.argmax())
-        member = np.flatnonzero(self._labels == label)
-        within = self._scene.depth[self.standing[member]] <= self._nearest[label] * (1 + self._extent)
+        depth = self._scene.depth[self.standing]
+        mine = self._labels == label
+        # Fragments behind and before it whose surface ends in the box, too.
+        mine |= (
+            np.isin(self._wider, self._wider[mine & (self._wider >= 0)])
+            & free[self.standing]
+            & (depth >= self._nearest[label] * (1 - self._extent))
+        )
+        within = depth[mine] <= self._nearest[label] * (1 + self._extent)
+        member = np.flatnonzero(mine)[within]
         if not within.all():
-            member = member[within]
-            part = connected_components(self._scene.above[self.standing[member]], self._reach)
+            part = connected_components(self._scene.above[self.standing[member]] / _GAPS, self._reach)
             member = member[part == np.bincount(part, self._weight[member]).argmax()]
         return self.standing[member], self._weight[member] * self._likelihood[label], float(score[label])
 
