@@ -7,7 +7,6 @@ camera's y axis, score. The tracking benchmark has frame and track number before
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,11 +17,11 @@ from numpy.typing import NDArray
 
 from data_prep.autolabel.formats import FORMATS, LabelFormat, write_lines
 from data_prep.autolabel.labels import Label3D, LabeledFrame, Sighting, truncation
+from data_prep.autolabel.sequences import sequence_places
 from data_prep.geometry import Camera, invert
 from data_prep.scans import Scan
 
 _OCCLUDED = (0.1, 0.5)  # shares from which an object counts as partly and as largely occluded
-_SEQUENCE = re.compile(r"(\d{4})_(\d{6})")
 
 
 @FORMATS.register("kitti")
@@ -51,7 +50,7 @@ class KittiFormat(LabelFormat):
     def write(self, folder: Path, scan: Scan, frames: Sequence[LabeledFrame]) -> None:
         """See :meth:`LabelFormat.write`."""
         tracked: dict[str, list[str]] = defaultdict(list)
-        places = sequence_places(scan, frames)
+        places = sequence_places(scan, [frame.position for frame in frames])
         follows = any(label.track is not None for frame in frames for label in frame.labels)
         for frame in frames:
             T_label_points = scan.T_label_points(frame.position)
@@ -91,26 +90,6 @@ class KittiFormat(LabelFormat):
         numbers = (*seen.box, height, width, length, x, y, z, turn, label.score)
         fields = " ".join(f"{value:.4f}" for value in numbers)
         return f"{self.class_of(label.label)} {cut:.2f} {hidden} {alpha:.4f} {fields}"
-
-
-def sequence_places(scan: Scan, frames: Sequence[LabeledFrame]) -> dict[str, tuple[str, int]]:
-    """Frame id → name of its sequence and number in it, KITTI's own if the ids hold them.
-
-    Otherwise a sequence is the frames of one world, or all frames if worlds have no name.
-    """
-    own = {frame.id: _SEQUENCE.fullmatch(frame.id) for frame in frames}
-    if all(own.values()):
-        return {id: (found[1], int(found[2])) for id, found in own.items() if found}
-    worlds: dict[str | None, str] = {}
-    counts: dict[str, int] = defaultdict(int)
-    wanted = {frame.position: frame.id for frame in frames}
-    places = {}
-    for position in range(max(wanted, default=-1) + 1):
-        sequence = worlds.setdefault(scan.world_of(position), f"{len(worlds):04d}")
-        if position in wanted:
-            places[wanted[position]] = (sequence, counts[sequence])
-        counts[sequence] += 1
-    return places
 
 
 def _calibration(camera: Camera) -> list[str]:

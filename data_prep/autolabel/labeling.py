@@ -18,6 +18,7 @@ from data_prep.autolabel.formats import FORMATS, LabelFormat
 from data_prep.autolabel.labels import LabeledFrame
 from data_prep.autolabel.motion import turn_and_time
 from data_prep.autolabel.report import MINED, LabelReport, finished_report, publish, require_label_folder
+from data_prep.autolabel.sequences import sequence_places
 from data_prep.autolabel.tracks import Tracks, by_frame, follow, has_poses
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.geometry.box_completion import CompletedBox
@@ -159,8 +160,9 @@ class _Job:
             )
         if not (possible if wanted is None else wanted):
             return None
-        worlds = [self.scan.world_of(position) for position in self.positions]
-        return follow(by_frame(self.mined, self.ids), worlds, config, posed)
+        places = sequence_places(self.scan, self.positions)
+        sequences = [places[id][0] for id in self.ids]
+        return follow(by_frame(self.mined, self.ids), sequences, config, posed)
 
     def label(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,8 +80,10 @@ def observation_of(triplet: Triplet) -> Observation:
         or triplet.crop is None
     ):
         raise BadDatasetError("was not mined from a frame", source=triplet.key, fix="mine the scan again")
-    known = {name: np.nan if value is None else value for name, value in vars(found.quality).items()}
-    quality = LiftQuality(*(known[name] for name in LiftQuality.__dataclass_fields__))
+    known: dict[str, Any] = {
+        name: np.nan if value is None else value for name, value in vars(found.quality).items()
+    }
+    quality = LiftQuality(**{name: known[name] for name in LiftQuality.__dataclass_fields__})
     return Observation(
         key=triplet.key,
         source=found.source,
@@ -126,7 +129,7 @@ def by_frame(
 
 def follow(
     frames: Iterable[tuple[str, tuple[Observation, ...]]],
-    worlds: Iterable[str | None],
+    sequences: Iterable[str],
     config: AssociationConfig,
     posed: bool,
 ) -> Tracks:
@@ -134,7 +137,7 @@ def follow(
 
     Args:
         frames: id and observations of each frame, in order.
-        worlds: of each frame, :meth:`Scan.world_of`; nothing is followed from one into another.
+        sequences: name of each frame's sequence; nothing is followed from one into another.
         config: of the association.
         posed: see :class:`Tracks`.
     """
@@ -153,11 +156,11 @@ def follow(
             finished.append((without_pictures(one), moving))
 
     before: str | None = None
-    for (_, seen), world in zip(frames, worlds, strict=True):
-        if world != before:
+    for (_, seen), sequence in zip(frames, sequences, strict=True):
+        if sequence != before:
             finish(associator.close())
             clouds.clear()
-            before = world
+            before = sequence
         for one in seen:
             order[one.place] = len(order)
             clouds[one.place] = _sample(one)

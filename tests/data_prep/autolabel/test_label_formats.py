@@ -16,6 +16,7 @@ from support.scan_twins import P2, write_kitti, write_kitti_tracking
 
 from data_prep import Camera, Frame, InputError, OrientedBox, Scan, open_scan
 from data_prep.autolabel import FORMATS, LabeledFrame
+from data_prep.autolabel.sequences import sequence_places
 from data_prep.geometry import box_to_image, invert
 
 MILLI = 1.1e-3
@@ -297,3 +298,13 @@ def test_fixed_formats_know_their_classes_and_free_ones_any_label() -> None:
     assert FORMATS["kitti"]().class_of("sofa") is None
     assert FORMATS["nuscenes"]().class_of("traffic cone") == "traffic_cone"
     assert FORMATS["openpcdet"]().class_of("sofa") == "sofa"
+
+
+def test_sequences_are_kittis_own_or_the_worlds_of_a_scan(twin: NuscenesTwin, tmp_path: Path) -> None:
+    tracking = open_scan("kitti-tracking", write_kitti_tracking(tmp_path / "tracking"))
+    assert sequence_places(tracking, [1, 2]) == {"0000_000002": ("0000", 2), "0003_000005": ("0003", 5)}
+    scenes = open_scan("nuscenes", twin.root)
+    assert sequence_places(scenes, [2, 3]) == {
+        "scene-0001-sample-2": ("0000", 2),
+        "scene-0002-sample-0": ("0001", 0),
+    }
