@@ -35,10 +35,11 @@ _FOOT = 0.04  # m: reach of an object to its foot
 _LARGEST = 4.0  # m, a corner sofa
 _SMALLEST = 4e-4  # m²: the seen side of a thing of 2 cm
 _FEWEST = 6  # elements
-_WORTH = 0.08  # objectness below which a proposal costs more than it brings
+_WORTH = 0.1  # objectness below which a proposal costs more than it brings
 # Of two parts beside each other the less likely object counts this much against their whole: the faces of a box can all
-# look like objects. Chosen on synthetic rooms, with _WORTH.
+# look like objects.
 _SECOND = 0.3
+_SCENERY = 0.2  # of a sure part of the room, against a sure object; all three chosen on synthetic rooms and table tops
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def choose_nodes(tree: RegionTree, objectness: NDArray, background: NDArray) -> 
         & (tree.features[:, 2] <= _LARGEST)
     )
     own = np.where(possible, objectness - _WORTH, -1.0)
-    scenery = np.where(possible | (tree.features[:, 2] > _LARGEST), 0.5 * (background - 0.5), -1.0)
+    scenery = np.where(possible | (tree.features[:, 2] > _LARGEST), _SCENERY * (background - 0.5), -1.0)
     # Plain lists: the walk reads single entries.
     alone, part = own.tolist(), scenery.tolist()
     best = np.maximum(np.maximum(own, scenery), 0.0).tolist()

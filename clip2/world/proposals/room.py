@@ -144,7 +144,7 @@ class _Examples:
 
     def fit(self, features: tuple[str, ...], seed: int, epochs: int) -> Scorer:
         rows, targets = np.concatenate(self.rows), np.concatenate(self.targets)
-        return fit_scorer(features, rows, targets, np.concatenate(self.weights), (64, 48), epochs, seed)
+        return fit_scorer(features, rows, targets, np.concatenate(self.weights), (48, 32), epochs, seed)
 
 
 def train(
@@ -186,7 +186,7 @@ def train(
             f"round {number}: {sum(map(len, borders.rows)):,} borders, {best:.3f} of the regions are objects"
         )
     assert scorer is not None
-    return scorer, _calibrated(scorer, nodes.fit(NODE_FEATURES, seed, 40), held_out, report)
+    return scorer, _calibrated(scorer, nodes.fit(NODE_FEATURES, seed, 30), held_out, report)
 
 
 def _calibrated(
