@@ -142,6 +142,8 @@ def read_room(
 def _to_z(up: NDArray) -> NDArray[np.float64]:
     """(3, 3) the smallest rotation that takes ``up`` to z."""
     x, y, z = up
+    if z < -0.999:
+        return np.diag([1.0, -1.0, -1.0])
     cross = np.array([[0, 0, -x], [0, 0, -y], [x, y, 0]])
     return np.eye(3) + cross + cross @ cross / (1 + z)
 
