@@ -84,7 +84,19 @@ def _fused(scan: ProceduralScan, count: int, random: np.random.Generator) -> Clo
     colors = np.concatenate([np.asarray(scan[i].colors) for i in views])
     truth = np.concatenate([scan.ground_truth(i).instances for i in views])
     first, _ = voxel_index(points, float(random.choice([0.01, 0.02, 0.03])))
-    return Cloud(points[first], colors[first] if random.random() < 0.5 else None, None, truth[first])
+    printed = _printed(points[first], colors[first], random) if random.random() < 0.5 else None
+    return Cloud(points[first], printed, None, truth[first])
+
+
+def _printed(points: NDArray, colors: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+    """Colors with patches of 2 to 15 cm repainted: real things carry prints and labels, synthetic ones hardly do."""
+    size = float(np.exp(random.uniform(np.log(0.02), np.log(0.15))))
+    cell = np.unique(np.floor(points / size + random.random(3)).astype(np.int64), axis=0, return_inverse=True)[1]
+    count = int(cell.max()) + 1
+    share = np.where(random.random(count) < random.uniform(0, 0.6), random.uniform(0.2, 1.0, count), 0.0)
+    paint = random.uniform(0, 255, (count, 3))
+    mixed = colors + share[cell.reshape(-1), None] * (paint[cell.reshape(-1)] - colors)
+    return mixed.astype(np.uint8)
 
 
 def _boxes(random: np.random.Generator) -> Cloud:
