@@ -91,7 +91,9 @@ def _fused(scan: ProceduralScan, count: int, random: np.random.Generator) -> Clo
 def _printed(points: NDArray, colors: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
     """Colors with patches of 2 to 15 cm repainted: real things carry prints and labels, synthetic ones hardly do."""
     size = float(np.exp(random.uniform(np.log(0.02), np.log(0.15))))
-    cell = np.unique(np.floor(points / size + random.random(3)).astype(np.int64), axis=0, return_inverse=True)[1]
+    cell = np.unique(
+        np.floor(points / size + random.random(3)).astype(np.int64), axis=0, return_inverse=True
+    )[1]
     count = int(cell.max()) + 1
     share = np.where(random.random(count) < random.uniform(0, 0.6), random.uniform(0.2, 1.0, count), 0.0)
     paint = random.uniform(0, 255, (count, 3))
