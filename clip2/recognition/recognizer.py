@@ -16,8 +16,8 @@ from scipy.special import softmax
 from clip2.labels import UNKNOWN
 from clip2.recognition.instances import Instances3D
 from clip2.recognition.proposals import OUTDOOR_EXTENT, Kind, Proposals, propose_objects, spread
-from clip2.recognition.proposals.lidar import seen_from
 from clip2.recognition.proposals.masks import MaskedFrames, propose_with_masks
+from clip2.recognition.proposals.sweep import seen_from
 from clip2.teacher.text_source import labels_and_vectors
 from data_prep.detect.detections import Detections2D
 from data_prep.detect.nms import nms

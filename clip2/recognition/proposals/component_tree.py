@@ -1,133 +1,148 @@
-"""Clustering at several radii, with the most persistent clusters kept."""
+"""Tree of the clusters at several radii, and the best choice of nodes that do not overlap."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from clip2.ops import radius_components
-
-# A part lighter than this share of an object is a fragment of it, not a second object.
-_FRAGMENT = 0.1
-
-IsObject = Callable[[NDArray, Sequence[float]], bool]
+_CRUMBS = 1.04  # a cluster that grows by less is the same thing
 
 
-def stable_clusters(
-    points: NDArray,
-    radii: Sequence[NDArray | float],
-    is_object: IsObject,
-    weights: NDArray[np.int64] | None = None,
-    min_weight: int = 10,
-) -> list[NDArray[np.int64]]:
-    """Find the clusters that persist longest as the radius grows.
+@dataclass(frozen=True)
+class ComponentTree:
+    """Clusters at every radius as M nodes; a cluster that hardly grows from one radius to the next is one node.
 
-    Components at a larger radius contain those at a smaller one, so they form a tree. Going down the tree, a cluster ends
-    where it splits into two or more parts that are heavy enough. Of a cluster and its parts, the choice with the longer
-    lifetime (in steps of the radius, weighted by points) is kept, as in HDBSCAN (Campello et al., "Hierarchical density
-    estimates", TKDD 2015). Clusters that cannot be an object never win over their parts.
+    Children come before their parents. Each node's points are contiguous in ``order``.
 
-    Args:
-        points: (N, 3) meters.
-        radii: ascending, meters; each a number or (N,).
-        is_object: whether a cluster could be one object, given its points (n, 3) and its lengths along x, y and z.
-        weights: (N,) number of measured points that each point represents; default 1.
-        min_weight: of the lightest cluster.
-
-    Returns:
-        Ascending indices into ``points`` of each cluster; clusters do not overlap.
+    Attributes:
+        order: (N,) the points, sorted.
+        start, stop: (M,) slice of ``order`` that each node holds.
+        parent: (M,) the smallest node that holds more, -1 for none.
+        born, died: (M,) first level at which the node exists, and first level at which it has grown; ``levels`` if never.
+        weight: (M,) sum of its points' weights.
+        parts: (M,) number of clusters of the level before that it unites, 1 at the finest.
+        levels: number of radii.
     """
-    if len(points) == 0:
-        return []
-    weights = np.ones(len(points), dtype=np.int64) if weights is None else weights
-    levels = radius_components(
-        torch.from_numpy(points), torch.from_numpy(np.array([np.broadcast_to(r, len(points)) for r in radii]))
-    )
-    tree = _Tree(points, levels.numpy(), is_object, weights)
-    roots = tree.parts(0, len(points), len(levels) - 1, min_weight)
-    for root in roots:
-        tree.grow(root, len(levels) - 2, min_weight)
-    return [np.sort(tree.order[node.start : node.stop]) for root in roots for node in root.choose()[1]]
 
+    order: NDArray[np.int64]
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
+    parent: NDArray[np.int64]
+    born: NDArray[np.int64]
+    died: NDArray[np.int64]
+    weight: NDArray[np.int64]
+    parts: NDArray[np.int64]
+    levels: int
 
-@dataclass
-class _Node:
-    """A component at one level: a slice of the tree's order."""
+    @classmethod
+    def build(
+        cls, labels: NDArray[np.int64], weights: NDArray[np.int64], min_weight: int = 1
+    ) -> ComponentTree:
+        """Tree of nested partitions.
 
-    tree: _Tree
-    start: int
-    stop: int
-    weight: int
-    lengths: list[float]
-    lifetime: int = 1
-    children: list[_Node] = field(default_factory=list)
+        Args:
+            labels: (L, N) cluster of each point at each level, from fine to coarse; clusters of a level unite whole
+                clusters of the level before.
+            weights: (N,) of the points.
+            min_weight: lighter nodes are left out.
 
-    @cached_property
-    def possible(self) -> bool:
-        return self.tree.is_object(self.tree.points[self.start : self.stop], self.lengths)
-
-    def choose(self) -> tuple[int, list[_Node]]:
-        """The best value of this branch and the nodes that reach it."""
-        below = [child.choose() for child in self.children]
-        value = sum(part for part, _ in below)
-        own = self.weight * self.lifetime if self.possible else 0
-        if own >= value:
-            return own, [self] if self.possible else []
-        return value, [node for _, nodes in below for node in nodes]
-
-
-class _Tree:
-    """Points sorted so that the components of every level are contiguous: each level only merges those before it."""
-
-    def __init__(
-        self, points: NDArray, levels: NDArray[np.int64], is_object: IsObject, weights: NDArray[np.int64]
-    ) -> None:
-        _, first = np.unique(levels[0], return_index=True)
+        >>> tree = ComponentTree.build(np.array([[0, 1, 2, 0], [0, 1, 0, 0]]), np.ones(4, np.int64))
+        >>> [tree.order[a:b].tolist() for a, b in zip(tree.start, tree.stop, strict=True)], tree.parent.tolist()
+        ([[0, 3], [2], [1], [0, 3, 2]], [3, 3, -1, -1])
+        """
+        levels, count = labels.shape
+        _, first = np.unique(labels[0], return_index=True)
         place = np.empty(
             len(first), dtype=np.int64
-        )  # of each finest component, sorted from the coarsest level down
-        place[np.lexsort(levels[:, first])] = np.arange(len(first))
-        self.order = np.argsort(place[levels[0]], kind="stable")
-        self.points, self.is_object = points[self.order], is_object
-        self._levels = []
-        # Start, weight and extent of each level's components, from those of the finer level. Plain lists: a walk down
-        # the tree reads few entries at a time.
-        starts, weight = np.arange(len(points)), weights[self.order]
-        low = high = self.points
-        for labels in levels:
-            new = np.flatnonzero(np.diff(labels[self.order[starts]], prepend=-1))
-            starts, weight = starts[new], np.add.reduceat(weight, new)
-            low, high = np.minimum.reduceat(low, new), np.maximum.reduceat(high, new)
-            self._levels.append(([*starts.tolist(), len(points)], weight.tolist(), (high - low).tolist()))
+        )  # of the finest clusters, sorted from the coarsest level down
+        place[np.lexsort(labels[:, first])] = np.arange(len(first))
+        order = np.argsort(place[labels[0]], kind="stable")
+        total = np.concatenate([[0], np.cumsum(weights[order])])
+        starts, ids = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        nodes: list[
+            tuple[NDArray[np.int64], ...]
+        ] = []  # start, stop, born, parts of the new nodes of each level
+        links: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+        made = 0
+        for level, label in enumerate(labels):
+            at = order if level == 0 else order[starts]
+            new = np.flatnonzero(np.diff(label[at], prepend=-1))
+            parts = np.diff(new, append=len(at))
+            starts = new if level == 0 else starts[new]
+            stops = np.append(starts[1:], count)
+            grown = np.flatnonzero(parts > 1) if level else np.arange(len(starts))
+            now = np.empty(len(starts), np.int64) if level == 0 else ids[new]
+            now[grown] = made + np.arange(len(grown))
+            if level:
+                above = np.repeat(now, parts)
+                moved = above != ids
+                links.append((ids[moved], above[moved]))
+            made_of = parts[grown] if level else np.ones(len(grown), np.int64)
+            nodes.append((starts[grown], stops[grown], np.full(len(grown), level), made_of))
+            made, ids = made + len(grown), now
+        start, stop, born, parts = (np.concatenate(column) for column in zip(*nodes, strict=True))
+        parent = np.full(made, -1)
+        for below, above in links:
+            parent[below] = above
+        weight = total[stop] - total[start]
+        keep = _kept(parent.tolist(), weight.tolist(), min_weight)
+        new_id = np.full(made + 1, -1)  # the last entry is that of "no parent"
+        new_id[keep] = np.arange(len(keep))
+        for node in np.flatnonzero(new_id[:-1] < 0)[::-1]:  # those left out stand for the node above them
+            new_id[node] = new_id[parent[node]]
+        parent, born = new_id[parent[keep]], born[keep]
+        died = np.where(parent >= 0, born[parent], levels)
+        return cls(order, start[keep], stop[keep], parent, born, died, weight[keep], parts[keep], levels)
 
-    def parts(self, start: int, stop: int, level: int, least: float) -> list[_Node]:
-        """Components of a level within a slice that weigh at least ``least``."""
-        starts, weights, lengths = self._levels[level]
-        return [
-            _Node(self, starts[i], starts[i + 1], weights[i], lengths[i])
-            for i in range(bisect_left(starts, start), bisect_left(starts, stop))
-            if weights[i] >= least
-        ]
+    def __len__(self) -> int:
+        return len(self.start)
 
-    def grow(self, node: _Node, level: int, min_weight: int) -> None:
-        """Follow a node down the tree. Losing fragments leaves it the same object; a real split ends it."""
-        core = node
-        least = max(min_weight, _FRAGMENT * node.weight) if node.possible else min_weight
-        while level >= 0:
-            parts = self.parts(core.start, core.stop, level, least)
-            level -= 1
-            if len(parts) > 1 or (parts and not node.possible and parts[0].possible):
-                node.children = parts
-                for part in parts:
-                    self.grow(part, level, min_weight)
-                return
-            if not parts:
-                return
-            core = parts[0]
-            node.lifetime += 1
+    def points(self, node: int) -> NDArray[np.int64]:
+        """Ascending indices of a node's points."""
+        return np.sort(self.order[self.start[node] : self.stop[node]])
+
+    def choose(self, value: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Nodes that do not overlap and have the largest sum of values, by dynamic programming from the leaves up.
+
+        Args:
+            value: (M,); a node below 0 is never chosen.
+
+        Returns:
+            The chosen nodes, ascending; and the largest nodes that share no point with any of them.
+        """
+        own, parent = value.tolist(), self.parent.tolist()
+        below = [0.0] * len(own)  # best sum of the nodes under each
+        wins = [False] * len(own)
+        for node, up in enumerate(parent):
+            wins[node] = own[node] > below[node]
+            best = own[node] if wins[node] else below[node]
+            if up >= 0:
+                below[up] += best
+        chosen, rest = [], []
+        open_ = [False] * len(own)  # whether the choice is made further down
+        for node in range(len(own) - 1, -1, -1):
+            up = parent[node]
+            if up >= 0 and not open_[up]:
+                continue
+            if wins[node]:
+                chosen.append(node)
+            elif below[node] > 0:
+                open_[node] = True
+            else:
+                rest.append(node)
+        return np.array(chosen[::-1], np.int64), np.array(rest[::-1], np.int64)
+
+
+def _kept(parent: list[int], weight: list[int], min_weight: int) -> NDArray[np.int64]:
+    """Nodes that are heavy enough, and more than one of their parts with crumbs."""
+    core = [0] * len(parent)  # weight of the heaviest node kept within each
+    kept = []
+    for node, up in enumerate(parent):
+        if weight[node] >= max(min_weight, _CRUMBS * core[node]):
+            kept.append(node)
+            core[node] = weight[node]
+        if up >= 0:
+            core[up] = max(core[up], core[node])
+    return np.array(kept, np.int64)

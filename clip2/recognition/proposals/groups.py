@@ -18,6 +18,8 @@ def group_indices(owner: NDArray[np.int64], count: int) -> list[NDArray[np.int64
     >>> [index.tolist() for index in group_indices(np.array([1, -1, 0, 1]), 2)]
     [[2], [0, 3]]
     """
+    if count < np.iinfo(np.int16).max:
+        owner = owner.astype(np.int16)  # numpy sorts these by radix, in a fifth of the time
     order = np.argsort(owner, kind="stable")
     return np.split(order, np.searchsorted(owner[order], np.arange(count)))[1:]
 

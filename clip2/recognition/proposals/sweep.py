@@ -1,0 +1,63 @@
+"""Facts of a LiDAR sweep: the angle between its beams, and where its sensor is."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_EVERY = 4  # of the columns of azimuth: enough to measure the gap
+_MOST_BEHIND = 0.05  # share of a sweep's points that may lie behind another one: they graze an edge
+
+
+def beam_gap(points: NDArray, viewpoint: NDArray) -> float:
+    """Angle between neighboring beams of a spinning LiDAR in radians, measured from the sweep.
+
+    Within narrow columns of azimuth, elevations step from beam to beam. The median step is the gap; every fourth column
+    is looked at.
+
+    Args:
+        points: (N, 3) meters.
+        viewpoint: (3,) position of the sensor in the same axes.
+    """
+    x, y, z = (points[:, axis] - viewpoint[axis] for axis in range(3))
+    column = np.floor(np.arctan2(y, x) / np.deg2rad(0.2)).astype(np.int64)
+    some = np.flatnonzero(column % _EVERY == 0)
+    x, y, z, column = x[some], y[some], z[some], column[some]
+    elevation = np.arctan2(z, np.hypot(x, y))
+    # Columns are put 4 radians apart on one axis, so that one sort is enough: a step from one column to the next is too
+    # large to be a gap, as elevations end at a right angle.
+    step = np.diff(np.sort(4 * column + elevation))
+    # Neither the jitter within one beam nor a hole over several beams is the gap.
+    step = step[(step > np.deg2rad(0.08)) & (step < np.deg2rad(4))]
+    return float(np.median(step)) if len(step) else float(np.deg2rad(0.5))
+
+
+def seen_from(points: NDArray, place: NDArray) -> bool:
+    """Whether the points look like one sweep of a sensor at ``place``.
+
+    Each ray of a sweep returns once. Seen from another place, or in a cloud of several sweeps, more points lie behind
+    others in the same direction.
+
+    Args:
+        points: (N, 3) meters, z-up.
+        place: (3,) in the same axes.
+    """
+    points = points[:: max(1, len(points) // 200_000)]
+    behind = _share_behind(points, place)
+    steps = np.array([[3.0, 0, 0], [-3, 0, 0], [0, 3, 0], [0, -3, 0]])
+    return behind < _MOST_BEHIND and all(behind < _share_behind(points, place + step) for step in steps)
+
+
+def _share_behind(points: NDArray, place: NDArray) -> float:
+    """Share of points well behind another one in the same direction."""
+    x, y, z = (points[:, axis] - place[axis] for axis in range(3))
+    flat = np.hypot(x, y)
+    column, row = (
+        np.floor(angle / np.deg2rad(0.2)).astype(np.int64)
+        for angle in (np.arctan2(y, x), np.arctan2(z, flat))
+    )
+    # The bits of positive floats are ordered like their values, so cell and distance fit into one sortable number.
+    distance = np.minimum(np.hypot(flat, z), np.finfo(np.float32).max).astype(np.float32).view(np.uint32)
+    ordered = np.sort((10_000 * column + row) << 32 | distance)
+    cell, distance = ordered >> 32, ordered.astype(np.uint32).view(np.float32)
+    return float(((np.diff(cell) == 0) & (np.diff(distance) > 0.1 * distance[1:])).mean())
