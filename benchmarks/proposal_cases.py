@@ -38,6 +38,7 @@ class Case:
         bands: of each object its band of size (rooms) or of range (streets).
         visible: (N,) points where somebody labeled; None: all.
         background: (N,) points drawn as named background.
+        frames: of a synthetic scan those that the cloud is made of, each a scan and a number.
     """
 
     group: str
@@ -54,6 +55,12 @@ class Case:
     bands: list[str] = field(default_factory=list)
     visible: NDArray[np.bool_] | None = None
     background: NDArray[np.bool_] | None = None
+    frames: tuple[tuple[Scan, int], ...] = ()
+
+    def masked(self, detector: str) -> Iterator[tuple[Frame, tuple[Detections2D, ...]]]:
+        """Frames with the masks of a simulated detector."""
+        for scan, number in self.frames:
+            yield scan[number], scan.detections(number, detector)  # type: ignore[attr-defined]
 
     def add(self, label: str, mask: NDArray[np.bool_]) -> None:
         """Add an object, unless it has too few points."""
@@ -82,6 +89,7 @@ def synthetic_cases(only: str = "") -> Iterator[Case]:
         for i in range(frames):
             kind: Kind = "lidar" if setting == "street" else "room"
             case = _case(f"procedural {setting}", scan[i], kind, plain[setting])
+            case.frames = ((scan, i),)
             _add_instances(case, scan.ground_truth(i).instances, scan)  # type: ignore[attr-defined]
             yield case
     if only not in "procedural room fused":

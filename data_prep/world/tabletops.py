@@ -102,7 +102,8 @@ def _scenery(
         p.box(
             (6, 0.1, 2.6), (0, y + 0.05 + (0 if kind == "counter" else rng.uniform(0.02, 0.6)), floor), "wall"
         )
-    shade = tuple(float(v) for v in rng.uniform(0.5, 0.95) * (1 + rng.uniform(-0.15, 0.15, 3)))
+    red, green, blue = (float(v) for v in rng.uniform(0.5, 0.95) * (1 + rng.uniform(-0.15, 0.15, 3)))
+    shade = (red, green, blue)
     wood = ((0.55, 0.40, 0.26), (0.70, 0.55, 0.38), (0.9, 0.9, 0.88), (0.25, 0.25, 0.27))[rng.integers(4)]
     textures = (PLAIN, PLANKS, TILES, CHECKS, STRIPES)
     builder.scenery(

@@ -135,6 +135,21 @@ def test_sensor_noise_has_the_stated_size() -> None:
     assert 0.005 < missing.mean() < 0.3
 
 
+def test_named_depth_cameras_err_as_their_kind_does() -> None:
+    exact = _scan("room", noise=False)[0].depth
+    kinect, flight = (_scan("room", depth_camera=name)[0].depth for name in ("kinect_v1", "kinect_v2"))
+    levels = 1 / (kinect[kinect > 0].astype(np.float64) * 0.0029)
+    assert np.abs(levels - np.rint(levels)).max() < 1e-3, "disparity comes in steps"
+
+    # What stands in front hides what is behind it from the projector, which stands to the right of the camera.
+    hidden = (exact > 0) & (kinect == 0) & (flight > 0)
+    assert hidden.mean() > 0.01
+    far = (flight > 0) & (flight < exact * 1.2) & (np.abs(flight - exact) > 0.1)
+    assert 0.0005 < far.sum() / (flight > 0).sum() < 0.05, "some pixels fly between two surfaces"
+    with pytest.raises(InputError, match="depth_camera: is 'kinect'"):
+        _scan("room", depth_camera="kinect")
+
+
 def test_streets_come_as_rings_with_intensity() -> None:
     frame = _scan("street", noise=False)[0]
     elevation = np.rad2deg(np.arctan2(frame.points[:, 2], np.linalg.norm(frame.points[:, :2], axis=1)))
