@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,10 @@ from benchmarks.outlines import outlined_frames
 from benchmarks.plain_proposals import ROOM, STREET, TABLETOP, Plain
 from clip2.recognition import fuse_frames
 from clip2.recognition.proposals import Kind
-from data_prep.geometry import OrientedBox
+from data_prep.detect import Detections2D
+from data_prep.geometry import OrientedBox, rigid
 from data_prep.geometry.voxels import voxel_index
 from data_prep.scans import Frame, Scan, open_scan
-from data_prep.world.scan import SETTINGS
 
 MIN_POINTS = 10
 _SIZES = ((0.1, "below 10 cm"), (0.3, "10 to 30 cm"), (1.0, "30 cm to 1 m"), (np.inf, "above 1 m"))
@@ -38,7 +38,8 @@ class Case:
         bands: of each object its band of size (rooms) or of range (streets).
         visible: (N,) points where somebody labeled; None: all.
         background: (N,) points drawn as named background.
-        frames: of a synthetic scan those that the cloud is made of, each a scan and a number.
+        frames: of a synthetic scan: the scan and the numbers of the frames that the cloud is made of.
+        origin: (3,) what was taken from their world points.
     """
 
     group: str
@@ -55,12 +56,17 @@ class Case:
     bands: list[str] = field(default_factory=list)
     visible: NDArray[np.bool_] | None = None
     background: NDArray[np.bool_] | None = None
-    frames: tuple[tuple[Scan, int], ...] = ()
+    frames: tuple[Scan, range] | None = None
+    origin: NDArray = field(default_factory=lambda: np.zeros(3))
 
     def masked(self, detector: str) -> Iterator[tuple[Frame, tuple[Detections2D, ...]]]:
         """Frames with the masks of a simulated detector."""
-        for scan, number in self.frames:
-            yield scan[number], scan.detections(number, detector)  # type: ignore[attr-defined]
+        assert self.frames is not None
+        scan, numbers = self.frames
+        for number in numbers:
+            frame = scan[number]
+            T = rigid(translation=-self.origin) @ frame.T_world_points
+            yield replace(frame, T_world_points=T), scan.detections(number, detector)  # type: ignore[attr-defined]
 
     def add(self, label: str, mask: NDArray[np.bool_]) -> None:
         """Add an object, unless it has too few points."""
@@ -81,15 +87,14 @@ def synthetic_cases(only: str = "") -> Iterator[Case]:
     """Frames of synthetic rooms, table tops and streets, and fused rooms; of groups whose name contains ``only``."""
     plain = {"room": ROOM, "street": STREET, "tabletop": TABLETOP}
     frames_of = {"room": 8, "street": 3, "tabletop": 8}
-    for setting in SETTINGS:
+    for setting, frames in frames_of.items():
         if only not in f"procedural {setting}":
             continue
-        frames = frames_of[setting]
         scan = open_scan("procedural", setting, frames=frames, worlds=frames, seed=11)
         for i in range(frames):
             kind: Kind = "lidar" if setting == "street" else "room"
             case = _case(f"procedural {setting}", scan[i], kind, plain[setting])
-            case.frames = ((scan, i),)
+            case.frames = scan, range(i, i + 1)
             _add_instances(case, scan.ground_truth(i).instances, scan)  # type: ignore[attr-defined]
             yield case
     if only not in "procedural room fused":
@@ -100,7 +105,9 @@ def synthetic_cases(only: str = "") -> Iterator[Case]:
         points = np.concatenate([scan[i].world_points() for i in members])
         truth = np.concatenate([scan.ground_truth(i).instances for i in members])  # type: ignore[attr-defined]
         first, _ = voxel_index(points, 0.02)
-        case = Case("procedural room fused", str(world), points[first] - points.mean(axis=0), None, "room")
+        origin = points.mean(axis=0)
+        case = Case("procedural room fused", str(world), points[first] - origin, None, "room")
+        case.frames, case.origin = (scan, members), origin
         _add_instances(case, truth[first], scan)
         yield case
 

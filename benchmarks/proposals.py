@@ -1,6 +1,6 @@
 """Recall, precision and speed of class-agnostic object proposals, beside a plain baseline.
 
-    python -m benchmarks.proposals [ROOT] [--json] [--page FILE] [--only TEXT]
+    python -m benchmarks.proposals [ROOT] [--json] [--page FILE] [--only TEXT] [--masks DETECTOR]
 
 Every scan is searched by geometry alone (``clip2.recognition.propose_objects``); what it calls background does not count.
 An object is found when a proposal and the object's points share at least half of their union. The object's points
@@ -15,6 +15,8 @@ depend on the ground truth of each set:
   looked at while building.
 - ``7-scenes`` (one frame, and the sequence fused): no labels; number of proposals and time only.
 
+With ``--masks perfect|good|weak``, synthetic scans are searched by geometry and the masks of that simulated detector.
+
 *Precision* is the share of proposals that share at least half of their union with an object; given only where every object is
 known. *Recall of 60* counts the 60 proposals of highest objectness. *Plain* is ``benchmarks.plain_proposals``.
 
@@ -28,7 +30,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -41,7 +43,7 @@ from benchmarks.plain_proposals import plain_proposals
 from benchmarks.proposal_cases import Case, real_cases, synthetic_cases
 from benchmarks.record import Row, Settings
 from benchmarks.tables import emit
-from clip2.recognition import fit_upright_box, propose_objects
+from clip2.recognition import fit_upright_box, propose_objects, propose_with_masks
 from clip2.recognition.proposals import Proposals
 from data_prep.geometry import OrientedBox
 from data_prep.report import Page
@@ -55,6 +57,7 @@ def main(
     json: bool = False,
     page: Path | None = None,
     only: str = "",
+    masks: Literal["perfect", "good", "weak"] | None = None,
 ) -> int:
     """Measure proposals.
 
@@ -63,13 +66,14 @@ def main(
         json: print one JSON object on standard output instead of tables.
         page: also write the first proposals of each group as an HTML page.
         only: measure only groups whose name contains this text.
+        masks: simulated detector whose masks are used besides, in synthetic scans.
     """
     report = (
         None
         if page is None
         else Page("Proposals", "Found by geometry alone; one color each. Labels are not used.")
     )
-    result = measure(root, report, only)
+    result = measure(root, report, only, masks)
     if page is not None and report is not None:
         report.write(page)
     return emit(result, json, _print)
@@ -86,13 +90,17 @@ def rows(settings: Settings) -> Iterator[Row]:
             )
 
 
-def measure(root: Path | None, report: Page | None = None, only: str = "") -> dict[str, dict[str, Any]]:
+def measure(
+    root: Path | None, report: Page | None = None, only: str = "", masks: str | None = None
+) -> dict[str, dict[str, Any]]:
     """Group → figures; the first proposals of each group are added to ``report``."""
     groups: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     cases = chain(synthetic_cases(only), [] if root is None else real_cases(root, only))
     for case in track(list(cases), console=Console(stderr=True), description="searching", transient=True):
         started = time.perf_counter()
         found = propose_objects(case.points, case.kind, case.viewpoint, case.colors)
+        if masks is not None and case.frames is not None:
+            found = propose_with_masks(case.points, case.masked(masks), found)
         seconds = time.perf_counter() - started
         objects = found.objects()
         if report is not None and case.group not in groups:
