@@ -69,7 +69,8 @@ def propose_lidar(points: NDArray, viewpoint: NDArray | None, scorer: Scorer | N
     owner = owners(members, len(found.tree.order))
     parts = [found.above[group] for group in group_indices(owner[found.voxel], len(nodes))]
     groups = members_with_feet(points, parts[: len(chosen)], found.low) + parts[len(chosen) :]
-    background = [None] * len(chosen) + [OUTPUTS[_BACKGROUND + i] for i in kinds.argmax(axis=1)]
+    background: list[str | None] = [None] * len(chosen)
+    background += [OUTPUTS[_BACKGROUND + i] for i in kinds.argmax(axis=1)]
     return Proposals.join(groups, np.append(scores[chosen, 0], np.zeros(len(rest))), background)
 
 

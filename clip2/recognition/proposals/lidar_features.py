@@ -133,11 +133,12 @@ def _extents(
     cos, sin = np.repeat([np.cos(turn), np.sin(turn)], size, axis=1)
     dx, dy = x[member] - np.repeat(mean[0], size), y[member] - np.repeat(mean[1], size)
     local = (cos * dx + sin * dy, cos * dy - sin * dx, over[member])
-    low, high = (np.stack([ends.reduceat(row, begins) for row in local]) for ends in (np.minimum, np.maximum))
+    low = np.stack([np.minimum.reduceat(row, begins) for row in local])
+    high = np.stack([np.maximum.reduceat(row, begins) for row in local])
     off = [
         np.abs(row - np.repeat(center, size)) * np.repeat(1 / half, size)
         for row, center, half in zip(
             local[:2], (high + low)[:2] / 2, np.maximum(high - low, 0.1)[:2] / 2, strict=True
         )
     ]
-    return low, high, np.add.reduceat(np.maximum(*off), begins) / size
+    return low, high, np.add.reduceat(np.maximum(off[0], off[1]), begins) / size

@@ -38,7 +38,7 @@ class TrainRoom:
 
 @dataclass
 class TrainLidar:
-    """Train ``lidar`` on synthetic streets swept by sensors of 16 to 128 beams; about 10 minutes of one core."""
+    """Train ``lidar`` on synthetic streets swept by sensors of 16 to 128 beams; a few minutes of one core."""
 
     out: Path = SHIPPED
     """Folder for the file."""

@@ -89,8 +89,9 @@ def grow_clutter(
         local = np.abs((things - center) @ axes.T)
         if (local < size / 2 + _CLEAR).all(axis=1).any():
             continue
-        toward = np.arctan2(*(center - viewpoint)[1::-1])
-        reach = np.hypot(*size[:2]) / 2 / max(np.hypot(*(center - viewpoint)[:2]), 0.1)
+        away = center - viewpoint
+        toward = np.arctan2(away[1], away[0])
+        reach = np.hypot(size[0], size[1]) / 2 / max(np.hypot(away[0], away[1]), 0.1)
         rows = np.flatnonzero(np.abs((angle - toward + np.pi) % (2 * np.pi) - np.pi) < np.arctan(2 * reach))
         enter, leave = _crossing((viewpoint - center) @ axes.T, ray[rows] @ axes.T, size / 2, kind.round)
         stop = np.maximum(enter, 0) + rng.exponential(rng.uniform(*kind.reach), len(rows))
