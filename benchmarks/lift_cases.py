@@ -45,6 +45,7 @@ class Case:
         truths: of each box (N,) bool, the points of the object among those in the box.
         seams: of each box (N,) bool, points outside the label and so near to it that they may be the object's.
         boxes: of each 2D box the labeled 3D box in the axes of the points, or None.
+        occluded: of each box the share 0..1 of its object that others hide; empty where that is not known.
     """
 
     frame: Frame
@@ -53,6 +54,7 @@ class Case:
     truths: tuple[NDArray[np.bool_], ...]
     seams: tuple[NDArray[np.bool_], ...]
     boxes: tuple[OrientedBox | None, ...]
+    occluded: tuple[float, ...] = ()
 
 
 def labeled_cases(root: Path, name: str, detector: bool) -> list[Case]:
@@ -82,7 +84,12 @@ def labeled_cases(root: Path, name: str, detector: bool) -> list[Case]:
 
 
 def synthetic_cases(
-    setting: str, frames: int, detector: str, image_size: tuple[int, int] | None = None
+    setting: str,
+    frames: int,
+    detector: str,
+    image_size: tuple[int, int] | None = None,
+    beams: int | None = None,
+    ahead: int = 0,
 ) -> list[Case]:
     """Rooms or streets of the synthetic world, with exact ground truth per point.
 
@@ -91,35 +98,52 @@ def synthetic_cases(
         frames: number of frames, each of a different place.
         detector: profile of the simulated detector; ``perfect`` draws exact boxes.
         image_size: width and height in pixels, and of the depth; None: the setting's own.
+        beams: of the LiDAR in streets and cities; None: the setting's own.
+        ahead: poses of the vehicle after the frame's, which make the street 2 m longer each.
     """
+    each = 1 + ahead
     scan = ProceduralScan(
         setting,
-        frames=frames,
+        frames=frames * each,
         worlds=frames,
+        beams=beams,
         seed=_SYNTHETIC_SEED,
         detector=detector,
         image_size=image_size,
     )
     cases = []
-    for index in _progress(scan, setting):
+    for index in track(
+        range(0, len(scan), each), description=setting, console=Console(stderr=True), transient=True
+    ):
         frame, truth = scan[index], scan.ground_truth(index)
         detections, exact = scan.detections(index)[0], truth.detections[0]
         seen = ProjectedPoints(frame.points, frame.views[0].camera)
         annotated = scan.annotations(index)
         whole = dict(zip(annotated.attributes["track_id"].tolist(), annotated.boxes, strict=True))
-        labels, truths, boxes = [], [], []
+        labels, truths, boxes, occluded = [], [], [], []
         for box, row in zip(detections.boxes, _match(detections.boxes, exact.boxes), strict=True):
             mine = np.zeros(len(frame.points), dtype=bool)
             if row >= 0:
                 inside = seen.indices[seen.in_box(box)]
                 mine[inside] = truth.instances[inside] == exact.attributes["track_id"][row]
             labels.append(exact.labels[row] if row >= 0 else "")
+            occluded.append(float(exact.attributes["occluded"][row]) if row >= 0 else 0.0)
             truths.append(mine)
             boxes.append(whole.get(int(exact.attributes["track_id"][row])) if row >= 0 else None)
         nowhere = np.zeros(len(frame.points), dtype=bool)
         without_masks = replace(detections, masks=None)
         seams = (nowhere,) * len(truths)
-        cases.append(Case(frame, without_masks, tuple(labels), tuple(truths), seams, tuple(boxes)))
+        cases.append(
+            Case(
+                frame,
+                without_masks,
+                tuple(labels),
+                tuple(truths),
+                seams,
+                tuple(boxes),
+                occluded=tuple(occluded),
+            )
+        )
     return cases
 
 

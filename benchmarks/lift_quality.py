@@ -55,12 +55,14 @@ class Score:
     Attributes:
         label: of the box.
         range: meters.
+        occluded: share 0..1, NaN where it is not known.
         precision, recall, iou: 0..1.
         seam_iou: the same, points in the label's seam left out.
     """
 
     label: str
     range: float
+    occluded: float
     precision: float
     recall: float
     iou: float
@@ -126,18 +128,18 @@ def measure(root: Path, vary: bool = False, frames: int = 0) -> dict[str, Any]:
 
 
 def _contenders(cases: list[Case], labeled: bool) -> dict[str, Any]:
-    ours = _score(cases, _lifted(create_lifter("auto", **OPEN_GATES)))
+    ours = score_cases(cases, lifted_by(create_lifter("auto", **OPEN_GATES)))
     dense = {"radius": _DENSE_RADIUS} if cases[0].frame.depth is not None else {}
     recipe = create_lifter("frustum-dbscan", **OPEN_GATES, **dense)
     result = {
         "clip2": _summary(ours),
-        "frustum-dbscan (CLIP²)": _summary(_score(cases, _lifted(recipe))),
-        "bare frustum": _summary(_score(cases, _frustum)),
+        "frustum-dbscan (CLIP²)": _summary(score_cases(cases, lifted_by(recipe))),
+        "bare frustum": _summary(score_cases(cases, frustum_of)),
     }
     if labeled:
-        result["label + 10 cm"] = _summary(_score(cases, _along_label))
+        result["label + 10 cm"] = _summary(score_cases(cases, along_label))
     result["clip2"]["per_range"] = {
-        f"{near}-{far} m": _figures([s for s in ours if near <= s.range < far]) for near, far in BANDS
+        f"{near}-{far} m": figures_of([s for s in ours if near <= s.range < far]) for near, far in BANDS
     }
     return result
 
@@ -147,22 +149,22 @@ def _varied(cases: list[Case]) -> dict[str, Any]:
     for name, value in LidarConfig().model_dump().items():
         for factor in (0.5, 2.0):
             lifter = create_lifter("lidar", **OPEN_GATES, **{name: value * factor})
-            varied[f"{name} x{factor:g}"] = _figures(_score(cases, _lifted(lifter)))
+            varied[f"{name} x{factor:g}"] = figures_of(score_cases(cases, lifted_by(lifter)))
     return varied
 
 
-def _lifted(lifter: Lifter) -> Cut:
+def lifted_by(lifter: Lifter) -> Cut:
     return lambda case: {
         found.detection: found.indices for found in lifter.lift(case.frame, [case.detections]).objects
     }
 
 
-def _frustum(case: Case) -> dict[int, NDArray[np.int64]]:
+def frustum_of(case: Case) -> dict[int, NDArray[np.int64]]:
     seen = ProjectedPoints(case.frame.points, case.frame.views[0].camera)
     return {row: seen.indices[seen.in_box(box)] for row, box in enumerate(case.detections.boxes)}
 
 
-def _along_label(case: Case) -> dict[int, NDArray[np.int64]]:
+def along_label(case: Case) -> dict[int, NDArray[np.int64]]:
     view = case.frame.views[0]
     seen = ProjectedPoints(case.frame.points, view.camera)
     ground = np.zeros(len(case.frame.points), dtype=bool)
@@ -173,7 +175,7 @@ def _along_label(case: Case) -> dict[int, NDArray[np.int64]]:
     }
 
 
-def _score(cases: list[Case], cut: Cut) -> list[Score]:
+def score_cases(cases: list[Case], cut: Cut) -> list[Score]:
     scores = []
     for case in cases:
         lifted = cut(case)
@@ -187,6 +189,7 @@ def _score(cases: list[Case], cut: Cut) -> list[Score]:
             scores.append(
                 Score(
                     label=label,
+                    occluded=case.occluded[row] if case.occluded else float("nan"),
                     range=float(np.median(np.linalg.norm(case.frame.points[truth], axis=1))),
                     precision=hit / max(len(kept), 1),
                     recall=hit / size,
@@ -197,7 +200,7 @@ def _score(cases: list[Case], cut: Cut) -> list[Score]:
     return scores
 
 
-def _figures(scores: list[Score]) -> dict[str, Any]:
+def figures_of(scores: list[Score]) -> dict[str, Any]:
     if not scores:
         return {"objects": 0, **dict.fromkeys(_COLUMNS)}
     return {
@@ -212,8 +215,8 @@ def _figures(scores: list[Score]) -> dict[str, Any]:
 
 def _summary(scores: list[Score]) -> dict[str, Any]:
     classes = sorted({score.label for score in scores})
-    per_class = {label: _figures([s for s in scores if s.label == label]) for label in classes}
-    return {**_figures(scores), "per_class": per_class}
+    per_class = {label: figures_of([s for s in scores if s.label == label]) for label in classes}
+    return {**figures_of(scores), "per_class": per_class}
 
 
 _COLUMNS = {

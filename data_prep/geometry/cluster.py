@@ -151,8 +151,9 @@ class _Cells:
     def undecided_on_grid(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
         """(P, 2) pairs of cells, near enough to hold points that meet, that ``labels`` keeps apart.
 
-        On a grid twice as coarse, points that meet lie in touching cells: what is apart there stays apart.
-        Of what is one piece there, the largest component need not look for the others: they look for it.
+        On a grid twice as coarse, points that meet lie in touching cells, so components are only compared within a
+        piece of that grid. Pairs are looked up from every component of a piece except the largest. That is enough,
+        because each pair has at least one member in another component, and it saves the longest look-up.
         """
         coarse = np.zeros(self.dims // 2 + 1, dtype=bool) if np.prod(self.dims) <= _TABLE else None
         if coarse is None:

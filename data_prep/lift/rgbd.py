@@ -105,7 +105,7 @@ def _claim(ranked: Sequence[Sequence[_Cluster]], count: int) -> list[NDArray[np.
 
 
 def _smallest_first(clusters: Sequence[NDArray[np.int64]], count: int) -> NDArray[np.int64]:
-    """(V,) which cluster each point goes to, -1 for none: what is on a table is its own, not the table's."""
+    """(V,) which cluster each point goes to, -1 for none. Things on a table are not part of the table."""
     owner = np.full(count, -1)
     for i in sorted(range(len(clusters)), key=lambda i: len(clusters[i]), reverse=True):
         owner[clusters[i]] = i

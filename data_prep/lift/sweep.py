@@ -16,6 +16,7 @@ from data_prep.scans import Frame, View
 
 _NEIGHBORS = 24  # enough to reach the next ring of a sensor whose rings are ten times sparser than its shots
 _SAMPLES = 256
+_CELL = 0.25  # pixels: points that are nearer to each other lie on one ray
 _COLUMNS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])  # across a box's lower edge
 _EDGE_ERROR = 0.02  # of a box's height: error of its lower edge, beyond a pixel
 _GROUND_ERROR = 0.1  # meters: error of the ground's height
@@ -53,7 +54,11 @@ class SeenScene:
         self.focal = float(np.sqrt(view.camera.K[0, 0] * view.camera.K[1, 1]))
         self.position = np.column_stack([self.uv, self.focal * np.log(self.range)])
         self.above = self.position * [1, 0, 1]
-        self._tree = cKDTree(self.uv)
+        # Several sweeps in one cloud meet the same pixels again; that is no spacing of beams.
+        cells = np.rint(self.uv / _CELL).astype(np.int64)
+        keys = np.unique(cells[:, 0] * (1 << 32) + cells[:, 1])
+        self._rays = np.stack([keys >> 32, keys & 0xFFFFFFFF], axis=1) * _CELL
+        self._tree = cKDTree(self._rays)
 
     def level(self, row: float, distance: float) -> float:
         """Height z in the world of the image row's middle at a distance from the camera, meters."""
@@ -64,14 +69,14 @@ class SeenScene:
 
     def beam_spacing(self, where: NDArray[np.int64]) -> float:
         """Median pixels from these points to the next line of points: the coarser of the sensor's two spacings there."""
-        if len(self.uv) < 2:
+        if len(self._rays) < 2:
             return 0.0
         some = self.uv[where]
         some = some[np.lexsort(some.T)][
             :: max(1, len(some) // _SAMPLES)
         ]  # the same whatever the points' order
-        distance, other = self._tree.query(some, k=min(_NEIGHBORS, len(self.uv)))
-        du, dv = np.abs(self.uv[other[:, 1:]] - some[:, None]).transpose(2, 0, 1)
+        distance, other = self._tree.query(some, k=min(_NEIGHBORS, len(self._rays)))
+        du, dv = np.abs(self._rays[other[:, 1:]] - some[:, None]).transpose(2, 0, 1)
         furthest = distance[:, -1]
         across = np.where(du > dv, du, np.inf).min(axis=1)
         along = np.where(dv >= du, dv, np.inf).min(axis=1)

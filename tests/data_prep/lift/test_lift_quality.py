@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from benchmarks.lift_cases import synthetic_cases
 
 ROOT = Path(__file__).resolve().parents[3]
 FIGURES = {"mean_iou", "share_above_half", "objects", "per_class"}
@@ -50,3 +53,11 @@ def test_a_folder_without_scans_is_an_error_in_one_line(tmp_path: Path, argument
     assert done.stdout == ""
     assert len(done.stderr.strip().splitlines()) == 1
     assert "holds none of kitti_object/" in done.stderr
+
+
+def test_a_longer_street_holds_distant_objects_whose_hidden_share_is_known() -> None:
+    (case,) = synthetic_cases("street", 1, "perfect", (320, 94), beams=16, ahead=20)
+    ranges = [np.linalg.norm(box.center) for box in case.boxes if box is not None]
+    assert max(ranges) > 50
+    assert len(case.occluded) == len(case.labels)
+    assert 0 <= min(case.occluded) < max(case.occluded) <= 1
