@@ -138,7 +138,7 @@ class _City:
         step = np.array([-np.sin(yaw), np.cos(yaw)])
         at = np.array([x, y])
         for _ in range(int(rng.choice([1, 1, 2, 3, 4, 6]))):
-            size = self.put("pedestrian", *at, yaw + float(rng.normal(0, 0.15)), z, gap=-0.06)
+            size = self.put("pedestrian", at[0], at[1], yaw + float(rng.normal(0, 0.15)), z, gap=-0.06)
             if size is None:
                 return
             at = at + step * (size[1] - rng.uniform(0.05, 0.12)) + rng.normal(0, 0.06, 2)

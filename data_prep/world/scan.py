@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,7 +35,12 @@ from data_prep.world.world import PlacedObject
 
 SETTINGS = ("room", "street", "tabletop", "city")
 _DRIVEN = ("street", "city")  # settings that a vehicle passes with a LiDAR
-_BUILDERS = {"room": build_room, "street": build_street, "tabletop": build_tabletop, "city": build_city}
+_BUILDERS: dict[str, Callable[..., Room | Street]] = {
+    "room": build_room,
+    "street": build_street,
+    "tabletop": build_tabletop,
+    "city": build_city,
+}
 MOST_FRAMES = 1_000_000  # the number in an id has six digits
 MOST_WORLDS = 200_000  # instance ids are 32-bit numbers
 MOST_PER_WORLD = (
