@@ -190,7 +190,7 @@ def train(
             asked: list[tuple[NDArray, NDArray, NDArray]] = []
             tree = room.grow(partial(_recording, asked, scorer))
             counts = node_counts(tree, leaves)
-            if number < ROUNDS:
+            if number < ROUNDS and asked:  # a single region has no borders
                 _border_examples(borders, asked, counts, random)
             _node_examples(nodes, tree, counts, sizes, random)
         if number < ROUNDS:
