@@ -31,15 +31,16 @@ from data_prep.geometry.planes import (
 )
 
 _SURE = 0.15  # share of level surface below which z may not be up
+_FRONT = 0.05  # m²: a drawer's front
 _FOOT = 0.04  # m: reach of an object to its foot
 _LARGEST = 4.0  # m, a corner sofa
 _SMALLEST = 4e-4  # m²: the seen side of a thing of 2 cm
 _FEWEST = 6  # elements
-_WORTH = 0.1  # objectness below which a proposal costs more than it brings
+_WORTH = 0.02  # objectness below which a proposal costs more than it brings
 # Of two parts beside each other the less likely object counts this much against their whole: the faces of a box can all
 # look like objects.
 _SECOND = 0.3
-_SCENERY = 0.2  # of a sure part of the room, against a sure object; all three chosen on synthetic rooms and table tops
+_SCENERY = 0.1  # of a sure part of the room, against a sure object; all three chosen on synthetic rooms and table tops
 
 
 @dataclass(frozen=True)
@@ -84,26 +85,30 @@ def propose_room(points: NDArray, viewpoint: NDArray | None, colors: NDArray[np.
     node = shipped_scorer("room-nodes", NODE_FEATURES)
     groups: list[NDArray[np.int64]] = []
     scores: list[float] = []
-    labels: list[str | None] = []
+    background: dict[str, list[NDArray[np.int64]]] = {}
     if len(room.index):
         tree = room.grow(lambda rows, a, b: border(rows))
         judged = node(tree.features)
         nodes, is_object = choose_nodes(tree, judged[:, 0], judged[:, 2])
         owner = tree.leaf_owners(nodes)[room.leaf]
-        groups = [room.index[group] for group in group_indices(owner, len(nodes))]
-        scores = [float(judged[n, 0]) for n in nodes]
-        labels = [
-            None if good else background_label(dict(zip(NODE_FEATURES, tree.features[n], strict=True)))
-            for n, good in zip(nodes, is_object, strict=True)
-        ]
+        parts = [room.index[group] for group in group_indices(owner, len(nodes))]
+        for n, part, good in zip(nodes, parts, is_object, strict=True):
+            if good:
+                groups.append(part)
+                scores.append(float(judged[n, 0]))
+            else:
+                label = background_label(dict(zip(NODE_FEATURES, tree.features[n], strict=True)))
+                background.setdefault(label, []).append(part)
     element = owners(groups, len(room.surface.points))
     _give_back_feet(room, element)
     for label in ("floor", "ceiling", "walls"):
         mine = np.flatnonzero(getattr(room.planes, label) & (element < 0))
-        if len(mine):
-            element[mine] = len(scores)
-            scores.append(0.0)
-            labels.append(label.removesuffix("s"))
+        background.setdefault(label.removesuffix("s"), []).append(mine)
+    labels: list[str | None] = [None] * len(groups)
+    for name, regions in background.items():  # one proposal of each label
+        element[np.concatenate(regions)] = len(labels)
+        labels.append(name)
+        scores.append(0.0)
     found = group_indices(element[room.surface.element], len(scores))
     full = [i for i, group in enumerate(found) if len(group)]
     return Proposals.join([found[i] for i in full], [scores[i] for i in full], [labels[i] for i in full])
@@ -196,7 +201,9 @@ def background_label(features: Mapping[str, float]) -> str:
         width = reach if abs(height - middle) < abs(height - reach) else middle
         if 1.75 < height < 2.3 and 0.55 < width < 1.3 and features["bottom"] < 0.15:
             return "door"
-        return "wall" if height > 1.8 or np.exp(features["log_area"]) > 2.5 else "cupboard front"
+        if height > 1.8 or np.exp(features["log_area"]) > 2.5:
+            return "wall"
+        return "cupboard front" if np.exp(features["log_area"]) > _FRONT else "clutter"
     if flat and features["level"] > 0.9:
         return (
             "ceiling" if features["bottom"] > 2.1 else "floor" if features["top"] < 0.1 else "level surface"

@@ -103,12 +103,12 @@ def _printed(points: NDArray, colors: NDArray[np.uint8], random: np.random.Gener
 
 def _boxes(random: np.random.Generator) -> Cloud:
     """Boxes on bare ground, as a modeling program samples them: whole, exact, on a grid or at random."""
-    side = float(random.uniform(1.5, 4))
-    density = float(random.uniform(60, 200)) / side  # points per meter, 1 to 8 cm apart
+    side = float(random.uniform(1.5, 6))
+    density = float(random.uniform(80, 400)) / side  # points per meter, 0.4 to 8 cm apart
     taken, clouds, owners = Footprints(), [], []
     corners: list[tuple[NDArray, NDArray, NDArray]] = []
     for number in range(int(random.integers(1, 8))):
-        size = np.exp(random.uniform(np.log(0.1), np.log(1.5), 3)) * min(1.0, side / 3)
+        size = np.exp(random.uniform(np.log(0.1), np.log(2.2), 3)) * min(1.0, side / 4)
         at, yaw = random.uniform(-0.4, 0.4, 2) * side, float(random.uniform(-np.pi, np.pi))
         if not taken.claim((float(at[0]), float(at[1])), (float(size[0]), float(size[1])), yaw, 0.03):
             continue
