@@ -28,7 +28,7 @@ def test_a_whole_is_kept_where_it_is_likelier_than_its_parts_together():
 
 def test_what_is_hardly_an_object_is_left_out_and_background_is_named():
     tree = a_tree(leaves=3)
-    assert choose_nodes(tree, np.array([0.05, 0.9, 0.0]), np.array([0.0, 0.0, 0.9])) == (
+    assert choose_nodes(tree, np.array([0.01, 0.9, 0.0]), np.array([0.0, 0.0, 0.9])) == (
         [2, 1],
         [False, True],
     )
