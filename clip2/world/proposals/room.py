@@ -145,6 +145,10 @@ def _face(size: NDArray, axis: int, end: int, density: float, random: np.random.
     return points
 
 
+# A cloud ready for merging, points of its leaves by instance, and of its instances.
+_Known = tuple[RoomSurface, NDArray[np.int64], NDArray[np.int64]]
+
+
 class _Examples:
     def __init__(self) -> None:
         self.rows: list[NDArray] = []
@@ -175,7 +179,8 @@ def train(
         The scorers ``room-borders`` and ``room-nodes``.
     """
     random = np.random.default_rng(seed)
-    rooms, held_out = [], []
+    rooms: list[_Known] = []
+    held_out: list[_Known] = []
     for number, cloud in enumerate(clouds):
         room = read_room(cloud.points, cloud.viewpoint, cloud.colors)
         if room is not None and len(room.index):
@@ -206,7 +211,7 @@ def train(
 def _calibrated(
     border: Scorer,
     node: Scorer,
-    rooms: Sequence[tuple[RoomSurface, NDArray, NDArray]],
+    rooms: Sequence[_Known],
     report: Callable[[str], None],
 ) -> Scorer:
     """The node scorer with its objectness corrected on chosen nodes of other clouds: choosing prefers what is overrated."""
@@ -218,8 +223,8 @@ def _calibrated(
         picked = np.array([n for n, good in zip(chosen, is_object, strict=True) if good], dtype=np.int64)
         iou, _ = node_targets(node_counts(tree, leaves)[picked], sizes)
         said.append(judged[picked, 0])
-        true.append(iou >= 0.5)
-    p, hit = np.clip(np.concatenate(said), 1e-4, 1 - 1e-4), np.concatenate(true).astype(float)
+        true.append(np.float64(iou >= 0.5))
+    p, hit = np.clip(np.concatenate(said), 1e-4, 1 - 1e-4), np.concatenate(true)
     x = np.log(p / (1 - p))
 
     def loss(ab: NDArray) -> float:
