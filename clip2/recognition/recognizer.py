@@ -71,8 +71,9 @@ class Recognizer:
         notes: oddities of the last scan that did not stop ``set_scan``, one line each.
 
     >>> import clip2, numpy as np
-    >>> grid = np.stack(np.meshgrid(*[np.arange(0, 0.4, 0.02)] * 3), axis=-1).reshape(-1, 3)
-    >>> scan = clip2.Recognizer(clip2.load("mini-points")).set_scan(np.concatenate([grid, grid + [2, 0, 0]]))
+    >>> grid = np.stack(np.meshgrid(*[np.arange(20)] * 3), axis=-1).reshape(-1, 3)
+    >>> cube = 0.01 * grid[((grid == 0) | (grid == 19)).any(axis=1)]
+    >>> scan = clip2.Recognizer(clip2.load("mini-points")).set_scan(np.concatenate([cube, cube + [1, 1, 0]]))
     >>> objects = scan.query(["chair", "box"], unknown="name")
     >>> len(objects), objects.boxes.shape, objects.vocabulary
     (2, (2, 7), ('chair', 'box'))

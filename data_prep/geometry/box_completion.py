@@ -87,7 +87,8 @@ def complete_boxes(
 
 
 def _completed(seen: SeenObject, visible: OrientedBox) -> CompletedBox:
-    size = typical_size(seen.label)
+    # Without one sensor the cloud was seen from many sides: nothing is hidden that a size could tell.
+    size = None if seen.viewpoint is None else typical_size(seen.label)
     if size is not None and seen.box_2d is None and _too_large(visible, size):
         size = None
     bottom, top = _heights(seen, visible, size)

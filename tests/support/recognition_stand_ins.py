@@ -56,9 +56,9 @@ def ground(extent=3.0, spacing=0.03) -> np.ndarray:
 
 # Three boxes on a floor: center, size l w h, yaw in degrees.
 THREE_BOXES = (
-    ((-1.5, -1.0, 0.4), (1.2, 0.6, 0.8), 20.0),
+    ((-1.5, -1.0, 0.3), (0.7, 0.6, 0.6), 20.0),
     ((1.2, 0.8, 0.25), (0.5, 0.5, 0.5), 0.0),
-    ((0.8, -1.5, 0.9), (0.9, 0.4, 1.8), -35.0),
+    ((0.8, -1.5, 0.3), (0.7, 0.4, 0.6), -35.0),
 )
 
 
@@ -71,7 +71,7 @@ def without_what_is_covered(points: np.ndarray, boxes) -> np.ndarray:
     return points
 
 
-def three_boxes_on_a_floor(spacing: float = 0.015) -> np.ndarray:
+def three_boxes_on_a_floor(spacing: float = 0.014) -> np.ndarray:
     """(n, 3) points, floor and all."""
     parts = [box_surface(center, size, np.deg2rad(yaw), spacing) for center, size, yaw in THREE_BOXES]
     return np.concatenate([without_what_is_covered(ground(spacing=spacing * 1.3), THREE_BOXES), *parts])

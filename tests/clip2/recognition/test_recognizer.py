@@ -19,7 +19,7 @@ from data_prep import Camera, Detections2D, Frame, InputError, View
 
 @pytest.fixture(scope="module")
 def points():
-    return three_boxes_on_a_floor(0.02)
+    return three_boxes_on_a_floor(0.024)
 
 
 @pytest.fixture(scope="module")
