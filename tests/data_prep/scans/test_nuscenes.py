@@ -41,7 +41,10 @@ def test_keyframes_come_scene_by_scene_in_time_order(twin: NuscenesTwin) -> None
 
 def test_points_meet_the_world_through_the_pose_of_their_own_moment(twin: NuscenesTwin) -> None:
     for frame in open_scan("nuscenes", twin.root):
-        assert len(frame.points) in (500, 502)  # far from all others, the two returns of the car itself are strays
+        assert len(frame.points) in (
+            500,
+            502,
+        )  # far from all others, the two returns of the car itself are strays
         np.testing.assert_allclose(frame.world_points()[:500], WORLD, atol=1e-4)
         np.testing.assert_allclose(frame.intensity, 0.2)  # 51 of 255
         assert frame.colors is None
