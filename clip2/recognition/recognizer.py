@@ -72,9 +72,9 @@ class Recognizer:
 
     >>> import clip2, numpy as np
     >>> grid = np.stack(np.meshgrid(*[np.arange(20)] * 3), axis=-1).reshape(-1, 3)
-    >>> cube = 0.01 * grid[((grid == 0) | (grid == 19)).any(axis=1)]
+    >>> cube = 0.02 * grid[((grid == 0) | (grid == 19)).any(axis=1)]
     >>> scan = clip2.Recognizer(clip2.load("mini-points")).set_scan(np.concatenate([cube, cube + [1, 1, 0]]))
-    >>> objects = scan.query(["chair", "box"], unknown="name", min_objectness=0.5)
+    >>> objects = scan.query(["chair", "box"], unknown="name")
     >>> len(objects), objects.boxes.shape, objects.vocabulary
     (2, (2, 7), ('chair', 'box'))
     """
