@@ -90,6 +90,8 @@ class Recognize(CloudCommand):
         recognizer.check(self.options.labels, self.background)
         with console.status("reading the scan"):
             frame, detections, masks = self._open()
+        for line in self._doubts(frame):
+            _log.warning("clip2: warning: %s", line)
         with console.status("finding objects"):
             recognizer.set_scan(frame, detections, self.proposals, masks)
         result = recognizer.query(
@@ -170,6 +172,17 @@ class Recognize(CloudCommand):
         found = self._load(self.masks)
         found.check(scan)
         return ((frame, _of_views(found, frame)) for frame in _readable(scan, chosen))
+
+    def _doubts(self, frame: Frame) -> list[str]:
+        """What makes the up axis of a cloud file doubtful, with the option that states it."""
+        from data_prep.check.orientation import check_up, surfaces_facing
+        from data_prep.check.sample import Sample
+
+        if self.source != "cloud" or self.up is not None:
+            return []
+        sample = Sample(frames={0: frame})
+        found = [finding for finding in check_up(sample, surfaces_facing(sample)) if finding.severity != "ok"]
+        return [f"{self.scan}: {finding.message}. State the axis, like --up y" for finding in found]
 
     def _require_one_world(self, scan: Scan) -> None:
         worlds = list(dict.fromkeys(scan.world_of(index) for index in range(len(scan))))

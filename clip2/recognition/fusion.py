@@ -21,7 +21,8 @@ def fuse_frames(frames: Iterable[Frame], size: float = 0.02) -> Frame:
 
     Returns:
         A frame without views. Its points are relative to the first point of the first frame, rounded down to meters,
-        so that survey coordinates survive float32. It has the notes of all frames.
+        so that survey coordinates survive float32. It has the notes of all frames,
+        and one more if several frames have the same pose, as if they had none.
 
     Raises:
         InputError: no frames, a size that is not above 0, or voxels too small for the extent of the frames.
@@ -35,12 +36,13 @@ def fuse_frames(frames: Iterable[Frame], size: float = 0.02) -> Frame:
     origin: NDArray | None = None
     cells = np.zeros((3, 0), np.int64)
     sums = np.zeros((0, 7))
-    colored, ids, notes, timestamp = True, [], list[str](), None
+    colored, ids, notes, poses, timestamp = True, [], list[str](), set[bytes](), None
     for frame in frames:
         world = frame.world_points()
         if origin is None:
             origin, timestamp = np.floor(world[0]), frame.timestamp
         ids.append(frame.id)
+        poses.add(frame.T_world_points.tobytes())
         notes += [f"frame {frame.id}: {note}" for note in frame.notes]
         colored = colored and frame.colors is not None
         local = world - origin
@@ -51,6 +53,10 @@ def fuse_frames(frames: Iterable[Frame], size: float = 0.02) -> Frame:
         cells, sums = _merge(cells, np.concatenate([sums, values]))
     if origin is None:
         raise InputError("has no frames", source="sequence")
+    if len(ids) > 1 and len(poses) == 1:
+        notes.append(
+            f"all {len(ids)} frames have the same pose: if the sensor moved, poses are missing and objects are doubled"
+        )
     mean = sums[:, :6] / sums[:, 6:]
     T_world_points = np.eye(4)
     T_world_points[:3, 3] = origin

@@ -19,6 +19,7 @@ from clip2.recognition.proposals import OUTDOOR_EXTENT, Kind, Proposals, propose
 from clip2.recognition.proposals.masks import MaskedFrames, propose_with_masks
 from clip2.recognition.proposals.sweep import seen_from
 from clip2.teacher.text_source import labels_and_vectors
+from data_prep.check.units import looks_like_millimeters
 from data_prep.detect.detections import Detections2D
 from data_prep.detect.nms import nms
 from data_prep.errors import InputError
@@ -146,6 +147,9 @@ class Recognizer:
         self._found = _Found(frame, objects, background, boxes, viewpoint, floor, embeddings, in_distribution)
         self._shared_world = weakref.ref(world)
         self.notes = frame.notes
+        if told := looks_like_millimeters(world):
+            fix = "scale the points to meters (a cloud file: --option scale=0.001)"
+            self.notes = (*self.notes, f"{told}. If so, {fix}")
         self.seconds = {
             "propose": proposed - started,
             "boxes": fitted - proposed,
@@ -296,6 +300,17 @@ def _as_frame(scan: Scannable) -> Frame:
             field="points",
             fix="leave them out: points[np.isfinite(points).all(axis=1)]",
         )
+    if colors is not None:
+        try:
+            colors = np.asarray(colors)
+        except ValueError:  # rows of different lengths
+            colors = np.empty(0)
+        if colors.shape != array.shape or colors.dtype != np.uint8:
+            raise InputError(
+                f"are {colors.dtype} of shape {colors.shape}, the points {array.shape}",
+                field="colors",
+                fix="give an array (N, 3) of uint8, 0 to 255",
+            )
     offset = local_origin(array)
     strays = far_strays(array)
     return Frame(

@@ -19,6 +19,7 @@ from data_prep.check.finding import Finding
 from data_prep.check.motion import Residuals, judge_motion, measure_motion
 from data_prep.check.orientation import check_projection, check_up, surfaces_facing
 from data_prep.check.sample import Sample, take_sample
+from data_prep.check.units import check_units
 from data_prep.errors import InputError
 from data_prep.scans import Scan
 
@@ -97,6 +98,7 @@ def check_scan(scan: Scan, frames: int = 8) -> CheckReport:
         *_notes(scan, sample),
         *judge_motion(motion),
         *check_depth(sample),
+        *check_units(sample),
         *check_up(sample, facing),
         *check_projection(sample, facing),
         *check_cameras(sample),

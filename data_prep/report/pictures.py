@@ -53,7 +53,8 @@ def _picture(rgb: NDArray[np.uint8]) -> Image.Image:
 
 def _jpeg(picture: Image.Image, quality: int, subsampling: int) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality, subsampling=subsampling, optimize=True)
+    # Not optimize=True: Pillow then gives the encoder one byte per pixel, which is too little for dense pictures.
+    picture.save(buffer, "JPEG", quality=quality, subsampling=subsampling)
     return buffer.getvalue()
 
 

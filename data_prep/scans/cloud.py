@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from pathlib import Path
@@ -32,8 +33,8 @@ _KITTI = re.compile(r"/velodyne(/\d{4})?/\d{6}\.bin$|/velodyne_points/data/\d{10
 
 @register_source("cloud")
 class CloudScan(IndexedScan[Path]):
-    """A cloud file, or a folder of them, one frame each. Meters are taken as given (a LAS file may state feet, they
-    are converted); there are no images.
+    """A cloud file, or a folder of them, one frame each. There are no images. Coordinates are meters unless ``scale``
+    says otherwise (a LAS file may state feet, they are converted).
 
     Points keep the file's axes. Coordinates beyond 4 km (LAS, UTM) lose a whole-meter offset in float64 before
     they become float32; ``T_world_points`` gives it back, and turns ``up`` to z.
@@ -48,6 +49,7 @@ class CloudScan(IndexedScan[Path]):
         points: how many points to sample on a mesh.
         seed: of the sampling; the same seed gives the same points.
         scan: number of one scan of an ``.e57``, from 0; None = all of them, put together by their poses.
+        scale: meters per unit of the file: 0.001 for millimeters.
 
     Raises:
         InputError: an option that cannot be.
@@ -65,6 +67,7 @@ class CloudScan(IndexedScan[Path]):
         points: int = 100_000,
         seed: int = 0,
         scan: int | None = None,
+        scale: float = 1.0,
     ) -> None:
         root = Path(root)
         if up is not None:
@@ -73,8 +76,10 @@ class CloudScan(IndexedScan[Path]):
             raise InputError(f"is {columns}", field="columns", fix="give at least 3: x y z")
         if points < 1:
             raise InputError(f"is {points}", field="points", fix="ask for at least one point")
+        if not (math.isfinite(scale) and scale > 0):
+            raise InputError(f"is {scale}", field="scale", fix="give meters per unit, like 0.001")
         self._up, self._columns, self._sample, self._count, self._seed = up, columns, sample, points, seed
-        self._scan = scan
+        self._scan, self._scale = scan, scale
         if root.is_file() and root.suffix.lower() not in _SUFFIXES:
             raise BadDatasetError(
                 f"ends in {root.suffix!r}", source=root, fix=f"give one of {' '.join(_SUFFIXES)}"
@@ -91,11 +96,12 @@ class CloudScan(IndexedScan[Path]):
     def read(self, id: str, entry: Path) -> Frame:
         cloud = read_cloud(entry, self._columns, self._sample, self._count, self._seed, self._scan)
         require_finite(cloud.points, entry)
-        offset = local_origin(cloud.points)
+        points = cloud.points if self._scale == 1 else cloud.points * self._scale
+        offset = local_origin(points)
         up = self._up or ("y" if entry.suffix.lower() == ".glb" else "z")
         return Frame.build(
             id,
-            cloud.points - offset,
+            points - offset,
             colors=cloud.colors,
             intensity=cloud.intensity,
             T_world_points=T_zup_from(up) @ rigid(translation=offset),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from data_prep.errors import BadDatasetError
+from data_prep.errors import BadDatasetError, InputError
 from data_prep.registry import Registry
 from data_prep.scans.scan import Scan
 from data_prep.storage.urls import as_here
@@ -70,7 +71,7 @@ def open_scan(source: str, root: str | Path, **options: object) -> Scan:
         **options: what the source documents.
 
     Raises:
-        InputError: unknown source.
+        InputError: unknown source or option.
         BadDatasetError: ``root`` is not such a dataset.
 
     >>> scan = open_scan("procedural", "room", frames=2)
@@ -79,6 +80,14 @@ def open_scan(source: str, root: str | Path, **options: object) -> Scan:
     (2, 3, 1)
     """
     opener = find_opener(source)
+    _, *known = inspect.signature(opener).parameters
+    for name in options:
+        if name not in known:
+            raise InputError(
+                f"{name!r} is not an option of {source}",
+                field="options",
+                fix=f"known: {', '.join(sorted(known)) or 'none'}",
+            )
     root = as_here(root)
     if source != "procedural" and not root.exists():
         raise BadDatasetError("does not exist", source=root, fix="check the path")

@@ -42,6 +42,8 @@ def seen_from(points: NDArray, place: NDArray) -> bool:
         points: (N, 3) meters, z-up.
         place: (3,) in the same axes.
     """
+    if len(points) < 2:
+        return False
     points = points[:: max(1, len(points) // 200_000)]
     behind = _share_behind(points, place)
     steps = np.array([[3.0, 0, 0], [-3, 0, 0], [0, 3, 0], [0, -3, 0]])

@@ -375,3 +375,18 @@ def test_interrupted_says_only_what_is_true(cloud, run, capsys, monkeypatch):
     monkeypatch.setattr("clip2.recognition.Recognizer.set_scan", stop)
     assert main(["recognize", cloud, "--model", run, "--labels", "chair"]) == 130
     assert capsys.readouterr().err.strip().endswith("clip2: interrupted")
+
+
+def test_a_cloud_on_its_side_or_in_millimeters_is_said(run, tmp_path, caplog):
+    points = three_boxes_on_a_floor(0.02).astype(np.float32)
+    arguments = ["--model", run, "--labels", "chair", "--out", str(tmp_path / "r.json"), "--json"]
+    for name, cloud, *said in (
+        ("right", points),
+        ("sideways", points[:, [1, 2, 0]], "y looks like up rather than z", "State the axis, like --up y"),
+        ("large", 1000 * points[::20], "it looks like millimeters", "--option scale=0.001"),
+    ):
+        np.save(tmp_path / f"{name}.npy", cloud)
+        caplog.clear()
+        assert main(["recognize", str(tmp_path / f"{name}.npy"), *arguments]) == 0
+        assert all(part in caplog.text for part in said)
+        assert ("warning" in caplog.text) == bool(said)

@@ -55,3 +55,10 @@ def test_frames_too_far_apart_for_their_voxels_are_refused(size):
     near, far = frame("a", [[0, 0, 0], [1, 1, 1]], np.eye(4)), frame("b", [[0, 0, 0]], moved(1e9, 1e9, 1e9))
     with pytest.raises(InputError, match="too far"):
         fuse_frames([near, far], size)
+
+
+def test_frames_without_poses_are_said():
+    still = [frame(name, [[x, 0, 0]], np.eye(4)) for name, x in (("a", 0), ("b", 1))]
+    assert "all 2 frames have the same pose" in fuse_frames(still).notes[-1]
+    assert fuse_frames([still[0], frame("b", [[1, 0, 0]], moved(1, 0, 0))]).notes == ()
+    assert fuse_frames(still[:1]).notes == ()

@@ -147,3 +147,10 @@ def test_a_browser_draws_the_cloud(tmp_path):
     shot = np.asarray(Image.open(tmp_path / "page.png").convert("RGB")).astype(int)
     green_share = ((shot[..., 1] > 60) & (shot[..., 0] < 40) & (shot[..., 2] < 40)).mean()
     assert green_share > 0.05
+
+
+@pytest.mark.parametrize("side", [40, 700])
+def test_a_picture_of_noise_can_be_shown(side: int) -> None:
+    """Denser than a byte per pixel, which Pillow's encoder does not expect."""
+    noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    assert "data:image/jpeg;base64," in Page("Noise").image(noise).html()
