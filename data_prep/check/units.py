@@ -28,7 +28,8 @@ def looks_like_millimeters(points: NDArray) -> str | None:
     size = high - low
     if not _TALL < size[2] < 50_000 or size[2] < _STEEP * size.max() or size.max() > 500_000:
         return None
-    return f"it spans {' x '.join(f'{float(f'{side:.3g}'):,.0f}' for side in size)} m: it looks like millimeters"
+    sides = " x ".join(f"{float(np.format_float_positional(side, 3, fractional=False)):,.0f}" for side in size)
+    return f"it spans {sides} m: it looks like millimeters"
 
 
 def check_units(sample: Sample) -> list[Finding]:
