@@ -20,7 +20,7 @@ def looks_like_millimeters(points: NDArray) -> str | None:
 
     >>> room = np.random.default_rng(0).uniform(0, [5000, 4000, 2600], (1000, 3))
     >>> looks_like_millimeters(room / 1000) is None, looks_like_millimeters(room)
-    (True, 'it spans 4,900 x 3,920 x 2,550 m: it looks like millimeters')
+    (True, 'it spans 4,910 x 3,920 x 2,550 m: it looks like millimeters')
     """
     if len(points) == 0:
         return None
@@ -28,7 +28,9 @@ def looks_like_millimeters(points: NDArray) -> str | None:
     size = high - low
     if not _TALL < size[2] < 50_000 or size[2] < _STEEP * size.max() or size.max() > 500_000:
         return None
-    sides = " x ".join(f"{float(np.format_float_positional(side, 3, fractional=False)):,.0f}" for side in size)
+    sides = " x ".join(
+        f"{float(np.format_float_positional(side, 3, fractional=False)):,.0f}" for side in size
+    )
     return f"it spans {sides} m: it looks like millimeters"
 
 

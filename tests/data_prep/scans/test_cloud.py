@@ -378,11 +378,14 @@ def test_a_file_that_is_no_npy_is_not_called_a_pickle(tmp_path: Path) -> None:
 
 def test_a_file_in_millimeters_is_scaled(tmp_path: Path) -> None:
     np.save(tmp_path / "room.npy", np.array([[1000.0, 2000, 500], [0, 0, 250]]))
-    assert open_scan("cloud", tmp_path / "room.npy", scale=0.001)[0].points.tolist() == [[1, 2, 0.5], [0, 0, 0.25]]
+    assert open_scan("cloud", tmp_path / "room.npy", scale=0.001)[0].points.tolist() == [
+        [1, 2, 0.5],
+        [0, 0, 0.25],
+    ]
     with pytest.raises(InputError, match="scale: is 0"):
         open_scan("cloud", tmp_path / "room.npy", scale=0)
 
 
 def test_an_unknown_option_is_one_line_that_lists_the_known(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'unit' is not an option of cloud. Fix: known: columns, .*scale"):
+    with pytest.raises(InputError, match=r"'unit' is not an option of cloud\. Fix: known: columns, .*scale"):
         open_scan("cloud", tmp_path, unit="mm")
