@@ -302,15 +302,16 @@ def _as_frame(scan: Scannable) -> Frame:
         )
     if colors is not None:
         try:
-            colors = np.asarray(colors)
+            given: NDArray = np.asarray(colors)
         except ValueError:  # rows of different lengths
-            colors = np.empty(0)
-        if colors.shape != array.shape or colors.dtype != np.uint8:
+            given = np.empty(0)
+        if given.shape != array.shape or given.dtype != np.uint8:
             raise InputError(
-                f"are {colors.dtype} of shape {colors.shape}, the points {array.shape}",
+                f"are {given.dtype} of shape {given.shape}, the points {array.shape}",
                 field="colors",
                 fix="give an array (N, 3) of uint8, 0 to 255",
             )
+        colors = given
     offset = local_origin(array)
     strays = far_strays(array)
     return Frame(

@@ -73,7 +73,7 @@ LAMP = box_surface((1.5, 1.0, 2.1), (0.4, 0.4, 0.3))
     [
         pytest.param(PLANE, 0, id="a floor alone"),
         pytest.param(PLANE[:, [0, 2, 1]], 0, id="a wall alone"),
-        pytest.param(PLANE @ [[0.6, 0, 0.8], [0, 1, 0], [-0.8, 0, 0.6]], 0, id="a tilted plane alone"),
+        pytest.param(PLANE @ [[0.6, 0, 0.8], [0, 1, 0], [-0.8, 0, 0.6]], 1, id="a tilted plane alone"),
         pytest.param(PLANE + [0, 0, 2.5], 0, id="a ceiling alone"),
         # The ceiling, cut by the lamp, may be found as a slab of its own.
         pytest.param(np.vstack([PLANE + [0, 0, 2.5], LAMP]), 2, id="a lamp under a ceiling"),
@@ -85,8 +85,8 @@ LAMP = box_surface((1.5, 1.0, 2.1), (0.4, 0.4, 0.3))
 @pytest.mark.parametrize("kind", ["auto", "lidar"])
 @pytest.mark.filterwarnings("error")
 def test_a_scan_of_little_gives_few_objects_and_no_error(recognizer, points, most, kind):
-    if kind == "lidar" and most == 0 and np.ptp(points[:, 2]) > 1:
-        most = 1  # a wall outdoors may be one side of a thing
+    if kind == "lidar" and np.ptp(points[:, 2]) > 1:
+        most = max(most, 2)  # a wall outdoors may be one side of a thing, or of two
     assert len(recognizer.set_scan(points, proposals=kind).boxes) <= most
 
 
