@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -45,7 +45,7 @@ _SAME_BOX = 0.8
 
 @dataclass(frozen=True)
 class _Found:
-    """The N objects of a scan, and the rest of its proposals: parts of the background."""
+    """The N objects of a scan, the rest of its proposals, and boxes of whole objects by number and label, once asked for."""
 
     frame: Frame
     objects: Proposals
@@ -55,6 +55,7 @@ class _Found:
     floor: list[float | None]
     embeddings: NDArray[np.float32]
     in_distribution: NDArray[np.bool_]
+    whole: dict[tuple[int, str | None], OrientedBox] = field(default_factory=dict)
 
 
 class Recognizer:
@@ -191,9 +192,9 @@ class Recognizer:
         """
         if self._found is None:
             raise InputError("no scan is set", field="scan", fix="call set_scan first")
-        for field, value in (("threshold", threshold), ("min_objectness", min_objectness)):
+        for name, value in (("threshold", threshold), ("min_objectness", min_objectness)):
             if not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
-                raise InputError(f"is {value}", field=field, fix="give a probability, 0 to 1")
+                raise InputError(f"is {value}", field=name, fix="give a probability, 0 to 1")
         if max_objects is not None and (not isinstance(max_objects, int | np.integer) or max_objects < 1):
             raise InputError(f"is {max_objects}", field="max_objects", fix="give 1 or more")
         if unknown not in get_args(Unknown):
@@ -248,17 +249,19 @@ class Recognizer:
         """Boxes of the whole objects: a label tells the usual size of what is half hidden."""
         found = self._found
         assert found is not None
-        world = self._world(found.frame)
-        seen = [
-            SeenObject(
-                world[found.objects.indices[i]],
-                None if label == UNKNOWN else label,
-                found.viewpoint,
-                found.floor[i],
-            )
-            for i, label in zip(kept.tolist(), labels, strict=True)
+        wanted = [
+            (i, None if label == UNKNOWN else label) for i, label in zip(kept.tolist(), labels, strict=True)
         ]
-        return [box.amodal for box in complete_boxes(seen, [found.boxes[i] for i in kept])]
+        missing = [key for key in wanted if key not in found.whole]
+        if missing:
+            world = self._world(found.frame)
+            seen = [
+                SeenObject(world[found.objects.indices[i]], label, found.viewpoint, found.floor[i])
+                for i, label in missing
+            ]
+            boxes = complete_boxes(seen, [found.boxes[i] for i, _ in missing])
+            found.whole.update(zip(missing, (box.amodal for box in boxes), strict=True))
+        return [found.whole[key] for key in wanted]
 
     def _world(self, frame: Frame) -> NDArray[np.float64]:
         """World points, one array for all results that are alive.
