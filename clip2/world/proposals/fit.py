@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import logit
 from torch import nn
 
 from clip2.recognition.proposals.scorer import Scorer
@@ -60,3 +63,24 @@ def fit_scorer(
                 schedule.step()
     layers = tuple((layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in linear)
     return Scorer(tuple(features), np.float32(center), np.float32(scale), layers)
+
+
+def calibrated(scorer: Scorer, said: NDArray, true: NDArray[np.bool_]) -> Scorer:
+    """The scorer with its first output fitted to what turned out to be true (Platt scaling, folded into the last layer).
+
+    The best of many candidates is right less often than it looks, so the fit needs chosen candidates of scans that the
+    scorer was not trained on. The order of the outputs stays the same.
+
+    Args:
+        scorer: to correct.
+        said: (n,) its first output for the chosen candidates.
+        true: (n,) whether each was an object.
+    """
+    score = logit(np.clip(np.asarray(said, np.float64), 1e-4, 1 - 1e-4))
+    sign = np.where(true, -1.0, 1.0)
+    slope, shift = minimize(
+        lambda fit: np.logaddexp(0, sign * (fit[0] * score + fit[1])).mean(), (1.0, 0.0), method="Nelder-Mead"
+    ).x
+    weight, bias = (array.copy() for array in scorer.layers[-1])
+    weight[0], bias[0] = weight[0] * slope, bias[0] * slope + shift
+    return replace(scorer, layers=(*scorer.layers[:-1], (weight, bias)))

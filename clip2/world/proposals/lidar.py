@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import logit
 
 from clip2.recognition.proposals.lidar import (
     OUTPUTS,
@@ -19,7 +17,7 @@ from clip2.recognition.proposals.lidar import (
 from clip2.recognition.proposals.lidar_features import FEATURES
 from clip2.recognition.proposals.scorer import Scorer
 from clip2.world.proposals.clutter import grow_clutter
-from clip2.world.proposals.fit import fit_scorer
+from clip2.world.proposals.fit import calibrated, fit_scorer
 from data_prep.geometry.ground import height_above_ground
 from data_prep.scans import open_scan
 
@@ -126,25 +124,10 @@ def chosen_quality(scorer: Scorer, sweep: Sweep) -> tuple[NDArray[np.float32], N
     return found.objectness, good
 
 
-def calibrated(scorer: Scorer, examples: Iterable[Sweep]) -> Scorer:
-    """The scorer with its objectness fitted to the proposals that were chosen by it (Platt scaling).
-
-    The best of many clusters is less often right than it looks. Where the fit is folded into the last layer, the order
-    of objectness stays the same.
-    """
-    said, true = zip(*(chosen_quality(scorer, sweep) for sweep in examples), strict=True)
-    score = logit(np.clip(np.concatenate(said).astype(np.float64), 1e-4, 1 - 1e-4))
-    sign = np.where(np.concatenate(true), -1, 1)
-    slope, shift = minimize(
-        lambda fit: np.logaddexp(0, sign * (fit[0] * score + fit[1])).mean(), (1.0, 0.0)
-    ).x
-    weight, bias = (array.copy() for array in scorer.layers[-1])
-    weight[0], bias[0] = weight[0] * slope, bias[0] * slope + shift
-    return replace(scorer, layers=(*scorer.layers[:-1], (weight, bias)))
-
-
 def train(count: int, seed: int) -> Scorer:
     """The scorer that ships: fitted to ``count`` streets, calibrated on a fifth as many others."""
     rows, targets = collect(sweeps(count, seed))
     scorer = fit_scorer(FEATURES, rows, targets, epochs=_EPOCHS, seed=seed)
-    return calibrated(scorer, sweeps(count // 5, seed + count))
+    chosen = [chosen_quality(scorer, sweep) for sweep in sweeps(count // 5, seed + count)]
+    said, true = (np.concatenate(column) for column in zip(*chosen, strict=True))
+    return calibrated(scorer, said, true)

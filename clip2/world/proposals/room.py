@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from clip2.recognition.proposals.region_tree import BORDER_FEATURES, NODE_FEATURES, RegionTree
 from clip2.recognition.proposals.room import RoomSurface, choose_nodes, read_room
 from clip2.recognition.proposals.scorer import Scorer
-from clip2.world.proposals.fit import fit_scorer
+from clip2.world.proposals.fit import calibrated, fit_scorer
 from data_prep.geometry.voxels import voxel_index
 from data_prep.world import ProceduralScan
 from data_prep.world.sensors import DEPTH_CAMERAS
@@ -215,7 +214,7 @@ def _calibrated(
     report: Callable[[str], None],
 ) -> Scorer:
     """The node scorer with its objectness corrected on chosen nodes of other clouds: choosing prefers what is overrated."""
-    said, true = [np.zeros(0)], [np.zeros(0)]
+    said, true = [np.zeros(0)], [np.zeros(0, bool)]
     for room, leaves, sizes in rooms:
         tree = room.grow(lambda rows, a, b: border(rows))
         judged = node(tree.features)
@@ -223,22 +222,12 @@ def _calibrated(
         picked = np.array([n for n, good in zip(chosen, is_object, strict=True) if good], dtype=np.int64)
         iou, _ = node_targets(node_counts(tree, leaves)[picked], sizes)
         said.append(judged[picked, 0])
-        true.append(np.float64(iou >= 0.5))
-    p, hit = np.clip(np.concatenate(said), 1e-4, 1 - 1e-4), np.concatenate(true)
-    x = np.log(p / (1 - p))
-
-    def loss(ab: NDArray) -> float:
-        z = ab[0] * x + ab[1]
-        return float(np.mean(np.logaddexp(0, z) - hit * z))
-
-    slope, shift = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
+        true.append(iou >= 0.5)
+    score, hit = np.concatenate(said), np.concatenate(true)
     report(
-        f"objectness of {len(p)} chosen regions: slope {slope:.2f}, shift {shift:.2f}; {hit.mean():.2f} are objects"
+        f"{len(hit)} chosen regions of other clouds: {score.mean():.2f} said, {hit.mean():.2f} are objects"
     )
-    weight, bias = node.layers[-1]
-    weight, bias = weight.copy(), bias.copy()
-    weight[0], bias[0] = weight[0] * slope, bias[0] * slope + shift
-    return replace(node, layers=(*node.layers[:-1], (weight.astype(np.float32), bias.astype(np.float32))))
+    return calibrated(node, score, hit)
 
 
 def _recording(
