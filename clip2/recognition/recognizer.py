@@ -16,12 +16,12 @@ from scipy.special import softmax
 from clip2.labels import UNKNOWN
 from clip2.recognition.instances import Instances3D
 from clip2.recognition.proposals import OUTDOOR_EXTENT, Kind, Proposals, propose_objects, spread
+from clip2.recognition.proposals.lifted import propose_lifted
 from clip2.recognition.proposals.masks import MaskedFrames, propose_with_masks
 from clip2.recognition.proposals.sweep import seen_from
 from clip2.teacher.text_source import labels_and_vectors
 from data_prep.check.units import looks_like_millimeters
 from data_prep.detect.detections import Detections2D
-from data_prep.detect.nms import nms
 from data_prep.errors import InputError
 from data_prep.geometry import OrientedBox, rigid
 from data_prep.geometry.box_completion import SeenObject, complete_boxes
@@ -37,10 +37,6 @@ if TYPE_CHECKING:
 
 Unknown = Literal["keep", "name", "drop"]
 Scannable = Frame | str | Path | NDArray | tuple[NDArray, NDArray | None]
-# Lifted objects that share more of their points (IoU) are one object, seen by two boxes or two cameras.
-_SAME_OBJECT = 0.5
-# Boxes of one image that overlap more (IoU) are one object detected twice, whatever their labels.
-_SAME_BOX = 0.8
 
 
 @dataclass(frozen=True)
@@ -127,8 +123,7 @@ class Recognizer:
             if masks is not None:
                 found = propose_with_masks(world, masks, found)
         else:
-            lifted = _lift(frame, detections)
-            found = Proposals.join(lifted, np.ones(len(lifted)))
+            found = propose_lifted(frame, detections)
         objects = found.objects()
         clouds = [world.take(index, axis=0) for index in objects.indices]
         # A cloud of coincident points has no shape.
@@ -355,30 +350,3 @@ def _viewpoint(frame: Frame, world: NDArray) -> NDArray | None:
     place = frame.T_world_points[:3, 3]
     # A frame with images comes from a sensor. The origin of a cloud file or a fused cloud can be anywhere.
     return place if frame.views or seen_from(world, place) else None
-
-
-def _lift(frame: Frame, detections: Sequence[Detections2D]) -> list[NDArray[np.int64]]:
-    from data_prep.lift import create_lifter
-
-    if len(detections) != len(frame.views) or not all(isinstance(d, Detections2D) for d in detections):
-        raise InputError(
-            f"given for {len(detections)} images, the frame has {len(frame.views)}",
-            source=f"frame {frame.id}",
-            field="detections",
-            fix="give a list with one Detections2D per view",
-        )
-    # Duplicate boxes would compete for the points of one object and get half of it each.
-    detections = [found[np.sort(nms(found.boxes, found.scores, _SAME_BOX))] for found in detections]
-    lifted = create_lifter("auto").lift(frame, detections).objects
-    scores = [float(detections[o.view].scores[o.detection]) for o in lifted]
-    kept: list[NDArray[np.int64]] = []
-    for i in np.argsort([-score for score in scores], kind="stable"):
-        index = lifted[i].indices
-        if all(_point_iou(index, other) <= _SAME_OBJECT for other in kept):
-            kept.append(index)
-    return kept
-
-
-def _point_iou(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
-    shared = len(np.intersect1d(a, b, assume_unique=True))
-    return shared / (len(a) + len(b) - shared)

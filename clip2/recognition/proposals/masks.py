@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from clip2.recognition.proposals.groups import group_indices, owners
+from clip2.recognition.proposals.lifted import lift_distinct
 from clip2.recognition.proposals.proposals import Proposals
 from data_prep.detect.detections import Detections2D
-from data_prep.detect.nms import nms
 from data_prep.errors import InputError
 from data_prep.geometry.transforms import invert, transform_points
-from data_prep.lift import create_lifter
 from data_prep.lift.regions import ProjectedPoints
 from data_prep.scans import Frame, View
 
@@ -24,7 +23,6 @@ MaskedFrames = Iterable[tuple[Frame, Sequence[Detections2D]]]
 # Chosen on synthetic rooms and table tops, as all figures here.
 _NOISE, _GROWTH = 0.01, 0.01  # m, and of the depth: deviation of a depth from the scan's surface
 _VISIBLE = 0.5  # depth consistency above which a view sees a point
-_SAME_BOX = 0.8  # IoU of two boxes of one image that are one object
 _MATCH = 0.3  # IoU, of what both could see, at which masks of two views are one object
 _MEMBER = 0.5  # share of the views of a point that must put it into the object
 _WHOLE = 0.8  # share of a region in an object above which all of it is the object's
@@ -93,21 +91,13 @@ class _Sight:
 
 
 def _sights(points: NDArray, frame: Frame, detections: Sequence[Detections2D]) -> Iterable[_Sight]:
-    if len(detections) != len(frame.views) or not all(isinstance(d, Detections2D) for d in detections):
-        raise InputError(
-            f"given for {len(detections)} images, the frame has {len(frame.views)}",
-            source=f"frame {frame.id}",
-            field="masks",
-            fix="give a list with one Detections2D per view",
-        )
-    distinct = [found[np.sort(nms(found.boxes, found.scores, _SAME_BOX))] for found in detections]
-    lifted = create_lifter("auto", min_points=_FEWEST).lift(frame, distinct).objects
+    lifted, scored = lift_distinct(frame, detections, "masks", _FEWEST)
     own = len(points) == len(frame.points) and np.allclose(points, frame.world_points(), atol=1e-3)
     local = frame.points if own else transform_points(invert(frame.T_world_points), points, np.float64)
     for number, view in enumerate(frame.views):
-        mine = [cloud for cloud in lifted if cloud.view == number]
-        owner = owners([cloud.indices for cloud in mine], len(frame.points))
-        scores = np.array([float(distinct[number].scores[cloud.detection]) for cloud in mine])
+        mine = [i for i, cloud in enumerate(lifted) if cloud.view == number]
+        owner = owners([lifted[i].indices for i in mine], len(frame.points))
+        scores = np.array([scored[i] for i in mine])
         uv, depth = view.camera.project(local)
         inside = np.flatnonzero(view.camera.in_image(uv))
         weight = np.zeros(len(points), np.float32)
