@@ -348,5 +348,6 @@ def _by_label(background: Proposals) -> dict[str, NDArray[np.int64]]:
 def _viewpoint(frame: Frame, world: NDArray) -> NDArray | None:
     """(3,) position of the sensor in the world; None if the cloud is not one sweep of it."""
     place = frame.T_world_points[:3, 3]
-    # A frame with images comes from a sensor. The origin of a cloud file or a fused cloud can be anywhere.
-    return place if frame.views or seen_from(world, place) else None
+    # A frame with one image comes from one sensor. A cloud with many may be fused from all of them, and the origin of a
+    # cloud file can be anywhere.
+    return place if len(frame.views) == 1 or seen_from(world, place) else None
