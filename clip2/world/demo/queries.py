@@ -19,6 +19,7 @@ from data_prep.world import Setting, list_categories
 from data_prep.world.palette import COLORS
 
 HITS, QUERIES = 4, 10
+_LIKELY = 0.3  # objectness below which most proposals are pieces of things or of walls
 _DESCRIBES = (
     0.85  # a label describes the names whose similarity is at least this share of the most similar name's
 )
@@ -135,8 +136,11 @@ def recognize(
     """Find the objects of a scene from its geometry alone, and label them from ``words`` (empty: all labels of the setting)."""
     every = list_categories(setting)
     recognizer = Recognizer(model, teacher).set_scan(scene.frame)
-    found = recognizer.query(every)
-    named = recognizer.query(words, background=competitors(words, every, teacher)) if words else found
+    found = recognizer.query(every, min_objectness=_LIKELY)
+    named = found
+    if words:
+        rivals = competitors(words, every, teacher)
+        named = recognizer.query(words, background=rivals, min_objectness=_LIKELY)
     truths = (tuple(_owner(scene.instances[index]) for index in some.indices) for some in (found, named))
     return Recognized(scene, found, named, *truths)
 
