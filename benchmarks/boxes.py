@@ -31,8 +31,8 @@ from benchmarks.record import Row, Settings
 from clip2.recognition import propose_objects
 from data_prep.geometry import OrientedBox
 from data_prep.geometry.box_completion import CompletedBox, SeenObject, complete_boxes
-from data_prep.geometry.box_iou import box_iou_3d
-from data_prep.geometry.ground import GroundMap
+from data_prep.geometry.box_iou import box_iou_3d, box_rows
+from data_prep.geometry.ground import floor_heights
 from data_prep.geometry.transforms import transform_points
 from data_prep.lift import create_lifter
 
@@ -152,8 +152,8 @@ def _from_2d(cases: list[Case]) -> dict[str, Result]:
         boxes = dict(zip(lifted, complete_boxes(seen), strict=True))
         scores = {row: float(case.detections.scores[row]) * box.quality for row, box in boxes.items()}
         for kind, result in results.items():
-            of = {row: _row(_kind(box, kind)) for row, box in boxes.items()}
-            truths = {row: _row(box.transformed(T)) for row, box in _labeled(case)}
+            of = {row: box_rows([_kind(box, kind)])[0] for row, box in boxes.items()}
+            truths = {row: box_rows([box.transformed(T)])[0] for row, box in _labeled(case)}
             for row, truth in truths.items():
                 result.pairs.append(_pair(case, row, truth, of.get(row, _NOTHING)))
             result.frames.append(
@@ -169,10 +169,10 @@ def _from_geometry(cases: list[Case]) -> dict[str, Result]:
         kind = "lidar" if case.frame.depth is None and np.ptp(world[:, 0]) > 25 else "room"
         found = propose_objects(world, kind, T[:3, 3], case.frame.colors).objects()  # type: ignore[arg-type]
         clouds = [world[index] for index in found.indices]
-        truths = [(row, _row(box.transformed(T))) for row, box in _labeled(case)]
+        truths = [(row, box_rows([box.transformed(T)])[0]) for row, box in _labeled(case)]
         seen = _seen(case, clouds)
         boxes = complete_boxes(seen)
-        plain = _stack([_row(box.visible) for box in boxes])
+        plain = _stack([box_rows([box.visible])[0] for box in boxes])
         overlap = box_iou_3d(plain, _stack([truth for _, truth in truths]))[0]
         # The label of the object that a proposal overlaps most, as if it were named right.
         named = [
@@ -181,7 +181,7 @@ def _from_geometry(cases: list[Case]) -> dict[str, Result]:
             else one
             for one, row in zip(seen, overlap, strict=True)
         ]
-        whole = _stack([_row(box.amodal) for box in complete_boxes(named)])
+        whole = _stack([box_rows([box.amodal])[0] for box in complete_boxes(named)])
         for name, predicted in (("visible", plain), ("whole", whole)):
             result = results[name]
             labels = _stack([truth for _, truth in truths])
@@ -208,20 +208,13 @@ def _labeled(case: Case) -> list[tuple[int, OrientedBox]]:
 def _seen(case: Case, clouds: Sequence[NDArray]) -> list[SeenObject]:
     """Objects with the sensor's place, and the height of the ground or floor under them."""
     world, T = case.frame.world_points(), case.frame.T_world_points
-    if case.frame.depth is None:
-        ground = GroundMap.fit(world)
-        floors = [float(ground.height(cloud[:, :2].mean(axis=0)[None])[0]) for cloud in clouds]
-    else:
-        floors = [float(np.percentile(world[:, 2], 1))] * len(clouds)
+    middles = np.array([cloud[:, :2].mean(axis=0) for cloud in clouds]).reshape(-1, 2)
+    floors = floor_heights(world, middles, indoors=case.frame.depth is not None).tolist()
     return [SeenObject(cloud, None, T[:3, 3], floor) for cloud, floor in zip(clouds, floors, strict=True)]
 
 
 def _kind(box: CompletedBox, kind: str) -> OrientedBox:
     return box.visible if kind == "visible" else box.amodal
-
-
-def _row(box: OrientedBox) -> NDArray[np.float64]:
-    return np.array([*box.center, *box.size, box.yaw])
 
 
 def _stack(boxes: Sequence[NDArray]) -> NDArray[np.float64]:

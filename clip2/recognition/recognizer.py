@@ -25,6 +25,7 @@ from data_prep.detect.detections import Detections2D
 from data_prep.errors import InputError
 from data_prep.geometry import OrientedBox, rigid
 from data_prep.geometry.box_completion import SeenObject, complete_boxes
+from data_prep.geometry.box_iou import box_rows
 from data_prep.geometry.ground import GroundMap
 from data_prep.geometry.local_origin import local_origin
 from data_prep.geometry.strays import far_strays, stray_note
@@ -211,8 +212,8 @@ class Recognizer:
         boxes = self._whole(kept, labels_kept)
         return Instances3D(
             indices=tuple(found.objects.indices[i] for i in kept),
-            boxes=_rows(boxes),
-            visible_boxes=_rows([found.boxes[i] for i in kept]),
+            boxes=box_rows(boxes),
+            visible_boxes=box_rows(found.boxes[i] for i in kept),
             rotations=np.array([box.rotation for box in boxes]).reshape(-1, 3, 3),
             labels=labels_kept,
             scores=score[kept],
@@ -331,10 +332,6 @@ def _floor(world: NDArray, found: Proposals, boxes: Sequence[OrientedBox]) -> li
         return [None] * len(boxes)
     heights = GroundMap.fit(world).height(np.array([box.center[:2] for box in boxes]))
     return [float(height) for height in heights]
-
-
-def _rows(boxes: Sequence[OrientedBox]) -> NDArray[np.float64]:
-    return np.array([[*box.center, *box.size, box.yaw] for box in boxes]).reshape(-1, 7)
 
 
 def _by_label(background: Proposals) -> dict[str, NDArray[np.int64]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from data_prep.geometry.box_completion import CompletedBox, SeenObject, complete_boxes
-from data_prep.geometry.ground import GroundMap
+from data_prep.geometry.ground import floor_heights
 from data_prep.scans import Scan
 
 
@@ -46,12 +45,8 @@ class FrameBoxer:
             return []
         frame = self.scan[at.position]
         world = frame.world_points()
-        if frame.depth is None:
-            ground = GroundMap.fit(world)
-            middles = np.array([seen.points[:, :2].mean(axis=0) for seen in at.objects])
-            floors: Sequence[float] = ground.height(middles).tolist()
-        else:
-            floors = [float(np.percentile(world[:, 2], 1))] * len(at.objects)
+        middles = np.array([seen.points[:, :2].mean(axis=0) for seen in at.objects])
+        floors = floor_heights(world, middles, indoors=frame.depth is not None).tolist()
         return complete_boxes(
             [
                 replace(seen, viewpoint=frame.T_world_points[:3, 3], floor=floor)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from data_prep.autolabel.labels import LabeledFrame
-from data_prep.geometry.box_iou import box_iou_3d
+from data_prep.geometry.box_iou import box_iou_3d, box_rows
 
 SAME_SPACE = "same-space"
 _MOST = 0.5  # 3D IoU; a bicycle and its rider share less
@@ -26,7 +24,7 @@ def without_duplicates(frames: Sequence[LabeledFrame]) -> tuple[list[LabeledFram
     kept, left_out = [], 0
     for frame in frames:
         labels = frame.labels
-        rows = np.array([[*one.box.center, *one.box.size, one.box.yaw] for one in labels]).reshape(-1, 7)
+        rows = box_rows(one.box for one in labels)
         iou = box_iou_3d(rows, rows)[0]
         chosen: list[int] = []
         for row in sorted(

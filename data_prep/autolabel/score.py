@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from data_prep.autolabel.report import BOXES
 from data_prep.errors import BadDatasetError
 from data_prep.geometry import OrientedBox, box_to_image
-from data_prep.geometry.box_iou import box_iou_3d
+from data_prep.geometry.box_iou import box_iou_3d, box_rows
 from data_prep.scans import Frame, Scan
 
 BANDS = ((0, 15), (15, 30), (30, 45), (45, 1000))  # meters
@@ -76,7 +76,7 @@ def score_labels(scan: Scan, out: str | Path, frames: Sequence[int] | None = Non
         frame = scan[position]
         own = [box.transformed(frame.T_world_points) for box in labels.boxes if _is_seen(box, frame)]
         theirs, ours_here = (
-            _rows(own),
+            box_rows(own),
             np.array([row for row, _ in ours.get(ids[position], [])]).reshape(-1, 7),
         )
         scores = np.array([score for _, score in ours.get(ids[position], [])])
@@ -157,10 +157,6 @@ def _is_seen(box: OrientedBox, frame: Frame) -> bool:
     return any(box_to_image(box, view.camera) is not None for view in frame.views) and bool(
         box.contains(frame.points).any()
     )
-
-
-def _rows(boxes: Sequence[OrientedBox]) -> NDArray[np.float64]:
-    return np.array([[*box.center, *box.size, box.yaw] for box in boxes], np.float64).reshape(-1, 7)
 
 
 def _away(box: NDArray, sensor: NDArray) -> float:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from data_prep.errors import InputError
+from data_prep.geometry.boxes import OrientedBox
 
 _SIGNS = np.array([[0.5, 0.5], [-0.5, 0.5], [-0.5, -0.5], [0.5, -0.5]])
 
@@ -46,6 +49,15 @@ def box_iou_3d(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.float64], NDArray
     result[0, i, j] = shared / np.maximum(volume, 1e-12)
     result[1, i, j] = area / np.maximum(plan, 1e-12)
     return result[0], result[1]
+
+
+def box_rows(boxes: Iterable[OrientedBox]) -> NDArray[np.float64]:
+    """(N, 7) center x y z, length, width, height, yaw of upright boxes.
+
+    >>> box_rows([OrientedBox.from_yaw([1, 2, 3], [4, 2, 1], 0.5)]).tolist()
+    [[1.0, 2.0, 3.0, 4.0, 2.0, 1.0, 0.5]]
+    """
+    return np.array([[*box.center, *box.size, box.yaw] for box in boxes], np.float64).reshape(-1, 7)
 
 
 def _checked(boxes: ArrayLike) -> NDArray[np.float64]:

@@ -41,6 +41,27 @@ def height_above_ground(points: NDArray, *, cell: float = 1.0) -> NDArray[np.flo
     return above
 
 
+def floor_heights(points: NDArray, xy: NDArray, indoors: bool) -> NDArray[np.float64]:
+    """Height of what stands under places: of the ground outdoors, of the lowest points of a room.
+
+    Args:
+        points: (N, 3) z-up, meters.
+        xy: (K, 2) places.
+        indoors: one level floor, as in the view of a depth camera.
+
+    Returns:
+        (K,) meters.
+
+    Raises:
+        InputError: points are not finite (N, 3), or there are none.
+    """
+    if len(xy) == 0:
+        return np.zeros(0)
+    if indoors:
+        return np.full(len(xy), np.percentile(points[:, 2], 1))
+    return GroundMap.fit(points).height(xy)
+
+
 @dataclass(frozen=True)
 class GroundMap:
     """Height of the ground over a regular grid, z-up.

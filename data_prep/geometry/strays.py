@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 from numpy.typing import NDArray
 
-_log = logging.getLogger(__name__)
 _MOST = 0.005  # share of the points: more are a part of the scene
 _TIMES, _MARGIN = 3.0, 50.0  # of the reach of all other points; meters more
 
@@ -47,16 +44,3 @@ def stray_note(points: NDArray, strays: NDArray[np.bool_]) -> str:
     if count == 1:
         return f"1 stray point is left out, {distance} away"
     return f"{count:,} stray points are left out, up to {distance} away"
-
-
-def without_strays(points: NDArray, source: str) -> NDArray[np.int64]:
-    """(M,) indices of the points that are no strays; a warning counts the others.
-
-    Args:
-        points: (N, 3) finite meters.
-        source: what the points are of, for the warning.
-    """
-    strays = far_strays(points)
-    if strays.any():
-        _log.warning("clip2: warning: %s: %s", source, stray_note(points, strays))
-    return np.flatnonzero(~strays)

@@ -12,7 +12,7 @@ from clip2.recognition.proposals.lidar import propose_lidar
 from clip2.recognition.proposals.proposals import Proposals
 from clip2.recognition.proposals.room import propose_room
 from data_prep.errors import InputError
-from data_prep.geometry.strays import without_strays
+from data_prep.geometry.strays import far_strays
 
 Kind = Literal["auto", "lidar", "room"]
 OUTDOOR_EXTENT = 25.0  # m across: rooms and the range of their depth cameras end before
@@ -35,7 +35,7 @@ def propose_objects(
 
     Returns:
         Groups of points that do not overlap: objects by falling objectness, then parts of the background. Strays far
-        outside the scene are in none; a warning counts them.
+        outside the scene are in none.
 
     Raises:
         InputError: points that are not finite (N, 3), colors of another shape, or an unknown kind.
@@ -54,8 +54,9 @@ def propose_objects(
         raise InputError(f"have shape {np.shape(colors)}, the points {points.shape}", field="colors")
     if len(points) == 0:
         return Proposals.join([], [])
-    kept = without_strays(points, "scan")
-    if len(kept) < len(points):
+    strays = far_strays(points)
+    if strays.any():
+        kept = np.flatnonzero(~strays)
         found = propose_objects(points[kept], kind, viewpoint, None if colors is None else colors[kept])
         return replace(found, indices=tuple(kept[index] for index in found.indices))
     if kind == "auto":
