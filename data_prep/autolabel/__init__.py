@@ -7,9 +7,9 @@ from data_prep.lazy import lazy_exports
 if TYPE_CHECKING:
     from data_prep.autolabel.formats import FORMATS as FORMATS
     from data_prep.autolabel.labeling import label_scan as label_scan
+    from data_prep.autolabel.labels import ImageDetection as ImageDetection
     from data_prep.autolabel.labels import Label3D as Label3D
     from data_prep.autolabel.labels import LabeledFrame as LabeledFrame
-    from data_prep.autolabel.labels import Sighting as Sighting
     from data_prep.autolabel.report import LabelReport as LabelReport
     from data_prep.autolabel.score import score_labels as score_labels
 
@@ -20,7 +20,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Label3D": "data_prep.autolabel.labels",
         "LabelReport": "data_prep.autolabel.report",
         "LabeledFrame": "data_prep.autolabel.labels",
-        "Sighting": "data_prep.autolabel.labels",
+        "ImageDetection": "data_prep.autolabel.labels",
         "label_scan": "data_prep.autolabel.labeling",
         "score_labels": "data_prep.autolabel.score",
     },

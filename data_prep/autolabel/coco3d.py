@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.autolabel.formats import FORMATS, LabelFormat, write_json
-from data_prep.autolabel.labels import Label3D, LabeledFrame, Sighting, truncation
+from data_prep.autolabel.labels import ImageDetection, Label3D, LabeledFrame, truncation
 from data_prep.geometry import Camera, OrientedBox, box_to_image, invert
 from data_prep.scans import Scan
 
@@ -97,7 +97,9 @@ def _image(id: int, name: str, camera: Camera, frame: str) -> dict[str, Any]:
     }
 
 
-def _annotation(label: Label3D, seen: Sighting, camera: Camera, T_world_points: NDArray) -> dict[str, Any]:
+def _annotation(
+    label: Label3D, seen: ImageDetection, camera: Camera, T_world_points: NDArray
+) -> dict[str, Any]:
     in_points = label.box.transformed(invert(T_world_points))
     box = in_points.transformed(camera.T_cam_points)
     corners = omni3d_corners(box)

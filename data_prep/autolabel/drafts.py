@@ -10,7 +10,7 @@ import numpy as np
 
 from data_prep.associate import Observation
 from data_prep.autolabel.formats import LabelFormat
-from data_prep.autolabel.labels import Label3D, LabeledFrame, Sighting
+from data_prep.autolabel.labels import ImageDetection, Label3D, LabeledFrame
 from data_prep.autolabel.tracks import Tracks, without_pictures
 from data_prep.geometry.box_completion import CompletedBox, SeenObject
 from data_prep.labels import normalize_label
@@ -121,8 +121,8 @@ class Draft:
             quality=box.quality,
             moving=moving,
             velocity=np.zeros(3) if moving is False else None,
-            sightings=tuple(
-                Sighting(
+            detections=tuple(
+                ImageDetection(
                     one.view,
                     one.view_index,
                     one.box,

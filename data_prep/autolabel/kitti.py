@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.autolabel.formats import FORMATS, LabelFormat, write_lines
-from data_prep.autolabel.labels import Label3D, LabeledFrame, Sighting, truncation
+from data_prep.autolabel.labels import ImageDetection, Label3D, LabeledFrame, truncation
 from data_prep.autolabel.sequences import sequence_places
 from data_prep.geometry import Camera, invert
 from data_prep.scans import Scan
@@ -77,7 +77,7 @@ class KittiFormat(LabelFormat):
             if any(id != f"{sequence}_{number:06d}" for id, (sequence, number) in places.items()):
                 write_lines(folder / "label_02_frames.txt", named)
 
-    def _row(self, label: Label3D, seen: Sighting, frame: LabeledFrame, T_label_world: NDArray) -> str:
+    def _row(self, label: Label3D, seen: ImageDetection, frame: LabeledFrame, T_label_world: NDArray) -> str:
         assert frame.T_world_points is not None
         box = label.box.transformed(T_label_world)
         length, width, height = box.size

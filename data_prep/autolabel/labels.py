@@ -13,7 +13,7 @@ from data_prep.geometry import Camera, OrientedBox, box_to_image
 
 
 @dataclass(frozen=True, eq=False)
-class Sighting:
+class ImageDetection:
     """The 2D detection of an object in one image.
 
     Attributes:
@@ -45,7 +45,7 @@ class Label3D:
         quality: 0..1, see :class:`data_prep.geometry.box_completion.CompletedBox`.
         moving: whether it moves in the world; None: not known.
         velocity: (3,) m/s in the world; None: not known.
-        sightings: its detections in this frame, one per image.
+        detections: its detections in this frame, one per image.
     """
 
     label: str
@@ -56,16 +56,16 @@ class Label3D:
     quality: float
     moving: bool | None
     velocity: NDArray[np.float64] | None
-    sightings: tuple[Sighting, ...]
+    detections: tuple[ImageDetection, ...]
 
     @property
     def num_points(self) -> int:
         """Points lifted from all its detections in this frame."""
-        return sum(seen.num_points for seen in self.sightings)
+        return sum(seen.num_points for seen in self.detections)
 
-    def seen_in(self, view_index: int) -> Sighting | None:
+    def seen_in(self, view_index: int) -> ImageDetection | None:
         """Its detection in one image of the frame."""
-        return next((seen for seen in self.sightings if seen.view_index == view_index), None)
+        return next((seen for seen in self.detections if seen.view_index == view_index), None)
 
     def to_json(self) -> dict[str, Any]:
         """The label as a JSON object, numbers rounded to a tenth of a millimeter and of a milliradian."""
@@ -80,14 +80,14 @@ class Label3D:
             "moving": self.moving,
             "velocity": speed,
             "num_points": self.num_points,
-            "sightings": [
+            "detections": [
                 {
                     "image": seen.view,
                     "box_2d": _rounded(seen.box),
                     "score": round(seen.score, 4),
                     "occluded": None if np.isnan(seen.occluded) else round(seen.occluded, 4),
                 }
-                for seen in self.sightings
+                for seen in self.detections
             ],
         }
 

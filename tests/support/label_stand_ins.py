@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.autolabel.labels import Label3D, LabeledFrame, Sighting
+from data_prep.autolabel.labels import ImageDetection, Label3D, LabeledFrame
 from data_prep.detect import Coverage, Detections2D
 from data_prep.errors import BadFrameError
 from data_prep.geometry import Camera, OrientedBox, box_to_image, invert, rigid
@@ -22,11 +22,11 @@ def label(
     occluded: float = 0.0,
 ) -> Label3D:
     """A label seen in some views, with a 2D box of its own."""
-    sightings = tuple(
-        Sighting(f"view {index}", index, np.array([10, 20, 50, 60], np.float32), 0.75, occluded, 40)
+    detections = tuple(
+        ImageDetection(f"view {index}", index, np.array([10, 20, 50, 60], np.float32), 0.75, occluded, 40)
         for index in views
     )
-    return Label3D(name, 0.75, track, box, box, 0.9, None, None, sightings)
+    return Label3D(name, 0.75, track, box, box, 0.9, None, None, detections)
 
 
 def labeled(scan: Scan, position: int, *labels: Label3D) -> LabeledFrame:
