@@ -69,8 +69,8 @@ def propose_with_masks(points: NDArray, frames: MaskedFrames, geometry: Proposal
         )
     merger = _Merger(points)
     for frame, detections in frames:
-        for sight in _sights(points, frame, detections):
-            merger.add(sight)
+        for seen in _view_masks(points, frame, detections):
+            merger.add(seen)
     region = geometry.owners(len(points))
     groups, scores = [], []
     for track in merger.tracks:
@@ -82,7 +82,7 @@ def propose_with_masks(points: NDArray, frames: MaskedFrames, geometry: Proposal
 
 
 @dataclass(frozen=True)
-class _Sight:
+class _ViewMasks:
     """What one view says of the scan: how surely it sees each point (N,), and which mask that is in, -1 for none."""
 
     weight: NDArray[np.float32]
@@ -90,7 +90,7 @@ class _Sight:
     scores: NDArray[np.float64]
 
 
-def _sights(points: NDArray, frame: Frame, detections: Sequence[Detections2D]) -> Iterable[_Sight]:
+def _view_masks(points: NDArray, frame: Frame, detections: Sequence[Detections2D]) -> Iterable[_ViewMasks]:
     lifted, scored = lift_distinct(frame, detections, "masks", _FEWEST)
     own = len(points) == len(frame.points) and np.allclose(points, frame.world_points(), atol=1e-3)
     local = frame.points if own else transform_points(invert(frame.T_world_points), points, np.float64)
@@ -103,7 +103,7 @@ def _sights(points: NDArray, frame: Frame, detections: Sequence[Detections2D]) -
         weight = np.zeros(len(points), np.float32)
         if own:
             weight[inside] = 1
-            yield _Sight(weight, owner, scores)
+            yield _ViewMasks(weight, owner, scores)
             continue
         found, measured = _look_up(frame, view, uv[inside])
         hit = found >= 0
@@ -113,7 +113,7 @@ def _sights(points: NDArray, frame: Frame, detections: Sequence[Detections2D]) -
         of_scan = np.full(len(points), -1)
         of_scan[inside] = owner[found]
         of_scan[weight < _VISIBLE] = -1
-        yield _Sight(weight, of_scan, scores)
+        yield _ViewMasks(weight, of_scan, scores)
 
 
 def _look_up(frame: Frame, view: View, uv: NDArray) -> tuple[NDArray[np.int64], NDArray]:
@@ -139,7 +139,7 @@ class _Track:
     index: NDArray[np.int64]
     held: NDArray[np.int64]
     seen: NDArray[np.int64]
-    sights: list[int] = field(default_factory=list)
+    views: list[int] = field(default_factory=list)
     score: float = 0.0
     trust: float = 0.0
 
@@ -160,26 +160,26 @@ class _Merger:
             NDArray[np.uint8]
         ] = []  # a bit per point: a view of a million points takes 125 kB
 
-    def add(self, sight: _Sight) -> None:
+    def add(self, view: _ViewMasks) -> None:
         """Assign each mask of a view to one object at most."""
         number = len(self._visible)
-        visible = sight.weight >= _VISIBLE
+        visible = view.weight >= _VISIBLE
         self._visible.append(np.packbits(visible))
-        masks = len(sight.scores)
+        masks = len(view.scores)
         # What no view saw before says nothing against a match.
-        old = (sight.owner >= 0) & self._known
-        area = np.bincount(sight.owner[old], sight.weight[old], minlength=masks)
+        old = (view.owner >= 0) & self._known
+        area = np.bincount(view.owner[old], view.weight[old], minlength=masks)
         overlap = np.zeros((len(self.tracks), masks))
         for row, track in enumerate(self.tracks):
             solid = track.index[track.member]
-            weight, owner = sight.weight[solid], sight.owner[solid]
+            weight, owner = view.weight[solid], view.owner[solid]
             shared = np.bincount(owner[owner >= 0], weight[owner >= 0], minlength=masks)
             overlap[row] = shared / np.maximum(area + weight.sum() - shared, 1e-9)
         rows, columns = linear_sum_assignment(-overlap)
         partner = {
             int(c): self.tracks[r] for r, c in zip(rows, columns, strict=True) if overlap[r, c] >= _MATCH
         }
-        for mask, index in enumerate(group_indices(sight.owner, masks)):
+        for mask, index in enumerate(group_indices(view.owner, masks)):
             index = index[visible[index]]
             if len(index) == 0:
                 continue
@@ -188,8 +188,8 @@ class _Merger:
                 partner[mask] = _Track(none, none, none)
                 self.tracks.append(partner[mask])
             self._extend(partner[mask], index, number)
-            trust = float(sight.weight[index].mean())
-            partner[mask].score += trust * sight.scores[mask]
+            trust = float(view.weight[index].mean())
+            partner[mask].score += trust * view.scores[mask]
             partner[mask].trust += trust
         self._known |= visible
 
@@ -201,18 +201,18 @@ class _Merger:
             if len(solid)
             else np.zeros(1)
         )
-        return float(track.score / track.trust * min(1.0, len(track.sights) / max((seen > 0.5).sum(), 1)))
+        return float(track.score / track.trust * min(1.0, len(track.views) / max((seen > 0.5).sum(), 1)))
 
     def _extend(self, track: _Track, index: NDArray[np.int64], number: int) -> None:
         whole = np.union1d(track.index, index)
         old, new = np.searchsorted(whole, track.index), np.searchsorted(whole, index)
-        track.sights.append(number)
+        track.views.append(number)
         held = np.zeros(len(whole), np.int64)
         held[old] = track.held
         held[new] += 1
         track.index, track.held = whole, held
         track.seen = np.sum(
-            [self._sees(self._visible[s], whole) for s in track.sights], axis=0, dtype=np.int64
+            [self._sees(self._visible[s], whole) for s in track.views], axis=0, dtype=np.int64
         )
 
     @staticmethod

@@ -66,7 +66,7 @@ def training_clouds(count: int, seed: int) -> Iterator[Cloud]:
         )
         yield _fused(scan, 12 if whole else int(random.integers(2, 9)), random)
     for _ in range(count):
-        yield _boxes(random)
+        yield bare_boxes(random)
 
 
 def _single(scan: ProceduralScan, index: int, random: np.random.Generator) -> Cloud:
@@ -100,7 +100,7 @@ def _printed(points: NDArray, colors: NDArray[np.uint8], random: np.random.Gener
     return mixed.astype(np.uint8)
 
 
-def _boxes(random: np.random.Generator) -> Cloud:
+def bare_boxes(random: np.random.Generator) -> Cloud:
     """Boxes on bare ground, as a modeling program samples them: whole, exact, on a grid or at random."""
     side = float(random.uniform(1.5, 6))
     density = float(random.uniform(80, 400)) / side  # points per meter, 0.4 to 8 cm apart
