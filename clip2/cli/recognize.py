@@ -102,7 +102,7 @@ class Recognize(CloudCommand):
             self.min_objectness,
             self.max_objects,
         )
-        self._write(result, files, " ".join([note, *(f"{line}." for line in recognizer.notes)]))
+        self._write(result, files, frame, " ".join([note, *(f"{line}." for line in recognizer.notes)]))
         for line in recognizer.notes:
             _log.warning("clip2: warning: %s", line)
         if self.json:
@@ -241,7 +241,7 @@ class Recognize(CloudCommand):
         found.check(scan)  # one image name of the file must not match several images of the scan
         return _of_views(found, frame)
 
-    def _write(self, result: Instances3D, files: list[Path], note: str) -> None:
+    def _write(self, result: Instances3D, files: list[Path], frame: Frame, note: str) -> None:
         from clip2.cli.outputs import writing
 
         document, ply, html = files
@@ -254,7 +254,7 @@ class Recognize(CloudCommand):
         with writing(document, "--out"):
             result.to_json(document)
             result.to_ply(ply)
-            result.to_html(html, title=f"Objects in {self.scan.name}", notes=notes)
+            result.to_html(html, title=f"Objects in {self.scan.name}", notes=notes, frame=frame)
 
 
 def _of_views(found: CocoDetections, frame: Frame) -> list[Detections2D]:

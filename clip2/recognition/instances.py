@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +18,11 @@ from data_prep.geometry import OrientedBox
 from data_prep.storage.files import write_atomically
 from data_prep.storage.versioned import FileFormat
 
+if TYPE_CHECKING:
+    from data_prep.scans import Frame
+
 FORMAT = FileFormat("clip2-instances", 1)
+_SHOWN_LABELS = 12  # in the page's introduction
 # Grays in a PLY file.
 _NO_OBJECT, _UNKNOWN_OBJECT = (110, 110, 110), (185, 185, 185)
 
@@ -262,16 +266,24 @@ class Instances3D:
         )
         return _write(Path(path), header.encode() + vertices.tobytes())
 
-    def to_html(self, path: str | Path, title: str = "Recognized objects", notes: str = "") -> Path:
+    def to_html(
+        self,
+        path: str | Path,
+        title: str = "Recognized objects",
+        notes: str = "",
+        frame: Frame | None = None,
+    ) -> Path:
         """Write one self-contained page: the scan with named boxes, a table of labels and a gallery.
 
         Args:
             path: HTML file to write.
             title: title of the page.
             notes: paragraph below the title.
+            frame: the frame that was recognized. Its images are shown with the objects drawn on them, and each object
+                beside its crop; None: no images.
 
         Raises:
-            InputError: the scan's points are not there.
+            InputError: the scan's points are not there, or the frame has others.
         """
         from clip2.recognition.page import ShownObject, objects_page
         from data_prep.report import Page
@@ -279,13 +291,24 @@ class Instances3D:
         points, colors = self._scan("to_html")
         strange = self.labels.count(UNKNOWN)
         unlike = f", {strange} of them unlike the training objects" if strange else ""
-        asked = f", asked for: {', '.join(self.vocabulary)}" if self.vocabulary else ""
+        if frame is not None and len(frame.points) != len(points):
+            raise InputError(
+                f"has {len(frame.points):,} points, the scan {len(points):,}",
+                field="frame",
+                fix="give the frame that was recognized",
+            )
+        some = ", ".join(self.vocabulary[:_SHOWN_LABELS])
+        more = f" and {len(self.vocabulary) - _SHOWN_LABELS} more" * (len(self.vocabulary) > _SHOWN_LABELS)
+        asked = f", asked for: {some}{more}" if some else ""
         page = Page(title, f"{self.frame_id}: {len(self)} objects{unlike} in {len(points):,} points{asked}.")
         if notes:
             page.paragraph(notes)
-        rows = zip(self.labels, self.scores.tolist(), self.oriented_boxes(), self.indices, strict=True)
+        assert self.objectness is not None
+        scores, objectness = self.scores.tolist(), self.objectness.tolist()
+        rows = zip(self.labels, scores, objectness, self.oriented_boxes(), self.indices, strict=True)
         shown = [ShownObject(*row) for row in rows]
-        return objects_page(page, shown, points, colors, self.owners()).write(path)
+        objects_page(page, shown, points, colors, self.owners(), self.background, frame)
+        return page.write(path)
 
     def owners(self) -> NDArray[np.int64]:
         """(P,) number of the object that each point of the scan belongs to, -1 for none; the smaller object wins.

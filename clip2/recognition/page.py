@@ -1,25 +1,31 @@
-"""HTML page of a scan with named boxes, a table of labels and a gallery of objects."""
+"""HTML page of a scan with named boxes, its images, a table of labels and a gallery of objects."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
 from clip2.labels import UNKNOWN
 from data_prep.geometry import OrientedBox
 from data_prep.report import Card, Page
+from data_prep.report.overlay import OverlayObject
+from data_prep.scans import Frame, View
 
-_MAX_CARDS = 200
+_MAX_CARDS, _MAX_IMAGES = 200, 8
+_FEWEST = 5  # points of an object in an image that shows it
+_MARGIN = 0.25  # of an object's longer side, around its crop
 
 
 class ShownObject(NamedTuple):
-    """One object of the page: its label and score, its box in the world, and the indices of its points."""
+    """One object of the page: label, score, objectness, its box in the world, and the indices of its points."""
 
     label: str
     score: float
+    objectness: float
     box: OrientedBox
     indices: NDArray[np.int64]
 
@@ -35,8 +41,10 @@ def objects_page(
     points: NDArray[np.float64],
     colors: NDArray[np.uint8] | None,
     owners: NDArray[np.int64],
+    background: Mapping[str, NDArray[np.int64]],
+    frame: Frame | None,
 ) -> Page:
-    """Fill a page with the scan and its boxes, counts per label, and every object by itself, highest scores first.
+    """Fill a page: the scan and its boxes, the images with all objects drawn on them, counts per label, every object.
 
     Args:
         page: with title and introduction.
@@ -44,6 +52,8 @@ def objects_page(
         points: (P, 3) meters, world.
         colors: (P, 3), or None.
         owners: (P,) number of the object that each point belongs to, -1 for none.
+        background: label → indices of the points of that part of the room or street.
+        frame: with the images that saw the points, or None.
     """
     page.cloud(
         points,
@@ -57,21 +67,73 @@ def objects_page(
         gray=[UNKNOWN],
         caption="Hover over a label to highlight its objects, click to hide them",
     )
+    seen = [] if frame is None else [_Seen(frame, view, objects) for view in frame.views[:_MAX_IMAGES]]
+    for view in seen:
+        view.draw(page, objects)
     if not objects:
-        return page.paragraph("Nothing was found.")
+        page.paragraph("Nothing was found.")
     groups: dict[str, list[ShownObject]] = {}
     for each in objects:
         groups.setdefault(each.label, []).append(each)
-    rows = [
+    rows: list[list[object]] = [
         [label, len(group), _mean_score(group), sum(len(each.indices) for each in group)]
         for label, group in sorted(groups.items(), key=lambda item: -len(item[1]))
     ]
-    page.heading("Labels").table(["label", "objects", "mean score", "points"], rows)
+    rows += [[f"{label} (background)", "", "", len(index)] for label, index in background.items()]
+    if rows:
+        page.heading("Labels").table(["label", "objects", "mean score", "points"], rows)
+    if not objects:
+        return page
     page.heading("Objects")
     best = np.argsort([-each.score for each in objects], kind="stable")[:_MAX_CARDS]
     if len(best) < len(objects):
         page.paragraph(f"The {len(best)} with the highest scores of {len(objects)}.")
-    return page.gallery([_card(int(i), objects[i], points, colors) for i in best])
+    return page.gallery([_card(int(i), objects[i], points, colors, seen) for i in best])
+
+
+class _Seen:
+    """The objects in one image.
+
+    Attributes:
+        boxes: (4,) xyxy pixels of each object's points, None where fewer than five are in the image.
+        counts: points of each object in the image.
+    """
+
+    def __init__(self, frame: Frame, view: View, objects: Sequence[ShownObject]) -> None:
+        self.frame, self.view = frame, view
+        uv, _ = view.camera.project(frame.points)
+        inside = view.camera.in_image(uv)
+        self.counts = [int(inside[each.indices].sum()) for each in objects]
+        self.boxes = [
+            np.percentile(uv[each.indices[inside[each.indices]]], [1, 99], axis=0).ravel()
+            if count >= _FEWEST
+            else None
+            for each, count in zip(objects, self.counts, strict=True)
+        ]
+
+    def draw(self, page: Page, objects: Sequence[ShownObject]) -> None:
+        """Add the image with all its objects."""
+        shown = [
+            OverlayObject(self.frame.points[each.indices], box, each.caption)
+            for each, box in zip(objects, self.boxes, strict=True)
+            if box is not None
+        ]
+        image, camera = self.view.image, self.view.camera
+        page.overlay(
+            image, camera, self.frame.points, shown, f"{self.view.name}: {len(shown)} objects in this image"
+        )
+
+    def crop(self, number: int) -> NDArray[np.uint8] | None:
+        """The image around one object, which is outlined; None if it is not in the image."""
+        box = self.boxes[number]
+        if box is None:
+            return None
+        drawn = Image.fromarray(self.view.image)
+        ImageDraw.Draw(drawn).rectangle(box.tolist(), outline=(255, 209, 102), width=2)
+        margin = _MARGIN * max(box[2] - box[0], box[3] - box[1]) + 4
+        low = np.maximum(box[:2] - margin, 0).astype(int)
+        high = np.minimum(box[2:] + margin, drawn.size).astype(int)
+        return np.asarray(drawn.crop((*low.tolist(), *high.tolist())))
 
 
 def _mean_score(group: Sequence[ShownObject]) -> float | str:
@@ -80,16 +142,24 @@ def _mean_score(group: Sequence[ShownObject]) -> float | str:
     return float(np.mean([each.score for each in group], dtype=np.float32))
 
 
-def _card(number: int, shown: ShownObject, points: NDArray, colors: NDArray[np.uint8] | None) -> Card:
+def _card(
+    number: int,
+    shown: ShownObject,
+    points: NDArray,
+    colors: NDArray[np.uint8] | None,
+    seen: Sequence[_Seen],
+) -> Card:
     length, width, height = shown.box.size
     x, y, z = shown.box.center
     score = "" if shown.label == UNKNOWN else f"score {shown.score:.2f} · "
+    best = max(seen, key=lambda view: view.counts[number], default=None)
     return Card(
         title=shown.label,
         lines=[
-            f"object {number} · {score}{len(shown.indices):,} points",
+            f"object {number} · {score}objectness {shown.objectness:.2f} · {len(shown.indices):,} points",
             f"{length:.2f} × {width:.2f} × {height:.2f} m at ({x:.1f}, {y:.1f}, {z:.1f})",
         ],
+        image=None if best is None else best.crop(number),
         points=points[shown.indices],
         colors=None if colors is None else colors[shown.indices],
     )
