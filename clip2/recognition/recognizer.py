@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from clip2.teacher.text_source import TextSource
 
 Unknown = Literal["keep", "name", "drop"]
+# Probability of a label from which its usual size shapes the box.
+_BELIEVED = 0.5
 Scannable = Frame | str | Path | NDArray | tuple[NDArray, NDArray | None]
 
 
@@ -209,7 +211,7 @@ class Recognizer:
         kept = np.flatnonzero(keep)[:max_objects]  # proposals come by falling objectness
         kept = kept[np.argsort(-score[kept], kind="stable")]
         labels_kept = tuple(UNKNOWN if strange[i] else wanted[best[i]] for i in kept)
-        boxes = self._whole(kept, labels_kept)
+        boxes = self._whole(kept, labels_kept, score[kept])
         return Instances3D(
             indices=tuple(found.objects.indices[i] for i in kept),
             boxes=box_rows(boxes),
@@ -241,12 +243,15 @@ class Recognizer:
         """
         return labels_and_vectors(self._text, labels, background)
 
-    def _whole(self, kept: NDArray[np.int64], labels: Sequence[str]) -> list[OrientedBox]:
-        """Boxes of the whole objects: a label tells the usual size of what is half hidden."""
+    def _whole(
+        self, kept: NDArray[np.int64], labels: Sequence[str], scores: NDArray[np.float32]
+    ) -> list[OrientedBox]:
+        """Boxes of the whole objects: a label tells the usual size of what is half hidden, if it is likely right."""
         found = self._found
         assert found is not None
         wanted = [
-            (i, None if label == UNKNOWN else label) for i, label in zip(kept.tolist(), labels, strict=True)
+            (i, label if score >= _BELIEVED else None)
+            for i, label, score in zip(kept.tolist(), labels, scores.tolist(), strict=True)
         ]
         missing = [key for key in wanted if key not in found.whole]
         if missing:

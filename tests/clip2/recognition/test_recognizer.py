@@ -1,6 +1,7 @@
 import html
 import json
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -209,6 +210,29 @@ def seen_from_above(points):
     uv, _ = camera.project(around[around[:, 2] > 0.4])
     box = np.concatenate([uv.min(axis=0) - 2, uv.max(axis=0) + 2])
     return Frame("above", points.astype(np.float32), views=(view,)), box
+
+
+def test_the_page_shows_the_image_and_a_crop_of_each_object_in_it(seen_from_above, tmp_path):
+    frame, _ = seen_from_above
+    result = Recognizer(tiny_model(tiny_bank())).set_scan(frame).query("box")
+    without = result.to_html(tmp_path / "a.html").read_text()
+    page = result.to_html(tmp_path / "b.html", frame=frame).read_text()
+    assert f"view.png: {len(result)} objects in this image" in page
+    assert page.count("<img") >= without.count("<img") + len(result)  # a crop per object
+    assert "objectness" in page
+    with pytest.raises(InputError, match="give the frame that was recognized"):
+        result.to_html(tmp_path / "c.html", frame=Frame("other", frame.points[:9]))
+
+
+def test_a_cloud_with_many_images_is_not_seen_from_one_place(seen_from_above):
+    frame, _ = seen_from_above
+    beside = frame.views[0].camera.T_points_cam.copy()
+    beside[0, 3] = 3.0
+    moved = View("beside.png", replace(frame.views[0].camera, T_points_cam=beside), frame.views[0].image)
+    fused = replace(frame, views=(frame.views[0], moved))
+    result = Recognizer(tiny_model(tiny_bank())).set_scan(fused).query("chair")
+    assert len(result) == 3
+    assert result.boxes[:, 3:5] == pytest.approx(result.visible_boxes[:, 3:5])
 
 
 def test_detections_choose_the_objects(seen_from_above):
