@@ -95,17 +95,36 @@ class CloudScan(IndexedScan[Path]):
 
     def read(self, id: str, entry: Path) -> Frame:
         cloud = read_cloud(entry, self._columns, self._sample, self._count, self._seed, self._scan)
-        require_finite(cloud.points, entry)
-        points = cloud.points if self._scale == 1 else cloud.points * self._scale
-        offset = local_origin(points)
         up = self._up or ("y" if entry.suffix.lower() == ".glb" else "z")
-        return Frame.build(
-            id,
-            points - offset,
-            colors=cloud.colors,
-            intensity=cloud.intensity,
-            T_world_points=T_zup_from(up) @ rigid(translation=offset),
-        )
+        return cloud_frame(id, cloud, entry, up, self._scale)
+
+
+def cloud_frame(id: str, cloud: RawCloud, source: Path, up: str = "z", scale: float = 1.0) -> Frame:
+    """The frame of a cloud without images: in meters, near its own origin, turned to a z-up world.
+
+    Args:
+        id: of the frame.
+        cloud: as its file has it.
+        source: file of the cloud, for errors.
+        up: the cloud's axis that points up.
+        scale: meters per unit of the cloud.
+
+    Raises:
+        InputError: ``up`` is not an axis, or ``scale`` not above 0.
+        BadFrameError: no finite point.
+    """
+    if not (math.isfinite(scale) and scale > 0):
+        raise InputError(f"is {scale}", field="scale", fix="give meters per unit, like 0.001")
+    require_finite(cloud.points, source)
+    points = cloud.points if scale == 1 else cloud.points * scale
+    offset = local_origin(points)
+    return Frame.build(
+        id,
+        points - offset,
+        colors=cloud.colors,
+        intensity=cloud.intensity,
+        T_world_points=T_zup_from(up) @ rigid(translation=offset),
+    )
 
 
 def read_cloud(

@@ -14,24 +14,27 @@ from PIL import Image
 from data_prep.errors import BadFrameError
 from data_prep.scans.formats.text import unreadable
 
+# Formats of cameras and datasets; Pillow would also start a PostScript interpreter for an image of that kind.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")
 # What Pillow raises for files that are not images, cut short, or absurdly large.
 _IMAGE_ERRORS = (
     OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error, zlib.error, Image.DecompressionBombError
 )  # fmt: skip
 
 
-def read_image(path: Path, content: bytes | None = None) -> NDArray[np.uint8]:
+def read_image(path: Path, content: bytes | None = None, max_pixels: int | None = None) -> NDArray[np.uint8]:
     """Read an 8-bit image as (H, W, 3) uint8 RGB; gray is repeated, alpha dropped, EXIF rotation ignored
     (calibrations are for the stored pixels).
 
     Args:
         path: the file.
         content: its bytes where they lie inside another file; ``path`` then only names them in errors.
+        max_pixels: refuse more before they are unpacked; None: any number that Pillow takes.
 
     Raises:
         BadFrameError: missing, unreadable, cut short, or not 8-bit.
     """
-    image = _open_image(path, content)
+    image = _open_image(path, content, max_pixels)
     if image.mode.startswith(("I", "F")):
         raise BadFrameError(
             f"has {image.mode} pixels", source=path, field="image", fix="give an 8-bit color image"
@@ -39,13 +42,16 @@ def read_image(path: Path, content: bytes | None = None) -> NDArray[np.uint8]:
     return np.asarray(image.convert("RGB"))
 
 
-def read_depth(path: Path) -> NDArray[np.uint16]:
+def read_depth(path: Path, content: bytes | None = None, max_pixels: int | None = None) -> NDArray[np.uint16]:
     """Read a 16-bit single-channel depth image as (H, W) uint16, in the file's own units.
+
+    Args:
+        path, content, max_pixels: as in :func:`read_image`.
 
     Raises:
         BadFrameError: missing, unreadable, cut short, or not 16-bit single-channel.
     """
-    image = _open_image(path)
+    image = _open_image(path, content, max_pixels)
     values = np.asarray(image)
     if not image.mode.startswith("I") or values.ndim != 2 or values.min() < 0 or values.max() > 65535:
         raise BadFrameError(
@@ -102,10 +108,19 @@ def require_centered(K: NDArray, width: int, height: int, image: Path, down: flo
         )
 
 
-def _open_image(path: Path, content: bytes | None = None) -> Image.Image:
+def _open_image(path: Path, content: bytes | None = None, max_pixels: int | None = None) -> Image.Image:
     try:
-        with Image.open(path if content is None else io.BytesIO(content)) as image:
+        with Image.open(path if content is None else io.BytesIO(content), formats=_FORMATS) as image:
+            if max_pixels is not None and image.width * image.height > max_pixels:
+                raise BadFrameError(
+                    f"has {image.width} x {image.height} pixels, at most {max_pixels:,} are accepted",
+                    source=path,
+                    field="image",
+                    fix="send a smaller image",
+                )
             image.load()
             return image
+    except BadFrameError:
+        raise
     except _IMAGE_ERRORS as error:
         raise unreadable(path, "image", error) from error

@@ -13,26 +13,32 @@ import numpy as np
 
 from data_prep.errors import BadFrameError
 from data_prep.scans.formats.ply import require_size, text_table
-from data_prep.scans.formats.records import RawCloud, cloud_from_fields
+from data_prep.scans.formats.records import RawCloud, cloud_from_fields, require_at_most
 from data_prep.scans.formats.text import unreadable
 
 _KINDS = {"F": "f", "I": "i", "U": "u"}
 _LONGEST_HEADER = 1 << 16
 
 
-def read_pcd(path: Path) -> RawCloud:
+def read_pcd(path: Path, content: bytes | None = None, max_points: int | None = None) -> RawCloud:
     """Read points with their colors and intensity; ASCII, binary and compressed.
+
+    Args:
+        path: the file.
+        content: its bytes if they are already in memory; ``path`` then only names them in errors.
+        max_points: refuse more; None: any number.
 
     Raises:
         BadFrameError: not a PCD, a header that promises more or other than the file holds, no x y z, no point.
     """
     try:
-        content = path.read_bytes()
+        content = path.read_bytes() if content is None else content
     except OSError as error:
         raise unreadable(path, "points", error) from error
     header, body = _read_header(path, content)
     dtype = _record(path, header)
     count = _count(path, header)
+    require_at_most(path, count, dtype.itemsize, max_points)
     size = len(content) - body
     match header["DATA"]:
         case ["ascii"]:

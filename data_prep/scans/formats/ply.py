@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import BadFrameError
-from data_prep.scans.formats.records import RawCloud, cloud_from_fields
+from data_prep.scans.formats.records import RawCloud, cloud_from_fields, require_at_most
 from data_prep.scans.formats.text import unreadable
 
 _TYPES = {
@@ -34,14 +34,19 @@ class _Element:
     has_list: bool = False
 
 
-def read_ply(path: Path) -> RawCloud:
+def read_ply(path: Path, content: bytes | None = None, max_points: int | None = None) -> RawCloud:
     """Read the vertices with their colors and intensity; faces are left aside.
+
+    Args:
+        path: the file.
+        content: its bytes if they are already in memory; ``path`` then only names them in errors.
+        max_points: refuse more; None: any number.
 
     Raises:
         BadFrameError: not a PLY, a header that promises more or other than the file holds, no x y z, no vertex.
     """
     try:
-        content = path.read_bytes()
+        content = path.read_bytes() if content is None else content
     except OSError as error:
         raise unreadable(path, "points", error) from error
     order, elements, body = _read_header(path, content)
@@ -55,6 +60,7 @@ def read_ply(path: Path) -> RawCloud:
             fix="write vertices first, without lists",
         )
     dtype = np.dtype([(name, order + kind) for name, kind in vertex.fields])
+    require_at_most(path, vertex.count, dtype.itemsize, max_points)
     if order == "=":
         table = text_table(path, content[body:], dtype, sum(e.count for e in before), vertex.count)
         return cloud_from_fields(table, path)

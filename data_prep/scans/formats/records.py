@@ -11,6 +11,12 @@ from numpy.typing import NDArray
 from data_prep.errors import BadFrameError
 from data_prep.scans.formats.text import unreadable
 
+_WIDEST = 256  # bytes of a point with every attribute that sensors record
+
+
+class TooManyPointsError(BadFrameError):
+    """A cloud has more points than its reader was told to accept."""
+
 
 @dataclass(frozen=True)
 class RawCloud:
@@ -123,14 +129,44 @@ def scale_colors(values: NDArray) -> NDArray[np.uint8]:
     return np.rint(values.clip(0, 255)).astype(np.uint8)
 
 
-def read_records(path: Path, columns: int) -> NDArray[np.float32]:
+def require_at_most(path: Path, count: int, record: int, max_points: int | None) -> None:
+    """Refuse ``count`` points of ``record`` bytes before memory is taken for them.
+
+    Args:
+        path: the file, for the error.
+        count: points that its header promises.
+        record: bytes per point.
+        max_points: most points to accept; None: any number.
+
+    Raises:
+        TooManyPointsError: more points, or points of absurd width.
+    """
+    if max_points is not None and (count > max_points or count * record > max_points * _WIDEST):
+        wide = f" of {record:,} bytes" if count <= max_points else ""
+        raise TooManyPointsError(
+            f"holds {count:,} points{wide}, at most {max_points:,} are accepted",
+            source=path,
+            field="points",
+            fix="thin the cloud, or raise the limit",
+        )
+
+
+def read_records(
+    path: Path, columns: int, content: bytes | None = None, max_points: int | None = None
+) -> NDArray[np.float32]:
     """Read a headerless little-endian float32 file as (N, columns).
+
+    Args:
+        path: the file.
+        columns: values per point.
+        content: its bytes if they are already in memory; ``path`` then only names them in errors.
+        max_points: refuse more; None: any number.
 
     Raises:
         BadFrameError: missing, empty, or not a whole number of records.
     """
     try:
-        raw = path.read_bytes()
+        raw = path.read_bytes() if content is None else content
     except OSError as error:
         raise unreadable(path, "points", error) from error
     record = 4 * columns
@@ -141,6 +177,7 @@ def read_records(path: Path, columns: int) -> NDArray[np.float32]:
             field="points",
             fix="copy the file again, it is cut short, or state its number of columns",
         )
+    require_at_most(path, len(raw) // record, record, max_points)
     return np.frombuffer(raw, dtype="<f4").reshape(-1, columns)
 
 

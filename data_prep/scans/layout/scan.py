@@ -11,8 +11,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -25,6 +23,7 @@ from data_prep.geometry.local_origin import FAR
 from data_prep.geometry.transforms import T_zup_from
 from data_prep.scans.cloud import read_cloud
 from data_prep.scans.formats.images import read_depth, read_image
+from data_prep.scans.formats.npz import read_npz
 from data_prep.scans.formats.records import RawCloud
 from data_prep.scans.formats.text import natural_order, unreadable
 from data_prep.scans.frame import Annotations3D, Frame, View
@@ -32,7 +31,6 @@ from data_prep.scans.layout.records import CameraRecord, DepthRecord, FrameRecor
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 
-_ARRAYS = {"points", "colors", "intensity"}
 _SUFFIXES = (".npz", ".npy", ".ply", ".pcd", ".bin")
 
 
@@ -175,7 +173,7 @@ class LayoutScan(IndexedScan[Path]):
                 "does not say how many values a point has", source=entry, field="points",
                 fix=f'write {{"file": "{record.file}", "columns": 4}} with its number',
             )  # fmt: skip
-        cloud = _read_npz(path) if path.suffix == ".npz" else read_cloud(path, record.columns)
+        cloud = read_npz(path) if path.suffix == ".npz" else read_cloud(path, record.columns)
         if len(cloud.points) and np.nanmax(np.abs(cloud.points)) > FAR:
             raise BadFrameError(
                 f"reaches {np.nanmax(np.abs(cloud.points)):.0f} m, where float32 is too coarse",
@@ -199,44 +197,3 @@ def _readable(entry: Path) -> FrameRecord | None:
         return FrameRecord.load(entry)
     except InputError:  # reading the frame says what is wrong with it
         return None
-
-
-def _read_npz(path: Path) -> RawCloud:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise unreadable(path, "points", error) from error
-    except AttributeError as error:  # numpy: a single array instead of an archive
-        raise unreadable(path, "points", error) from error
-    if unknown := set(arrays) - _ARRAYS:
-        raise BadFrameError(
-            "is not an array of it",
-            source=path,
-            field=sorted(unknown)[0],
-            fix="use points, colors, intensity",
-        )
-    points, colors, intensity = (arrays.get(name) for name in ("points", "colors", "intensity"))
-    count = -1 if points is None or points.ndim != 2 else len(points)
-    for name, array, shape, kinds in (
-        ("points", points, (count, 3), ("float32", "float64")),
-        ("colors", colors, (count, 3), ("uint8",)),
-        ("intensity", intensity, (count,), ("float32", "float64")),
-    ):
-        if array is None and name != "points":
-            continue
-        if array is None or array.shape != shape or str(array.dtype) not in kinds:
-            got = "missing" if array is None else f"{array.dtype} {array.shape}"
-            raise BadFrameError(
-                f"is {got}", source=path, field=name,
-                fix="save points (N, 3) float32, colors (N, 3) uint8, intensity (N,) float32 in 0..1",
-            )  # fmt: skip
-    if intensity is not None and len(intensity) and not 0 <= intensity.min() <= intensity.max() <= 1:
-        raise BadFrameError(
-            f"runs from {intensity.min():.3g} to {intensity.max():.3g}", source=path, field="intensity",
-            fix="divide by the sensor's largest value: it must be in 0..1",
-        )  # fmt: skip
-    assert points is not None
-    return RawCloud(
-        points.astype(np.float64), colors, None if intensity is None else intensity.astype(np.float32)
-    )
