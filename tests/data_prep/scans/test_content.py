@@ -65,11 +65,12 @@ def test_damaged_bytes_give_a_cloud_or_one_line(kind):
     content, columns = KINDS[kind]
     rng = np.random.default_rng(7)
     for _ in range(40):
+        problem = "body: "
         try:
             read_content(damage(content, rng), columns=columns, max_points=1000)
         except InputError as error:
-            assert str(error).startswith(("body: ", "points: ")), str(error)
-            assert "\n" not in str(error)
+            problem = str(error)
+        assert problem.startswith("body: ")
 
 
 def header_of(shape: tuple[int, ...]) -> bytes:
@@ -125,7 +126,7 @@ LIES = {
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_lie_is_one_line(lie):
-    with pytest.raises(BadFrameError, match="^body: "):
+    with pytest.raises(BadFrameError, match=r"^body: "):
         read_content(LIES[lie], max_points=1000)
 
 
