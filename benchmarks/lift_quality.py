@@ -18,55 +18,34 @@ Rooms and streets of the synthetic world have exact ground truth per point.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import tyro
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.lift_cases import SETS, Case, labeled_cases, synthetic_cases
+from benchmarks.lift_cases import SETS, labeled_cases, synthetic_cases
 from benchmarks.record import Row, Settings
 from benchmarks.tables import emit
+from clip2.evaluation.scenes.lifting import (
+    OPEN_GATES,
+    PointScore,
+    along_label,
+    frustum_of,
+    lifted_by,
+    point_figures,
+    score_points,
+)
+from clip2.evaluation.scenes.views import LabeledView
 from data_prep.errors import BadDatasetError, InputError
-from data_prep.lift import Lifter, create_lifter
+from data_prep.lift import create_lifter
 from data_prep.lift.config import LidarConfig
-from data_prep.lift.regions import ProjectedPoints
-from data_prep.lift.sweep import SeenScene
 
-MIN_POINTS = 10
-OPEN_GATES: dict[str, float] = {"min_points": 1, "min_side": 0.0, "max_truncated": 1.0, "max_occluded": 1.0}
 BANDS = ((0, 15), (15, 30), (30, 200))  # meters
-_OFF_GROUND = 0.05  # meters
 # The recipe's radius for sweeps, 0.6 m, joins everything in a room, and DBSCAN takes minutes per depth image over it.
 _DENSE_RADIUS = 0.05  # meters
-# Positions in Frame.points of what is lifted for each box of a case.
-Cut = Callable[[Case], dict[int, NDArray[np.int64]]]
-
-
-@dataclass(frozen=True)
-class Score:
-    """One object: its class, its range in meters, and how a lifter's points agree with the truth.
-
-    Attributes:
-        label: of the box.
-        range: meters.
-        occluded: share 0..1, NaN where it is not known.
-        precision, recall, iou: 0..1.
-        seam_iou: the same, points in the label's seam left out.
-    """
-
-    label: str
-    range: float
-    occluded: float
-    precision: float
-    recall: float
-    iou: float
-    seam_iou: float
 
 
 def main(
@@ -127,96 +106,36 @@ def measure(root: Path, vary: bool = False, frames: int = 0) -> dict[str, Any]:
     return result
 
 
-def _contenders(cases: list[Case], labeled: bool) -> dict[str, Any]:
-    ours = score_cases(cases, lifted_by(create_lifter("auto", **OPEN_GATES)))
+def _contenders(cases: list[LabeledView], labeled: bool) -> dict[str, Any]:
+    ours = score_points(cases, lifted_by(create_lifter("auto", **OPEN_GATES)))
     dense = {"radius": _DENSE_RADIUS} if cases[0].frame.depth is not None else {}
     recipe = create_lifter("frustum-dbscan", **OPEN_GATES, **dense)
     result = {
         "clip2": _summary(ours),
-        "frustum-dbscan (CLIP²)": _summary(score_cases(cases, lifted_by(recipe))),
-        "bare frustum": _summary(score_cases(cases, frustum_of)),
+        "frustum-dbscan (CLIP²)": _summary(score_points(cases, lifted_by(recipe))),
+        "bare frustum": _summary(score_points(cases, frustum_of)),
     }
     if labeled:
-        result["label + 10 cm"] = _summary(score_cases(cases, along_label))
+        result["label + 10 cm"] = _summary(score_points(cases, along_label))
     result["clip2"]["per_range"] = {
-        f"{near}-{far} m": figures_of([s for s in ours if near <= s.range < far]) for near, far in BANDS
+        f"{near}-{far} m": point_figures([s for s in ours if near <= s.range < far]) for near, far in BANDS
     }
     return result
 
 
-def _varied(cases: list[Case]) -> dict[str, Any]:
+def _varied(cases: list[LabeledView]) -> dict[str, Any]:
     varied = {}
     for name, value in LidarConfig().model_dump().items():
         for factor in (0.5, 2.0):
             lifter = create_lifter("lidar", **OPEN_GATES, **{name: value * factor})
-            varied[f"{name} x{factor:g}"] = figures_of(score_cases(cases, lifted_by(lifter)))
+            varied[f"{name} x{factor:g}"] = point_figures(score_points(cases, lifted_by(lifter)))
     return varied
 
 
-def lifted_by(lifter: Lifter) -> Cut:
-    return lambda case: {
-        found.detection: found.indices for found in lifter.lift(case.frame, [case.detections]).objects
-    }
-
-
-def frustum_of(case: Case) -> dict[int, NDArray[np.int64]]:
-    seen = ProjectedPoints(case.frame.points, case.frame.views[0].camera)
-    return {row: seen.indices[seen.in_box(box)] for row, box in enumerate(case.detections.boxes)}
-
-
-def along_label(case: Case) -> dict[int, NDArray[np.int64]]:
-    view = case.frame.views[0]
-    seen = ProjectedPoints(case.frame.points, view.camera)
-    ground = np.zeros(len(case.frame.points), dtype=bool)
-    ground[seen.indices] = SeenScene(case.frame, view, seen).height < _OFF_GROUND
-    return {
-        row: np.flatnonzero((truth | seam) & ~ground)
-        for row, (truth, seam) in enumerate(zip(case.truths, case.seams, strict=True))
-    }
-
-
-def score_cases(cases: list[Case], cut: Cut) -> list[Score]:
-    scores = []
-    for case in cases:
-        lifted = cut(case)
-        for row, (label, truth) in enumerate(zip(case.labels, case.truths, strict=True)):
-            size = int(truth.sum())
-            if not label or size < MIN_POINTS:
-                continue
-            kept = lifted.get(row, np.zeros(0, np.int64))
-            hit = int(truth[kept].sum())
-            sure = len(kept) - int(case.seams[row][kept].sum())
-            scores.append(
-                Score(
-                    label=label,
-                    occluded=case.occluded[row] if case.occluded else float("nan"),
-                    range=float(np.median(np.linalg.norm(case.frame.points[truth], axis=1))),
-                    precision=hit / max(len(kept), 1),
-                    recall=hit / size,
-                    iou=hit / (len(kept) + size - hit),
-                    seam_iou=hit / (sure + size - hit),
-                )
-            )
-    return scores
-
-
-def figures_of(scores: list[Score]) -> dict[str, Any]:
-    if not scores:
-        return {"objects": 0, **dict.fromkeys(_COLUMNS)}
-    return {
-        "objects": len(scores),
-        "mean_iou": float(np.mean([s.iou for s in scores])),
-        "share_above_half": float(np.mean([s.iou > 0.5 for s in scores])),
-        "precision": float(np.mean([s.precision for s in scores])),
-        "recall": float(np.mean([s.recall for s in scores])),
-        "seam_iou": float(np.mean([s.seam_iou for s in scores])),
-    }
-
-
-def _summary(scores: list[Score]) -> dict[str, Any]:
+def _summary(scores: list[PointScore]) -> dict[str, Any]:
     classes = sorted({score.label for score in scores})
-    per_class = {label: figures_of([s for s in scores if s.label == label]) for label in classes}
-    return {**figures_of(scores), "per_class": per_class}
+    per_class = {label: point_figures([s for s in scores if s.label == label]) for label in classes}
+    return {**point_figures(scores), "per_class": per_class}
 
 
 _COLUMNS = {

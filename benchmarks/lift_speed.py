@@ -19,8 +19,9 @@ import numpy as np
 import open3d as o3d
 from numpy.typing import NDArray
 
-from benchmarks.lift_cases import Case, labeled_cases, synthetic_cases
+from benchmarks.lift_cases import labeled_cases, synthetic_cases
 from benchmarks.record import Row, Settings, compare, take_turns
+from clip2.evaluation.scenes.views import LabeledView
 from data_prep.geometry import Camera
 from data_prep.geometry.cluster import connected_components
 from data_prep.lift import create_lifter
@@ -114,7 +115,7 @@ def time_clusters(count: int, repeats: int) -> tuple[Seconds, bool]:
     return seconds, bool(same)
 
 
-def _frames(root: Path | None) -> Iterator[tuple[str, Case]]:
+def _frames(root: Path | None) -> Iterator[tuple[str, LabeledView]]:
     cases = {
         "room, one depth image": synthetic_cases("room", 1, "perfect", image_size=(640, 480))[0],
         "street, one sweep": synthetic_cases("street", 1, "perfect")[0],
@@ -128,7 +129,7 @@ def _frames(root: Path | None) -> Iterator[tuple[str, Case]]:
         yield f"{name}, {points / 1000:.0f}k points x {boxes} boxes", case
 
 
-def time_frame(name: str, case: Case, repeats: int) -> list[Row]:
+def time_frame(name: str, case: LabeledView, repeats: int) -> list[Row]:
     """All boxes of one frame."""
     frame, boxes = case.frame, case.detections.boxes
     lifter, camera = create_lifter("auto"), frame.views[0].camera

@@ -21,15 +21,16 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.lift_cases import Case, labeled_cases, synthetic_cases
-from benchmarks.lift_quality import (
+from benchmarks.lift_cases import labeled_cases, synthetic_cases
+from clip2.evaluation.scenes.lifting import (
     OPEN_GATES,
-    Score,
+    PointScore,
     along_label,
     frustum_of,
     lifted_by,
-    score_cases,
+    score_points,
 )
+from clip2.evaluation.scenes.views import LabeledView
 from data_prep.errors import InputError
 from data_prep.lift import create_lifter
 from data_prep.lift.config import LidarConfig
@@ -79,17 +80,17 @@ def measure(root: Path, frames: int) -> dict[str, Any]:
         transfer[f"chosen on {source}: {best}"] = {**variants[best]}
     recipe = lifted_by(create_lifter("frustum-dbscan", **OPEN_GATES))
     transfer["frustum-dbscan (CLIP²)"] = {
-        name: _mean(score_cases(cases, recipe)) for name, cases in sources.items()
+        name: _mean(score_points(cases, recipe)) for name, cases in sources.items()
     }
     transfer["bare frustum"] = {
-        name: _mean(score_cases(cases, frustum_of)) for name, cases in sources.items()
+        name: _mean(score_points(cases, frustum_of)) for name, cases in sources.items()
     }
     transfer["label + 10 cm"] = {
-        name: _mean(score_cases(cases, along_label)) if name in real else None
+        name: _mean(score_points(cases, along_label)) if name in real else None
         for name, cases in sources.items()
     }
     ours = lifted_by(create_lifter("lidar", **OPEN_GATES))
-    by_range = {beams: _by_range(score_cases(cases, ours)) for beams, cases in cities.items()}
+    by_range = {beams: _by_range(score_points(cases, ours)) for beams, cases in cities.items()}
     return {"transfer": transfer, "by_range": by_range}
 
 
@@ -100,16 +101,16 @@ def _variants() -> Iterator[tuple[str, dict[str, float]]]:
             yield f"{name} x{factor:g}", {name: value * factor}
 
 
-def _means(sources: dict[str, list[Case]], settings: dict[str, float]) -> dict[str, float]:
+def _means(sources: dict[str, list[LabeledView]], settings: dict[str, float]) -> dict[str, float]:
     cut = lifted_by(create_lifter("lidar", **OPEN_GATES, **settings))
-    return {name: _mean(score_cases(cases, cut)) for name, cases in sources.items()}
+    return {name: _mean(score_points(cases, cut)) for name, cases in sources.items()}
 
 
-def _mean(scores: list[Score]) -> float:
+def _mean(scores: list[PointScore]) -> float:
     return float(np.mean([score.iou for score in scores]))
 
 
-def _by_range(scores: list[Score]) -> dict[str, dict[str, dict[str, float]]]:
+def _by_range(scores: list[PointScore]) -> dict[str, dict[str, dict[str, float]]]:
     table: dict[str, dict[str, dict[str, float]]] = {}
     for near, far in RANGES:
         row = table[f"{near}-{far} m"] = {}

@@ -1,0 +1,236 @@
+"""Open-set scores: rejection of what no label names, calibration of probabilities, and scores standardized per label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
+from scipy.stats import rankdata
+
+from clip2.classification import finite_array
+from data_prep.errors import InputError
+
+BINS = 15  # of a reliability diagram, as Guo et al. (2017) take
+NONE_OF_THESE = -1  # target of an object that no label names
+
+
+def auroc(known: ArrayLike, others: ArrayLike) -> float:
+    """Area under the ROC curve: the chance that a known object scores higher than another one; a tie counts half.
+
+    Args:
+        known: (n,) scores of objects that a label names; larger means "one of these".
+        others: (m,) scores of objects that no label names.
+
+    Raises:
+        InputError: one of the two is empty, or a score is not finite.
+
+    >>> auroc([0.9, 0.8], [0.8, 0.1])
+    0.875
+    """
+    a, b = _two(known, others)
+    ranks = rankdata(np.concatenate([a, b]))[: len(a)]
+    return float((ranks.sum() - len(a) * (len(a) + 1) / 2) / (len(a) * len(b)))
+
+
+def fpr_at_tpr(known: ArrayLike, others: ArrayLike, tpr: float = 0.95) -> float:
+    """Share of the other objects that are accepted where at least ``tpr`` of the known ones are (FPR95).
+
+    Args:
+        known, others: as of :func:`auroc`.
+        tpr: share of known objects to accept.
+
+    Raises:
+        InputError: as of :func:`auroc`, or a share outside 0..1.
+
+    >>> fpr_at_tpr([0.9, 0.8, 0.7, 0.6], [0.75, 0.1], tpr=0.75)
+    0.5
+    """
+    if not 0 < tpr <= 1:
+        raise InputError(f"is {tpr}", field="tpr", fix="give a share above 0, up to 1")
+    a, b = _two(known, others)
+    least = np.sort(a)[::-1][int(np.ceil(tpr * len(a) - 1e-9)) - 1]
+    return float((b >= least).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Reliability diagram: confidence against the share that is right, in bins of equal width.
+
+    Attributes:
+        ece: expected calibration error: mean gap between the two, weighted by the bins' counts.
+        confidence, accuracy: mean of each bin; NaN where it is empty.
+        counts: of each bin.
+    """
+
+    ece: float
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain JSON values; empty bins hold None."""
+        columns = {"confidence": self.confidence, "accuracy": self.accuracy}
+        return {
+            "ece": self.ece,
+            **{k: [None if np.isnan(v) else v for v in column.tolist()] for k, column in columns.items()},
+            "counts": self.counts.tolist(),
+        }
+
+
+def reliability(confidence: ArrayLike, right: ArrayLike, bins: int = BINS) -> Reliability:
+    """Compare confidences with what came true (ECE, Guo et al. 2017).
+
+    Args:
+        confidence: (n,) probabilities, 0..1.
+        right: (n,) whether each came true.
+        bins: number of bins of equal width; the upper edge belongs to a bin.
+
+    Raises:
+        InputError: no values, shapes that differ, or a confidence outside 0..1.
+
+    >>> reliability([0.95, 0.95, 0.45, 0.45], [True, True, True, False], bins=10).ece  # gaps of 0.05
+    0.05
+    """
+    given, came = finite_array(confidence, "confidence"), np.asarray(right, bool)
+    if given.ndim != 1 or given.shape != came.shape or len(given) == 0:
+        raise InputError(
+            f"is {given.shape}, right {came.shape}", field="confidence", fix="give two lists (n,), n > 0"
+        )
+    if given.min() < 0 or given.max() > 1:
+        raise InputError(
+            f"reaches from {given.min():g} to {given.max():g}", field="confidence", fix="give probabilities"
+        )
+    place = np.clip(np.ceil(given * bins).astype(np.int64) - 1, 0, bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        means = [np.bincount(place, value, bins) / counts for value in (given, came.astype(np.float64))]
+    ece = float(np.nansum(counts * np.abs(means[0] - means[1])) / len(given))
+    return Reliability(round(ece, 12), means[0], means[1], counts)
+
+
+def standardize(scores: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]:
+    """Scores less their label's mean over reference objects, over their label's deviation there.
+
+    Some labels score high whatever the object is. The idea is that of standardized max logits (Jung et al. 2021), with
+    statistics of unlabeled objects instead of training objects by class.
+
+    Args:
+        scores: (B, K) similarities.
+        reference: (R, K) similarities of other objects; their labels need not be known.
+
+    Raises:
+        InputError: shapes that do not fit, or fewer than two reference objects.
+
+    >>> standardize([[0.8, 0.5]], [[0.7, 0.1], [0.9, 0.3]]).round(6).tolist()
+    [[0.0, 3.0]]
+    """
+    given, others = finite_array(scores, "scores"), finite_array(reference, "reference")
+    if given.ndim != 2 or others.ndim != 2 or given.shape[1] != others.shape[1] or len(others) < 2:
+        raise InputError(
+            f"is {others.shape} for scores {given.shape}", field="reference", fix="give (R, K), R > 1"
+        )
+    return (given - others.mean(axis=0)) / np.maximum(others.std(axis=0), 1e-9)
+
+
+@dataclass(frozen=True, eq=False)
+class OpenSetReport:
+    """Scores of objects of which some are named by no label.
+
+    Attributes:
+        known, others: number of objects that a label names, and of the others.
+        rejection: name of the score → ``auroc`` and ``fpr95``; None without others.
+        accuracy: top-1 of the known objects by cosine, and by the standardized cosine.
+        calibration: of the probabilities of the known objects.
+    """
+
+    known: int
+    others: int
+    rejection: dict[str, dict[str, float]]
+    accuracy: dict[str, float]
+    calibration: Reliability
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {**vars(self), "calibration": self.calibration.to_json()}
+
+
+def score_open_set(
+    cosines: ArrayLike,
+    targets: ArrayLike,
+    scale: float,
+    distances: ArrayLike | None = None,
+    seed: int = 0,
+) -> OpenSetReport:
+    """Score the rejection of objects that no label names, beside the accuracy and calibration on the others.
+
+    Standardized cosines of one half of the objects rest on the other half, drawn by ``seed``; no target is used.
+
+    Args:
+        cosines: (B, K) of object and label.
+        targets: (B,) index of the true label; -1 (``NONE_OF_THESE``) for objects that no label names.
+        scale: logit scale of the probabilities, as the model learned it.
+        distances: (B,) out-of-distribution distance of each object, larger means stranger; None: no detector.
+        seed: of the halves.
+
+    Raises:
+        InputError: shapes that do not fit, values that are not finite, targets outside -1..K-1, or no known objects.
+
+    >>> report = score_open_set([[0.9, 0.1], [0.2, 0.8], [0.3, 0.4]], [0, 1, -1], scale=10.0)
+    >>> report.rejection["cosine"]
+    {'auroc': 1.0, 'fpr95': 0.0}
+    """
+    given, true = finite_array(cosines, "cosines").astype(np.float64), np.asarray(targets)
+    if given.ndim != 2 or true.shape != given.shape[:1] or not (true >= 0).any():
+        raise InputError(
+            f"is {true.shape} for cosines {given.shape}",
+            field="targets",
+            fix="give (B,) for (B, K), with known objects",
+        )
+    if true.dtype.kind not in "iu" or true.min() < NONE_OF_THESE or true.max() >= given.shape[1]:
+        raise InputError(f"must be whole numbers from -1 to {given.shape[1] - 1}", field="targets")
+    is_known = true >= 0
+    probabilities = softmax(scale * given, axis=1)
+    scores = {"cosine": given.max(axis=1), "probability": probabilities.max(axis=1)}
+    chosen = {"cosine": given.argmax(axis=1)}
+    if len(given) >= 4:
+        standard = _by_halves(given, seed)
+        scores["standardized cosine"], chosen["standardized cosine"] = (
+            standard.max(axis=1),
+            standard.argmax(axis=1),
+        )
+    if distances is not None:
+        scores["out-of-distribution detector"] = -finite_array(distances, "distances")
+    right = {name: best == true for name, best in chosen.items()}
+    return OpenSetReport(
+        known=int(is_known.sum()),
+        others=int((~is_known).sum()),
+        rejection={
+            name: {
+                "auroc": auroc(score[is_known], score[~is_known]),
+                "fpr95": fpr_at_tpr(score[is_known], score[~is_known]),
+            }
+            for name, score in scores.items()
+        }
+        if not is_known.all()
+        else {},
+        accuracy={name: float(found[is_known].mean()) for name, found in right.items()},
+        calibration=reliability(scores["probability"][is_known], right["cosine"][is_known]),
+    )
+
+
+def _by_halves(cosines: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    half = np.random.default_rng(seed).permutation(len(cosines)) % 2 == 0
+    result = np.empty_like(cosines)
+    for one in (half, ~half):
+        result[one] = standardize(cosines[one], cosines[~one])
+    return result
+
+
+def _two(known: ArrayLike, others: ArrayLike) -> tuple[NDArray, NDArray]:
+    a, b = finite_array(known, "known").ravel(), finite_array(others, "others").ravel()
+    if len(a) == 0 or len(b) == 0:
+        raise InputError("is empty", field="others" if len(a) else "known", fix="give scores of both kinds")
+    return a, b

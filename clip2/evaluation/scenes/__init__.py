@@ -1,0 +1,1 @@
+"""Protocols on labeled scans: lifting, proposals, boxes, detection, tracking, open set."""
