@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.outlines import outlined_frames
 from benchmarks.plain_proposals import ROOM, STREET, TABLETOP, Plain
+from clip2.evaluation.scenes.proposals import ProposalOverlaps, box_overlaps, mask_overlaps
 from clip2.recognition import fuse_frames
 from clip2.recognition.proposals import Kind
 from data_prep.detect import Detections2D
@@ -67,6 +68,16 @@ class Case:
             frame = scan[number]
             T = rigid(translation=-self.origin) @ frame.T_world_points
             yield replace(frame, T_world_points=T), scan.detections(number, detector)  # type: ignore[attr-defined]
+
+    def overlaps(
+        self, proposals: Sequence[NDArray[np.int64]], objectness: NDArray[np.floating]
+    ) -> ProposalOverlaps:
+        """Proposals, the highest objectness first, against the objects."""
+        if self.boxes:
+            overlap = box_overlaps(proposals, self.points, self.boxes)
+        else:
+            overlap = mask_overlaps(proposals, self.masks, self.visible)
+        return ProposalOverlaps(overlap, objectness, tuple(self.labels), self.complete)
 
     def add(self, label: str, mask: NDArray[np.bool_]) -> None:
         """Add an object, unless it has too few points."""

@@ -3,14 +3,12 @@
     python -m benchmarks.proposals [ROOT] [--json] [--page FILE] [--only TEXT] [--masks DETECTOR]
 
 Every scan is searched by geometry alone (``clip2.recognition.propose_objects``); what it calls background does not count.
-An object is found when a proposal and the object's points share at least half of their union. The object's points
-depend on the ground truth of each set:
+``clip2.evaluation.scenes.proposals`` says when an object is found. Its points depend on the ground truth of each set:
 
 - ``procedural``: rooms (single frames, and six of them fused), table tops and streets with exact instances; always measured.
 - ``kitti``, ``kitti-tracking``, ``nuscenes``: points inside the labeled 3D box (KITTI: and in the camera's view); objects
   with >= 10 points.
-- ``scannet``, ``sunrgbd``: label boxes also hold floor and neighbors, so the *boxes* are compared, upright and
-  aligned with the label's axes, at IoU 0.25 and 0.5, as ScanNet's detection benchmark does.
+- ``scannet``, ``sunrgbd``: label boxes also hold floor and neighbors, so the *boxes* are compared.
 - ``hand-labeled``: depth images outlined by hand (``benchmarks.outlines``). Nobody tunes on them; only ``validation`` is
   looked at while building.
 - ``7-scenes`` (one frame, and the sequence fused): no labels; number of proposals and time only.
@@ -27,14 +25,14 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -43,12 +41,18 @@ from benchmarks.plain_proposals import plain_proposals
 from benchmarks.proposal_cases import Case, real_cases, synthetic_cases
 from benchmarks.record import Row, Settings
 from benchmarks.tables import emit
+from clip2.evaluation.scenes.proposals import (
+    MOST,
+    ProposalOverlaps,
+    best_overlaps,
+    objectness_calibration,
+    proposal_figures,
+    recall_by,
+)
 from clip2.recognition import fit_upright_box, propose_objects, propose_with_masks
 from clip2.recognition.proposals import Proposals
-from data_prep.geometry import OrientedBox
 from data_prep.report import Page
 
-MOST = 60  # proposals of highest objectness that "recall of 60" takes
 _RIVAL = "planes away, DBSCAN"
 
 
@@ -94,7 +98,7 @@ def measure(
     root: Path | None, report: Page | None = None, only: str = "", masks: str | None = None
 ) -> dict[str, dict[str, Any]]:
     """Group → figures; the first proposals of each group are added to ``report``."""
-    groups: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    groups: defaultdict[str, list[_Searched]] = defaultdict(list)
     cases = chain(synthetic_cases(only), [] if root is None else real_cases(root, only))
     for case in track(list(cases), console=Console(stderr=True), description="searching", transient=True):
         started = time.perf_counter()
@@ -105,112 +109,70 @@ def measure(
         objects = found.objects()
         if report is not None and case.group not in groups:
             _show(report, case, objects)
+        plain = plain_proposals(case.points, case.plain)
+        on_background = 0
+        if case.background is not None:
+            on_background = sum(bool(case.background[index].mean() > 0.5) for index in objects.indices)
         groups[case.group].append(
-            {
-                "name": case.name,
-                "points": len(case.points),
-                "seconds": seconds,
-                "background": len(found) - len(objects),
-                "complete": case.complete,
-                "labels": case.labels,
-                "bands": case.bands,
-                "ours": _overlaps(case, objects.indices),
-                "plain": _overlaps(case, plain_proposals(case.points, case.plain)),
-                "on_background": _on_background(case, objects),
-            }
+            _Searched(
+                name=case.name,
+                points=len(case.points),
+                seconds=seconds,
+                background=len(found) - len(objects),
+                bands=case.bands,
+                ours=case.overlaps(objects.indices, objects.objectness),
+                plain=case.overlaps(plain, np.ones(len(plain))),
+                on_background=on_background,
+            )
         )
     return {name: _figures(scans) for name, scans in groups.items()}
 
 
-def _overlaps(case: Case, proposals: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
-    """(P, M) IoU of each proposal with each labeled object."""
-    if case.boxes:
-        pairs = [[_box_iou(box, case.points[index]) for box in case.boxes] for index in proposals]
-        return np.array(pairs).reshape(len(proposals), len(case.boxes))
-    visible = np.ones(len(case.points), bool) if case.visible is None else case.visible
-    size = np.array([visible[index].sum() for index in proposals])
-    result = np.zeros((len(proposals), len(case.masks)))
-    for column, mask in enumerate(case.masks):
-        shared = np.array([mask[index].sum() for index in proposals])
-        result[:, column] = shared / (mask.sum() + size - shared)
-    return result
+@dataclass(frozen=True, eq=False)
+class _Searched:
+    """One case, searched by us and by the baseline."""
+
+    name: str
+    points: int
+    seconds: float
+    background: int
+    bands: list[str]
+    ours: ProposalOverlaps
+    plain: ProposalOverlaps
+    on_background: int
 
 
-def _on_background(case: Case, objects: Proposals) -> int:
-    """Number of proposals that lie mostly on drawn background."""
-    if case.background is None:
-        return 0
-    return sum(bool(case.background[index].mean() > 0.5) for index in objects.indices)
-
-
-def _box_iou(box: OrientedBox, points: NDArray) -> float:
-    """IoU of a labeled box and the tightest box around points along the label's own axes."""
-    local = (points - box.center) @ box.rotation
-    low, high = local.min(axis=0), local.max(axis=0)
-    shared = np.prod(np.clip(np.minimum(high, box.size / 2) - np.maximum(low, -box.size / 2), 0, None))
-    return float(shared / (np.prod(high - low) + np.prod(box.size) - shared))
-
-
-def _figures(scans: list[dict[str, Any]]) -> dict[str, Any]:
+def _figures(scans: list[_Searched]) -> dict[str, Any]:
+    ours, theirs = [scan.ours for scan in scans], [scan.plain for scan in scans]
     result: dict[str, Any] = {
         "scans": len(scans),
-        "points_per_scan": round(float(np.mean([scan["points"] for scan in scans]))),
-        "seconds_per_scan": round(float(np.mean([scan["seconds"] for scan in scans])), 2),
-        "background_per_scan": round(float(np.mean([scan["background"] for scan in scans])), 1),
-        **_scores(scans, "ours"),
-        "plain": _scores(scans, "plain"),
+        "points_per_scan": round(float(np.mean([scan.points for scan in scans]))),
+        "seconds_per_scan": round(float(np.mean([scan.seconds for scan in scans])), 2),
+        "background_per_scan": round(float(np.mean([scan.background for scan in scans])), 1),
+        **proposal_figures(ours),
+        "plain": proposal_figures(theirs),
     }
     if result["objects"] == 0:
         return result
-    best = np.concatenate([_best(scan["ours"]) for scan in scans])
-    plain = np.concatenate([_best(scan["plain"]) for scan in scans])
-    for key, name in (("labels", "per_class"), ("bands", "per_band")):
-        values = np.array([value for scan in scans for value in scan[key]])
-        if len(values):
-            result[name] = {
-                str(value): {
-                    "objects": int(count),
-                    "recall_50": round(float((best[values == value] >= 0.5).mean()), 3),
-                    "plain_recall_50": round(float((plain[values == value] >= 0.5).mean()), 3),
-                }
-                for value, count in sorted(
-                    zip(*np.unique(values, return_counts=True), strict=True), key=lambda v: -v[1]
-                )
-            }
-    if any(scan["on_background"] for scan in scans):
-        result["on_background_per_scan"] = round(float(np.mean([s["on_background"] for s in scans])), 1)
+    best = {"recall_50": best_overlaps(ours), "plain_recall_50": best_overlaps(theirs)}
+    for name, values in (
+        ("per_class", [label for scan in ours for label in scan.labels]),
+        ("per_band", [band for scan in scans for band in scan.bands]),
+    ):
+        if values:
+            result[name] = recall_by(values, best)
+    if any(scan.on_background for scan in scans):
+        result["on_background_per_scan"] = round(float(np.mean([s.on_background for s in scans])), 1)
+    calibration = objectness_calibration(ours)
+    if calibration is not None and all(scan.complete for scan in ours):
+        result["objectness_ece"] = round(calibration.ece, 3)
     if len(scans) > 1:
         result["per_scan"] = {
-            scan["name"]: {**_scores([scan], "ours"), "plain": _scores([scan], "plain")}
+            scan.name: {**proposal_figures([scan.ours]), "plain": proposal_figures([scan.plain])}
             for scan in scans
-            if scan["labels"]
+            if scan.ours.labels
         }
     return result
-
-
-def _scores(scans: list[dict[str, Any]], contender: str) -> dict[str, Any]:
-    """Recall and precision of ``ours`` or ``plain`` over some scans."""
-    overlaps = [scan[contender] for scan in scans]
-    result: dict[str, Any] = {
-        "proposals_per_scan": round(float(np.mean([len(o) for o in overlaps])), 1),
-        "objects": sum(len(scan["labels"]) for scan in scans),
-    }
-    if result["objects"] == 0:
-        return result
-    best = np.concatenate([_best(o) for o in overlaps])
-    first = np.concatenate([_best(o[:MOST]) for o in overlaps])
-    result["recall_25"] = round(float((best >= 0.25).mean()), 3)
-    result["recall_50"] = round(float((best >= 0.5).mean()), 3)
-    result[f"recall_50_of_{MOST}"] = round(float((first >= 0.5).mean()), 3)
-    result["mean_iou"] = round(float(best.mean()), 3)
-    if all(scan["complete"] for scan in scans):
-        hits = sum(int((o.max(axis=1, initial=0) >= 0.5).sum()) for o in overlaps)
-        result["precision_50"] = round(hits / max(1, sum(len(o) for o in overlaps)), 3)
-    return result
-
-
-def _best(overlaps: NDArray[np.float64]) -> NDArray[np.float64]:
-    return overlaps.max(axis=0, initial=0)
 
 
 _COLUMNS = {
