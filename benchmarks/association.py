@@ -8,13 +8,8 @@ ROOT holds ``kitti_tracking/`` in the official layout and ``detections/kitti_tra
 is measured, where every id is known: rooms seen by a moving RGB-D camera with poses, streets seen by a LiDAR and
 cameras, with a perfect and with an erring detector. ``without poses`` hides the sensor's motion.
 
-Figures, over detections that have an id and were lifted:
-
-- purity: share of detections that belong to the id most frequent in their object;
-- completeness: mean over ids of the share of its detections in the object that holds most of them;
-- switches: number of times an id's detections move from one object to another, in frame order;
-- fragments: objects that an id is spread over beyond the first;
-- labels: share of detections whose object has the right label (synthetic world only; before: the detector's label).
+``clip2.evaluation.scenes.tracking.score_tracks`` defines the figures. *labels* compares the label after all detections of an
+object have voted with the detector's own (synthetic world only).
 
 Baselines on the same lifted detections: 2D IoU >= 0.3 from image to image with the best sum (SORT without its filter),
 and the nearest center in 3D within 2 m, nearest first. Both may bridge the same gap in time.
@@ -24,10 +19,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,6 +32,8 @@ from scipy.optimize import linear_sum_assignment
 
 from benchmarks.record import Row, Settings
 from benchmarks.tables import emit
+from clip2.evaluation.scenes.tracking import NOBODY, TrackedDetection, score_tracks
+from clip2.evaluation.scenes.views import OVERLAP
 from clip2.teacher import Teacher
 from clip2.teacher.agreement import disagrees
 from data_prep.associate import Associator, Observation, observe
@@ -46,12 +41,12 @@ from data_prep.detect import Detections2D
 from data_prep.detect.coco import CocoDetections
 from data_prep.errors import InputError
 from data_prep.geometry import box_iou_2d
+from data_prep.geometry.matching import match_by_overlap
 from data_prep.labels import normalize_label
 from data_prep.lift import Lifter, create_lifter
 from data_prep.scans import Scan, open_scan
 
 Assign = Callable[[Sequence[list[Observation]]], dict[str, int]]
-UNKNOWN = -1
 
 
 @dataclass(frozen=True)
@@ -182,34 +177,17 @@ def measure_word_filter(
 
 
 def score(case: Case, objects: dict[str, int]) -> dict[str, float]:
-    """Figures of one assignment key → object; see the module."""
-    members: dict[int, Counter[int]] = defaultdict(Counter)
-    history: dict[int, list[int]] = defaultdict(list)
-    labels: dict[int, Counter[str]] = defaultdict(Counter)
-    judged = []
-    for frame in case.frames:
-        for seen in frame:
-            number, true = objects[seen.key], case.ids.get(seen.key, UNKNOWN)
-            labels[number][seen.label] += seen.score
-            if true != UNKNOWN:
-                members[number][true] += 1
-                history[true].append(number)
-                judged.append((seen, number, true))
-    figures = {
-        "detections": float(len(judged)),
-        "ids": float(len(history)),
-        "objects": float(len(members)),
-        "purity": sum(max(count.values()) for count in members.values()) / max(len(judged), 1),
-        "completeness": float(np.mean([max(Counter(h).values()) / len(h) for h in history.values()])),
-        "switches": float(sum(a != b for h in history.values() for a, b in pairwise(h))),
-        "fragments": float(sum(len(set(h)) - 1 for h in history.values())),
-    }
-    if case.labels:
-        voted = {number: max(count, key=lambda w: (count[w], w)) for number, count in labels.items()}
-        right = [case.labels[true] == normalize_label(voted[number]) for _, number, true in judged]
-        before = [case.labels[true] == normalize_label(t.label) for t, _, true in judged]
-        figures["labels"], figures["labels_before"] = float(np.mean(right)), float(np.mean(before))
-    return figures
+    """Figures of one assignment key → object."""
+    frames = [
+        [
+            TrackedDetection(
+                objects[seen.key], case.ids.get(seen.key, NOBODY), normalize_label(seen.label), seen.score
+            )
+            for seen in frame
+        ]
+        for frame in case.frames
+    ]
+    return score_tracks(frames, case.labels or None)
 
 
 def ours(frames: Sequence[list[Observation]]) -> dict[str, int]:
@@ -297,14 +275,11 @@ def _kitti(name: str, scan: Scan, found: CocoDetections, labels: CocoDetections)
         size = (view.camera.width, view.camera.height)
         detections, truth = found.for_image(view.name, *size), labels.for_image(view.name, *size)
         observations = _lift(lifter, scan.source, frame, [detections])
-        overlap = box_iou_2d(detections.boxes, truth.boxes)
-        owner = np.full(len(detections), UNKNOWN)
-        while overlap.size and overlap.max() >= 0.5:
-            row, column = np.unravel_index(overlap.argmax(), overlap.shape)
-            owner[row] = int(truth.attributes["track_id"][column])
-            overlap[row], overlap[:, column] = 0, 0
+        match = match_by_overlap(box_iou_2d(detections.boxes, truth.boxes), OVERLAP)
+        true = truth.attributes["track_id"]
+        owner = [int(true[column]) if column >= 0 else NOBODY for column in match]
         assert detections.ids is not None
-        by_number = dict(zip(detections.ids.tolist(), owner.tolist(), strict=True))
+        by_number = dict(zip(detections.ids.tolist(), owner, strict=True))
         ids.update({t.key: by_number[t.detection] for t in observations})
         frames.append(observations)
     return Case(name, frames, ids, {})
@@ -362,14 +337,14 @@ def _print(result: dict[str, Any]) -> None:
     for name, contenders in result.items():
         first = next(iter(contenders.values()))
         table = Table(
-            "", "objects", "purity", "completeness", "switches", "fragments", "labels", "ms/frame",
+            "", "objects", "purity", "completeness", "switches", "fragments", "IDF1", "labels", "ms/frame",
             title=f"{name}: {first['detections']:.0f} detections of {first['ids']:.0f}", title_justify="left",
         )  # fmt: skip
         for contender, f in contenders.items():
             labels = f"{f['labels_before']:.3f} → {f['labels']:.3f}" if "labels" in f else ""
             table.add_row(
                 contender, f"{f['objects']:.0f}", f"{f['purity']:.3f}", f"{f['completeness']:.3f}",
-                f"{f['switches']:.0f}", f"{f['fragments']:.0f}", labels, f"{f['ms_per_frame']:.1f}",
+                f"{f['switches']:.0f}", f"{f['fragments']:.0f}", f"{f['idf1']:.3f}", labels, f"{f['ms_per_frame']:.1f}",
             )  # fmt: skip
         console.print(table)
 

@@ -31,6 +31,7 @@ from rich.table import Table
 import clip2
 from benchmarks.record import Row, Settings
 from clip2.classification import zero_shot_classify
+from clip2.evaluation.open_set import answer_shares
 from clip2.labels import normalize_label
 from clip2.model import Clip2Model
 from clip2.ood.detector import OODDetector
@@ -147,18 +148,8 @@ def _measure(
             for place in (name, *(["everywhere but home"] if name != "fresh" else [])):
                 outcomes.setdefault(place, {}).setdefault(way, []).append(np.stack([named, right]))
     return {
-        name: {way: shares(np.concatenate(parts, axis=1)) for way, parts in found.items()}
+        name: {way: answer_shares(*np.concatenate(parts, axis=1)) for way, parts in found.items()}
         for name, found in outcomes.items()
-    }
-
-
-def shares(outcome: NDArray[np.bool_]) -> dict[str, float]:
-    named, right = outcome
-    return {
-        "clouds": len(named),
-        "answered": float(named.mean()),
-        "right": float((named & right).mean()),
-        "nonsense": float((named & ~right).mean()),
     }
 
 

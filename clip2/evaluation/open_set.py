@@ -135,6 +135,25 @@ def standardize(scores: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]:
     return (given - others.mean(axis=0)) / np.maximum(others.std(axis=0), 1e-9)
 
 
+def answer_shares(answered: ArrayLike, right: ArrayLike) -> dict[str, float]:
+    """Shares of objects that get a label at all, the right one, and a wrong one (``nonsense``).
+
+    Args:
+        answered: (n,) bool; False for objects that are called unknown.
+        right: (n,) bool; whether the label would be right.
+
+    >>> answer_shares([True, True, False], [True, False, False])["nonsense"].__round__(3)
+    0.333
+    """
+    named, true = np.asarray(answered, bool), np.asarray(right, bool)
+    return {
+        "clouds": len(named),
+        "answered": float(named.mean()),
+        "right": float((named & true).mean()),
+        "nonsense": float((named & ~true).mean()),
+    }
+
+
 @dataclass(frozen=True, eq=False)
 class OpenSetReport:
     """Scores of objects of which some are named by no label.
