@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from clip2.classification import Classification as Classification
     from clip2.encoders import create_encoder as create_encoder
     from clip2.encoders import list_encoders as list_encoders
+    from clip2.mapping import ObjectMap as ObjectMap
     from clip2.model import Clip2Model as Clip2Model
     from clip2.preprocessing import Preprocessing as Preprocessing
     from clip2.recognition.instances import Instances3D as Instances3D
@@ -36,6 +37,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Clip2Model": "clip2.model",
         "InputError": "data_prep.errors",
         "Instances3D": "clip2.recognition.instances",
+        "ObjectMap": "clip2.mapping",
         "Preprocessing": "clip2.preprocessing",
         "Recognizer": "clip2.recognition.recognizer",
         "Teacher": "clip2.teacher",

@@ -34,6 +34,7 @@ LAYERS = {
         ["checkpoint"],
         ["pretrained"],
         ["recognition", "evaluation"],
+        ["mapping"],
         ["training"],
         ["__init__"],
         ["world"],

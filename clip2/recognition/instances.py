@@ -49,6 +49,7 @@ class Instances3D:
         timestamp: seconds, or None.
         model: name of the CLIP model whose space the embeddings are in.
         vocabulary: the labels that were asked for.
+        track_ids: (N,) int64, the number under which a map keeps each object; None: not from a map.
 
     Raises:
         InputError: fields that do not fit together.
@@ -83,6 +84,7 @@ class Instances3D:
     timestamp: float | None = None
     model: str = ""
     vocabulary: tuple[str, ...] = ()
+    track_ids: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.indices)
@@ -96,6 +98,7 @@ class Instances3D:
             "rotations": (count, 3, 3),
             "scores": (count,),
             "objectness": (count,),
+            **({} if self.track_ids is None else {"track_ids": (count,)}),
         }
         for name, shape in shapes.items():
             got = np.shape(getattr(self, name))
@@ -123,6 +126,7 @@ class Instances3D:
             embeddings=self.embeddings[keep],
             objectness=None if self.objectness is None else self.objectness[keep],
             visible_boxes=None if self.visible_boxes is None else self.visible_boxes[keep],
+            track_ids=None if self.track_ids is None else self.track_ids[keep],
         )
 
     def __iter__(self) -> Iterator[Instances3D]:
@@ -158,6 +162,7 @@ class Instances3D:
             "objects": [
                 {
                     "id": i,
+                    **({} if self.track_ids is None else {"track": int(self.track_ids[i])}),
                     "label": self.labels[i],
                     "score": _short(self.scores[i]),
                     "objectness": _short(objectness[i]),
@@ -209,6 +214,9 @@ class Instances3D:
                 timestamp=document["timestamp"],
                 model=document["model"],
                 vocabulary=tuple(document["vocabulary"]),
+                track_ids=np.array([o["track"] for o in objects], np.int64)
+                if any("track" in o for o in objects)
+                else None,
             )
         except OSError as error:
             raise InputError(
@@ -240,7 +248,7 @@ class Instances3D:
                     "header": header,
                     "results": [result],
                     "bbox": {"center": pose, "size": dict(zip("xyz", box[3:6].tolist(), strict=True))},
-                    "id": str(i),
+                    "id": str(i if self.track_ids is None else int(self.track_ids[i])),
                 }
             )
         return {"header": header, "detections": detections}

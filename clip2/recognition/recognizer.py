@@ -18,7 +18,7 @@ from clip2.recognition.instances import Instances3D
 from clip2.recognition.proposals import OUTDOOR_EXTENT, Kind, Proposals, propose_objects, spread
 from clip2.recognition.proposals.lifted import propose_lifted
 from clip2.recognition.proposals.masks import MaskedFrames, propose_with_masks
-from clip2.recognition.proposals.sweep import seen_from
+from clip2.recognition.proposals.sweep import viewpoint_of
 from clip2.teacher.text_source import labels_and_vectors
 from data_prep.check.units import looks_like_millimeters
 from data_prep.detect.detections import Detections2D
@@ -120,7 +120,7 @@ class Recognizer:
         frame = _as_frame(scan)
         started = time.perf_counter()
         world = frame.world_points()
-        viewpoint = _viewpoint(frame, world)
+        viewpoint = viewpoint_of(frame, world)
         if detections is None:
             found = propose_objects(world, proposals, viewpoint, frame.colors)
             if masks is not None:
@@ -345,11 +345,3 @@ def _by_label(background: Proposals) -> dict[str, NDArray[np.int64]]:
     for label, index in zip(background.background, background.indices, strict=True):
         parts.setdefault(str(label), []).append(index)
     return {label: np.sort(np.concatenate(indices)) for label, indices in parts.items()}
-
-
-def _viewpoint(frame: Frame, world: NDArray) -> NDArray | None:
-    """(3,) position of the sensor in the world; None if the cloud is not one sweep of it."""
-    place = frame.T_world_points[:3, 3]
-    # A frame with one image comes from one sensor. A cloud with many may be fused from all of them, and the origin of a
-    # cloud file can be anywhere.
-    return place if len(frame.views) == 1 or seen_from(world, place) else None

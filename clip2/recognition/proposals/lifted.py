@@ -30,18 +30,28 @@ def propose_lifted(frame: Frame, detections: Sequence[Detections2D]) -> Proposal
     Raises:
         InputError: detections that do not fit the views.
     """
-    lifted, scores = lift_distinct(frame, detections, "detections")
-    kept: list[NDArray[np.int64]] = []
-    for i in np.argsort([-score for score in scores], kind="stable"):
+    return propose_labeled(frame, detections)[0]
+
+
+def propose_labeled(
+    frame: Frame, detections: Sequence[Detections2D]
+) -> tuple[Proposals, tuple[str, ...], NDArray[np.float32]]:
+    """As :func:`propose_lifted`, with the detector's label and score of each proposal."""
+    lifted, scores, given = lift_distinct(frame, detections, "detections")
+    kept: list[int] = []
+    for i in np.argsort([-score for score in scores], kind="stable").tolist():
         index = lifted[i].indices
-        if all(_point_iou(index, other) <= _SAME_OBJECT for other in kept):
-            kept.append(index)
-    return Proposals.join(kept, np.ones(len(kept)))
+        if all(_point_iou(index, lifted[other].indices) <= _SAME_OBJECT for other in kept):
+            kept.append(i)
+    kept.sort(key=lambda i: -len(lifted[i].indices))  # the order of Proposals.join
+    proposals = Proposals.join([lifted[i].indices for i in kept], np.ones(len(kept)))
+    labels = tuple(given[i] for i in kept)
+    return proposals, labels, np.array([scores[i] for i in kept], np.float32)
 
 
 def lift_distinct(
     frame: Frame, detections: Sequence[Detections2D], field: str, min_points: int | None = None
-) -> tuple[list[ObjectCloud], list[float]]:
+) -> tuple[list[ObjectCloud], list[float], list[str]]:
     """Lift detections without those that show the same box twice.
 
     Args:
@@ -51,7 +61,7 @@ def lift_distinct(
         min_points: filter of the lifter; None: its default.
 
     Returns:
-        The objects, and the detector's score of each.
+        The objects, and the detector's score and label of each.
 
     Raises:
         InputError: detections that do not fit the views.
@@ -67,7 +77,8 @@ def lift_distinct(
     distinct = [found[np.sort(nms(found.boxes, found.scores, _SAME_BOX))] for found in detections]
     lifter = create_lifter("auto", **({} if min_points is None else {"min_points": min_points}))
     lifted = list(lifter.lift(frame, distinct).objects)
-    return lifted, [float(distinct[found.view].scores[found.detection]) for found in lifted]
+    scores = [float(distinct[found.view].scores[found.detection]) for found in lifted]
+    return lifted, scores, [distinct[found.view].labels[found.detection] for found in lifted]
 
 
 def _point_iou(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:

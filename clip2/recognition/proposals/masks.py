@@ -91,7 +91,7 @@ class _ViewMasks:
 
 
 def _view_masks(points: NDArray, frame: Frame, detections: Sequence[Detections2D]) -> Iterable[_ViewMasks]:
-    lifted, scored = lift_distinct(frame, detections, "masks", _FEWEST)
+    lifted, scored, _ = lift_distinct(frame, detections, "masks", _FEWEST)
     own = len(points) == len(frame.points) and np.allclose(points, frame.world_points(), atol=1e-3)
     local = frame.points if own else transform_points(invert(frame.T_world_points), points, np.float64)
     for number, view in enumerate(frame.views):

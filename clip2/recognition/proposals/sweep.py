@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.scans import Frame
+
 _EVERY = 4  # of the columns of azimuth: enough to measure the gap
 _MOST_BEHIND = 0.05  # share of a sweep's points that may lie behind another one: they graze an edge
 
@@ -30,6 +32,19 @@ def beam_gap(points: NDArray, viewpoint: NDArray) -> float:
     # Neither the jitter within one beam nor a hole over several beams is the gap.
     step = step[(step > np.deg2rad(0.08)) & (step < np.deg2rad(4))]
     return float(np.median(step)) if len(step) else float(np.deg2rad(0.5))
+
+
+def viewpoint_of(frame: Frame, world: NDArray) -> NDArray | None:
+    """(3,) position of the sensor in the world; None if the cloud is not one sweep of it.
+
+    Args:
+        frame: the frame.
+        world: (N, 3) its points in the world.
+    """
+    place = frame.T_world_points[:3, 3]
+    # A frame with one image comes from one sensor. A cloud with many may be fused from all of them, and the origin of a
+    # cloud file can be anywhere.
+    return place if len(frame.views) == 1 or seen_from(world, place) else None
 
 
 def seen_from(points: NDArray, place: NDArray) -> bool:

@@ -1,0 +1,318 @@
+"""Persistent map of named objects, built frame by frame."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from clip2.mapping.config import MapConfig
+from clip2.mapping.grammar import answer
+from clip2.mapping.looks import LookEncoder
+from clip2.mapping.map_object import MapObject
+from clip2.mapping.merging import unify
+from clip2.mapping.naming import Naming
+from clip2.mapping.pose_check import PoseCheck
+from clip2.mapping.seen import see
+from clip2.mapping.step import Step
+from clip2.mapping.store import ObjectStore
+from clip2.mapping.update import MapUpdate
+from clip2.recognition.instances import Instances3D
+from clip2.recognition.proposals.sweep import viewpoint_of
+from data_prep.check.units import looks_like_millimeters
+from data_prep.detect.detections import Detections2D
+from data_prep.errors import InputError
+from data_prep.geometry.box_iou import box_rows
+from data_prep.geometry.transforms import validate_rigid
+from data_prep.scans import Frame
+
+if TYPE_CHECKING:
+    from clip2.model import Clip2Model
+    from clip2.teacher.text_source import TextSource
+
+
+class ObjectMap:
+    """Objects with stable ids that a moving sensor sees again and again.
+
+    Each object keeps a bounded cloud, a mean embedding, and evidence that it exists. It is ``tentative`` until it was
+    seen in several frames, then ``confirmed``, and ``lost`` once the sensor sees through the place where it stood.
+    What is merely hidden stays confirmed.
+
+    Args:
+        model: as :func:`clip2.load` returns it.
+        labels: to name the objects of an update by; None: all labels of the text source.
+        text: source of label vectors (a TextBank or a Teacher); None: the model's own labels.
+        config: settings.
+
+    Raises:
+        InputError: no labels anywhere, or label vectors of another CLIP model than the model was trained against.
+
+    Attributes:
+        frames: number of frames taken.
+        notes: oddities of the last frame, one line each.
+        seconds: time of each step of the last update: ``find``, ``match``, ``fuse``, ``encode``.
+
+    >>> import clip2, data_prep
+    >>> object_map = clip2.ObjectMap(clip2.load("mini-points"))
+    >>> for frame in data_prep.open_scan("procedural", "room", frames=300)[:4]:
+    ...     update = object_map.update(frame)
+    >>> found = object_map.query(["chair", "table", "box"])
+    >>> len(found) > 0, set(found.labels) <= {"chair", "table", "box", "unknown"}
+    (True, True)
+    """
+
+    def __init__(
+        self,
+        model: Clip2Model,
+        labels: str | Iterable[str] | None = None,
+        text: TextSource | None = None,
+        config: MapConfig | None = None,
+    ) -> None:
+        from clip2.model import Clip2Model
+
+        if not isinstance(model, Clip2Model):
+            raise InputError(
+                f"is a {type(model).__name__}", field="model", fix="give what clip2.load returns"
+            )
+        self.model, self.config = model, config or MapConfig()
+        self._naming = Naming(model, text)
+        self._labels = self._naming.vectors(labels)
+        self._store = ObjectStore(self.config.max_objects)
+        self._encoder = LookEncoder(model, self.config.budget_ms)
+        self._pose = PoseCheck(self.config.max_speed, self.config.frame_time)
+        self._is_sweep: bool | None = None
+        self._range: float | None = None
+        self.frames = 0
+        self.notes: tuple[str, ...] = ()
+        self.seconds: dict[str, float] = {}
+
+    @property
+    def objects(self) -> Mapping[int, MapObject]:
+        """All objects by id, tentative and lost ones too."""
+        return self._store.objects
+
+    def __len__(self) -> int:
+        """Number of confirmed objects."""
+        return sum(one.state == "confirmed" for one in self._store.objects.values())
+
+    def update(
+        self, frame: Frame, detections: Sequence[Detections2D] | Instances3D | None = None
+    ) -> MapUpdate:
+        """Take the next frame into the map.
+
+        Args:
+            frame: with its pose in a world that all frames share.
+            detections: one ``Detections2D`` per view, lifted into 3D; or boxes of another 3D detector in world axes,
+                with empty ``indices`` or those into the frame's points; None: objects are found by geometry alone.
+
+        Returns:
+            The objects seen in this frame, nearest name first, with their ids. Tentative ones are among them.
+
+        Raises:
+            BadFrameError: time runs backwards, or the pose jumps; the map is as it was.
+            InputError: detections that do not fit the frame.
+        """
+        began = time.perf_counter()
+        now = self._pose.check(frame)
+        world = frame.world_points()
+        eye = self._viewpoint(frame, world)
+        told = looks_like_millimeters(world)
+        self.notes = (*frame.notes, *((told,) if told else ()))
+        seen = see(frame, world, eye, detections, self.config.proposals, self._range)
+        found = time.perf_counter()
+        self._pose.accept(frame, now)
+        self.frames += 1
+        self._encoder.start(began)
+        step = Step(self._store, self.config, self._encoder, frame, world, eye, seen, now, self.frames)
+        step.match(parts_too=detections is None)
+        matched, sought = time.perf_counter(), self._encoder.seconds
+        step.fuse()
+        fused = time.perf_counter()
+        step.encode()
+        update = self._update(step)
+        ended = time.perf_counter()
+        self.seconds = {
+            "find": found - began,
+            "match": matched - found - sought,
+            "fuse": fused - matched,
+            "encode": sought + ended - fused,
+        }
+        self._store.prune()
+        self._keep_budget(ended - began, eye, world)
+        return update
+
+    def query(
+        self,
+        labels: str | Iterable[str] | None = None,
+        threshold: float = 0.0,
+        *,
+        false_alarm: float | None = None,
+        states: Sequence[str] = ("confirmed",),
+        points: bool = False,
+    ) -> Instances3D:
+        """Name the objects of the map. Cheap; labels can change at any moment.
+
+        Args:
+            labels: to choose from, a list or one string with commas. Phrases such as ``red chair``, ``cup on the
+                table`` and ``largest box`` are understood as ``docs/mapping.md`` describes. None: the map's own.
+            threshold: objects whose best label is less probable are left out.
+            false_alarm: share of objects like the training objects that may be called ``unknown``; None: the rate the
+                model was saved with; 0: nothing is called unknown.
+            states: of the objects to look at.
+            points: also give the clouds: ``indices`` then lead into ``points``. They take 24 bytes per point.
+
+        Returns:
+            The objects, highest scores first; ``track_ids`` are their ids.
+
+        Raises:
+            InputError: no labels, a repeated label, or one without a vector; numbers outside 0..1.
+        """
+        for name, value in (("threshold", threshold), ("false_alarm", false_alarm or 0.0)):
+            if not 0 <= value <= 1:
+                raise InputError(f"is {value}", field=name, fix="give a share, 0 to 1")
+        objects = [one for one in self._store.objects.values() if one.state in states]
+        chosen, names, scores, vocabulary = answer(objects, labels, self._naming, false_alarm, self._labels)
+        keep = np.flatnonzero(scores >= threshold)
+        keep = keep[np.argsort(-scores[keep], kind="stable")]
+        kept = [objects[chosen[i]] for i in keep]
+        return self._instances(kept, [names[i] for i in keep], scores[keep], vocabulary, points)
+
+    def scores(
+        self, labels: str | Iterable[str], states: Sequence[str] = ("confirmed",)
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Probability of every label for every object: several labels may fit one object.
+
+        Args:
+            labels: K labels.
+            states: of the objects.
+
+        Returns:
+            Ids (N,) and probabilities (N, K); rows sum to 1.
+
+        Raises:
+            InputError: as :meth:`query`.
+        """
+        objects = [one for one in self._store.objects.values() if one.state in states]
+        names, vectors = self._naming.vectors(labels)
+        ids = np.array([one.id for one in objects], np.int64)
+        return ids, self._naming.probabilities(objects, names, vectors)
+
+    def correct(self, T_corrections: ArrayLike, times: ArrayLike | None = None) -> None:
+        """Move the map after a loop closure; objects that then coincide become one.
+
+        Args:
+            T_corrections: (4, 4) that takes the old world to the new one; or (K, 4, 4), one per moment.
+            times: (K,) seconds of these moments, ascending; an object moves with the moment nearest to its last look.
+
+        Raises:
+            InputError: transforms that are not rigid, or times that do not fit them.
+        """
+        given = np.asarray(T_corrections, np.float64)
+        if given.shape == (4, 4):
+            given, times = given[None], np.zeros(1)
+        moments = np.asarray(times, np.float64)
+        if given.ndim != 3 or given.shape[1:] != (4, 4) or moments.shape != (len(given),) or not len(given):
+            raise InputError(
+                f"have shape {given.shape} for times of shape {moments.shape}",
+                field="T_corrections",
+                fix="give (4, 4), or (K, 4, 4) with times (K,)",
+            )
+        transforms = [validate_rigid(T, field="T_corrections") for T in given]
+        for one in self._store.objects.values():
+            one.transform(transforms[int(np.abs(moments - one.last_seen).argmin())])
+            self._store.place(one)
+        self._pose.forget()
+        unify(self._store, self.config.max_points)
+
+    def _viewpoint(self, frame: Frame, world: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        if self._is_sweep is None and len(frame.views) != 1:
+            self._is_sweep = viewpoint_of(frame, world) is not None
+        return frame.T_world_points[:3, 3] if len(frame.views) == 1 or self._is_sweep else None
+
+    def _instances(
+        self,
+        objects: Sequence[MapObject],
+        names: Sequence[str],
+        scores: NDArray[np.float32],
+        vocabulary: tuple[str, ...],
+        points: bool,
+    ) -> Instances3D:
+        boxes = np.array([one.box for one in objects]).reshape(-1, 7)
+        nothing = np.zeros(0, np.int64)
+        clouds = [one.points() for one in objects] if points else []
+        ends = np.cumsum([0, *map(len, clouds)])
+        width = self.model.teacher.width
+        zero = np.zeros(width, np.float32)
+        embeddings = [one.mean_embedding for one in objects]
+        return Instances3D(
+            indices=tuple(
+                np.arange(ends[i], ends[i + 1]) if points else nothing for i in range(len(objects))
+            ),
+            boxes=boxes,
+            rotations=upright_rotations(boxes),
+            labels=tuple(names),
+            scores=scores.astype(np.float32),
+            embeddings=np.array([zero if e is None else e for e in embeddings]).reshape(-1, width),
+            points=np.concatenate([np.zeros((0, 3)), *clouds]) if points else None,
+            frame_id="map",
+            timestamp=max((one.last_seen for one in objects), default=None),
+            model=self.model.teacher.name,
+            vocabulary=vocabulary,
+            track_ids=np.array([one.id for one in objects], np.int64),
+        )
+
+    def _keep_budget(self, seconds: float, eye: NDArray | None, world: NDArray[np.float64]) -> None:
+        """Shorten the range after an update that took too long, and lengthen it slowly when there is time."""
+        if self.config.budget_ms is None or eye is None:
+            return
+        reach = float(np.linalg.norm(world[::16] - eye, axis=1).max())
+        used = 1e3 * seconds / self.config.budget_ms
+        if used > 1:
+            self._range = max(0.8 * min(self._range or reach, reach), 0.1 * reach)
+        elif used < 0.7 and self._range is not None:
+            self._range = 1.05 * self._range if self._range < reach else None
+
+    def _update(self, step: Step) -> MapUpdate:
+        """What the frame did, with names."""
+        seen, known = step.seen, self._store.objects
+        numbers = [i for i, one in sorted(step.owner.items()) if one.id in known]
+        objects = [step.owner[i] for i in numbers]
+        names, vectors = self._labels
+        best, scores = self._naming.best(objects, names, vectors, None)
+        boxes = np.array([one.box for one in objects]).reshape(-1, 7)
+        width = self.model.teacher.width
+        zero = np.zeros(width, np.float32)
+        means = [one.mean_embedding for one in objects]
+        confirmed = {id for id in step.changed if id in known and known[id].state == "confirmed"}
+        return MapUpdate(
+            indices=tuple(seen.indices[i] for i in numbers),
+            boxes=boxes,
+            visible_boxes=box_rows(seen.boxes[i] for i in numbers),
+            rotations=upright_rotations(boxes),
+            labels=tuple(best),
+            scores=scores,
+            embeddings=np.array([zero if mean is None else mean for mean in means]).reshape(-1, width),
+            objectness=seen.objectness[numbers],
+            points=step.world,
+            colors=step.frame.colors,
+            frame_id=step.frame.id,
+            timestamp=step.frame.timestamp,
+            model=self.model.teacher.name,
+            vocabulary=names,
+            track_ids=np.array([one.id for one in objects], np.int64),
+            new=tuple(step.new),
+            changed=tuple(sorted(confirmed)),
+            lost=tuple(step.lost),
+        )
+
+
+def upright_rotations(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 3, 3) box axes to world axes of (N, 7) upright boxes."""
+    c, s = np.cos(boxes[:, 6]), np.sin(boxes[:, 6])
+    rotations = np.zeros((len(boxes), 3, 3))
+    rotations[:, 0, 0], rotations[:, 0, 1], rotations[:, 1, 0], rotations[:, 1, 1] = c, -s, s, c
+    rotations[:, 2, 2] = 1
+    return rotations

@@ -1,0 +1,316 @@
+"""One step of the map: what a frame shows is matched, fused and encoded; what it does not show is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clip2.mapping.config import MapConfig
+from clip2.mapping.free_space import HIDDEN, HIT, THROUGH, FreeSpace
+from clip2.mapping.looks import LookEncoder
+from clip2.mapping.map_object import MapObject
+from clip2.mapping.matching import match, measure_overlaps, parts
+from clip2.mapping.motion import ConstantVelocity
+from clip2.mapping.seen import Seen, thinned
+from clip2.mapping.store import ObjectStore
+from data_prep.geometry.box_iou import box_rows
+from data_prep.geometry.upright_box import fit_upright_boxes
+from data_prep.scans import Frame
+
+_NOISE = 0.1  # of the diagonal: a measured center
+_LARGEST_SPEED = 12.0  # m/s, standard deviation of the unknown speed of a large object; small ones are slower
+_EMPTY, _OCCUPIED = 0.6, 0.5  # shares of an object's known points that were seen through, or are still there
+_LEFT = 0.3  # share seen through of an object that was also seen: it moved on
+_KNOWN = 5  # points of which something must be known
+_SEEN_THROUGH, _OVERLOOKED = -1.5, -0.5  # evidence
+_FORGOTTEN = 30  # frames after which a tentative object is dropped
+_SIMILAR, _PLACED = 0.75, 0.35  # least cosine and affinity of a revisit
+_MORE_POINTS, _OTHER_SIDE = 1.5, np.deg2rad(30)  # what makes a look worth encoding
+_COVERED = 0.6  # share of an object's sample that a match of another object covers
+
+
+class Step:
+    """One update in progress."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        config: MapConfig,
+        encoder: LookEncoder,
+        frame: Frame,
+        world: NDArray[np.float64],
+        eye: NDArray[np.float64] | None,
+        seen: Seen,
+        now: float,
+        number: int,
+    ) -> None:
+        self.store, self.config, self.encoder = store, config, encoder
+        self.frame, self.world, self.eye, self.seen, self.now, self.number = (
+            frame,
+            world,
+            eye,
+            seen,
+            now,
+            number,
+        )
+        low, high = world.min(axis=0) - 1, world.max(axis=0) + 1
+        self.objects = store.within(low, high)
+        self.owner: dict[int, MapObject] = {}  # of each seen object
+        self.matched: set[int] = set()  # ids
+        self.changed: set[int] = set()
+        self.new: list[int] = []
+        self.lost: list[int] = []
+        self.embedded: dict[int, tuple[NDArray, float]] = {}
+
+    def match(self, parts_too: bool) -> None:
+        """Find the object of the map for each seen one, by place and motion, then by place and embedding.
+
+        Args:
+            parts_too: what was seen may be a part of an object, as proposals are; detections are whole.
+        """
+        objects, seen, config = self.objects, self.seen, self.config
+        shifts = np.array([one.shift(self.now - one.last_seen, config.max_gap) for one in objects])
+        shifts = shifts.reshape(-1, 3)
+        self.overlaps = measure_overlaps(seen, objects, shifts)
+        pairs = match(seen, objects, self.overlaps, self.now, config.max_gap)
+        self._visibility(shifts)
+        self.owner = {i: objects[j] for i, j in pairs}
+        self.part_of = parts(self.overlaps, pairs) if parts_too else {}
+        if parts_too:
+            self._absorb(pairs)
+        taken = {j for _, j in pairs}
+        open_seen = [
+            i for i in range(len(seen)) if i not in self.owner and i not in self.part_of and self._starts(i)
+        ]
+        free = [j for j in range(len(objects)) if j not in taken and objects[j].embedding is not None]
+        self._revisit(open_seen, free)
+        self.births = [i for i in open_seen if i not in self.owner]
+        self.matched = {one.id for one in self.owner.values()}
+
+    def _starts(self, i: int) -> bool:
+        """Whether a seen object may start an object of the map."""
+        return bool(self.seen.objectness[i] >= self.config.min_objectness)
+
+    def _visibility(self, shifts: NDArray[np.float64]) -> None:
+        """Share of each object's known points that were seen through, are still there, or are hidden."""
+        self.space = FreeSpace(self.frame, self.world, self.eye)
+        samples = [one.sample() + shift for one, shift in zip(self.objects, shifts, strict=True)]
+        # A moving object has left the place where it was last seen, so there nothing can be concluded.
+        looks = self.space.look(np.concatenate([np.zeros((0, 3)), *samples]))
+        self.through, self.there = np.zeros(len(samples)), np.zeros(len(samples))
+        self.known = np.zeros(len(samples), np.int64)
+        start = 0
+        for j, sample in enumerate(samples):
+            mine = looks[start : start + len(sample)]
+            start += len(sample)
+            counts = {kind: int((mine == kind).sum()) for kind in (THROUGH, HIDDEN, HIT)}
+            self.known[j] = total = sum(counts.values())
+            if total >= _KNOWN:
+                self.through[j], self.there[j] = counts[THROUGH] / total, counts[HIT] / total
+
+    def _absorb(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """An object that again and again is covered by what another one matched is a piece of that one."""
+        taken = {j for _, j in pairs}
+        for i, j in pairs:
+            for other in np.flatnonzero(self.overlaps.of_map[i] >= _COVERED).tolist():
+                piece, whole = self.objects[other], self.objects[j]
+                if other in taken or piece.id not in self.store.objects:
+                    continue
+                piece.absorbed += 1
+                if piece.absorbed >= max(2, piece.frames):
+                    whole.absorb(piece, self.config.max_points)
+                    self.store.drop(piece.id)
+
+    def _revisit(self, open_seen: Sequence[int], free: Sequence[int]) -> None:
+        """Match what overlaps with nothing by embedding, near the place where it was: poses drift."""
+        if not open_seen:
+            return
+        chosen = self._look(open_seen)
+        if not free or not chosen:
+            return
+        means = np.array([self.objects[j].mean_embedding for j in free])
+        cosine = np.array([self.embedded[i][0] for i in chosen]) @ means.T
+        centers = np.array([self.objects[j].box[:3] for j in free])
+        diagonals = np.array([self.objects[j].diagonal for j in free])
+        mine, own = self.seen.centers[chosen], self.seen.diagonals[chosen]
+        scale = np.maximum(own[:, None], diagonals[None])
+        gap = np.linalg.norm(mine[:, None] - centers[None], axis=2)
+        alike = np.minimum(own[:, None], diagonals[None]) / scale
+        affinity = cosine * np.exp(-0.5 * (gap / (0.5 * scale)) ** 2) * np.sqrt(alike)
+        affinity[cosine < _SIMILAR] = 0
+        # Where the object itself is still seen, this is another one.
+        there = np.array([self.there[j] > _OCCUPIED for j in free])
+        affinity[:, there] = 0
+        for k in np.argsort(-affinity, axis=None):
+            a, b = np.unravel_index(int(k), affinity.shape)
+            if affinity[a, b] < _PLACED:
+                break
+            one = self.objects[free[int(b)]]
+            if chosen[int(a)] not in self.owner and one.id not in {o.id for o in self.owner.values()}:
+                self.owner[chosen[int(a)]] = one
+
+    def _look(self, numbers: Sequence[int]) -> list[int]:
+        """Encode some of the seen objects, nearest first; those for which there was time."""
+        away = (
+            np.zeros(len(numbers))
+            if self.eye is None
+            else np.linalg.norm(self.seen.centers[list(numbers)] - self.eye, axis=1)
+        )
+        chosen = [
+            numbers[k] for k in np.argsort(away, kind="stable")[: self.encoder.affordable(len(numbers))]
+        ]
+        embeddings, strange = self.encoder.encode(self.frame, [self.seen.indices[i] for i in chosen])
+        for i, embedding, distance in zip(chosen, embeddings, strange, strict=True):
+            self.embedded[i] = embedding, float(distance)
+        return chosen
+
+    def fuse(self) -> None:
+        """Fuse what matched, judge what did not, and start new objects."""
+        stale: list[MapObject] = []
+        row = {one.id: j for j, one in enumerate(self.objects)}
+        for i, one in self.owner.items():
+            if self._fuse(i, one, row[one.id]):
+                stale.append(one)
+        for i, j in self.part_of.items():
+            whole = self.objects[j]
+            if not whole.moving and whole.id in self.store.objects:
+                whole.fuse(*self._points(i), None, self.config.max_points)
+        for j, one in enumerate(self.objects):
+            if one.id not in self.matched and one.id in self.store.objects:
+                self._unseen(j, one)
+        for i in self.births:
+            one = self._born(i)
+            self.owner[i] = one
+        for one, box in zip(stale, fit_upright_boxes([one.points() for one in stale]), strict=True):
+            one.box = box_rows([box])[0]
+            self.changed.add(one.id)
+            self.store.place(one)
+            if not one.moving:
+                one.motion.rest(one.box[:3])
+
+    def _points(self, i: int) -> tuple[NDArray[np.float64], NDArray[np.uint8] | None]:
+        cloud = self.seen.clouds[i]
+        colors = self.frame.colors
+        return cloud, None if colors is None else colors[thinned(self.seen.indices[i], len(cloud))]
+
+    def _fuse(self, i: int, one: MapObject, j: int) -> bool:
+        """Add a look to its object; whether its box must be fitted again."""
+        dt = self.now - one.last_seen
+        center = self.seen.centers[i]
+        noise = _NOISE * max(float(self.seen.diagonals[i]), one.diagonal)
+        far = float(np.linalg.norm(center - one.box[:3]))
+        moved_off = self.known[j] >= _KNOWN and self.through[j] >= _LEFT
+        apart = self.overlaps.place[i, j] < 0.3 and far > 0.5 * one.diagonal
+        if dt > 0:
+            if moved_off or apart:
+                one.moves = min(one.moves + 1, 3.0)
+            elif not one.moving or far < 0.1 * one.diagonal:
+                one.moves = max(one.moves - 0.5, 0.0)
+            if dt <= self.config.max_gap:
+                one.motion.update(center, noise, dt)
+            else:
+                one.motion.rest(center)
+        through = None
+        if not one.moving and not apart and 0.02 < self.through[j] < _EMPTY:
+            through = self.space.look(one.points()) == THROUGH
+            through = through if through.mean() < _EMPTY else None
+        if apart and not one.moving:  # found again elsewhere: the old cloud is of no use there
+            one.carry(center - one.box[:3])
+        changed = one.fuse(*self._points(i), through, self.config.max_points)
+        if one.moving and not changed:
+            one.carry(center - one.box[:3])
+        one.last_seen, one.unseen, one.viewpoint = self.now, 0, self.eye
+        one.frames += 1
+        one.believe(1.0)
+        self._vote(i, one)
+        if one.state == "lost":
+            one.state = "confirmed"
+            self.changed.add(one.id)
+        elif one.state == "tentative" and one.frames >= self.config.confirm:
+            one.state = "confirmed"
+            self.new.append(one.id)
+        return changed
+
+    def _unseen(self, j: int, one: MapObject) -> None:
+        """Evidence against an object that no one saw: its place is empty, or it was overlooked, or it is hidden."""
+        one.unseen += 1
+        dt = self.now - one.last_seen
+        if one.moving and one.state == "confirmed" and dt > self.config.max_gap:
+            one.moves = 0.0  # nobody knows where it went
+            one.motion.rest(one.box[:3])
+        if self.known[j] >= _KNOWN:
+            if self.through[j] >= _EMPTY:
+                one.believe(_SEEN_THROUGH)
+            elif self.there[j] >= _OCCUPIED and one.state == "tentative":
+                one.believe(_OVERLOOKED)
+        if one.belief < 0 and one.state == "confirmed":
+            one.state = "lost"
+            self.lost.append(one.id)
+        elif one.state == "tentative" and (one.belief < 0 or one.unseen > _FORGOTTEN):
+            self.store.drop(one.id)
+
+    def _vote(self, i: int, one: MapObject) -> None:
+        label = self.seen.labels[i]
+        if label is not None:
+            one.votes[label] = one.votes.get(label, 0.0) + float(self.seen.scores[i])
+
+    def _born(self, i: int) -> MapObject:
+        points, colors = self._points(i)
+        origin = points.mean(axis=0)
+        diagonal = float(self.seen.diagonals[i])
+        one = MapObject(
+            id=self.store.new_id(),
+            cloud=(points - origin).astype(np.float32),
+            origin=origin,
+            colors=colors,
+            box=box_rows([self.seen.boxes[i]])[0],
+            motion=ConstantVelocity(
+                self.seen.centers[i], _NOISE * diagonal, min(2 * diagonal, _LARGEST_SPEED)
+            ),
+            first_seen=self.now,
+            last_seen=self.now,
+            viewpoint=self.eye,
+        )
+        one.fuse(points[:0], None if colors is None else colors[:0], None, self.config.max_points)
+        self._vote(i, one)
+        if self.config.confirm == 1:
+            one.state = "confirmed"
+            self.new.append(one.id)
+        self.store.add(one)
+        return one
+
+    def encode(self) -> None:
+        """Encode what is new or changed, and write down what happened to each object."""
+        waiting = [
+            i for i, one in self.owner.items() if i not in self.embedded and self._worth_encoding(i, one)
+        ]
+        if waiting:
+            self._look(waiting)
+        for i, (embedding, distance) in self.embedded.items():
+            one = self.owner.get(i)
+            if one is not None:
+                one.embedding = embedding if one.embedding is None else one.embedding + embedding
+                one.looks, one.strangeness = one.looks + 1, one.strangeness + distance
+                one.best_points = max(one.best_points, len(self.seen.indices[i]))
+                one.encoded_from = None if self.eye is None else self.eye - one.box[:3]
+                self.changed.add(one.id)
+        touched = {one.id for one in self.owner.values()} | set(self.lost)
+        for id in touched:
+            if id in self.store.objects:
+                self.store.objects[id].note(self.number)
+
+    def _worth_encoding(self, i: int, one: MapObject) -> bool:
+        """A first look, many more points than before, or another side."""
+        if one.looks == 0:
+            return True
+        if one.looks >= self.config.looks:
+            return False
+        if len(self.seen.indices[i]) > _MORE_POINTS * one.best_points:
+            return True
+        if self.eye is None or one.encoded_from is None:
+            return False
+        now, before = self.eye - one.box[:3], one.encoded_from
+        cosine = now @ before / max(float(np.linalg.norm(now) * np.linalg.norm(before)), 1e-9)
+        return bool(np.arccos(np.clip(cosine, -1, 1)) > _OTHER_SIDE)
