@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,18 @@ from torch import Tensor, nn
 from clip2.encoders.encoder import PointEncoder, register_encoder
 from clip2.encoders.patches import BallPatches, NearestPatches, Patches
 from clip2.encoders.timm_init import start_from_timm
+
+MLPKind = Literal["gelu", "swiglu", "swiglu norm"]
+
+# Options of `uni3d` for the published sizes: timm's eva02_tiny/small_patch14_224, eva02_base/large_patch14_448 and
+# eva_giant_patch14_560.
+UNI3D_SIZES: dict[str, dict[str, Any]] = {
+    "ti": {"dim": 192, "depth": 12, "heads": 3, "hidden": 512, "mlp": "swiglu"},
+    "s": {"dim": 384, "depth": 12, "heads": 6, "hidden": 1024, "mlp": "swiglu"},
+    "b": {"dim": 768, "depth": 12, "heads": 12, "hidden": 2048, "mlp": "swiglu norm"},
+    "l": {"dim": 1024, "depth": 24, "heads": 16, "hidden": 2730, "mlp": "swiglu norm"},
+    "g": {"dim": 1408, "depth": 40, "heads": 16, "hidden": 6144, "mlp": "gelu"},
+}
 
 
 @register_encoder
@@ -41,47 +53,36 @@ def pointbert(
 
 
 @register_encoder
-def uni3d_tiny(
+def uni3d(
     feature_channels: int = 3,
     num_patches: int = 512,
     patch_size: int = 64,
     patch_width: int = 512,
+    dim: int = 192,
     depth: int = 12,
+    heads: int = 3,
+    hidden: int = 512,
+    mlp: MLPKind = "swiglu",
     init_from_timm: str | None = None,
 ) -> PointEncoder:
-    """Uni3D-Ti (Zhou et al., ICLR 2024, arXiv 2310.06773): a plain ViT whose patches are cut from points.
+    """Uni3D (Zhou et al., ICLR 2024, arXiv 2310.06773): an EVA image transformer whose patches are cut from points.
 
-    6.0 M parameters (6.2 M with the projection to 1024 channels). 36.1 GFLOP as computed here for 1024 points or more,
-    most of them in the overlapping patches. Its blocks are those of a ViT, so that they can start from one.
-
-    Args:
-        feature_channels, num_patches, patch_size, patch_width, depth: as of :func:`pointbert`.
-        init_from_timm: name of a pretrained ViT of timm with as many channels and heads, like
-            ``vit_tiny_patch16_224``; its blocks and last norm are where this network's start.
-    """
-    patches = NearestPatches(feature_channels, num_patches, patch_size, patch_width, 192)
-    return _plain_vit(feature_channels, patches, depth, 3, init_from_timm)
-
-
-@register_encoder
-def uni3d_small(
-    feature_channels: int = 3,
-    num_patches: int = 512,
-    patch_size: int = 64,
-    patch_width: int = 512,
-    depth: int = 12,
-    init_from_timm: str | None = None,
-) -> PointEncoder:
-    """Uni3D-S (arXiv 2310.06773): as :func:`uni3d_tiny` with 384 channels; fits ``vit_small_patch16_224``.
-
-    22.1 M parameters (22.5 M with the projection to 1024 channels, published as 22.6 M). 55.0 GFLOP as computed here
-    for 1024 points or more.
+    The defaults are Uni3D-Ti: 6.0 M parameters (6.2 M with the projection to 1024 channels). 36.1 GFLOP as computed here
+    for 1024 points or more, most of them in the overlapping patches. :data:`UNI3D_SIZES` has the options of the others.
 
     Args:
-        feature_channels, num_patches, patch_size, patch_width, depth, init_from_timm: as of :func:`uni3d_tiny`.
+        feature_channels, num_patches, patch_size, patch_width, dim, depth, heads: as of :func:`pointbert`.
+        hidden: channels inside the MLPs.
+        mlp: ``swiglu`` in Ti and S, ``swiglu norm`` in B and L, ``gelu`` in g.
+        init_from_timm: name of a pretrained EVA model of timm with the same blocks, like ``eva02_tiny_patch14_224``;
+            its blocks are where this network's start, as in the paper.
     """
-    patches = NearestPatches(feature_channels, num_patches, patch_size, patch_width, 384)
-    return _plain_vit(feature_channels, patches, depth, 6, init_from_timm)
+    patches = NearestPatches(feature_channels, num_patches, patch_size, patch_width, dim)
+    trunk = Trunk(dim, depth, heads, hidden, qkv_bias=True, mlp=mlp, eps=1e-6)
+    encoder = PatchTransformer(feature_channels, patches, trunk, "once", "class")
+    if init_from_timm is not None:
+        start_from_timm(encoder.blocks, init_from_timm)
+    return encoder
 
 
 @register_encoder
@@ -110,18 +111,6 @@ def openshape_pointbert(
     patches = BallPatches(feature_channels, num_patches, radius, patch_size, patch_width, dim)
     trunk = Trunk(dim, depth, heads, hidden, qkv_bias=False)
     return PatchTransformer(feature_channels, patches, trunk, "none", "class", last_norm=False)
-
-
-def _plain_vit(
-    feature_channels: int, patches: NearestPatches, depth: int, heads: int, init_from_timm: str | None
-) -> PointEncoder:
-    """A ViT over patches, positions added once, that may start from one trained on images."""
-    dim = patches.project.out_features
-    trunk = Trunk(dim, depth, heads, 4 * dim, qkv_bias=True)
-    encoder = PatchTransformer(feature_channels, patches, trunk, "once", "class")
-    if init_from_timm is not None:
-        start_from_timm(encoder, init_from_timm)
-    return encoder
 
 
 class PatchTransformer(PointEncoder):
@@ -153,7 +142,7 @@ class PatchTransformer(PointEncoder):
             self.class_position = nn.Parameter(torch.randn(dim) * 0.02)
             self.position = nn.Sequential(nn.Linear(3, 128), nn.GELU(), nn.Linear(128, dim))
         self.blocks = trunk
-        self.norm = nn.LayerNorm(dim) if last_norm else nn.Identity()
+        self.norm = nn.LayerNorm(dim, eps=trunk.eps) if last_norm else nn.Identity()
 
     def embed(self, points: Tensor, features: Tensor | None, lengths: Tensor | None) -> Tensor:
         """(B, N, 3), (B, N, C) or None, (B,) or None → (B, width)."""
@@ -184,17 +173,29 @@ class PatchTransformer(PointEncoder):
 
 
 class Trunk(nn.ModuleList):
-    """Blocks named as timm names those of its ViTs.
+    """Transformer blocks, named as timm names those of its ViTs.
 
     Args:
         dim, depth, heads: channels, blocks, attention heads in each.
         hidden: channels inside the MLPs.
         qkv_bias: whether queries, keys and values have one.
+        mlp: activation of the MLPs: ``gelu``; ``swiglu`` gates one half of a layer with the other
+            (arXiv 2002.05202); ``swiglu norm`` normalizes the result.
+        eps: of the LayerNorms.
     """
 
-    def __init__(self, dim: int, depth: int, heads: int, hidden: int, qkv_bias: bool) -> None:
-        super().__init__(_Block(dim, heads, hidden, qkv_bias) for _ in range(depth))
-        self.dim = dim
+    def __init__(
+        self,
+        dim: int,
+        depth: int,
+        heads: int,
+        hidden: int,
+        qkv_bias: bool,
+        mlp: MLPKind = "gelu",
+        eps: float = 1e-5,
+    ) -> None:
+        super().__init__(_Block(dim, heads, hidden, qkv_bias, mlp, eps) for _ in range(depth))
+        self.dim, self.eps = dim, eps
 
     def forward(self, x: Tensor, place: Tensor | None, mask: Tensor | None) -> Tensor:
         """x (B, T, C), place (B, T, C) added before every block or None, mask (B, 1, 1, T) of real tokens or None."""
@@ -206,15 +207,26 @@ class Trunk(nn.ModuleList):
 class _Block(nn.Module):
     """Attention and MLP, each normalized before and added to what came in (arXiv 2010.11929)."""
 
-    def __init__(self, dim: int, heads: int, hidden: int, qkv_bias: bool) -> None:
+    def __init__(
+        self, dim: int, heads: int, hidden: int, qkv_bias: bool, mlp: MLPKind, eps: float
+    ) -> None:
         super().__init__()
         if dim % heads:
             raise ValueError(f"dim {dim} does not divide by {heads} heads")
-        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        if mlp not in get_args(MLPKind):
+            raise ValueError(f"mlp is {mlp!r}, use one of {', '.join(get_args(MLPKind))}")
+        self.norm1, self.norm2 = nn.LayerNorm(dim, eps=eps), nn.LayerNorm(dim, eps=eps)
         self.attn = nn.ModuleDict(
             {"qkv": nn.Linear(dim, 3 * dim, bias=qkv_bias), "proj": nn.Linear(dim, dim)}
         )
-        self.mlp = nn.ModuleDict({"fc1": nn.Linear(dim, hidden), "fc2": nn.Linear(hidden, dim)})
+        self.gated = mlp != "gelu"
+        layers: dict[str, nn.Module] = {
+            "fc1": nn.Linear(dim, 2 * hidden if self.gated else hidden),
+            "fc2": nn.Linear(hidden, dim),
+        }
+        if mlp == "swiglu norm":
+            layers["norm"] = nn.LayerNorm(hidden, eps=eps)
+        self.mlp = nn.ModuleDict(layers)
         self.heads = heads
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -223,4 +235,11 @@ class _Block(nn.Module):
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         x = x + self.attn["proj"](mixed.transpose(1, 2).reshape(batch, tokens, dim))
-        return x + self.mlp["fc2"](F.gelu(self.mlp["fc1"](self.norm2(x))))
+        return x + self.mlp["fc2"](self._inner(self.mlp["fc1"](self.norm2(x))))
+
+    def _inner(self, x: Tensor) -> Tensor:
+        if not self.gated:
+            return F.gelu(x)
+        gate, value = x.chunk(2, -1)
+        x = F.silu(gate) * value
+        return cast("Tensor", self.mlp["norm"](x)) if "norm" in self.mlp else x

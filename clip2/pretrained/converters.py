@@ -1,24 +1,22 @@
-"""Converters of public OpenShape and ULIP checkpoints to clip2 encoders and models."""
+"""Converters of public OpenShape, ULIP and Uni3D checkpoints to clip2 encoders and models."""
 
 from __future__ import annotations
 
-import argparse
-import pickle
-import zipfile
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from clip2.encoders.encoder import PointEncoder
+from clip2.encoders.timm_init import weights_follow
 from clip2.model import Clip2Model
 from clip2.model_config import EncoderConfig, ModelConfig, TeacherSpec
 from clip2.preprocessing import Preprocessing
-from clip2.pretrained.layouts import LAYOUTS, CheckpointLayout, CheckpointTensors
+from clip2.pretrained.checkpoint_file import CheckpointTensors, logit_scale, read_tensors
+from clip2.pretrained.layouts import ABSENT_COLOR, LAYOUTS, CheckpointLayout, find_layout
 from clip2.state_dict import require_same_shapes
 from data_prep.errors import InputError
 
@@ -28,40 +26,41 @@ class ConvertedWeights(NamedTuple):
 
     Attributes:
         preprocessing: preprocessing that its clouds need.
-        teacher: open_clip name of the projection's CLIP model; None if open_clip does not have that model.
-        projection, bias: (D, width) and (D,), from the encoder's embedding to the CLIP space; None if the checkpoint
-            has no projection of the encoder's width.
+        teacher: name of the CLIP model of its projection; None if it has no projection of the encoder's width.
+        projection, bias: (D, width) and (D,) float, from the encoder's embedding to the CLIP space; None as above.
+        logit_scale: learned factor of the cosines before the softmax; None if the file has none.
     """
 
     preprocessing: Preprocessing
     teacher: str | None
     projection: Tensor | None
     bias: Tensor | None
+    logit_scale: float | None
 
 
 def fill_encoder(
-    encoder: PointEncoder, checkpoint: str | Path | Mapping[str, Tensor], layout: str | CheckpointLayout
+    encoder: PointEncoder,
+    checkpoint: str | Path | Mapping[str, Tensor],
+    layout: str | CheckpointLayout | None = None,
 ) -> ConvertedWeights:
     """Fill ``encoder`` from a public checkpoint. Its clouds stay z-up: other axes are folded into the weights.
 
     Args:
-        encoder: built by ``create_encoder(LAYOUTS[layout].encoder, ...)``.
+        encoder: built by :func:`~clip2.encoders.create_encoder` with the options of the checkpoint.
         checkpoint: a ``.safetensors`` or torch file (nothing in it is executed), or its tensors.
-        layout: a key of :data:`~clip2.pretrained.layouts.LAYOUTS`, or a layout.
+        layout: a key of :data:`~clip2.pretrained.layouts.LAYOUTS`, or a layout; None: found by the tensors' names.
 
     Raises:
         InputError: unknown layout, unreadable file, or tensors that are missing, unknown or of another shape.
     """
-    kind = layout if isinstance(layout, CheckpointLayout) else _layout(layout)
-    source = None if isinstance(checkpoint, Mapping) else checkpoint
-    tensors = checkpoint if isinstance(checkpoint, Mapping) else _read(Path(checkpoint))
+    source = None if isinstance(checkpoint, Mapping) else Path(checkpoint)
+    tensors = checkpoint if isinstance(checkpoint, Mapping) else read_tensors(Path(checkpoint))
+    kind = _layout(layout, tensors, source)
     state = CheckpointTensors(tensors, kind.prefix, torch.tensor(kind.axes))
     ours = encoder.state_dict()
-    filled = kind.convert(state, ours)
+    filled = kind.convert(state)
     if encoder.absent_features is not None:
-        filled["absent_features"] = ours["absent_features"].clone()
-        if kind.absent_color is not None:
-            filled["absent_features"].fill_(kind.absent_color)
+        filled["absent_features"] = torch.full_like(ours["absent_features"], ABSENT_COLOR)
     unknown = state.unknown(kind.left_out)
     if state.missing or unknown:
         parts = [
@@ -69,107 +68,103 @@ def fill_encoder(
             for problem, keys in (("has no", state.missing), ("has an unknown", unknown))
             if keys
         ]
-        raise InputError("; ".join(parts), source=source, fix=_fix(kind))
-    require_same_shapes(filled, ours, owner="the encoder", source=source, fix=_fix(kind))
+        raise InputError("; ".join(parts), source=source, fix=_fix(kind, state))
+    require_same_shapes(filled, ours, owner="the encoder", source=source, fix=_fix(kind, state))
     encoder.load_state_dict(filled)
-    return ConvertedWeights(kind.preprocessing, kind.teacher, *_projection(tensors, kind, encoder.width))
+    projection, bias = _projection(tensors, kind, encoder.width)
+    teacher = None if projection is None else kind.teachers.get(len(projection))
+    return ConvertedWeights(kind.preprocessing(state), teacher, projection, bias, logit_scale(tensors))
 
 
-def convert_checkpoint(path: str | Path, layout: str) -> Clip2Model:
+def convert_checkpoint(
+    checkpoint: str | Path | Mapping[str, Tensor], layout: str | None = None
+) -> Clip2Model:
     """A model from a public checkpoint; save it with :func:`clip2.save`.
 
     Args:
-        path: the checkpoint, as in :func:`fill_encoder`.
-        layout: a key of :data:`~clip2.pretrained.layouts.LAYOUTS` whose CLIP model open_clip has.
+        checkpoint: a file or its tensors, as in :func:`fill_encoder`.
+        layout: a key of :data:`~clip2.pretrained.layouts.LAYOUTS`; None: found by the tensors' names.
 
     Raises:
-        InputError: as in :func:`fill_encoder`, or open_clip does not have the layout's CLIP model.
+        InputError: as in :func:`fill_encoder`, or the file has no projection to a CLIP space.
     """
-    kind = _layout(layout)
-    if kind.teacher is None:
+    source = None if isinstance(checkpoint, Mapping) else Path(checkpoint)
+    tensors = checkpoint if isinstance(checkpoint, Mapping) else read_tensors(Path(checkpoint))
+    kind = _layout(layout, tensors, source)
+    state = CheckpointTensors(tensors, kind.prefix, torch.tensor(kind.axes))
+    width = _space_width(tensors, kind, state)
+    if width not in kind.teachers:
         raise InputError(
-            "was trained against a CLIP model that open_clip does not have",
-            source=path,
-            field=layout,
+            f"projects to {width} channels, the known CLIP models have "
+            f"{' or '.join(map(str, kind.teachers))}"
+            if kind.teachers
+            else "has layers before its projection that the encoder leaves out",
+            source=source,
+            field=kind.projection,
             fix="fill an encoder with fill_encoder and train it on your data",
         )
-    tensors = _read(Path(path))
-    widths = [
-        len(value) if key == "proj.bias" else value.shape[1]
-        for key, value in tensors.items()
-        if key in ("proj.bias", "pc_projection")
-    ]
-    if not widths:
-        raise InputError(f"has no {kind.projection}", source=path, field=layout, fix=_fix(kind))
-    model = Clip2Model(
-        ModelConfig(
-            encoder=EncoderConfig(name=kind.encoder, options=kind.options),
-            preprocessing=kind.preprocessing,
-            teacher=TeacherSpec(name=kind.teacher, width=widths[0], templates="ulip-64"),
+    with weights_follow():
+        model = Clip2Model(
+            ModelConfig(
+                encoder=EncoderConfig(name=kind.encoder, options=kind.encoder_options(state)),
+                preprocessing=kind.preprocessing(state),
+                teacher=TeacherSpec(name=kind.teachers[width], width=width, templates="ulip-64"),
+            )
         )
-    )
-    converted = fill_encoder(model.encoder, path, layout)
-    assert converted.projection is not None
-    assert converted.bias is not None
+    converted = fill_encoder(model.encoder, tensors, kind)
+    if converted.projection is None or converted.bias is None:
+        raise InputError(
+            f"does not fit the encoder's {model.encoder.width} channels",
+            source=source,
+            field=kind.projection,
+        )
     model.projection.load_state_dict({"weight": converted.projection, "bias": converted.bias})
+    if converted.logit_scale is not None:
+        for scale in (model.log_text_scale, model.log_image_scale):
+            scale.data.fill_(math.log(converted.logit_scale))
     return model.eval()
 
 
 def _projection(
     tensors: Mapping[str, Tensor], kind: CheckpointLayout, width: int
 ) -> tuple[Tensor | None, Tensor | None]:
+    if kind.projection is None:
+        return torch.eye(width), torch.zeros(width)
     if f"{kind.projection}.weight" in tensors:
         weight, bias = tensors[f"{kind.projection}.weight"], tensors.get(f"{kind.projection}.bias")
     elif kind.projection in tensors:
-        weight, bias = tensors[kind.projection].t().contiguous(), None
+        weight, bias = tensors[kind.projection].t(), None
     else:
         return None, None
     if weight.shape[1] != width:  # starts at a layer that the encoder leaves out
         return None, None
-    return weight, weight.new_zeros(len(weight)) if bias is None else bias
+    weight = weight.float().contiguous()
+    return weight, weight.new_zeros(len(weight)) if bias is None else bias.float()
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    """Tensors of the network by name, without the ``module.`` of data-parallel training."""
-    found: object
-    try:
-        if path.suffix == ".safetensors":
-            found = safetensors.torch.load_file(path)
-        elif not zipfile.is_zipfile(path):  # torch.load of other bytes is undefined
-            raise OSError(
-                "no such file" if not path.exists() else "not written by torch.save of release 1.6 or later"
-            )
-        else:
-            # ULIP's files also hold the command line, a plain record of values.
-            with torch.serialization.safe_globals([argparse.Namespace]):
-                found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise InputError(
-            "holds Python objects, which loading would execute",
-            source=path,
-            fix="if you trust it, save its state_dict alone as safetensors",
-        ) from None
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise InputError(f"cannot be read ({str(error).splitlines()[0]})", source=path) from None
-    for key in ("state_dict", "model"):
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-    if not isinstance(found, Mapping):
-        raise InputError(f"holds a {type(found).__name__}", source=path, fix="give a state dict")
-    return {
-        str(key).removeprefix("module."): value for key, value in found.items() if isinstance(value, Tensor)
-    }
+def _space_width(tensors: Mapping[str, Tensor], kind: CheckpointLayout, state: CheckpointTensors) -> int:
+    """Channels of the CLIP space; 0 without a projection."""
+    if kind.projection is None:
+        return state.shape("lift.0.weight")[0]
+    if f"{kind.projection}.weight" in tensors:
+        return len(tensors[f"{kind.projection}.weight"])
+    return tensors[kind.projection].shape[1] if kind.projection in tensors else 0
 
 
-def _layout(name: str) -> CheckpointLayout:
+def _layout(
+    layout: str | CheckpointLayout | None, tensors: Mapping[str, Tensor], source: Path | None
+) -> CheckpointLayout:
+    if isinstance(layout, CheckpointLayout):
+        return layout
+    name = find_layout(tensors, source) if layout is None else layout
     if name not in LAYOUTS:
         raise InputError(f"{name!r} is unknown", field="layout", fix=f"use one of {', '.join(LAYOUTS)}")
     return LAYOUTS[name]
 
 
-def _fix(kind: CheckpointLayout) -> str:
-    options = {**kind.options, "feature_channels": 0 if kind.absent_color is None else 3}
-    arguments = ", ".join(f"{key}={value}" for key, value in options.items())
+def _fix(kind: CheckpointLayout, state: CheckpointTensors) -> str:
+    options = {**kind.encoder_options(state), "feature_channels": 3 if kind.has_color(state) else 0}
+    arguments = ", ".join(f"{key}={value!r}" for key, value in options.items())
     return f"use create_encoder({kind.encoder!r}, {arguments}), or another layout"
 
 

@@ -1,8 +1,9 @@
-"""Layouts of public point-encoder checkpoints: key names, axes and preprocessing of OpenShape and ULIP.
+"""Layouts of public point-encoder checkpoints: key names, axes and preprocessing of OpenShape, ULIP and Uni3D.
 
-Key names and shapes are those of github.com/Colin97/OpenShape_code (src/models/ppat.py) and github.com/salesforce/ULIP
-(models/pointbert, models/pointnet2). Two differences are folded into the weights: a bias before BatchNorm moves into the
-running mean, and the axes of their clouds move into every layer that reads coordinates.
+Key names and shapes are those of github.com/Colin97/OpenShape_code (src/models/ppat.py) and its inference library,
+github.com/salesforce/ULIP (models/pointbert, models/pointnet2) and github.com/baaivision/Uni3D (models/point_encoder.py).
+Two differences are folded into the weights: a bias before BatchNorm moves into the running mean, and the axes of their
+clouds move into every layer that reads coordinates.
 """
 
 from __future__ import annotations
@@ -11,83 +12,78 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from clip2.encoders.timm_init import eva_block
 from clip2.preprocessing import Preprocessing
+from clip2.pretrained.checkpoint_file import CheckpointTensors
+from data_prep.errors import InputError
 
 # Rows: their axes in z-up coordinates. OpenShape swapped y and z of y-up clouds, which also mirrors them.
 MIRRORED_Z_UP = ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0))
 Y_UP = ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0))
 
-_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+BIG_G, EVA_E, SLIP = (
+    "ViT-bigG-14/laion2b_s39b_b160k",
+    "EVA02-E-14-plus/laion2b_s9b_b144k",
+    "SLIP-ViT-B/ulip",  # not in open_clip; ULIP's files carry its text tower
+)
+
+Convert = Callable[[CheckpointTensors], dict[str, Tensor]]
+Measure = Callable[[CheckpointTensors], dict[str, Any]]
 
 
-class CheckpointTensors:
-    """Tensors of a checkpoint below one prefix, with a record of the keys that were read.
+@dataclass(frozen=True)
+class CheckpointLayout:
+    """Layout of one family of public checkpoints.
 
-    Args:
-        tensors: the checkpoint.
-        prefix: of the point encoder's keys.
+    Attributes:
+        encoder: name of the matching encoder.
+        convert: conversion of its tensors to the encoder's state dict.
+        measure: options of the encoder that the shapes of the tensors tell.
+        prefix: prefix of the point encoder's keys.
+        mark: key below ``prefix`` that only this layout has.
+        input_layer: key below ``prefix`` of the first layer, and its number of columns without color.
+        projection: key of the projection to the CLIP space, outside ``prefix``; None: the embedding is in that space.
         axes: (3, 3), from z-up coordinates to those of the checkpoint.
+        teachers: open_clip name of the CLIP model by the width of its space.
+        options: options of the encoder that no shape tells.
+        left_out: prefixes of keys below ``prefix`` that the encoder does not use.
     """
 
-    def __init__(self, tensors: Mapping[str, Tensor], prefix: str, axes: Tensor) -> None:
-        self._tensors = {
-            key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)
-        }
-        self._axes = axes
-        self.missing: list[str] = []
-        self._asked: set[str] = set()
+    encoder: str
+    convert: Convert
+    measure: Measure
+    prefix: str
+    mark: str
+    input_layer: tuple[str, int]
+    projection: str | None
+    axes: tuple[tuple[float, float, float], ...]
+    teachers: Mapping[int, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
-    def unknown(self, left_out: tuple[str, ...]) -> list[str]:
-        """Keys that were never read and do not start with one of ``left_out``, sorted."""
-        return sorted(key for key in self._tensors if key not in self._asked and not key.startswith(left_out))
+    def has_color(self, state: CheckpointTensors) -> bool:
+        """Whether the network reads colors."""
+        key, columns = self.input_layer
+        return state.shape(key)[1] > columns
 
-    def get(self, key: str) -> Tensor:
-        """The tensor; an empty one if it is missing, which is recorded in ``missing``."""
-        self._asked.add(key)
-        if key not in self._tensors:
-            self.missing.append(key)
-            return torch.empty(0)
-        return self._tensors[key]
+    def preprocessing(self, state: CheckpointTensors) -> Preprocessing:
+        """Preprocessing of the training clouds: 10,000 colored points, or 8192 spread ones without color."""
+        if self.has_color(state):
+            return Preprocessing(num_points=10_000)
+        return Preprocessing(num_points=8192, sampling="fps", color=False)
 
-    def matrix(self, key: str, coordinates: tuple[int, ...] = ()) -> Tensor:
-        """A convolution of size 1 as (out, in); the three columns from each index in ``coordinates`` are turned to z-up."""
-        weight = self.get(key)
-        weight = weight.flatten(1).clone() if weight.ndim > 1 else weight
-        for start in coordinates:
-            if weight.ndim == 2:
-                part = weight[:, start : start + 3]
-                weight[:, start : start + 3] = part @ self._axes.to(weight)
-        return weight
-
-    def affine(self, here: str, there: str, coordinates: tuple[int, ...] = ()) -> dict[str, Tensor]:
-        """Weight and bias of a linear layer."""
-        return {
-            f"{here}.weight": self.matrix(f"{there}.weight", coordinates),
-            f"{here}.bias": self.get(f"{there}.bias"),
-        }
-
-    def norm(self, here: str, there: str) -> dict[str, Tensor]:
-        """Weight and bias of a LayerNorm."""
-        return {f"{here}.{name}": self.get(f"{there}.{name}") for name in ("weight", "bias")}
-
-    def linear_norm(
-        self, linear: str, norm: str, conv: str, batch_norm: str, coordinates: tuple[int, ...] = ()
-    ) -> dict[str, Tensor]:
-        """A convolution of size 1 with bias and its BatchNorm, as a linear layer without bias and a BatchNorm."""
-        filled = {f"{norm}.{name}": self.get(f"{batch_norm}.{name}") for name in _NORM}
-        bias = self.get(f"{conv}.bias")
-        if bias.numel() == filled[f"{norm}.running_mean"].numel():
-            filled[f"{norm}.running_mean"] = filled[f"{norm}.running_mean"] - bias
-        return {f"{linear}.weight": self.matrix(f"{conv}.weight", coordinates), **filled}
+    def encoder_options(self, state: CheckpointTensors) -> dict[str, Any]:
+        """Options of the matching encoder, without ``feature_channels``."""
+        return {**self.options, **self.measure(state)}
 
 
-Convert = Callable[[CheckpointTensors, Mapping[str, Tensor]], dict[str, Tensor]]
+# The gray that stands for a missing color in all of them.
+ABSENT_COLOR = 0.4
 
 
-def _openshape_pointbert(state: CheckpointTensors, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _openshape(state: CheckpointTensors) -> dict[str, Tensor]:
     filled = {"class_token": state.get("cls_token")}
     for layer in range(3):
         filled |= state.linear_norm(
@@ -99,7 +95,7 @@ def _openshape_pointbert(state: CheckpointTensors, ours: Mapping[str, Tensor]) -
         )
     filled |= state.affine("patches.project", "lift.0", coordinates=(0,))
     filled |= state.norm("patches.norm", "lift.2")
-    for block in range(_depth(ours)):
+    for block in range(state.count("transformer.layers.", ".0.norm.weight")):
         here, there = f"blocks.{block}", f"transformer.layers.{block}"
         filled |= state.norm(f"{here}.norm1", f"{there}.0.norm")
         filled[f"{here}.attn.qkv.weight"] = state.get(f"{there}.0.fn.to_qkv.weight")
@@ -110,7 +106,62 @@ def _openshape_pointbert(state: CheckpointTensors, ours: Mapping[str, Tensor]) -
     return filled
 
 
-def _ulip_pointbert(state: CheckpointTensors, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _openshape_options(state: CheckpointTensors) -> dict[str, Any]:
+    dim, width = state.shape("lift.0.weight")[:2]
+    return {
+        "patch_width": width - 3,
+        **_transformer(dim, state.count("transformer.layers.", ".0.norm.weight")),
+        "hidden": state.shape("transformer.layers.0.1.fn.net.0.weight")[0],
+    }
+
+
+def _ulip_pointbert(state: CheckpointTensors) -> dict[str, Tensor]:
+    filled = _point_patches(state, "reduce_dim")
+    for block in range(state.count("blocks.blocks.", ".norm1.weight")):
+        here, there = f"blocks.{block}", f"blocks.blocks.{block}"
+        filled |= state.norm(f"{here}.norm1", f"{there}.norm1")
+        filled |= state.norm(f"{here}.norm2", f"{there}.norm2")
+        filled[f"{here}.attn.qkv.weight"] = state.get(f"{there}.attn.qkv.weight")
+        for name in ("attn.proj", "mlp.fc1", "mlp.fc2"):
+            filled |= state.affine(f"{here}.{name}", f"{there}.{name}")
+    return filled | state.norm("norm", "norm")
+
+
+def _ulip_options(state: CheckpointTensors) -> dict[str, Any]:
+    dim, width = state.shape("reduce_dim.weight")
+    return {"patch_width": width, **_transformer(dim, state.count("blocks.blocks.", ".norm1.weight"))}
+
+
+def _uni3d(state: CheckpointTensors) -> dict[str, Tensor]:
+    filled = _point_patches(state, "encoder2trans") | state.norm("norm", "visual.fc_norm")
+    for block in range(state.count("visual.blocks.", ".norm1.weight")):
+        there = f"visual.blocks.{block}."
+        filled |= eva_block(
+            lambda key, there=there: state.get(there + key),  # type: ignore[misc]
+            lambda key, there=there: there + key in state,  # type: ignore[misc]
+            f"blocks.{block}.",
+        )
+    return filled
+
+
+def _uni3d_options(state: CheckpointTensors) -> dict[str, Any]:
+    dim, width = state.shape("encoder2trans.weight")
+    block = "visual.blocks.0."
+    hidden = state.shape(f"{block}mlp.fc2.weight")[1]
+    mlp = "swiglu norm" if f"{block}mlp.norm.weight" in state else "swiglu"
+    if mlp == "swiglu" and state.shape(f"{block}mlp.fc1.weight")[0] == hidden:
+        mlp = "gelu"
+    heads = 88 if mlp == "gelu" else 64  # channels of each: EVA giant's are wider
+    transformer = _transformer(dim, state.count("visual.blocks.", ".norm1.weight"), heads)
+    return {"patch_width": width, **transformer, "hidden": hidden, "mlp": mlp}
+
+
+def _transformer(dim: int, depth: int, channels_per_head: int = 64) -> dict[str, int]:
+    return {"dim": dim, "depth": depth, "heads": max(1, dim // channels_per_head)}
+
+
+def _point_patches(state: CheckpointTensors, project: str) -> dict[str, Tensor]:
+    """Class token, patches and positions, which Uni3D takes from Point-BERT as ULIP does."""
     filled = {
         "class_token": state.get("cls_token").flatten(),
         "class_position": state.get("cls_pos").flatten(),
@@ -124,131 +175,117 @@ def _ulip_pointbert(state: CheckpointTensors, ours: Mapping[str, Tensor]) -> dic
             coordinates,
         )
         filled |= state.affine(f"patches.pointnet.linear{2 * layer}", f"encoder.{there}.3")
-    filled |= state.affine("patches.project", "reduce_dim")
+    filled |= state.affine("patches.project", project)
     filled |= state.affine("position.0", "pos_embed.0", coordinates=(0,))
-    filled |= state.affine("position.2", "pos_embed.2")
-    for block in range(_depth(ours)):
-        here, there = f"blocks.{block}", f"blocks.blocks.{block}"
-        filled |= state.norm(f"{here}.norm1", f"{there}.norm1") | state.norm(
-            f"{here}.norm2", f"{there}.norm2"
-        )
-        filled[f"{here}.attn.qkv.weight"] = state.get(f"{there}.attn.qkv.weight")
-        for name in ("attn.proj", "mlp.fc1", "mlp.fc2"):
-            filled |= state.affine(f"{here}.{name}", f"{there}.{name}")
-    return filled | state.norm("norm", "norm")
+    return filled | state.affine("position.2", "pos_embed.2")
 
 
-def _pointnet2_ssg(state: CheckpointTensors, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _pointnet2_ssg(state: CheckpointTensors) -> dict[str, Tensor]:
     filled: dict[str, Tensor] = {}
     for there, here in (("sa1", "levels.0.mlps.0"), ("sa2", "levels.1.mlps.0"), ("sa3", "head")):
-        filled |= _shared_mlp(state, here, f"{there}.mlp_convs", f"{there}.mlp_bns", (0,))
+        for layer in range(3):
+            filled |= state.linear_norm(
+                f"{here}.linears.{layer}",
+                f"{here}.norms.{layer}",
+                f"{there}.mlp_convs.{layer}",
+                f"{there}.mlp_bns.{layer}",
+                (0,) if layer == 0 else (),
+            )
     return filled
 
 
-def _pointnet2_msg(state: CheckpointTensors, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    filled: dict[str, Tensor] = {}
-    for level in range(2):
-        for scale in range(3):
-            here = f"levels.{level}.mlps.{scale}"
-            convs, norms = f"sa{level + 1}.conv_blocks.{scale}", f"sa{level + 1}.bn_blocks.{scale}"
-            features = ours[f"{here}.linears.0.weight"].shape[1] - 3
-            filled |= _shared_mlp(state, here, convs, norms, (features,))
-            first = filled[f"{here}.linears.0.weight"]
-            if first.ndim == 2:  # coordinates come last in their multi-scale layers
-                filled[f"{here}.linears.0.weight"] = first.roll(3, dims=1)
-    return filled | _shared_mlp(state, "head", "sa3.mlp_convs", "sa3.mlp_bns", (0,))
-
-
-def _shared_mlp(
-    state: CheckpointTensors, here: str, convs: str, norms: str, coordinates: tuple[int, ...]
-) -> dict[str, Tensor]:
-    filled: dict[str, Tensor] = {}
-    for layer in range(3):
-        filled |= state.linear_norm(
-            f"{here}.linears.{layer}",
-            f"{here}.norms.{layer}",
-            f"{convs}.{layer}",
-            f"{norms}.{layer}",
-            coordinates if layer == 0 else (),
-        )
-    return filled
-
-
-def _depth(ours: Mapping[str, Tensor]) -> int:
-    return sum(key.startswith("blocks.") and key.endswith(".norm1.weight") for key in ours)
-
-
-@dataclass(frozen=True)
-class CheckpointLayout:
-    """Layout of one family of public checkpoints.
-
-    Attributes:
-        encoder, options: name and options of the matching encoder for the published weights.
-        convert: conversion of its tensors to the encoder's state dict.
-        prefix: prefix of the point encoder's keys.
-        left_out: prefixes of keys below ``prefix`` that the encoder does not use.
-        projection: key of the projection to the CLIP space, outside ``prefix``.
-        axes: (3, 3), from z-up coordinates to those of the checkpoint.
-        preprocessing: preprocessing of its training clouds.
-        absent_color: RGB value (0..1) that stands for a missing color; None if the encoder takes no color.
-        teacher: open_clip name of its CLIP model; None if open_clip does not have that model.
-    """
-
-    encoder: str
-    convert: Convert
-    prefix: str
-    projection: str
-    axes: tuple[tuple[float, float, float], ...]
-    preprocessing: Preprocessing
-    options: dict[str, Any] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
-    absent_color: float | None = None
-    teacher: str | None = None
-
-
-def _openshape(axes: tuple[tuple[float, float, float], ...], teacher: str) -> CheckpointLayout:
+def _openshape_layout(
+    prefix: str,
+    projection: str | None,
+    axes: tuple[tuple[float, float, float], ...],
+    width: int,
+    clip: str,
+    **options: Any,
+) -> CheckpointLayout:
     return CheckpointLayout(
         encoder="openshape_pointbert",
-        convert=_openshape_pointbert,
-        prefix="ppat.",
-        projection="proj",
+        convert=_openshape,
+        measure=_openshape_options,
+        prefix=prefix,
+        mark="lift.0.weight",
+        input_layer=("sa.mlp_convs.0.weight", 6),
+        projection=projection,
         axes=axes,
-        preprocessing=Preprocessing(num_points=10_000),
-        absent_color=0.4,
-        teacher=teacher,
+        teachers={width: clip},
+        options=options,
     )
 
 
-def _ulip(encoder: str, convert: Convert, **more: Any) -> CheckpointLayout:
-    return CheckpointLayout(
-        encoder=encoder,
-        convert=convert,
-        prefix="point_encoder.",
-        projection="pc_projection",
-        axes=Y_UP,
-        preprocessing=Preprocessing(num_points=8192, sampling="fps", color=False),
-        **more,
-    )
-
-
-_CLASSIFIER = ("fc", "bn")  # two layers between ULIP's global feature and its projection
+_FEWER_PATCHES = {"num_patches": 64, "radius": 0.4, "patch_size": 256}
 
 LAYOUTS: dict[str, CheckpointLayout] = {
-    "openshape_pointbert_vitg14": _openshape(MIRRORED_Z_UP, "ViT-bigG-14/laion2b_s39b_b160k"),
-    "openshape_pointbert_vitl14": _openshape(Y_UP, "ViT-L-14/openai"),
-    "openshape_pointbert_vitb32": _openshape(Y_UP, "ViT-B-32/openai"),
-    "ulip_pointbert": _ulip("pointbert", _ulip_pointbert, options={"num_patches": 512}),
-    "ulip_pointnet2_ssg": _ulip("pointnet2_ssg", _pointnet2_ssg, left_out=_CLASSIFIER),
-    "ulip_pointnet2_msg": _ulip("pointnet2_msg", _pointnet2_msg, left_out=_CLASSIFIER),
-    "ulip2_pointbert": CheckpointLayout(
+    "openshape_vitg14": _openshape_layout(
+        "ppat.", "proj", MIRRORED_Z_UP, 1280, BIG_G, num_patches=384, radius=0.2, patch_size=64
+    ),
+    "openshape_vitl14": _openshape_layout(
+        "pc_encoder.ppat.", "pc_encoder.proj", Y_UP, 768, "ViT-L-14/openai", **_FEWER_PATCHES
+    ),
+    "openshape_vitb32": _openshape_layout(
+        "pc_encoder.", None, Y_UP, 512, "ViT-B-32/openai", **_FEWER_PATCHES
+    ),
+    "ulip_pointbert": CheckpointLayout(
         encoder="pointbert",
         convert=_ulip_pointbert,
+        measure=_ulip_options,
         prefix="point_encoder.",
+        mark="blocks.blocks.0.norm1.weight",
+        input_layer=("encoder.first_conv.0.weight", 3),
         projection="pc_projection",
         axes=Y_UP,
-        preprocessing=Preprocessing(num_points=10_000),
-        options={"num_patches": 512, "depth": 18},
-        absent_color=0.4,
-        teacher="ViT-bigG-14/laion2b_s39b_b160k",
+        teachers={512: SLIP, 1280: BIG_G},
+        options={"num_patches": 512, "patch_size": 32},
+    ),
+    "ulip_pointnet2_ssg": CheckpointLayout(
+        encoder="pointnet2_ssg",
+        convert=_pointnet2_ssg,
+        measure=lambda state: {},
+        prefix="point_encoder.",
+        mark="sa1.mlp_convs.0.weight",
+        input_layer=("sa1.mlp_convs.0.weight", 3),
+        projection="pc_projection",
+        axes=Y_UP,
+        left_out=("fc", "bn"),  # two layers between the global feature and the projection
+    ),
+    "uni3d": CheckpointLayout(
+        encoder="uni3d",
+        convert=_uni3d,
+        measure=_uni3d_options,
+        prefix="point_encoder.",
+        mark="visual.blocks.0.norm1.weight",
+        input_layer=("encoder.first_conv.0.weight", 3),
+        projection="point_encoder.trans2embed",
+        axes=Y_UP,
+        teachers={1024: EVA_E},
+        options={"num_patches": 512, "patch_size": 64},
+        # Parts of the image transformer that no point passes.
+        left_out=(
+            "trans2embed.",
+            "visual.cls_token",
+            "visual.pos_embed",
+            "visual.patch_embed.",
+            "visual.head.",
+        ),
     ),
 }
+
+
+def find_layout(tensors: Mapping[str, Tensor], source: object = None) -> str:
+    """The key of :data:`LAYOUTS` whose network these tensors are.
+
+    Raises:
+        InputError: they are of none.
+    """
+    found = [name for name, layout in LAYOUTS.items() if layout.prefix + layout.mark in tensors]
+    if len(found) == 1:
+        return found[0]
+    first = ", ".join(sorted(tensors)[:3])
+    raise InputError(
+        f"is no checkpoint of OpenShape, ULIP or Uni3D; its tensors begin with {first}",
+        source=None if source is None else str(source),
+        fix=f"give a published file of a network of {', '.join(LAYOUTS)}",
+    )

@@ -14,8 +14,7 @@ NARROWER: dict[str, dict[str, Any]] = {
     "pointmlp_elite": {"width": 16, "num_centers": (128, 96, 64, 48)},
     "pointnext_b": {"width": 8, "num_centers": (128, 96, 64, 48)},
     "pointnext_s": {"width": 16},
-    "uni3d_tiny": {"num_patches": 32, "depth": 2, "patch_width": 64},
-    "uni3d_small": {"num_patches": 16, "depth": 1, "patch_width": 64},
+    "uni3d": {"num_patches": 32, "depth": 2, "patch_width": 64},
 }
 
 

@@ -17,8 +17,7 @@ COUNT_REPEATS = (
     "pointbert",
     "pointmlp",
     "pointmlp_elite",
-    "uni3d_small",
-    "uni3d_tiny",
+    "uni3d",
 )
 
 

@@ -75,12 +75,9 @@ PUBLISHED: dict[str, Published] = {
     "pointmlp": Published(13.2, 1, lambda e: layers(1024, 512, 256, 40)),
     # Point-BERT, model card; classifier of 40
     "pointbert": Published(22.1, 1, lambda e: convolution_biases(e) + layers(768, 256, 256, 40)),
-    # Uni3D, table of scales: colored, projection to 1024. Its EVA blocks have a norm more than a ViT's.
-    "uni3d_tiny": Published(
+    # Uni3D, table of scales: colored, projection to 1024
+    "uni3d": Published(
         6.2, 1, lambda e: convolution_biases(e) + 192 * 1024 + 1024 - 3, {"feature_channels": 3}
-    ),
-    "uni3d_small": Published(
-        22.6, 1, lambda e: convolution_biases(e) + 384 * 1024 + 1024 - 3, {"feature_channels": 3}
     ),
     # OpenShape, table 2 and section 4: colored, projection to 1280
     "openshape_pointbert": Published(

@@ -19,7 +19,7 @@ from clip2.training import TrainConfig, TrainingSet, train
         ("pointnext_b", "{width: 8}"),
         ("pointmlp_elite", "{width: 8}"),
         ("pointbert", "{num_patches: 8, patch_size: 8, dim: 24, depth: 1, heads: 2, patch_width: 16}"),
-        ("uni3d_tiny", "{num_patches: 8, patch_size: 8, depth: 1, patch_width: 16}"),
+        ("uni3d", "{num_patches: 8, patch_size: 8, depth: 1, patch_width: 16}"),
         ("openshape_pointbert", "{num_patches: 8, dim: 24, depth: 1, heads: 2, hidden: 24}"),
     ],
 )
