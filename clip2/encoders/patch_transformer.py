@@ -207,9 +207,7 @@ class Trunk(nn.ModuleList):
 class _Block(nn.Module):
     """Attention and MLP, each normalized before and added to what came in (arXiv 2010.11929)."""
 
-    def __init__(
-        self, dim: int, heads: int, hidden: int, qkv_bias: bool, mlp: MLPKind, eps: float
-    ) -> None:
+    def __init__(self, dim: int, heads: int, hidden: int, qkv_bias: bool, mlp: MLPKind, eps: float) -> None:
         super().__init__()
         if dim % heads:
             raise ValueError(f"dim {dim} does not divide by {heads} heads")

@@ -95,8 +95,7 @@ def convert_checkpoint(
     width = _space_width(tensors, kind, state)
     if width not in kind.teachers:
         raise InputError(
-            f"projects to {width} channels, the known CLIP models have "
-            f"{' or '.join(map(str, kind.teachers))}"
+            f"projects to {width} channels, the known CLIP models have {' or '.join(map(str, kind.teachers))}"
             if kind.teachers
             else "has layers before its projection that the encoder leaves out",
             source=source,

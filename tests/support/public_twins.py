@@ -76,7 +76,13 @@ def below(state: State, prefix: str) -> State:
 
 # -- OpenShape: PointPatchTransformer(512, 12, 8, hidden, patch width, patches, radius, samples, 6) ------------------
 def openshape_state(
-    prefix: str, projection: str | None, out: int, patch_width: int, hidden: int, dim: int = 512, depth: int = 12
+    prefix: str,
+    projection: str | None,
+    out: int,
+    patch_width: int,
+    hidden: int,
+    dim: int = 512,
+    depth: int = 12,
 ) -> State:
     make = Maker()
     for i, (a, b) in enumerate(((9, 64), (64, 64), (64, patch_width))):
@@ -104,7 +110,9 @@ def openshape(prefix: str, projection: str | None, patches: int, radius: float, 
         colors = torch.full_like(points, 0.4) if rgb is None else rgb
         centers = take(points, farthest_points(points, min(patches, points.shape[1])))
         index = ball(radius, samples, points, centers)
-        x = torch.cat([take(points, index) - centers[:, :, None], take(points, index), take(colors, index)], -1)
+        x = torch.cat(
+            [take(points, index) - centers[:, :, None], take(points, index), take(colors, index)], -1
+        )
         for i in range(3):
             x = F.relu(batch_norm(inside, f"sa.mlp_bns.{i}", layer(inside, f"sa.mlp_convs.{i}", x)))
         x = layer(inside, "lift.0", torch.cat([centers, x.amax(2)], -1))

@@ -95,7 +95,9 @@ def resident() -> int:
     return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.parametrize(("stored", "scale"), [(4.6052, 100), (2.659, 14.28), (0.05, 20), (33.3, 33.3), (5, 5)])
+@pytest.mark.parametrize(
+    ("stored", "scale"), [(4.6052, 100), (2.659, 14.28), (0.05, 20), (33.3, 33.3), (5, 5)]
+)
 def test_a_temperature_is_a_logarithm_a_factor_or_its_inverse(stored: float, scale: float) -> None:
     assert logit_scale({"tau": torch.tensor(stored)}) == pytest.approx(scale, rel=1e-3)
 
