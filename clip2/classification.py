@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,28 @@ class Classification:
             self.labels[i] if known else UNKNOWN
             for i, known in zip(chosen, self.in_distribution, strict=True)
         )
+
+    def to_json(self, files: Sequence[str], top: int = 3, unknown: str = "keep") -> dict[str, Any]:
+        """A dict for ``json``, as ``clip2 classify --json`` prints it.
+
+        Args:
+            files: B names of the objects.
+            top: number of labels per object.
+            unknown: ``keep`` calls objects out of distribution ``unknown``, ``name`` gives them their best label.
+        """
+        named = [bool(known) or unknown == "name" for known in self.in_distribution]
+        return {
+            "labels": list(self.labels),
+            "objects": [
+                {
+                    "file": file,
+                    "label": best[0][0] if known else UNKNOWN,
+                    "score": best[0][1] if known else 0.0,
+                    "top": [{"label": label, "score": score} for label, score in best],
+                }
+                for file, best, known in zip(files, self.top(top), named, strict=True)
+            ],
+        }
 
     def top(self, k: int) -> list[list[tuple[str, float]]]:
         """The ``k`` most probable labels of each object with their probabilities, best first, ``unknown`` or not."""

@@ -253,9 +253,21 @@ class Clip2Model(nn.Module):
             InputError: no labels, a label twice, a label without a vector, vectors of another CLIP model.
         """
         names, vectors = labels_and_vectors(self.text_source(text), labels)
-        embeddings, features = self.describe(clouds, colors, batch_size)
-        scores = zero_shot_classify(embeddings, vectors, self.log_text_scale.exp().item())
-        return Classification(names, scores, embeddings, self.is_in_distribution(features))
+        return self.name(self.describe(clouds, colors, batch_size), names, vectors)
+
+    def name(
+        self, described: Description, labels: tuple[str, ...], vectors: NDArray[np.float32]
+    ) -> Classification:
+        """Label objects that are already described.
+
+        Args:
+            described: as :meth:`describe` returns it, of B objects.
+            labels: K labels.
+            vectors: (K, D), of the labels.
+        """
+        scores = zero_shot_classify(described.embeddings, vectors, self.log_text_scale.exp().item())
+        known = self.is_in_distribution(described.features)
+        return Classification(labels, scores, described.embeddings, known)
 
     def is_in_distribution(self, features: NDArray[np.float32]) -> NDArray[np.bool_]:
         """(B,) bool, whether objects resemble the training objects; all True without a detector.

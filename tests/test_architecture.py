@@ -35,6 +35,7 @@ LAYERS = {
         ["pretrained"],
         ["recognition", "evaluation"],
         ["mapping"],
+        ["server"],
         ["training"],
         ["__init__"],
         ["world"],

@@ -53,7 +53,8 @@ class Classify(CloudCommand):
         )
         note = teacher_notice(model)
         if self.json:
-            print(json.dumps({**self._document(answer), **({"note": note} if note else {})}))
+            document = answer.to_json([str(path) for path in self.clouds], self.top, self.unknown)
+            print(json.dumps({**document, **({"note": note} if note else {})}))
         else:
             print_notice(note)
             Console().print(self._table(answer))
@@ -71,20 +72,6 @@ class Classify(CloudCommand):
             local_coordinates(frame.world_points(), frame.colors, name=str(path))
             frames.append(frame)
         return frames
-
-    def _document(self, answer: Classification) -> dict[str, object]:
-        return {
-            "labels": list(answer.labels),
-            "objects": [
-                {
-                    "file": str(path),
-                    "label": best[0][0] if known else UNKNOWN,
-                    "score": best[0][1] if known else 0.0,
-                    "top": [{"label": label, "score": score} for label, score in best],
-                }
-                for path, best, known in self._answers(answer)
-            ],
-        }
 
     def _answers(self, answer: Classification) -> Iterator[tuple[Path, list[tuple[str, float]], bool]]:
         """Each file, its best labels with scores, and whether it is called by the first of them."""

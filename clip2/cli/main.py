@@ -39,6 +39,7 @@ COMMANDS = {
     "train": Entry("clip2.cli.train:Train", "train a point encoder on triplets"),
     "classify": Entry("clip2.cli.classify:Classify", "name the object in each cloud or mesh file"),
     "recognize": Entry("clip2.cli.recognize:Recognize", "find and name the objects of a scan"),
+    "serve": Entry("clip2.cli.serve:Serve", "recognition over HTTP"),
     "info": Entry("clip2.cli.info:Info", "show versions, devices and backends, or facts about a checkpoint"),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -33,7 +33,7 @@ from data_prep.geometry.upright_box import fit_upright_boxes
 from data_prep.scans import Frame, open_scan
 
 if TYPE_CHECKING:
-    from clip2.model import Clip2Model
+    from clip2.model import Clip2Model, Description
     from clip2.teacher.text_source import TextSource
 
 Unknown = Literal["keep", "name", "drop"]
@@ -63,6 +63,7 @@ class Recognizer:
     Args:
         model: as :func:`clip2.load` returns it.
         text: source of label vectors (a TextBank or a Teacher); None: the model's own labels.
+        describe: stands in for ``model.describe``, for example to encode the objects of several scans together.
 
     Raises:
         InputError: no labels anywhere, or label vectors of another CLIP model than the model was trained against.
@@ -80,7 +81,12 @@ class Recognizer:
     (2, (2, 7), ('chair', 'box'))
     """
 
-    def __init__(self, model: Clip2Model, text: TextSource | None = None) -> None:
+    def __init__(
+        self,
+        model: Clip2Model,
+        text: TextSource | None = None,
+        describe: Callable[..., Description] | None = None,
+    ) -> None:
         from clip2.model import Clip2Model
 
         if not isinstance(model, Clip2Model):
@@ -88,6 +94,7 @@ class Recognizer:
                 f"is a {type(model).__name__}", field="model", fix="give what clip2.load returns"
             )
         self._model, self._text = model, model.text_source(text)
+        self._describe = describe
         self._found: _Found | None = None
         self.seconds: dict[str, float] = {}
         self.notes: tuple[str, ...] = ()
@@ -140,7 +147,7 @@ class Recognizer:
         in_distribution = np.zeros(0, dtype=bool)
         if clouds:
             colors = None if frame.colors is None else [frame.colors[index] for index in objects.indices]
-            embeddings, features = self._model.describe(clouds, colors)
+            embeddings, features = (self._describe or self._model.describe)(clouds, colors)
             in_distribution = self._model.is_in_distribution(features)
         background = found[np.array([label is not None for label in found.background], dtype=bool)]
         self._found = _Found(frame, objects, background, boxes, viewpoint, floor, embeddings, in_distribution)
