@@ -40,6 +40,7 @@ COMMANDS = {
     "classify": Entry("clip2.cli.classify:Classify", "name the object in each cloud or mesh file"),
     "recognize": Entry("clip2.cli.recognize:Recognize", "find and name the objects of a scan"),
     "serve": Entry("clip2.cli.serve:Serve", "recognition over HTTP"),
+    "map": Entry("clip2.cli.map:Map", "build a persistent map of named objects from a sequence or bag"),
     "info": Entry("clip2.cli.info:Info", "show versions, devices and backends, or facts about a checkpoint"),
 }
 

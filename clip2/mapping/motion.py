@@ -26,7 +26,7 @@ class ConstantVelocity:
     def __init__(self, place: NDArray[np.float64], noise: float, speed: float) -> None:
         self.place, self.velocity = np.array(place, np.float64), np.zeros(3)
         self.covariance = np.diag([noise**2, speed**2])
-        self._acceleration = speed  # the velocity can change by its whole scale within a second
+        self.scale = speed  # m/s: the velocity can change by its whole scale within a second
 
     def predict(self, dt: float) -> tuple[NDArray[np.float64], float]:
         """Expected center (3,) after ``dt`` seconds, and its standard deviation along each axis, meters."""
@@ -47,5 +47,5 @@ class ConstantVelocity:
 
     def _carried(self, dt: float) -> NDArray[np.float64]:
         step = np.array([[1.0, dt], [0.0, 1.0]])
-        push = self._acceleration**2 * np.array([[dt**4 / 4, dt**3 / 2], [dt**3 / 2, dt**2]])
+        push = self.scale**2 * np.array([[dt**4 / 4, dt**3 / 2], [dt**3 / 2, dt**2]])
         return step @ self.covariance @ step.T + push

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from clip2.mapping.alignment import align
 from clip2.mapping.config import MapConfig
+from clip2.mapping.files import CLOUD, PAGE, read_map, write_map, write_ply
 from clip2.mapping.grammar import answer
 from clip2.mapping.looks import LookEncoder
 from clip2.mapping.map_object import MapObject
 from clip2.mapping.merging import unify
 from clip2.mapping.naming import Naming
+from clip2.mapping.page import write_page
 from clip2.mapping.pose_check import PoseCheck
 from clip2.mapping.seen import see
 from clip2.mapping.step import Step
 from clip2.mapping.store import ObjectStore
 from clip2.mapping.update import MapUpdate
-from clip2.recognition.instances import Instances3D
+from clip2.recognition.instances import Instances3D, instance_palette
 from clip2.recognition.proposals.sweep import viewpoint_of
 from data_prep.check.units import looks_like_millimeters
 from data_prep.detect.detections import Detections2D
@@ -226,6 +231,103 @@ class ObjectMap:
             self._store.place(one)
         self._pose.forget()
         unify(self._store, self.config.max_points)
+
+    def merge(self, other: ObjectMap, T_self_other: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Take in the objects of another map; those that coincide become one, the others get new ids.
+
+        Args:
+            other: map of the same CLIP model; it stays as it is.
+            T_self_other: (4, 4) from its world to this one; None: estimated from objects that look alike.
+
+        Returns:
+            The transform (4, 4).
+
+        Raises:
+            InputError: a map of another model, or no transform fits.
+        """
+        self._require_space(other.model.teacher.name, other.model.teacher.width, "other")
+        if T_self_other is None:
+            T = align(list(self.objects.values()), list(other.objects.values()))
+        else:
+            T = validate_rigid(np.asarray(T_self_other, np.float64), field="T_self_other")
+        for one in other.objects.values():
+            copy = deepcopy(one)
+            copy.id = self._store.new_id()
+            copy.transform(T)
+            self._store.add(copy)
+        self._store.prune()
+        unify(self._store, self.config.max_points)
+        return T
+
+    def save(self, folder: str | Path, title: str = "Map", notes: str = "") -> Path:
+        """Write the map as a folder: ``map.json``, its arrays (npz), ``objects.ply`` and ``index.html``.
+
+        A process that is killed meanwhile leaves the old map or the new one.
+
+        Args:
+            folder: made if it does not exist.
+            title: of the page.
+            notes: paragraph of the page.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        folder = Path(folder)
+        objects = list(self._store.objects.values())
+        best, scores = self._naming.best(objects, *self._labels, None)
+        names = dict(zip((one.id for one in objects), zip(best, scores.tolist(), strict=True), strict=True))
+        facts = {
+            "model": self.model.teacher.name,
+            "width": self.model.teacher.width,
+            "frames": self.frames,
+            "next_id": self._store.next_id,
+        }
+        write_map(folder, objects, facts, names)
+        shown = [one for one in objects if one.state == "confirmed"]
+        clouds, ids = [one.points() for one in shown], [one.id for one in shown]
+        write_ply(folder / CLOUD, clouds, instance_palette(len(shown)), ids)
+        write_page(folder / PAGE, objects, names, self.frames, title, notes)
+        return folder
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        model: Clip2Model,
+        labels: str | Iterable[str] | None = None,
+        text: TextSource | None = None,
+        config: MapConfig | None = None,
+    ) -> ObjectMap:
+        """Read a map that :meth:`save` wrote, to ask it or to continue it. A new session may begin at any time.
+
+        Args:
+            folder: of the map.
+            model: the model that the map was made with.
+            labels, text, config: as of the constructor.
+
+        Raises:
+            InputError: no map, a damaged one, or one of another model.
+        """
+        objects, facts = read_map(Path(folder))
+        new = cls(model, labels, text, config)
+        new._require_space(facts.get("model"), facts.get("width"), str(folder))
+        for one in objects:
+            one.motion.rest(one.motion.place)  # what moved then is somewhere else now
+            one.moves = 0.0
+            new._store.add(one)
+        new._store.next_id = max(new._store.next_id, int(facts.get("next_id", 0)))
+        new.frames = int(facts.get("frames", 0))
+        return new
+
+    def _require_space(self, name: object, width: object, source: str) -> None:
+        mine = self.model.teacher
+        if name != mine.name or width != mine.width:
+            raise InputError(
+                f"is of {name}, {width} wide; the model is of {mine.name}, {mine.width} wide",
+                source=source,
+                field="model",
+                fix="use the model that the map was made with, or make the map again",
+            )
 
     def _viewpoint(self, frame: Frame, world: NDArray[np.float64]) -> NDArray[np.float64] | None:
         if self._is_sweep is None and len(frame.views) != 1:

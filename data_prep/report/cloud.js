@@ -52,7 +52,10 @@ class CloudView {
     this.canvas.setAttribute("aria-label", `point cloud, ${this.header.count} points, ${this.header.boxes.length} boxes`);
     element.append(this.canvas);
     if (element.clientHeight > 250) this.addHint();
+    const ends = this.header.boxes.filter(box => box.span).map(box => box.span[1] - 1);
+    this.time = ends.length ? Math.max(...ends) : null;
     if (this.header.labels.length || this.header.owners) this.addLegend();
+    if (this.time !== null) this.addSlider();
     this.listen();
   }
 
@@ -182,11 +185,15 @@ class CloudView {
     }
   }
 
+  isPresent({ span }) {
+    return this.time === null || !span || (span[0] <= this.time && this.time < span[1]);
+  }
+
   drawBoxes() {
     const context = this.context, near = 0.02 * this.distance, tags = [];
     context.lineJoin = "round";
     this.header.boxes.forEach(box => {
-      if (this.hidden.has(box.label)) return;
+      if (this.hidden.has(box.label) || !this.isPresent(box)) return;
       const corners = [];
       for (let k = 0; k < 24; k += 3) corners.push(this.project(box.corners[k], box.corners[k + 1], box.corners[k + 2]));
       if (corners.some(corner => corner[2] < near)) return;
@@ -325,6 +332,23 @@ class CloudView {
     const { radius } = this.header.frame;
     this.distance = Math.max(0.02 * radius, Math.min(20 * radius, this.distance * factor));
     this.redraw();
+  }
+
+  // Chooses the frame whose boxes are shown; points are those of the end.
+  addSlider() {
+    const slider = document.createElement("input"), output = document.createElement("output"), bar = document.createElement("label");
+    bar.className = "slider";
+    Object.assign(slider, { type: "range", min: 1, max: this.time, value: this.time, step: 1 });
+    slider.setAttribute("aria-label", "frame");
+    const show = () => {
+      this.time = Number(slider.value);
+      output.textContent = `frame ${this.time} of ${slider.max}`;
+      this.redraw();
+    };
+    slider.addEventListener("input", show);
+    bar.append(slider, output);
+    this.element.append(bar);
+    show();
   }
 
   move(dx, dy) {

@@ -26,6 +26,7 @@ def cloud_figure(
     labels: Sequence[str] | None = None,
     owners: NDArray | None = None,
     gray: Sequence[str] = (),
+    spans: Sequence[tuple[float, float]] | None = None,
     max_points: int = 60000,
     height: int = 480,
     seen_from: NDArray | None = None,
@@ -33,7 +34,7 @@ def cloud_figure(
     """The element and a note about the number of points; arguments as in :meth:`data_prep.report.page.Page.cloud`."""
     points = np.asarray(points)
     labels = captions if labels is None else labels
-    _validate(points, colors, boxes, captions, labels, owners)
+    _validate(points, colors, boxes, captions, labels, owners, spans)
     total = len(points)
     keep = _thin(owners, total, max_points)
     shown = points[keep].astype(np.float64)
@@ -47,6 +48,7 @@ def cloud_figure(
     if owners is not None:
         blocks.append(np.asarray(owners)[keep].astype("<i2").tobytes())
     names = list(dict.fromkeys(labels))
+    number = {name: n for n, name in enumerate(names)}
     header = {
         "count": len(keep),
         "step": step.tolist(),
@@ -61,7 +63,8 @@ def cloud_figure(
             {
                 "corners": np.round(box.corners() - center, 4).ravel().tolist(),
                 "caption": captions[i] if len(captions) else "",
-                "label": names.index(labels[i]) if len(labels) else -1,
+                "label": number[labels[i]] if len(labels) else -1,
+                **({} if spans is None else {"span": list(spans[i])}),
             }
             for i, box in enumerate(boxes)
         ],
@@ -93,6 +96,7 @@ def _validate(
     captions: Sequence[str],
     labels: Sequence[str],
     owners: NDArray | None,
+    spans: Sequence[tuple[float, float]] | None,
 ) -> None:
     if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
         raise InputError(f"has shape {points.shape}", field="cloud.points", fix="give finite (N, 3) points")
@@ -100,7 +104,7 @@ def _validate(
         raise InputError(f"is {colors.dtype} {colors.shape}", field="cloud.colors", fix="give (N, 3) uint8")
     if owners is not None and len(owners) != len(points):
         raise InputError(f"has {len(owners)} entries for {len(points)} points", field="cloud.owners")
-    for name, texts in (("captions", captions), ("labels", labels)):
+    for name, texts in (("captions", captions), ("labels", labels), ("spans", spans or ())):
         if len(texts) not in (0, len(boxes)):
             raise InputError(f"has {len(texts)} entries for {len(boxes)} boxes", field=f"cloud.{name}")
 

@@ -91,6 +91,7 @@ class Page:
         labels: Sequence[str] | None = None,
         owners: NDArray | None = None,
         gray: Sequence[str] = (),
+        spans: Sequence[tuple[float, float]] | None = None,
         caption: str = "",
     ) -> Page:
         """Add a point cloud to rotate (drag), zoom (wheel, pinch) and reset (double click).
@@ -105,6 +106,8 @@ class Page:
             labels: legend entry of each box; a click on an entry hides its boxes. Default: captions.
             owners: (N,) index of the box of each point, -1 for none; the legend can then highlight objects.
             gray: labels drawn in gray.
+            spans: first frame in which each box is there, and the first in which it is no more; a slider then chooses
+                the frame.
             caption: text under the view.
 
         Raises:
@@ -118,6 +121,7 @@ class Page:
             labels=labels,
             owners=owners,
             gray=gray,
+            spans=spans,
             max_points=max_points,
             height=height,
         )
