@@ -26,7 +26,7 @@ from clip2.mapping.step import Step
 from clip2.mapping.store import ObjectStore
 from clip2.mapping.update import MapUpdate
 from clip2.recognition.instances import Instances3D, instance_palette
-from clip2.recognition.proposals.sweep import viewpoint_of
+from clip2.recognition.proposals.sweep import may_be_seen_from
 from data_prep.check.units import looks_like_millimeters
 from data_prep.detect.detections import Detections2D
 from data_prep.errors import InputError
@@ -58,6 +58,7 @@ class ObjectMap:
     Attributes:
         frames: number of frames taken.
         notes: oddities of the last frame, one line each.
+        range: meters beyond which points are left out to keep ``budget_ms``; None: all are used.
         seconds: time of each step of the last update: ``find``, ``match``, ``fuse``, ``encode``.
 
     >>> import clip2, data_prep
@@ -89,7 +90,7 @@ class ObjectMap:
         self._encoder = LookEncoder(model, self.config.budget_ms)
         self._pose = PoseCheck(self.config.max_speed, self.config.frame_time)
         self._is_sweep: bool | None = None
-        self._range: float | None = None
+        self.range: float | None = None
         self.frames = 0
         self.notes: tuple[str, ...] = ()
         self.seconds: dict[str, float] = {}
@@ -126,7 +127,7 @@ class ObjectMap:
         eye = self._viewpoint(frame, world)
         told = looks_like_millimeters(world)
         self.notes = (*frame.notes, *((told,) if told else ()))
-        seen = see(frame, world, eye, detections, self.config.proposals, self._range)
+        seen = see(frame, world, eye, detections, self.config.proposals, self.range)
         found = time.perf_counter()
         self._pose.accept(frame, now)
         self.frames += 1
@@ -330,9 +331,13 @@ class ObjectMap:
             )
 
     def _viewpoint(self, frame: Frame, world: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        if self._is_sweep is None and len(frame.views) != 1:
-            self._is_sweep = viewpoint_of(frame, world) is not None
-        return frame.T_world_points[:3, 3] if len(frame.views) == 1 or self._is_sweep else None
+        """Position of the sensor, at the origin of a frame's points unless they contradict; None for fused clouds."""
+        place = frame.T_world_points[:3, 3]
+        if len(frame.views) == 1:
+            return place
+        if self._is_sweep is None:
+            self._is_sweep = may_be_seen_from(world, place)
+        return place if self._is_sweep else None
 
     def _instances(
         self,
@@ -373,9 +378,9 @@ class ObjectMap:
         reach = float(np.linalg.norm(world[::16] - eye, axis=1).max())
         used = 1e3 * seconds / self.config.budget_ms
         if used > 1:
-            self._range = max(0.8 * min(self._range or reach, reach), 0.1 * reach)
-        elif used < 0.7 and self._range is not None:
-            self._range = 1.05 * self._range if self._range < reach else None
+            self.range = max(0.8 * min(self.range or reach, reach), 0.1 * reach)
+        elif used < 0.7 and self.range is not None:
+            self.range = 1.05 * self.range if self.range < reach else None
 
     def _update(self, step: Step) -> MapUpdate:
         """What the frame did, with names."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
@@ -43,18 +44,17 @@ class LivePipeline:
             raise InputError(f"is {depth}", field="depth", fix="give 1 or more")
         self._map, self._on_update, self._on_error = object_map, on_update, on_error
         self._waiting: deque[Frame] = deque()
-        self._depth, self._open, self._busy = depth, True, False
+        self._depth, self._open, self._busy, self._ended = depth, True, False, False
         self._changed = threading.Condition()
-        self._failure: BaseException | None = None
         self.taken = self.dropped = self.refused = 0
-        self._worker = threading.Thread(target=self._work, name="object-map", daemon=True)
-        self._worker.start()
+        self._pool = ThreadPoolExecutor(1, "object-map")
+        self._worker = self._pool.submit(self._work)
 
     def offer(self, frame: Frame) -> None:
         """Hand over a frame; returns at once.
 
         Raises:
-            RuntimeError: the worker failed; the cause is chained.
+            Exception: the worker failed; this is what it raised.
         """
         self._raise_failure()
         with self._changed:
@@ -67,7 +67,7 @@ class LivePipeline:
     def drain(self) -> None:
         """Wait until every frame that was not dropped is in the map."""
         with self._changed:
-            self._changed.wait_for(lambda: self._failure is not None or not (self._waiting or self._busy))
+            self._changed.wait_for(lambda: self._ended or not (self._waiting or self._busy))
         self._raise_failure()
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class LivePipeline:
         with self._changed:
             self._open = False
             self._changed.notify_all()
-        self._worker.join()
+        self._pool.shutdown()
         self._raise_failure()
 
     def __enter__(self) -> Self:
@@ -87,8 +87,8 @@ class LivePipeline:
         self.close()
 
     def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise RuntimeError("the map's worker failed") from self._failure
+        if self._worker.done():
+            self._worker.result()
 
     def _work(self) -> None:
         try:
@@ -102,9 +102,9 @@ class LivePipeline:
                 with self._changed:
                     self._busy = False
                     self._changed.notify_all()
-        except BaseException as error:  # told to the next caller, not lost in a thread
+        finally:
             with self._changed:
-                self._failure = error
+                self._ended = True
                 self._changed.notify_all()
 
     def _take(self, frame: Frame) -> None:

@@ -274,7 +274,7 @@ class CloudView {
       return button;
     };
     if (this.header.owners) entry("color objects", null, true, () => this.objectColors = !this.objectColors);
-    const counts = this.header.labels.map((_, label) => this.header.boxes.filter(box => box.label === label).length);
+    const counts = this.header.labels.map((_, label) => this.header.boxes.filter(box => box.label === label && this.isPresent(box)).length);
     this.header.labels.forEach((name, label) => {
       const button = entry(counts[label] > 1 ? `${name} × ${counts[label]}` : name, this.labelColor(label), true, () => {
         if (!this.hidden.delete(label)) this.hidden.add(label);

@@ -65,6 +65,16 @@ def seen_from(points: NDArray, place: NDArray) -> bool:
     return behind < _MOST_BEHIND and all(behind < _share_behind(points, place + step) for step in steps)
 
 
+def may_be_seen_from(points: NDArray, place: NDArray) -> bool:
+    """Whether hardly any point lies behind another one as seen from ``place``; weaker than :func:`seen_from`.
+
+    Args:
+        points: (N, 3) meters, z-up.
+        place: (3,) in the same axes.
+    """
+    return _share_behind(points[:: max(1, len(points) // 200_000)], place) < _MOST_BEHIND
+
+
 def _share_behind(points: NDArray, place: NDArray) -> float:
     """Share of points well behind another one in the same direction."""
     x, y, z = (points[:, axis] - place[axis] for axis in range(3))
@@ -77,4 +87,6 @@ def _share_behind(points: NDArray, place: NDArray) -> float:
     distance = np.minimum(np.hypot(flat, z), np.finfo(np.float32).max).astype(np.float32).view(np.uint32)
     ordered = np.sort((10_000 * column + row) << 32 | distance)
     cell, distance = ordered >> 32, ordered.astype(np.uint32).view(np.float32)
+    if len(cell) < 2:
+        return 0.0
     return float(((np.diff(cell) == 0) & (np.diff(distance) > 0.1 * distance[1:])).mean())
