@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -22,7 +23,8 @@ from clip2.server.engine import Engine, RecognizeOptions
 from clip2.server.gate import Gate
 from clip2.server.inference_protocol import MODEL, infer_answer, infer_inputs, model_metadata, server_metadata
 from clip2.server.limits import ClientGoneError, Limits, Refusal
-from clip2.server.metrics import Metrics
+from clip2.server.maps import LiveMaps
+from clip2.server.metrics import MULTIPROCESS, Metrics
 from clip2.server.reference_page import reference_page
 from clip2.server.uploads import CloudForm, Part, read_frame, read_frames, read_json
 from clip2.teacher.text_source import TextSource
@@ -67,6 +69,7 @@ Columns = Annotated[
 ]
 Up = Annotated[str, Query(description="Axis of the cloud that points up: z, y, -y …")]
 Scale = Annotated[float, Query(gt=0, description="Meters per unit of the cloud.")]
+Brief = Annotated[bool, Query(description="Leave out point indices and embeddings.")]
 Fraction = Annotated[float, Query(ge=0, le=1)]
 
 
@@ -98,6 +101,7 @@ def create_app(
     limits.check()
     metrics = Metrics()
     engine, gate = Engine(model, metrics, text, labels), Gate(limits, metrics)
+    maps = LiveMaps(model, text, labels, gate, limits.max_maps)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -136,7 +140,7 @@ def create_app(
         min_objectness: Fraction = 0.0,
         max_objects: Annotated[int | None, Query(ge=1)] = None,
         proposals: Kind = "auto",
-        brief: Annotated[bool, Query(description="Leave out point indices and embeddings.")] = False,
+        brief: Brief = False,
         columns: Columns = None,
         up: Up = "z",
         scale: Scale = 1.0,
@@ -184,6 +188,8 @@ def create_app(
         names = getattr(engine.text, "names", ())
         default = engine.labels.split(",") if engine.labels else list(names)
         return {"model": model.teacher.name, "labels": list(names), "default": default}
+
+    _add_map_routes(app, maps, gate, metrics)
 
     @app.get("/v2", summary="Server metadata")
     async def about_server() -> dict[str, Any]:
@@ -234,6 +240,58 @@ def create_app(
         return RedirectResponse("/docs")
 
     return app
+
+
+def _add_map_routes(app: FastAPI, maps: LiveMaps, gate: Gate, metrics: Metrics) -> None:
+    """Routes of live maps."""
+
+    def require_one_process() -> None:
+        if MULTIPROCESS in os.environ:
+            raise Refusal(501, "maps live in one process: start the server with --workers 1", "workers")
+
+    @app.get("/v1/maps", summary="Names of the live maps")
+    async def list_maps() -> dict[str, Any]:
+        return {"maps": maps.names()}
+
+    @app.post("/v1/maps/{name}/frames", openapi_extra=_SCAN_BODY, summary="Take a frame into a live map")
+    async def add_frame(
+        request: Request,
+        name: str,
+        pose: Annotated[
+            str | None,
+            Query(
+                description="16 numbers, 4 x 4 row by row: from the points or the camera to the z-up world."
+            ),
+        ] = None,
+        timestamp: Annotated[float | None, Query(description="Seconds.", allow_inf_nan=False)] = None,
+        brief: Brief = False,
+        columns: Columns = None,
+        up: Up = "z",
+        scale: Scale = 1.0,
+    ) -> Response:
+        require_one_process()
+        form = CloudForm(columns, up, scale, pose, timestamp)
+
+        async def work(parts: list[Part]) -> Response:
+            frame = await gate.light(read_frame, parts, form, gate.limits)
+            _count(request, metrics, len(frame.points))
+            document = await maps.update(name, frame, brief)
+            return await gate.light(_json, document)
+
+        return await gate.answer(request, work)
+
+    @app.get("/v1/maps/{name}/objects", summary="Objects of a live map, by any labels")
+    async def map_objects(
+        name: str, labels: Labels = None, threshold: Fraction = 0.0, brief: Brief = False
+    ) -> Response:
+        require_one_process()
+        return await gate.light(_json, await maps.objects(name, labels, threshold, brief))
+
+    @app.delete("/v1/maps/{name}", summary="Forget a live map")
+    async def drop_map(name: str) -> dict[str, Any]:
+        require_one_process()
+        maps.drop(name)
+        return {"maps": maps.names()}
 
 
 def _json(document: dict[str, Any]) -> Response:

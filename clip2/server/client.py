@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,35 @@ class Client:
     def labels(self) -> tuple[str, ...]:
         """The labels that the model lists."""
         return tuple(self._ask("GET", "/v1/labels")["labels"])
+
+    def add_frame(self, name: str, frame: Frame) -> dict[str, Any]:
+        """Take a frame into a live map, as :meth:`clip2.ObjectMap.update` does.
+
+        Args:
+            name: of the map; the first frame makes it.
+            frame: with its pose and timestamp. Its points are sent, not its images.
+
+        Returns:
+            The document of the objects seen in it, with ``new``, ``changed`` and ``lost`` ids.
+
+        Raises:
+            InputError: the frame, or the server's refusal.
+        """
+        pose = ",".join(map(str, frame.T_world_points.ravel().tolist()))
+        body = _npz(frame.points, frame.colors)
+        return self._post(f"/v1/maps/{quote(name)}/frames", body, pose=pose, timestamp=frame.timestamp)
+
+    def map_objects(
+        self, name: str, labels: str | Iterable[str] | None = None, threshold: float = 0.0
+    ) -> Instances3D:
+        """The objects of a live map, named by any labels.
+
+        Raises:
+            InputError: no such map, or the server's refusal.
+        """
+        query = {} if labels is None else {"labels": _text(labels)}
+        path = f"/v1/maps/{quote(name)}/objects?{urlencode({**query, 'threshold': threshold})}"
+        return Instances3D.from_json(self._ask("GET", path))
 
     def _post(self, path: str, body: tuple[bytes, str], **options: Any) -> dict[str, Any]:
         content, kind = body

@@ -81,10 +81,7 @@ class Engine:
             options.min_objectness,
             most if options.max_objects is None else min(options.max_objects, most),
         )
-        document = found.to_json()
-        if options.brief:
-            for item in document["objects"]:
-                del item["indices"], item["embedding"]
+        document = without_arrays(found.to_json()) if options.brief else found.to_json()
         seconds = {step: round(value, 4) for step, value in recognizer.seconds.items()}
         return {**document, "notes": list(recognizer.notes), "seconds": seconds}
 
@@ -105,3 +102,10 @@ class Engine:
 
     def _asked(self, labels: str | None) -> str | None:
         return self.labels if labels is None else labels
+
+
+def without_arrays(document: dict[str, Any]) -> dict[str, Any]:
+    """The document of ``Instances3D.to_json`` without indices and embeddings, which are most of its length."""
+    long = ("indices", "embedding")
+    objects = [{k: v for k, v in item.items() if k not in long} for item in document["objects"]]
+    return {**document, "objects": objects}

@@ -23,6 +23,8 @@ class Limits:
     """Longest time to send a request, and longest time to answer it."""
     concurrent: int = os.cpu_count() or 1
     """Scans that are recognized at the same time."""
+    max_maps: int = 16
+    """Live maps at the same time."""
     queue: int = 128
     """Requests that may wait; further ones get 503 with Retry-After."""
 

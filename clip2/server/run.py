@@ -103,8 +103,9 @@ def listen(host: str, port: int, limits: Limits) -> socket.socket:
         InputError: the address cannot be used.
     """
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # With the protocol stated, asyncio sends small answers at once (TCP_NODELAY) instead of 40 ms later.
+        listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             # A client that does not read its answer loses its connection; accepted sockets inherit this.

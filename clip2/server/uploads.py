@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,15 @@ class CloudForm:
         columns: float32 values per point of a body without a header.
         up: axis of the cloud that points up.
         scale: meters per unit.
+        pose: 16 numbers, (4, 4) row by row: from the points, z-up and in meters, or the camera, to the world.
+        timestamp: seconds.
     """
 
     columns: int | None = None
     up: str = "z"
     scale: float = 1.0
+    pose: str | None = None
+    timestamp: float | None = None
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,14 @@ def read_frame(parts: list[Part], form: CloudForm, limits: Limits) -> Frame:
         InputError: one line about what is wrong with it.
     """
     fields = {part.name: part.content for part in parts}
+    pose = None if form.pose is None else _numbers(form.pose.encode(), "pose", (4, 4))
     if "depth" in fields or "color" in fields:
-        return _rgbd_frame(fields, limits)
-    return read_frames(parts, form, limits, most=1)[0]
+        frame = _rgbd_frame(fields, limits)
+        pose = frame.T_world_points if pose is None else pose
+    else:
+        frame = read_frames(parts, form, limits, most=1)[0]
+        pose = frame.T_world_points if pose is None else pose @ frame.T_world_points
+    return replace(frame, T_world_points=pose, timestamp=form.timestamp)
 
 
 def read_frames(parts: list[Part], form: CloudForm, limits: Limits, most: int | None = None) -> list[Frame]:
