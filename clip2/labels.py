@@ -7,6 +7,11 @@ from collections.abc import Iterable
 from data_prep.errors import InputError
 from data_prep.labels import normalize_label as normalize_label
 
+# Labels of what stands around objects. A model that was trained on some of them lets them compete with any query.
+BACKGROUND = (
+    "tree", "bush", "hedge", "shrub", "vegetation", "building", "house", "facade", "fence", "wall", "floor", "ceiling",
+    "ground", "road", "sidewalk", "terrain",
+)  # fmt: skip
 UNKNOWN = "unknown"  # the label of objects unlike everything a model was trained on
 
 

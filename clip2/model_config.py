@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, field_validator
 
 from clip2.preprocessing import MOST_POINTS, Preprocessing
+from clip2.size_prior import SizeRange
 from clip2.teacher.text_source import TextSource, canonical_model
 from data_prep.config import TypedConfig
 from data_prep.errors import InputError
@@ -79,9 +80,12 @@ class ModelConfig(TypedConfig):
         colors_seen: states of color in the training set. Weights for a state that never occurred are untrained, so
             :meth:`Clip2Model.encode` ignores colors after ``absent`` and rejects clouds without color after
             ``present``.
+        sizes: label → sizes of its training objects, which make a label less probable for objects outside them; empty
+            for models that are not told sizes, and for those of release 0.2.0 and before.
     """
 
     encoder: EncoderConfig = EncoderConfig()
     preprocessing: Preprocessing = Preprocessing()
     teacher: TeacherSpec
     colors_seen: ColorsSeen = "both"
+    sizes: dict[str, SizeRange] = Field(default_factory=dict)

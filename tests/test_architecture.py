@@ -28,7 +28,15 @@ LAYERS = {
     "clip2": [
         ["labels", "device", "state_dict", "progress", "version"],
         ["ops"],
-        ["encoders", "preprocessing", "sampling_order", "cuda_graphs", "objectives", "classification"],
+        [
+            "encoders",
+            "preprocessing",
+            "size_prior",
+            "sampling_order",
+            "cuda_graphs",
+            "objectives",
+            "classification",
+        ],
         ["teacher", "ood"],
         ["model", "model_config"],
         ["checkpoint"],

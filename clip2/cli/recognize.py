@@ -61,7 +61,7 @@ class Recognize(CloudCommand):
     """How objects are found in the cloud; auto decides by the scan's extent."""
     threshold: float = 0.0
     """Leave out objects whose best label has a lower probability."""
-    background: str = ""
+    background: str | None = None
     """Background labels that compete with yours, for example "wall,floor,tree"; their objects are left out."""
     unknown: Literal["keep", "name", "drop"] = "keep"
     """Objects unlike anything the model was trained on: keep them as "unknown", name them like all others, or drop them."""
@@ -87,7 +87,7 @@ class Recognize(CloudCommand):
         note = teacher_notice(model)
         recognizer = Recognizer(model, self.options.text_source(model))
         # A misspelled label must fail before the slow part.
-        recognizer.check(self.options.labels, self.background)
+        recognizer.check(self.options.labels, self.background or ())
         with console.status("reading the scan"):
             frame, detections, masks = self._open()
         for line in self._doubts(frame):

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from clip2.labels import UNKNOWN
+from clip2.labels import BACKGROUND, UNKNOWN, normalize_label, parse_labels
 from clip2.recognition.instances import Instances3D
 from clip2.recognition.proposals import OUTDOOR_EXTENT, Kind, Proposals, propose_objects, spread
 from clip2.recognition.proposals.lifted import propose_lifted
 from clip2.recognition.proposals.masks import MaskedFrames, propose_with_masks
 from clip2.recognition.proposals.sweep import viewpoint_of
+from clip2.size_prior import size_plausibility
 from clip2.teacher.text_source import labels_and_vectors
 from data_prep.check.units import looks_like_millimeters
 from data_prep.detect.detections import Detections2D
@@ -167,7 +168,7 @@ class Recognizer:
         self,
         labels: str | Iterable[str] | None = None,
         threshold: float = 0.0,
-        background: str | Iterable[str] = (),
+        background: str | Iterable[str] | None = None,
         unknown: Unknown = "keep",
         min_objectness: float = 0.0,
         max_objects: int | None = None,
@@ -179,7 +180,8 @@ class Recognizer:
                 ``background``.
             threshold: objects whose best label is less probable are left out.
             background: further labels that compete but are not wanted (``"wall, floor, tree"``): objects that match
-                one of them best are left out.
+                one of them best are left out, and stated in the result's ``background``. None: those of
+                :data:`clip2.labels.BACKGROUND` that the model was trained on and that ``labels`` lacks; ``()``: none.
             unknown: for objects unlike anything the model was trained on: ``keep`` them as ``unknown`` with score 0,
                 ``name`` them like all others, or ``drop`` them. A model without statistics of its training objects
                 has none.
@@ -187,9 +189,10 @@ class Recognizer:
             max_objects: keep at most this many, those with the highest objectness; None: all.
 
         Returns:
-            The objects, highest scores first. A score is the probability among labels and background, at the
-            temperature that the model learned. Objects labeled ``unknown`` get no probability: they come last, and any
-            threshold above 0 leaves them out.
+            The objects, highest scores first. A score is how likely the points are an object of that label: the
+            probability among labels and background at the temperature that the model learned, times the plausibility
+            of the object's size for the label, times its objectness. Objects labeled ``unknown`` get no probability:
+            they come last, and any threshold above 0 leaves them out.
 
         Raises:
             InputError: no scan set; no labels, a repeated label, or one without a vector; a threshold or objectness
@@ -205,20 +208,28 @@ class Recognizer:
         if unknown not in get_args(Unknown):
             raise InputError(f"is {unknown!r}", field="unknown", fix=f"use {', '.join(get_args(Unknown))}")
         found = self._found
-        wanted, vectors = self.check(labels, background)
+        if background is None:
+            background = self._trained_background(labels)
+        others = parse_labels(background, source="background") if background else ()
+        wanted, vectors = self.check(labels, others)
+        offered = (*wanted, *others)
         scale = float(self._model.log_text_scale.detach().exp())
         scores = softmax(scale * found.embeddings @ vectors.T, axis=1)
+        # A label that the size excludes loses its probability; the others do not win it.
+        sizes = np.array([box.size for box in found.boxes]).reshape(-1, 3)
+        scores *= size_plausibility(self._model.config.sizes, sizes, offered)
         best = scores.argmax(axis=1)
-        score = scores[np.arange(len(scores)), best].astype(np.float32)
+        likely = scores[np.arange(len(scores)), best].astype(np.float32)
         strange = np.zeros(len(best), bool) if unknown == "name" else ~found.in_distribution
-        score[strange] = 0
+        likely[strange] = 0
+        score = likely * found.objects.objectness
         keep = (best < len(wanted)) & (score >= threshold) & (found.objects.objectness >= min_objectness)
         if unknown == "drop":
             keep &= ~strange
         kept = np.flatnonzero(keep)[:max_objects]  # proposals come by falling objectness
         kept = kept[np.argsort(-score[kept], kind="stable")]
         labels_kept = tuple(UNKNOWN if strange[i] else wanted[best[i]] for i in kept)
-        boxes = self._whole(kept, labels_kept, score[kept])
+        boxes = self._whole(kept, labels_kept, likely[kept])
         return Instances3D(
             indices=tuple(found.objects.indices[i] for i in kept),
             boxes=box_rows(boxes),
@@ -228,7 +239,7 @@ class Recognizer:
             scores=score[kept],
             embeddings=found.embeddings[kept],
             objectness=found.objects.objectness[kept],
-            background=_by_label(found.background),
+            background=self._background(offered, best, len(wanted)),
             points=self._world(found.frame),
             colors=found.frame.colors,
             frame_id=found.frame.id,
@@ -249,6 +260,27 @@ class Recognizer:
             InputError: no labels, a repeated label, or one without a vector.
         """
         return labels_and_vectors(self._text, labels, background)
+
+    def _trained_background(self, labels: str | Iterable[str] | None) -> tuple[str, ...]:
+        """Background labels that the model was trained on, without those asked for."""
+        if labels is None:
+            return ()
+        asked = {normalize_label(label) for label in parse_labels(labels)}
+        trained = self._model.config.sizes.keys() - asked
+        listed = getattr(self._text, "names", None)
+        if listed is not None:  # a bank; a text tower has a vector for everything
+            trained &= {normalize_label(name) for name in listed}
+        return tuple(label for label in BACKGROUND if label in trained)
+
+    def _background(
+        self, offered: Sequence[str], best: NDArray[np.int64], wanted: int
+    ) -> dict[str, NDArray[np.int64]]:
+        """Label → points of the proposals that are background by their shape, and of objects that match it best."""
+        assert self._found is not None
+        named = np.flatnonzero(best >= wanted)
+        parts = [*zip(self._found.background.background, self._found.background.indices, strict=True)]
+        parts += [(offered[best[i]], self._found.objects.indices[i]) for i in named]
+        return _by_label(parts)
 
     def _whole(
         self, kept: NDArray[np.int64], labels: Sequence[str], scores: NDArray[np.float32]
@@ -346,9 +378,9 @@ def _floor(world: NDArray, found: Proposals, boxes: Sequence[OrientedBox]) -> li
     return [float(height) for height in heights]
 
 
-def _by_label(background: Proposals) -> dict[str, NDArray[np.int64]]:
+def _by_label(pieces: Sequence[tuple[str | None, NDArray[np.int64]]]) -> dict[str, NDArray[np.int64]]:
     """Label → indices of all points of that background."""
     parts: dict[str, list[NDArray[np.int64]]] = {}
-    for label, index in zip(background.background, background.indices, strict=True):
+    for label, index in pieces:
         parts.setdefault(str(label), []).append(index)
-    return {label: np.sort(np.concatenate(indices)) for label, indices in parts.items()}
+    return {label: np.unique(np.concatenate(indices)) for label, indices in parts.items()}

@@ -38,6 +38,7 @@ from clip2.training.run_folder import (
     save_state,
 )
 from clip2.training.sampler import ObjectSampler, balancing_weights, step_seed
+from clip2.training.sizes import trained_sizes
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.storage.files import write_atomically
 
@@ -151,6 +152,7 @@ class _Training:
             preprocessing=network.preprocessing,
             teacher=teacher,
             colors_seen=self.colors_seen,
+            sizes=trained_sizes(data, self.train_on) if network.preprocessing.size else {},
         )
         with nullcontext() if fresh else weights_follow():
             self.model = Clip2Model(described)

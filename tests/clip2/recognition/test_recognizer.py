@@ -44,17 +44,18 @@ def test_three_objects_get_names_boxes_and_embeddings(recognizer, points):
         assert (np.abs(local) <= row[3:6] / 2 + 0.05).all()
 
 
-def test_scores_are_the_softmax_of_scaled_cosines(recognizer):
+def test_scores_are_the_softmax_of_scaled_cosines_times_objectness(recognizer):
     words = ["chair", "table"]
     result = recognizer.query(words)
     logits = result.embeddings @ tiny_bank().lookup(words).T / 0.07  # the temperature of an untrained model
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    assert result.scores == pytest.approx(expected.max(axis=1), abs=1e-5)
+    assert result.scores == pytest.approx(expected.max(axis=1) * result.objectness, abs=1e-5)
     assert result.labels == tuple(words[i] for i in expected.argmax(axis=1))
 
 
-def test_one_word_alone_is_certain(recognizer):
-    assert recognizer.query("chair").scores == pytest.approx(np.ones(3))
+def test_one_word_alone_is_as_sure_as_that_it_is_an_object(recognizer):
+    result = recognizer.query("chair")
+    assert result.scores == pytest.approx(result.objectness)
 
 
 def test_threshold_leaves_the_sure_ones(recognizer):
