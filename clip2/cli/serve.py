@@ -6,7 +6,7 @@ import functools
 import ipaddress
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from clip2.cli.model_options import ModelOptions, print_notice, teacher_notice
@@ -44,6 +44,7 @@ class Serve:
         from clip2.server.run import serve
 
         self.limits.check()
+        limits = self.limits if self.workers == 1 else replace(self.limits, max_maps=0)
         if self.workers < 1:
             raise InputError(f"is {self.workers}", field="--workers", fix="give 1 or more")
         if not 0 <= self.port <= 65535:
@@ -53,13 +54,13 @@ class Serve:
             token.isascii() and token.isprintable() and token.strip() == token != ""
         ):
             raise InputError("is empty or holds other characters than ASCII", field="--token")
-        make_app = functools.partial(make_server_app, self.options, self.limits, token)
+        make_app = functools.partial(make_server_app, self.options, limits, token)
         if self.workers == 1:
             app = make_app()  # a model that cannot be loaded is one line, not a traceback of uvicorn
             make_app = functools.partial(_same, app)
         if not is_loopback(self.host) and token is None:
             print_notice(f"Anyone who reaches {self.host}:{self.port} can use this server: give --token.")
-        serve(make_app, self.host, self.port, self.workers, self.limits, _announce)
+        serve(make_app, self.host, self.port, self.workers, limits, _announce)
         return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -24,7 +23,7 @@ from clip2.server.gate import Gate
 from clip2.server.inference_protocol import MODEL, infer_answer, infer_inputs, model_metadata, server_metadata
 from clip2.server.limits import ClientGoneError, Limits, Refusal
 from clip2.server.maps import LiveMaps
-from clip2.server.metrics import MULTIPROCESS, Metrics
+from clip2.server.metrics import Metrics
 from clip2.server.reference_page import reference_page
 from clip2.server.uploads import CloudForm, Part, read_frame, read_frames, read_json
 from clip2.teacher.text_source import TextSource
@@ -245,10 +244,6 @@ def create_app(
 def _add_map_routes(app: FastAPI, maps: LiveMaps, gate: Gate, metrics: Metrics) -> None:
     """Routes of live maps."""
 
-    def require_one_process() -> None:
-        if MULTIPROCESS in os.environ:
-            raise Refusal(501, "maps live in one process: start the server with --workers 1", "workers")
-
     @app.get("/v1/maps", summary="Names of the live maps")
     async def list_maps() -> dict[str, Any]:
         return {"maps": maps.names()}
@@ -269,7 +264,6 @@ def _add_map_routes(app: FastAPI, maps: LiveMaps, gate: Gate, metrics: Metrics) 
         up: Up = "z",
         scale: Scale = 1.0,
     ) -> Response:
-        require_one_process()
         form = CloudForm(columns, up, scale, pose, timestamp)
 
         async def work(parts: list[Part]) -> Response:
@@ -284,12 +278,10 @@ def _add_map_routes(app: FastAPI, maps: LiveMaps, gate: Gate, metrics: Metrics) 
     async def map_objects(
         name: str, labels: Labels = None, threshold: Fraction = 0.0, brief: Brief = False
     ) -> Response:
-        require_one_process()
         return await gate.light(_json, await maps.objects(name, labels, threshold, brief))
 
     @app.delete("/v1/maps/{name}", summary="Forget a live map")
     async def drop_map(name: str) -> dict[str, Any]:
-        require_one_process()
         maps.drop(name)
         return {"maps": maps.names()}
 

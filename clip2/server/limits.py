@@ -11,7 +11,7 @@ from data_prep.errors import InputError
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of a server; each is a positive number."""
+    """Limits of a server; each is a positive number, ``max_maps`` may be 0."""
 
     max_mb: float = 64.0
     """Largest body of a request, megabytes."""
@@ -24,7 +24,7 @@ class Limits:
     concurrent: int = os.cpu_count() or 1
     """Scans that are recognized at the same time."""
     max_maps: int = 16
-    """Live maps at the same time."""
+    """Live maps at the same time; 0, as always with several workers: none, since each process would have its own."""
     queue: int = 128
     """Requests that may wait; further ones get 503 with Retry-After."""
 
@@ -35,7 +35,7 @@ class Limits:
             InputError: one is not.
         """
         for name in (field.name for field in fields(self)):
-            if not getattr(self, name) > 0:
+            if not getattr(self, name) > 0 and (name, getattr(self, name)) != ("max_maps", 0):
                 raise InputError(f"is {getattr(self, name)}", field=name, fix="give a number above 0")
 
     @property

@@ -57,6 +57,7 @@ class LiveMaps:
             InputError: a name with other characters, a frame that does not fit the map.
             Refusal: too many maps.
         """
+        self._require_maps()
         live = self._maps.get(name) or self._new(name)
         async with live.turn:
             return await self._gate.heavy(self._update, live, frame, brief)
@@ -88,7 +89,12 @@ class LiveMaps:
         live = self._maps[name] = _LiveMap(ObjectMap(self._model, self._labels, self._text))
         return live
 
+    def _require_maps(self) -> None:
+        if self._most == 0:
+            raise Refusal(501, "this server keeps no maps: each of its processes would have its own", "maps")
+
     def _require(self, name: str) -> _LiveMap:
+        self._require_maps()
         if name not in self._maps:
             raise Refusal(404, f"there is no map {name[:80]!r}", "no map")
         return self._maps[name]

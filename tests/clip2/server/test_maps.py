@@ -84,10 +84,8 @@ def test_frames_that_arrive_together_take_turns(live):
     assert client.add_frame("a", frame(6))["frames"] == 7
 
 
-def test_several_workers_have_no_maps(live, monkeypatch):
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "/nowhere")
-    answer = live.ask("/v1/maps/a/objects")
-    assert (answer.status, answer.json["error"]) == (
-        501,
-        "maps live in one process: start the server with --workers 1",
-    )
+def test_a_server_of_many_processes_keeps_no_maps(model):
+    with running(model, Limits(max_maps=0)) as server:
+        answer = server.ask("/v1/maps/a/frames?columns=3", np.ones((30, 3), "<f4").tobytes())
+        assert answer.status == server.ask("/v1/maps/a/objects").status == 501
+        assert answer.json["error"] == "this server keeps no maps: each of its processes would have its own"
