@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from clip2.preprocessing import Preprocessing as Preprocessing
     from clip2.recognition.instances import Instances3D as Instances3D
     from clip2.recognition.recognizer import Recognizer as Recognizer
+    from clip2.search.index import Index as Index
     from clip2.server.client import Client as Client
     from clip2.teacher import Teacher as Teacher
     from clip2.teacher import TextBank as TextBank
@@ -37,6 +38,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Classification": "clip2.classification",
         "Client": "clip2.server.client",
         "Clip2Model": "clip2.model",
+        "Index": "clip2.search.index",
         "InputError": "data_prep.errors",
         "Instances3D": "clip2.recognition.instances",
         "ObjectMap": "clip2.mapping",

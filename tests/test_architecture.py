@@ -43,7 +43,7 @@ LAYERS = {
         ["pretrained"],
         ["recognition", "evaluation"],
         ["mapping"],
-        ["server"],
+        ["server", "search"],
         ["training"],
         ["__init__"],
         ["world"],

@@ -9,7 +9,7 @@ import data_prep
 
 PUBLIC = {
     clip2: (
-        "Classification Client Clip2Model InputError Instances3D ObjectMap Preprocessing Recognizer Teacher TextBank __version__ "
+        "Classification Client Clip2Model Index InputError Instances3D ObjectMap Preprocessing Recognizer Teacher TextBank __version__ "
         "create_encoder embed_triplets list_encoders load save train"
     ),
     data_prep: (

@@ -39,6 +39,8 @@ COMMANDS = {
     "train": Entry("clip2.cli.train:Train", "train a point encoder on triplets"),
     "classify": Entry("clip2.cli.classify:Classify", "name the object in each cloud or mesh file"),
     "recognize": Entry("clip2.cli.recognize:Recognize", "find and name the objects of a scan"),
+    "index": Entry("clip2.cli.index:IndexCommand", "put objects of scans into a searchable index", True),
+    "search": Entry("clip2.cli.search:Search", "find objects of all indexed scans, by label, image or cloud"),
     "serve": Entry("clip2.cli.serve:Serve", "recognition over HTTP"),
     "map": Entry("clip2.cli.map:Map", "build a persistent map of named objects from a sequence or bag"),
     "info": Entry("clip2.cli.info:Info", "show versions, devices and backends, or facts about a checkpoint"),

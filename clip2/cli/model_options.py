@@ -1,4 +1,4 @@
-"""Options of commands that label objects: labels, model, source of label vectors, device."""
+"""Options of commands that use a model: labels, model, source of label vectors, device."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ if TYPE_CHECKING:
     from clip2.teacher.text_source import TextSource
 
 
-@dataclass
-class ModelOptions:
-    """Labels, the model, and the source of the label vectors."""
+@dataclass(kw_only=True)
+class ModelChoice:
+    """The model, and the source of the label vectors."""
 
-    labels: str | None = None
-    """Labels to choose from, separated by commas: "chair,table". Default: all labels of the model's bank."""
     model: str = "mini-points"
     """A run folder, local-dir:FOLDER, hf-hub:ORG/NAME, or mini-points, the small model that ships with clip2 and was
     trained on one synthetic world."""
@@ -73,6 +71,14 @@ class ModelOptions:
                 f"or --clip {model.teacher.name}",
             )
         return model.text
+
+
+@dataclass(kw_only=True)
+class ModelOptions(ModelChoice):
+    """Labels, the model, and the source of the label vectors."""
+
+    labels: str | None = None
+    """Labels to choose from, separated by commas: "chair,table". Default: all labels of the model's bank."""
 
 
 def teacher_notice(model: Clip2Model) -> str:

@@ -67,7 +67,7 @@ def objects_page(
         gray=[UNKNOWN],
         caption="Hover over a label to highlight its objects, click to hide them",
     )
-    seen = [] if frame is None else [_Seen(frame, view, objects) for view in frame.views[:_MAX_IMAGES]]
+    seen = [] if frame is None else [SeenInView(frame, view, objects) for view in frame.views[:_MAX_IMAGES]]
     for view in seen:
         view.draw(page, objects)
     if not objects:
@@ -91,7 +91,7 @@ def objects_page(
     return page.gallery([_card(int(i), objects[i], points, colors, seen) for i in best])
 
 
-class _Seen:
+class SeenInView:
     """The objects in one image.
 
     Attributes:
@@ -147,7 +147,7 @@ def _card(
     shown: ShownObject,
     points: NDArray,
     colors: NDArray[np.uint8] | None,
-    seen: Sequence[_Seen],
+    seen: Sequence[SeenInView],
 ) -> Card:
     length, width, height = shown.box.size
     x, y, z = shown.box.center

@@ -79,7 +79,7 @@ def test_prompts_travel_from_the_features_to_the_words_asked_for(
     assert model.teacher.templates == "ulip-64"
     assert model.text_bank is not None
     assert model.text_bank.templates == "ulip-64"
-    asked = ModelOptions("ball", clip=clip, device="cpu").text_source(model)
+    asked = ModelOptions(labels="ball", clip=clip, device="cpu").text_source(model)
     assert np.abs(asked.embed_labels(WORDS) - model.text_bank.lookup(WORDS)).max() < 1e-5
 
 

@@ -1,0 +1,348 @@
+"""Index of objects: a LanceDB table with vectors of one CLIP space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from clip2.search.objects import StoredObject, from_row, schema, to_rows
+from clip2.search.sources import objects_of, read_objects
+from data_prep.errors import InputError
+from data_prep.storage.extras import require_extra
+from data_prep.storage.lock import FolderLock
+from data_prep.storage.versioned import FileFormat
+
+if TYPE_CHECKING:
+    from clip2.model import Clip2Model
+    from clip2.recognition.instances import Instances3D
+    from data_prep.scans import Frame
+
+FORMAT = FileFormat("clip2-index", 1)
+_TABLE = "objects"
+_BATCH = 1000  # objects per transaction
+# Below, reading every vector is as fast and exact.
+VECTOR_INDEX_FROM = 100_000
+_STALE = 0.2  # share of rows without a vector index from which it is built anew
+_PROBES, _REFINE = 40, 4
+_SAME_PLACE = 0.5  # of the larger box's diagonal: hits of one scan with nearer centers are one object
+_MARGIN = 5  # hits read for each that is wanted, as several can be one object
+
+
+@dataclass(frozen=True)
+class Hit:
+    """An object that was found.
+
+    Attributes:
+        object: as it is stored; cloud and crop are thumbnails.
+        similarity: cosine with the query, -1..1.
+        others: further sightings of the same object, best first.
+    """
+
+    object: StoredObject
+    similarity: float
+    others: tuple[StoredObject, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict for ``json``, without thumbnails."""
+        one = self.object
+        return {
+            "similarity": round(self.similarity, 6),
+            "label": one.label,
+            "score": round(one.score, 6),
+            "scan": one.scan,
+            "source": one.source,
+            "object": one.number,
+            "track": one.track,
+            "timestamp": one.timestamp,
+            "center": one.box[:3].tolist(),
+            "size": one.box[3:6].tolist(),
+            "yaw": float(one.box[6]),
+            "num_points": one.num_points,
+            "sightings": 1 + len(self.others),
+        }
+
+
+class Index:
+    """Objects of many scans, searched by vectors. Several processes may add and search at the same time.
+
+    Args:
+        path: a folder that is made on the first :meth:`add`, or a URL such as ``s3://bucket/fleet``.
+
+    Raises:
+        InputError: the extra ``search`` is not installed, or ``path`` is an index of a newer version, or none.
+
+    >>> import tempfile
+    >>> index = Index(tempfile.mkdtemp() + "/db")
+    >>> vectors = np.eye(4, dtype=np.float32)
+    >>> objects = [StoredObject(vectors[i], np.full(7, float(i)), "mug", scan="kitchen") for i in range(4)]
+    >>> index.add(objects, model="ViT-B-32/openai"), index.add(objects, model="ViT-B-32/openai"), len(index)
+    (4, 0, 4)
+    >>> index.search([0, 0, 1, 0.1], "ViT-B-32/openai", k=1)[0].object.box.tolist()
+    [2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0]
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        lancedb = require_extra("lancedb", "search", needed_for="the index")
+        self.path = str(path)
+        self._is_local = "://" not in self.path
+        if self._is_local and Path(self.path).exists() and not Path(self.path).is_dir():
+            raise InputError("is a file", source=self.path, fix="name a folder for the index")
+        self._missing = self._is_local and not Path(self.path).exists()
+        self._table: Any = None
+        try:
+            self._database = None if self._missing else lancedb.connect(self.path)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise InputError(f"cannot be opened ({error})", source=self.path) from error
+        self._connect = lancedb.connect
+        if self._database is not None and _TABLE in _tables(self._database):
+            self._open()
+
+    def __len__(self) -> int:
+        """Number of objects."""
+        return 0 if self._table is None else int(self._table.count_rows())
+
+    @property
+    def model(self) -> str:
+        """The CLIP model whose space the vectors are in; "" while the index is empty."""
+        return "" if self._table is None else self._metadata["model"]
+
+    @property
+    def width(self) -> int:
+        """D of the vectors; 0 while the index is empty."""
+        return 0 if self._table is None else int(self._table.schema.field("vector").type.list_size)
+
+    def add(
+        self,
+        objects: Iterable[StoredObject] | Instances3D,
+        model: str = "",
+        scan: str = "",
+        frame: Frame | None = None,
+    ) -> int:
+        """Add objects; those that are there already, by content, are left as they are.
+
+        Args:
+            objects: stored objects, or the result of a recognition or of a map query.
+            model: the CLIP model of their vectors; a result states it.
+            scan: name of the scan of a result; default: its frame's.
+            frame: that a result was recognized in; its images give crops.
+
+        Returns:
+            How many are new.
+
+        Raises:
+            InputError: vectors of another model than the index has.
+        """
+        from clip2.recognition.instances import Instances3D
+
+        if isinstance(objects, Instances3D):
+            model, objects = objects.model, objects_of(objects, scan, frame=frame)
+        if not model:
+            raise InputError("is missing", field="model", fix="name the CLIP model of the vectors")
+        objects, before = iter(objects), len(self)
+        added = 0
+        while batch := list(islice(objects, _BATCH)):
+            widths = {len(one.embedding) for one in batch}
+            if len(widths) > 1:
+                raise InputError(f"are {sorted(widths)} wide", field="embeddings")
+            self._require_space(model, widths.pop(), create=True)
+            added += self._merge(to_rows(batch, model, self._table.schema))
+        if added and before + added >= 2 * _BATCH:
+            self.optimize()
+        return added
+
+    def add_path(self, path: str | Path, model: Clip2Model | None = None, scan: str = "") -> int:
+        """Add what a path holds: a result of ``clip2 recognize``, or a triplet folder, whose points ``model`` encodes.
+
+        Args:
+            path: file or folder.
+            model: for paths that hold points but no vectors.
+            scan: name of the scan; default: of the file or folder.
+
+        Returns:
+            How many objects are new.
+
+        Raises:
+            InputError: a path that holds none of these, or vectors of another model.
+        """
+        space, objects = read_objects(path, model, scan)
+        return self.add(objects, space)
+
+    def search(
+        self,
+        vector: ArrayLike,
+        model: str,
+        k: int = 10,
+        *,
+        near: Sequence[float] | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        scan: str | None = None,
+        exact: bool = False,
+    ) -> list[Hit]:
+        """The objects most similar to a vector.
+
+        Args:
+            vector: (D,), of any length.
+            model: the CLIP model that made it.
+            k: most objects to find; sightings of one object count once.
+            near: x, y, z, radius in meters: only objects whose center is in this ball.
+            since, until: only objects seen from or to this moment, seconds since 1970.
+            scan: only objects of this scan.
+            exact: compare with every vector, without a vector index.
+
+        Returns:
+            Hits, most similar first.
+
+        Raises:
+            InputError: a vector of another model or width, a filter of another form.
+        """
+        query = np.asarray(vector, np.float32)
+        if k < 1:
+            raise InputError(f"is {k}", field="k", fix="give 1 or more")
+        if self._table is None:
+            return []
+        if query.ndim != 1 or not np.isfinite(query).all() or not np.any(query):
+            raise InputError(f"has shape {query.shape} or no length", field="vector")
+        self._require_space(model, len(query), create=False)
+        search = self._table.search(query, vector_column_name="vector").distance_type("cosine")
+        if where := _where(near, since, until, scan):
+            search = search.where(where, prefilter=True)
+        search = search.bypass_vector_index() if exact else search.nprobes(_PROBES).refine_factor(_REFINE)
+        columns = [name for name in self._table.schema.names if name != "id"]
+        rows = search.limit(_MARGIN * k).select([*columns, "_distance"]).to_arrow().to_pylist()
+        found = [(from_row(row), 1 - row["_distance"]) for row in rows]
+        return list(islice(_grouped(found), k))
+
+    def scans(self) -> list[str]:
+        """Names of all scans."""
+        if self._table is None:
+            return []
+        column = self._table.search().select(["scan"]).limit(len(self)).to_arrow()["scan"]
+        return sorted(column.unique().to_pylist())
+
+    def optimize(self) -> None:
+        """Merge small files, and build a vector index where it pays (from 100,000 objects on)."""
+        from lancedb.index import IvfSq
+
+        with self._lock():
+            rows = len(self)
+            self._table.optimize(cleanup_older_than=timedelta(days=7))
+            if rows >= VECTOR_INDEX_FROM and self._without_index() > _STALE * rows:
+                config = IvfSq(distance_type="cosine", num_partitions=max(1, round(rows**0.5)))
+                self._table.create_index("vector", config=config, replace=True)
+
+    def _without_index(self) -> int:
+        names = [index.name for index in self._table.list_indices() if index.columns == ["vector"]]
+        if not names:
+            return len(self)
+        stats = self._table.index_stats(names[0])
+        return 0 if stats is None else int(stats.num_unindexed_rows)
+
+    def _require_space(self, model: str, width: int, create: bool) -> None:
+        if self._table is None and create:
+            self._create(model, width)
+        if self.model != model or self.width != width:
+            raise InputError(
+                f"has vectors of {self.model} ({self.width} wide), these are of {model} ({width} wide)",
+                source=self.path,
+                field="model",
+                fix="use an index per model: vectors of two models cannot be compared",
+            )
+
+    def _create(self, model: str, width: int) -> None:
+        metadata = {"format": FORMAT.name, "version": str(FORMAT.version), "model": model}
+        try:
+            if self._is_local:
+                Path(self.path).mkdir(parents=True, exist_ok=True)
+            self._database = self._connect(self.path)
+            with self._lock():
+                self._database.create_table(_TABLE, schema=schema(width, metadata), exist_ok=True)
+        except (OSError, RuntimeError) as error:
+            raise InputError(f"cannot be written ({error})", source=self.path) from error
+        self._open()
+
+    def _open(self) -> None:
+        assert self._database is not None
+        self._table = self._database.open_table(_TABLE)
+        metadata = {k.decode(): v.decode() for k, v in (self._table.schema.metadata or {}).items()}
+        version = metadata.get("version", "")
+        document = {
+            "format": metadata.get("format"),
+            "version": int(version) if version.isdecimal() else None,
+        }
+        FORMAT.require(document, self.path, fix="name a folder that clip2 index made")
+        self._metadata = metadata
+
+    def _merge(self, rows: Any) -> int:
+        with self._lock():
+            self._table.checkout_latest()
+            done = self._table.merge_insert("id").when_not_matched_insert_all().execute(rows)
+        return int(done.num_inserted_rows)
+
+    def _lock(self) -> AbstractContextManager[object]:
+        """One writer at a time: two that add the same object at once would both find it missing."""
+        return FolderLock(Path(self.path), wait=True) if self._is_local else nullcontext()
+
+
+def _tables(database: Any) -> list[str]:
+    listed = database.list_tables()
+    return list(getattr(listed, "tables", listed))
+
+
+def _where(near: Sequence[float] | None, since: float | None, until: float | None, scan: str | None) -> str:
+    """The filter in SQL; text is quoted, numbers are numbers."""
+    parts = []
+    if near is not None:
+        values = np.asarray(near, np.float64)
+        if values.shape != (4,) or not np.isfinite(values).all() or values[3] <= 0:
+            raise InputError(f"is {near}", field="near", fix="give x, y, z and a radius above 0")
+        x, y, z, r = (repr(float(v)) for v in values)
+        square = " + ".join(f"({n} - ({v})) * ({n} - ({v}))" for n, v in (("x", x), ("y", y), ("z", z)))
+        parts.append(f"{square} <= {r} * {r}")
+    for name, value, sign in (("since", since, ">="), ("until", until, "<=")):
+        if value is not None:
+            if not np.isfinite(value):
+                raise InputError(f"is {value}", field=name, fix="give seconds since 1970")
+            parts.append(f"timestamp {sign} {float(value)!r}")
+    if scan is not None:
+        quoted = scan.replace("'", "''")
+        parts.append(f"scan = '{quoted}'")
+    return " AND ".join(parts)
+
+
+def _grouped(found: Sequence[tuple[StoredObject, float]]) -> Iterator[Hit]:
+    """Hits with their further sightings; the best sighting of an object stands for it."""
+    groups: list[tuple[StoredObject, float, list[StoredObject]]] = []
+    for one, similarity in found:
+        for first, _, others in groups:
+            if _is_same(first, one):
+                others.append(one)
+                break
+        else:
+            groups.append((one, similarity, []))
+    return (Hit(one, similarity, tuple(others)) for one, similarity, others in groups)
+
+
+def _is_same(a: StoredObject, b: StoredObject) -> bool:
+    """Whether two sightings are of one object: the same id of a map, or the same place in the same scan."""
+    if a.scan != b.scan:
+        return False
+    if a.track is not None and b.track is not None:
+        return a.track == b.track
+    reach = _SAME_PLACE * max(np.linalg.norm(a.box[3:6]), np.linalg.norm(b.box[3:6]))
+    return bool(np.linalg.norm(a.box[:3] - b.box[:3]) < reach)
+
+
+def mean_direction(vectors: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """One query from several: label, image and cloud together."""
+    units = [vector / np.linalg.norm(vector) for vector in vectors]
+    mean: NDArray[np.float32] = np.mean(units, axis=0, dtype=np.float32)
+    return mean
