@@ -111,7 +111,7 @@ class PointEncoder(nn.Module):
             padding = (torch.arange(points.shape[1], device=points.device) >= lengths[:, None])[..., None]
             points = points.masked_fill(padding, 0.0)  # the content is ignored, even NaN
             features = None if features is None else features.masked_fill(padding, 0.0)
-        if len(points) == 0:
+        if points.shape[0] == 0:
             return points.new_zeros(0, self.width)
         return self.embed(points, features, lengths)
 

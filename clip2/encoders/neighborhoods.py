@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from clip2.encoders.padding import shapes_follow_data
 
 # Sizes that neighborhoods are rounded up to: fine enough to waste little, few enough to keep blocks large.
 _SIZES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128)
@@ -52,12 +55,14 @@ class Neighborhoods:
         blocks: (neighborhoods, members each) per block, in the order of ``rows`` and ``groups``.
         weight: (R,) float32, how often each row counts in batch statistics: the first hit also for its repeats,
             rows that fill up a block 0. None: every row once.
+        in_order: there is one block, and its neighborhoods are groups 0 to G - 1.
     """
 
     rows: Tensor
     groups: Tensor
     blocks: tuple[tuple[int, int], ...]
     weight: Tensor | None
+    in_order: bool = False
 
     @property
     def total(self) -> int:
@@ -67,6 +72,10 @@ class Neighborhoods:
     def subtract_(self, members: Tensor, centers: Tensor) -> None:
         """Take (G, D) centers from the first D columns of all their members, (R, C) with C >= D, in place."""
         row = group = 0
+        if self.in_order:  # nothing is cut out of a cut: that would be a scatter in an exported graph
+            wide = F.pad(centers, (0, members.shape[1] - centers.shape[1]))
+            members.view(centers.shape[0], -1, members.shape[1]).sub_(wide[:, None])
+            return
         for count, size in self.blocks:
             block = members[row : row + count * size].view(count, size, -1)
             block[..., : centers.shape[1]] -= centers[group : group + count, None]
@@ -79,7 +88,11 @@ class Neighborhoods:
         """
         row = group = 0
         for count, size in self.blocks:
-            step = max(1, elements // (size * width)) if self.rows.device.type == "cpu" else count
+            if not shapes_follow_data(self.rows.device):
+                yield Chunk(row, group, count, size)
+                row, group = row + count * size, group + count
+                continue
+            step = max(1, elements // (size * width))
             for first in range(0, count, step):
                 chunk = Chunk(row, group, min(step, count - first), size)
                 yield chunk
@@ -112,18 +125,18 @@ class Neighborhoods:
         """
         batch, num_centers, k = index.shape
         device = index.device
-        offset = torch.arange(0, batch * num_points, num_points, device=device)[:, None, None]
+        offset = torch.arange(batch, device=device).mul_(num_points)[:, None, None]
         members = (index + offset).view(-1, k)
-        groups = torch.arange(len(members), device=device)
+        groups = torch.arange(members.shape[0], device=device)
         if real is not None:
             groups = groups[(torch.arange(num_centers, device=device) < real[:, None]).flatten()]
             members = members[groups]
         hits = (members != members[:, :1]).sum(1).add_(1)
-        if device.type != "cpu":  # sizes would have to travel to the host; equal work suits a GPU better
+        if not shapes_follow_data(device):  # equal work suits a GPU better anyway
             once = (
                 None if count_repeats else (torch.arange(k, device=device) < hits[:, None]).float().flatten()
             )
-            return Neighborhoods(members.flatten(), groups, ((len(members), k),), once)
+            return Neighborhoods(members.flatten(), groups, ((members.shape[0], k),), once, in_order=real is None)
         sizes = torch.tensor([size for size in _SIZES if size < k] + [k])
         block = torch.bucketize(hits, sizes)
         order = block.argsort(stable=True)

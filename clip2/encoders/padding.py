@@ -6,13 +6,21 @@ import torch
 from torch import Tensor
 
 
+def shapes_follow_data(device: torch.device) -> bool:
+    """Whether shapes may depend on values: only on a CPU, and never in a graph that is being exported.
+
+    On a GPU a shape that depends on values would stall the queue; an exported graph must hold for every input.
+    """
+    return device.type == "cpu" and not torch.compiler.is_exporting()
+
+
 def leaves_out_padding(device: torch.device, training: bool) -> bool:
     """Whether padding is skipped in the computation, or computed and only left out of the result.
 
     In training it would distort batch statistics, and on a CPU it would cost time. In inference on a GPU, counting the
     real rows would stall the queue, and a CUDA graph needs shapes that do not depend on that count.
     """
-    return training or device.type == "cpu"
+    return training or shapes_follow_data(device)
 
 
 class RealRows:

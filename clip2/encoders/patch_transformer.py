@@ -169,7 +169,7 @@ class PatchTransformer(PointEncoder):
             centers.device.type, enabled=False
         ):  # a place is told by all digits of its coordinates
             places = self.position(centers)
-        return torch.cat([self.class_position.expand(len(centers), 1, -1), places], 1)
+        return torch.cat([self.class_position.expand(centers.shape[0], 1, -1), places], 1)
 
 
 class Trunk(nn.ModuleList):

@@ -52,9 +52,12 @@ class NearestPatches(nn.Module):
         index = real.take(index)
         table, rows = points.flatten(0, 1), None if features is None else features.flatten(0, 1)
         at_once = _ROWS_AT_ONCE.get(points.device.type, _ROWS_AT_ONCE_ELSEWHERE)
-        step = len(index) if self.training else max(1, at_once // self.size)
+        whole = self.training or torch.compiler.is_exporting()
+        step = max(1, at_once // self.size)
+        index_parts = [index] if whole else index.split(step)
+        cloud_parts = [cloud] if whole else cloud.split(step)
         parts = []
-        for part, middle in zip(index.split(step), cloud.split(step), strict=True):
+        for part, middle in zip(index_parts, cloud_parts, strict=True):
             members = table[part] - middle[:, None]
             if rows is not None:
                 members = torch.cat([members, rows[part]], -1)
@@ -142,5 +145,5 @@ def _centers(points: Tensor, count: int, lengths: Tensor | None) -> tuple[Tensor
 
 
 def _rows_of_clouds(index: Tensor, num_points: int) -> Tensor:
-    offset = torch.arange(0, len(index) * num_points, num_points, device=index.device)
+    offset = torch.arange(index.shape[0], device=index.device).mul_(num_points)
     return index + offset[:, None, None]

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clip2.encoders.encoder import PointEncoder, register_encoder
-from clip2.encoders.padding import RealRows
+from clip2.encoders.padding import RealRows, shapes_follow_data
 from clip2.encoders.shared_mlp import LinearNorm, PointwiseMLP, fold_norm
 from clip2.ops import farthest_point_sample, group, knn
 
@@ -94,7 +94,7 @@ class PointMLP(PointEncoder):
 
     def embed(self, points: Tensor, features: Tensor | None, lengths: Tensor | None) -> Tensor:
         """(B, N, 3), (B, N, C) or None, (B,) or None → (B, width)."""
-        if not self.training and points.device.type == "cpu" and len(points) > 1:
+        if not self.training and shapes_follow_data(points.device) and len(points) > 1:
             # One cloud at a time stays in the processor's cache, and a batch takes no more memory than a cloud.
             one_by_one = []
             for b in range(len(points)):
@@ -175,7 +175,7 @@ def _deviation(x: Tensor, chosen: Tensor, index: Tensor, real: RealRows) -> Tens
     """
     difference = group(x, index) - group(x, chosen)[:, :, None]
     sums = torch.stack([difference.sum((2, 3)), difference.square().sum((2, 3))])
-    count = torch.full((len(x), 1), float(index.shape[1]), dtype=x.dtype, device=x.device)
+    count = torch.full((x.shape[0], 1), float(index.shape[1]), dtype=x.dtype, device=x.device)
     if real.mask is not None:
         inside = real.mask.to(x.dtype)
         sums, count = sums * inside, inside.sum(1, keepdim=True)

@@ -183,7 +183,7 @@ def _infer(
     # Half a float with its sign in front, read as an integer, is below 0 where it is negative and in order where it is not:
     # that is all that ReLU and the maximum after it need, and integers have instructions for it.
     halves = bool(layers) and dtype.itemsize == 2 and not torch.is_grad_enabled()
-    make = direct.new_empty if len(neighborhoods.groups) == num_groups else direct.new_zeros
+    make = direct.new_empty if neighborhoods.groups.shape[0] == num_groups else direct.new_zeros
     pooled = make(num_groups, len(bias if last_bias is None else last_bias))
     for chunk in neighborhoods.chunks(_CHUNK, width):
         if table is None:
@@ -204,6 +204,8 @@ def _infer(
             best = x.view(chunk.groups, chunk.size, -1).amax(1).to(pooled.dtype)
             best = best if last_bias is None else best + last_bias
             best = best.relu() if last_activation else best
+        if neighborhoods.in_order:
+            return best.to(pooled.dtype)
         pooled.index_copy_(0, neighborhoods.groups[chunk.group_slice], best.to(pooled.dtype))
     return pooled
 

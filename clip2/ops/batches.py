@@ -19,7 +19,7 @@ def group(features: Tensor, index: Tensor) -> Tensor:
     Raises:
         ValueError: the batch sizes differ or the shapes are wrong.
     """
-    if features.ndim != 3 or index.ndim not in (2, 3) or len(features) != len(index):
+    if features.ndim != 3 or index.ndim not in (2, 3) or features.shape[0] != index.shape[0]:
         raise ValueError(
             "group takes (B, N, C) features and (B, S[, k]) indices, "
             f"not {tuple(features.shape)} and {tuple(index.shape)}"
@@ -47,7 +47,7 @@ def check_query(points: Tensor, centers: Tensor, k: int) -> None:
     """Raise ValueError unless ``points`` (B, N, 3) can be searched for ``k`` neighbors of ``centers`` (B, S, 3)."""
     check_points(points, "points")
     check_points(centers, "centers")
-    if len(points) != len(centers):
+    if points.shape[0] != centers.shape[0]:
         raise ValueError(f"points hold {len(points)} clouds but centers for {len(centers)}")
     check_count(k)
 
@@ -66,8 +66,8 @@ def check_lengths(lengths: Tensor | None, points: Tensor) -> Tensor | None:
         raise ValueError(
             f"lengths must be ({len(points)},) integers, not {tuple(lengths.shape)} {lengths.dtype}"
         )
-    # On a GPU the check would stall the queue at every call.
-    if lengths.device.type == "cpu" and len(lengths):
+    # On a GPU the check would stall the queue at every call, and an exported graph has no values to check.
+    if lengths.device.type == "cpu" and not torch.compiler.is_exporting() and len(lengths):
         low, high = int(lengths.min()), int(lengths.max())
         if low < 1 or high > points.shape[1]:
             raise ValueError(f"lengths must lie in 1..{points.shape[1]}, found {low if low < 1 else high}")
@@ -84,6 +84,6 @@ def repeat_cyclically(index: Tensor, k: int, lengths: Tensor | None) -> Tensor:
     """
     if lengths is None and index.shape[1] == k:
         return index
-    column = torch.arange(k, device=index.device).expand(len(index), k)
+    column = torch.arange(k, device=index.device).expand(index.shape[0], k)
     real = index.shape[1] if lengths is None else lengths.clamp(max=index.shape[1])[:, None]
     return index.gather(1, column % real)

@@ -68,9 +68,10 @@ def knn(points: Tensor, centers: Tensor, k: int, lengths: Tensor | None = None) 
     find = registry.kernel("knn", points.device)
     index, squared = find(points.detach(), centers.detach(), min(k, points.shape[1]), lengths)
     if index.shape[2] < k or lengths is not None:
-        repeated = None if lengths is None else lengths.repeat_interleave(index.shape[1])
-        column = torch.arange(index.shape[2], device=index.device).expand(index.shape[:2].numel(), -1)
-        column = repeat_cyclically(column, k, repeated).view(*index.shape[:2], k)
+        batch, rows, found = index.shape
+        repeated = None if lengths is None else lengths[:, None].expand(batch, rows).flatten()
+        column = torch.arange(found, device=index.device).expand(batch * rows, found)
+        column = repeat_cyclically(column, k, repeated).view(batch, rows, k)
         index, squared = index.gather(2, column), squared.gather(2, column)
     if torch.is_grad_enabled() and (points.requires_grad or centers.requires_grad):
         return torch.linalg.vector_norm(group(points, index) - centers[:, :, None], dim=-1), index

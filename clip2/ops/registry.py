@@ -7,7 +7,7 @@ are tested against; a faster backend takes over only on the device kinds where i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +52,18 @@ def use_backend(name: str) -> Iterator[None]:
         _forced = before
 
 
+@contextmanager
+def replaced_kernels(kernels: Mapping[str, Kernel]) -> Iterator[None]:
+    """Within the block, serve each of these operations with its function, on every device (export of graphs)."""
+    before = dict(_replaced)
+    _replaced.update(kernels)
+    try:
+        yield
+    finally:
+        _replaced.clear()
+        _replaced.update(before)
+
+
 def register_backend(
     name: str,
     *,
@@ -82,7 +94,7 @@ def implements(op: str, backend: str) -> Callable[[Kernel], Kernel]:
 
 def kernel(op: str, device: torch.device) -> Kernel:
     """The function that serves ``op`` for tensors on ``device``."""
-    return KERNELS[op][serving(op, device.type)]
+    return _replaced[op] if op in _replaced else KERNELS[op][serving(op, device.type)]
 
 
 def serving(op: str, device: str) -> str:
@@ -117,6 +129,7 @@ _ENVIRONMENT = "CLIP2_OPS_BACKEND"
 BACKENDS: dict[str, _Backend] = {}  # by name, later ones preferred
 KERNELS: dict[str, dict[str, Kernel]] = {}  # operation → backend → kernel
 _forced: str | None = None
+_replaced: dict[str, Kernel] = {}
 
 
 def _choose(op: str, device: str) -> Choice:

@@ -1,79 +1,17 @@
-"""Compiled CPU backend of the point operations.
-
-`pip install` builds ``_kernels`` from the C++ in this folder if a compiler is available; otherwise the Python backends are used.
-The library knows neither Python nor torch: it is called with plain pointers, and other Python threads keep running.
-"""
+"""Compiled CPU backend of the point operations: the kernels of the native library, called with tensors."""
 
 from __future__ import annotations
 
-import ctypes
-from ctypes import c_double, c_int, c_int64, c_void_p
-from functools import cache
-from importlib.machinery import EXTENSION_SUFFIXES
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 import clip2.ops.registry as registry
+from clip2.native_library import call, instruction_set, limit_instruction_set, problem
 from clip2.ops.sampling import numpy_farthest_point_sample
 
-_ABI = 5  # of native.cpp; a library left over from another version must not be called
-_CLOUDS = (c_void_p, c_int64, c_int64, c_void_p)  # points, batch, count, lengths
-_REDUCTION = (c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p)
-_SIGNATURES = {
-    "farthest_point_sample": (*_CLOUDS, c_void_p, c_int64, c_int64, c_void_p),
-    "ball_query": (*_CLOUDS, c_void_p, c_int64, c_double, c_int64, c_int64, c_void_p),
-    "knn": (*_CLOUDS, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_void_p),
-    "radius_components": (c_void_p, c_int64, c_void_p, c_int64, c_void_p),
-    "segment_sum": _REDUCTION,
-    "segment_mean": _REDUCTION,
-    "segment_max": _REDUCTION,
-    "segment_softmax": _REDUCTION,
-}
-
-
-def instruction_set() -> str:
-    """The instruction set the kernels run with here: ``avx512``, ``avx2`` or ``baseline``."""
-    return _library().clip2_instruction_set().decode()
-
-
-def limit_instruction_set(level: int) -> int:
-    """Use at most ``level`` (0 baseline, 1 AVX2, 2 AVX-512) of what this CPU has; returns the level in use."""
-    return _library().clip2_limit_instruction_set(level)
-
-
-@cache
-def problem() -> str | None:
-    """Why the library cannot serve here; None when it can."""
-    path = _path()
-    if path is None:
-        return "not built; install clip2 from source where there is a C++ compiler"
-    try:
-        found = ctypes.CDLL(str(path)).clip2_abi()
-    except (OSError, AttributeError) as error:
-        return f"{path.name} cannot be loaded: {error}"
-    if found != _ABI:
-        return f"{path.name} was built for another version; install clip2 again"
-    return None
-
-
-def _path() -> Path | None:
-    candidates = (Path(__file__).parent / f"_kernels{suffix}" for suffix in EXTENSION_SUFFIXES)
-    return next((path for path in candidates if path.exists()), None)
-
-
-@cache
-def _library() -> ctypes.CDLL:
-    if reason := problem():
-        raise RuntimeError(f"native point operations: {reason}")
-    library = ctypes.CDLL(str(_path()))
-    for name, arguments in _SIGNATURES.items():
-        function = getattr(library, f"clip2_{name}")
-        function.argtypes, function.restype = arguments, c_int
-    library.clip2_instruction_set.restype = ctypes.c_char_p
-    return library
+__all__ = ["instruction_set", "limit_instruction_set", "problem"]
 
 
 def _reason() -> str:
@@ -89,7 +27,7 @@ def _farthest_point_sample(points: Tensor, k: int, lengths: Tensor | None, first
         return numpy_farthest_point_sample(points, k, lengths, first)
     points, first = _coordinates(points), first.contiguous()
     chosen = torch.empty(len(points), k, dtype=torch.int64)
-    _call(
+    call(
         "farthest_point_sample", points, *points.shape[:2], lengths, first, k, torch.get_num_threads(), chosen
     )
     return chosen
@@ -102,7 +40,7 @@ def _ball_query(points: Tensor, centers: Tensor, radius: float, k: int, lengths:
     points, centers = _coordinates(points), _coordinates(centers)
     index = torch.empty(*centers.shape[:2], k, dtype=torch.int64)
     cloud = (points, *points.shape[:2], lengths)
-    _call("ball_query", *cloud, centers, centers.shape[1], radius, k, torch.get_num_threads(), index)
+    call("ball_query", *cloud, centers, centers.shape[1], radius, k, torch.get_num_threads(), index)
     return index
 
 
@@ -114,7 +52,7 @@ def _knn(points: Tensor, centers: Tensor, k: int, lengths: Tensor | None) -> tup
     index = torch.empty(*centers.shape[:2], k, dtype=torch.int64)
     squared = torch.empty(index.shape, dtype=torch.float32)
     cloud = (points, *points.shape[:2], lengths)
-    _call("knn", *cloud, centers, centers.shape[1], k, torch.get_num_threads(), index, squared)
+    call("knn", *cloud, centers, centers.shape[1], k, torch.get_num_threads(), index, squared)
     return index, squared
 
 
@@ -123,7 +61,7 @@ def _radius_components(points: Tensor, radii: Tensor) -> Tensor:
     if points.device.type != "cpu":
         return registry.plain("radius_components")(points, radii)
     labels = torch.empty(radii.shape, dtype=torch.int64)
-    _call("radius_components", points, len(points), radii.contiguous(), len(radii), labels)
+    call("radius_components", points, len(points), radii.contiguous(), len(radii), labels)
     return labels
 
 
@@ -212,18 +150,9 @@ def _reduce(op: str, values: Tensor, index: Tensor, num_segments: int, rows: int
     values, index = values.detach().contiguous(), index.contiguous()
     out = torch.empty(num_segments if rows is None else rows, *values.shape[1:])
     channels = values.shape[1:].numel()
-    _call(op, values, index, len(values), channels, num_segments, torch.get_num_threads(), out)
+    call(op, values, index, len(values), channels, num_segments, torch.get_num_threads(), out)
     return out
 
 
 def _coordinates(points: Tensor) -> Tensor:
     return points.to(torch.float32).contiguous()
-
-
-def _call(op: str, *arguments: Any) -> None:
-    pointers = [value.data_ptr() if isinstance(value, Tensor) else value for value in arguments]
-    status = getattr(_library(), f"clip2_{op}")(*pointers)
-    if status == 2:
-        raise IndexError(f"{op}: index reaches outside 0..num_segments-1")
-    if status:
-        raise MemoryError(f"{op} ran out of memory")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from clip2.ops import radius_components
+from clip2.point_queries import radius_components
 from clip2.recognition.proposals.component_tree import ComponentTree
 from clip2.recognition.proposals.cuts import cut_at_valleys
 from clip2.recognition.proposals.groups import group_indices, owners
@@ -87,8 +86,7 @@ def find_candidates(points: NDArray, viewpoint: NDArray | None) -> Candidates | 
         gap = beam_gap(points, viewpoint)
         finest = np.clip(_REACH * gap * np.linalg.norm(sample - viewpoint, axis=1), *_FINEST_RADIUS)
     radii = np.stack([finest * _GROWTH**step for step in range(_STEPS)])
-    flat = torch.from_numpy(sample * [1, 1, _FLATTER])
-    levels = radius_components(flat, torch.from_numpy(radii)).numpy()
+    levels = radius_components(sample * [1, 1, _FLATTER], radii)
     over = height[above[first]]
     cut = cut_at_valleys(sample[:, :2], over, levels[0])
     weight = np.bincount(voxel, minlength=len(first))
