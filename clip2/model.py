@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,15 +11,15 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from clip2.classification import Classification, zero_shot_classify
 from clip2.cuda_graphs import GraphedInference
 from clip2.encoders import create_encoder
-from clip2.model_config import ModelConfig, TeacherSpec
+from clip2.model_config import ModelConfig
+from clip2.object_model import Description as Description
+from clip2.object_model import ObjectModel
 from clip2.objectives import Embeddings
 from clip2.ood.detector import OODDetector
-from clip2.preprocessing import PreparedClouds, Preprocessing
+from clip2.preprocessing import PreparedClouds
 from clip2.teacher.text_bank import TextBank
-from clip2.teacher.text_source import TextSource, labels_and_vectors
 from clip2.teacher.text_with_tower import own_text_source
 from data_prep.errors import InputError
 
@@ -29,19 +28,6 @@ INITIAL_LOGIT_SCALE, LARGEST_LOGIT_SCALE = 1 / 0.07, 100.0
 # A batch has a fixed cost of milliseconds on a CPU, so the one or two hundred objects of a sweep are one batch. That many
 # points take a few hundred MB in the largest encoder.
 _POINTS_PER_BATCH = 1 << 17
-
-
-class Description(NamedTuple):
-    """Vectors of B objects, independent of any label.
-
-    Attributes:
-        embeddings: (B, D) float32 unit rows, in the teacher's space.
-        features: (B, W) float32, encoder output with the object size mixed in; input of the out-of-distribution
-            detector.
-    """
-
-    embeddings: NDArray[np.float32]
-    features: NDArray[np.float32]
 
 
 class SizeMixer(nn.Module):
@@ -62,7 +48,7 @@ class SizeMixer(nn.Module):
         return mixed
 
 
-class Clip2Model(nn.Module):
+class Clip2Model(nn.Module, ObjectModel):
     """Point encoder, projection to the teacher's width, and the two learned temperatures.
 
     Args:
@@ -127,14 +113,9 @@ class Clip2Model(nn.Module):
         self.log_image_scale = nn.Parameter(torch.tensor(math.log(INITIAL_LOGIT_SCALE)))
 
     @property
-    def preprocessing(self) -> Preprocessing:
-        """Conversion of raw clouds to encoder input."""
-        return self.config.preprocessing
-
-    @property
-    def teacher(self) -> TeacherSpec:
-        """The CLIP model whose space the embeddings are in."""
-        return self.config.teacher
+    def logit_scale(self) -> float:
+        """Learned factor of the cosines before the softmax over labels."""
+        return self.log_text_scale.exp().item()
 
     @property
     def device(self) -> torch.device:
@@ -233,82 +214,6 @@ class Clip2Model(nn.Module):
             return Description(embeddings, features)
         finally:
             self.train(was_training)
-
-    def classify(
-        self,
-        clouds: Sequence[NDArray[np.floating]],
-        labels: str | Iterable[str] | None = None,
-        text: TextSource | None = None,
-        colors: Sequence[NDArray[np.uint8] | None] | None = None,
-        batch_size: int | None = None,
-    ) -> Classification:
-        """Label objects with the best of any list of labels.
-
-        Args:
-            clouds, colors, batch_size: as in :meth:`encode`.
-            labels: K labels, or one string of labels separated by commas; None: all labels of the bank.
-            text: source of the label vectors; None: the model's own :attr:`text`.
-
-        Raises:
-            InputError: no labels, a label twice, a label without a vector, vectors of another CLIP model.
-        """
-        names, vectors = labels_and_vectors(self.text_source(text), labels)
-        return self.name(self.describe(clouds, colors, batch_size), names, vectors)
-
-    def name(
-        self, described: Description, labels: tuple[str, ...], vectors: NDArray[np.float32]
-    ) -> Classification:
-        """Label objects that are already described.
-
-        Args:
-            described: as :meth:`describe` returns it, of B objects.
-            labels: K labels.
-            vectors: (K, D), of the labels.
-        """
-        scores = zero_shot_classify(described.embeddings, vectors, self.log_text_scale.exp().item())
-        known = self.is_in_distribution(described.features)
-        return Classification(labels, scores, described.embeddings, known)
-
-    def is_in_distribution(self, features: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """(B,) bool, whether objects resemble the training objects; all True without a detector.
-
-        Args:
-            features: (B, W) from :meth:`describe`.
-        """
-        if self.ood_detector is None:
-            return np.ones(len(features), dtype=bool)
-        return self.ood_detector.is_in_distribution(features)
-
-    def text_source(self, text: TextSource | None = None) -> TextSource:
-        """``text`` after checking that it matches this model; None: the model's own :attr:`text`.
-
-        Raises:
-            InputError: vectors of another CLIP model or prompt set, or no source at all.
-        """
-        if text is not None:
-            return self.teacher.require(text)
-        if self.text is None:
-            raise InputError(
-                "the model has no label vectors", field="text", fix="give a TextBank or a Teacher as text="
-            )
-        return self.text
-
-    def _usable_colors(
-        self, count: int, colors: Sequence[NDArray[np.uint8] | None] | None
-    ) -> Sequence[NDArray[np.uint8] | None] | None:
-        """The colors that the network was trained to read."""
-        if self.config.colors_seen == "absent":
-            return None
-        if self.config.colors_seen == "present":
-            bare = [i for i in range(count) if colors is None or (i < len(colors) and colors[i] is None)]
-            if bare:
-                raise InputError(
-                    f"are missing for {len(bare)} of {count} clouds, the model was trained on colored clouds only",
-                    source=f"cloud {bare[0]}",
-                    field="colors",
-                    fix="give colors, or train with augmentation.color_drop above 0",
-                )
-        return colors
 
     def parameter_count(self) -> int:
         """Number of trained parameters."""

@@ -54,7 +54,9 @@ def problem() -> str | None:
 
 
 def _path() -> Path | None:
-    candidates = (Path(__file__).parent / "ops" / "native" / f"_kernels{suffix}" for suffix in EXTENSION_SUFFIXES)
+    candidates = (
+        Path(__file__).parent / "ops" / "native" / f"_kernels{suffix}" for suffix in EXTENSION_SUFFIXES
+    )
     return next((path for path in candidates if path.exists()), None)
 
 

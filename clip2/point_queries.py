@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2 import native_library
+import clip2.native_library as native_library
 from data_prep.geometry.cluster import connected_components
 
 _SAMPLED_AT_ONCE = 1 << 16  # points: the arrays of the sampling loop then fit a core's second-level cache
@@ -35,7 +35,15 @@ def farthest_point_sample(
     if native_library.problem() is None:
         chosen = np.empty((batch, steps), np.int64)
         native_library.call(
-            "farthest_point_sample", points, batch, count, _contiguous(lengths), first, steps, threads(), chosen
+            "farthest_point_sample",
+            points,
+            batch,
+            count,
+            _contiguous(lengths),
+            first,
+            steps,
+            threads(),
+            chosen,
         )
     else:
         chosen = sample_in_numpy(points, steps, lengths, first)

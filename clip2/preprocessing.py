@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from clip2.point_queries import farthest_point_sample
 from clip2.sampling_order import sampling_orders
 from data_prep.config import TypedConfig
 from data_prep.errors import InputError
 
+if TYPE_CHECKING:
+    import torch
+
 MOST_POINTS = 65_536  # of one object
 
 _POINTS_AT_ONCE = 1 << 17  # bounds the memory of raw clouds on their way
+
+
+class CloudArrays(NamedTuple):
+    """The content of :class:`PreparedClouds` as numpy arrays, for models that run without torch."""
+
+    points: NDArray[np.float32]
+    lengths: NDArray[np.int64]
+    features: NDArray[np.float32] | None
+    features_present: NDArray[np.bool_] | None
+    radii: NDArray[np.float32] | None = None
 
 
 class PreparedClouds(NamedTuple):
@@ -98,7 +111,19 @@ class Preprocessing(TypedConfig):
         colors: Sequence[NDArray[np.uint8] | None] | None = None,
         first: int = 0,
     ) -> PreparedClouds:
-        """Model input of several objects.
+        """Model input of several objects, as tensors; arguments and errors as of :meth:`arrays`."""
+        import torch
+
+        parts = self.arrays(clouds, colors, first)
+        return PreparedClouds(*(None if part is None else torch.from_numpy(part) for part in parts))  # type: ignore[arg-type]
+
+    def arrays(
+        self,
+        clouds: Sequence[NDArray[np.floating]],
+        colors: Sequence[NDArray[np.uint8] | None] | None = None,
+        first: int = 0,
+    ) -> CloudArrays:
+        """Model input of several objects, without torch.
 
         Args:
             clouds: B arrays (n, 3), float32 or float64, meters, z-up, any offset and any n >= 2.
@@ -130,14 +155,25 @@ class Preprocessing(TypedConfig):
                 if color is not None:
                     features[i] = color[index] / np.float32(255)
                     present[i] = True
-        counts = torch.tensor(sizes).clamp(max=self.num_points)
-        normalized, radii = self.normalize(torch.from_numpy(points), counts)
+        counts = np.minimum(np.array(sizes, np.int64), self.num_points)
+        radii = self._normalize(points, counts)
         known = radii if self.size else None
         if not self.color:
-            return PreparedClouds(normalized, counts, None, None, known)
-        return PreparedClouds(
-            normalized, counts, torch.from_numpy(features), torch.from_numpy(present), known
-        )
+            return CloudArrays(points, counts, None, None, known)
+        return CloudArrays(points, counts, features, present, known)
+
+    def _normalize(self, points: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Centers and scales (B, N, 3) in place as :meth:`normalize` does; returns the radii (B,)."""
+        if self.center == "centroid":
+            own = np.arange(points.shape[1]) < counts[:, None]
+            sums = points.sum(axis=1, dtype=np.float64, where=own[..., None])
+            points -= (sums / counts[:, None]).astype(np.float32)[:, None]
+        else:
+            points -= (points.min(axis=1, keepdims=True) + points.max(axis=1, keepdims=True)) / 2
+        radii: NDArray[np.float32] = np.sqrt(np.einsum("bnd,bnd->bn", points, points).max(axis=1))
+        if self.scale == "unit_sphere":
+            points /= np.maximum(radii, np.float32(1e-12))[:, None, None]
+        return radii
 
     def normalize(self, points: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Centers and scales a batch of already sampled points.
@@ -148,6 +184,8 @@ class Preprocessing(TypedConfig):
         Returns:
             (B, N, 3), and the radii they had (B,) in meters.
         """
+        import torch
+
         if self.center == "centroid":
             own = torch.arange(points.shape[1], device=points.device) < lengths[:, None]
             middle = (points * own[..., None]).sum(dim=1, keepdim=True) / lengths[:, None, None]
@@ -174,12 +212,7 @@ class Preprocessing(TypedConfig):
         return picks
 
     def _spread(self, points: NDArray[np.float32]) -> NDArray[np.int64]:
-        from clip2.ops import farthest_point_sample
-
-        spread: NDArray[np.int64] = farthest_point_sample(
-            torch.from_numpy(points)[None], self.num_points
-        ).numpy()[0]
-        return spread
+        return farthest_point_sample(points[None], self.num_points)[0]
 
 
 class NotAnObject(InputError):

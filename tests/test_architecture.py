@@ -26,7 +26,7 @@ LAYERS = {
         ["__init__"],
     ],
     "clip2": [
-        ["labels", "device", "state_dict", "progress", "version"],
+        ["labels", "device", "state_dict", "progress", "version", "native_library", "point_queries"],
         ["ops"],
         [
             "encoders",
@@ -38,9 +38,11 @@ LAYERS = {
             "classification",
         ],
         ["teacher", "ood"],
-        ["model", "model_config"],
+        ["model", "model_config", "object_model"],
         ["checkpoint"],
         ["pretrained"],
+        ["runtime"],
+        ["export"],
         ["recognition", "evaluation"],
         ["mapping"],
         ["server", "search"],

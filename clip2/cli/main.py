@@ -43,6 +43,7 @@ COMMANDS = {
     "search": Entry("clip2.cli.search:Search", "find objects of all indexed scans, by label, image or cloud"),
     "serve": Entry("clip2.cli.serve:Serve", "recognition over HTTP"),
     "map": Entry("clip2.cli.map:Map", "build a persistent map of named objects from a sequence or bag"),
+    "export": Entry("clip2.cli.export:Export", "write a model as ONNX, for machines without torch"),
     "info": Entry("clip2.cli.info:Info", "show versions, devices and backends, or facts about a checkpoint"),
 }
 

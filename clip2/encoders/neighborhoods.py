@@ -136,7 +136,9 @@ class Neighborhoods:
             once = (
                 None if count_repeats else (torch.arange(k, device=device) < hits[:, None]).float().flatten()
             )
-            return Neighborhoods(members.flatten(), groups, ((members.shape[0], k),), once, in_order=real is None)
+            return Neighborhoods(
+                members.flatten(), groups, ((members.shape[0], k),), once, in_order=real is None
+            )
         sizes = torch.tensor([size for size in _SIZES if size < k] + [k])
         block = torch.bucketize(hits, sizes)
         order = block.argsort(stable=True)

@@ -14,9 +14,9 @@ from torch.export import Dim
 
 from clip2.export.tracing import IndexedModel, WholeModel, index_plan, prepared
 from clip2.model import Clip2Model
-from clip2.runtime.indices import plan_indices
 from clip2.preprocessing import MOST_POINTS
 from clip2.runtime.description import BANK_FILE, OOD_FILE, Graph, IndexPlan, OnnxDescription
+from clip2.runtime.indices import plan_indices
 from clip2.version import __version__
 from data_prep.errors import InputError
 from data_prep.storage.extras import require_extra
@@ -51,10 +51,10 @@ def export_onnx(
         InputError: onnx, onnxscript or onnxruntime is not installed; an opset that torch does not write; an encoder
             whose indices are not one sample and neighborhoods in it; a graph that differs from the model.
 
-    >>> import clip2, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     export_onnx(clip2.load("mini-points"), folder).graphs["encoder"].inputs
-    ('points', 'lengths', 'colors', 'has_color', 'radii', 'sample', 'neighbors_0', 'neighbors_1')
+    >>> import clip2
+    >>> export_onnx(clip2.load("mini-points"), "robot", opset=9)
+    Traceback (most recent call last):
+    data_prep.errors.InputError: opset: is 9. Fix: use 18 to 23; torch writes no others
     """
     if opset not in OPSETS:
         raise InputError(
@@ -100,7 +100,7 @@ class _Side:
     """One of the two graphs: a module, example inputs by name, and which of their axes are dynamic."""
 
     name: str
-    module: torch.nn.Module
+    module: IndexedModel | WholeModel
     arguments: tuple[Any, ...]
     axes: tuple[Any, ...]
     inputs: dict[str, torch.Tensor]
@@ -108,16 +108,26 @@ class _Side:
     def write(self, folder: Path, opset: int) -> Graph:
         """Write NAME.onnx and NAME.npz once onnxruntime agrees with torch."""
         program = self._program(opset)
-        with torch.no_grad():
-            outputs = dict(zip(OUTPUTS, self.module(*self.arguments), strict=True))
         inputs = {name: value.numpy() for name, value in self.inputs.items()}
-        expected = {name: value.numpy() for name, value in outputs.items()}
+        expected = self._expected()
         _require_equal(program.model_proto.SerializeToString(), inputs, expected, self.name)
         path, reference = folder / f"{self.name}.onnx", folder / f"{self.name}.npz"
         write_atomically(path, lambda scratch: scratch.write_bytes(program.model_proto.SerializeToString()))
-        arrays = {**{f"input/{n}": v for n, v in inputs.items()}, **{f"output/{n}": v for n, v in expected.items()}}
+        arrays = {
+            **{f"input/{n}": v for n, v in inputs.items()},
+            **{f"output/{n}": v for n, v in expected.items()},
+        }
         write_atomically(reference, lambda scratch: _save_npz(scratch, arrays))
         return Graph(file=path.name, sha256=file_sha256(path), inputs=tuple(inputs), reference=reference.name)
+
+    def _expected(self) -> dict[str, NDArray[np.float32]]:
+        """What the model itself gives for the example inputs."""
+        points = self.inputs["points"]
+        lengths = self.inputs.get("lengths", torch.full(points.shape[:1], points.shape[1]))
+        further = (self.inputs.get(name) for name in ("colors", "has_color", "radii"))
+        with torch.no_grad():
+            outputs = self.module.model._infer(prepared(self.module.model, points, lengths, *further))
+        return {name: value.numpy() for name, value in zip(OUTPUTS, outputs, strict=True)}
 
     def _program(self, opset: int) -> torch.onnx.ONNXProgram:
         import onnxscript.optimizer
@@ -133,14 +143,14 @@ class _Side:
                 opset_version=opset,
                 input_names=list(self.inputs),
                 output_names=list(OUTPUTS),
-                custom_translation_table={torch.ops.clip2.farthest_point_sample.default: farthest_point_sample},
+                custom_translation_table={
+                    torch.ops.clip2.farthest_point_sample.default: farthest_point_sample
+                },
                 verbose=False,
             )
         assert program is not None
         # Without limits, so that BatchNorm is folded into every layer; int8 needs constant weights.
-        onnxscript.optimizer.optimize_ir(
-            program.model, input_size_limit=1 << 31, output_size_limit=1 << 31
-        )
+        onnxscript.optimizer.optimize_ir(program.model, input_size_limit=1 << 31, output_size_limit=1 << 31)
         batch, points = program.model.graph.inputs[0].shape[:2]
         program.rename_axes({batch: "batch", points: "points"})
         return program
@@ -154,12 +164,18 @@ def _indexed(model: Clip2Model, plan: IndexPlan) -> _Side:
     indices = plan_indices(inputs["points"].numpy(), sizes.numpy(), plan)
     inputs |= dict(zip(plan.names, map(torch.from_numpy, indices), strict=True))
     # With as many points as centers, no number of centers depends on the number of points.
-    batch, points = Dim("batch", min=2, max=MOST_POINTS), Dim("points", min=max(plan.samples, 2), max=MOST_POINTS)
+    batch, points = (
+        Dim("batch", min=2, max=MOST_POINTS),
+        Dim("points", min=max(plan.samples, 2), max=MOST_POINTS),
+    )
     axes = {"points": {0: batch, 1: points}, "lengths": {0: batch}, "colors": {0: batch, 1: points}}
     arguments = (*(inputs.get(n) for n in ("points", "lengths", "colors", "has_color", "radii")),)
     given = [inputs[name] for name in plan.names]
     shapes = (
-        *(axes.get(n, {0: batch}) if n in inputs else None for n in ("points", "lengths", "colors", "has_color", "radii")),
+        *(
+            axes.get(n, {0: batch}) if n in inputs else None
+            for n in ("points", "lengths", "colors", "has_color", "radii")
+        ),
         [{0: batch} for _ in given],
     )
     return _Side("encoder", IndexedModel(model, plan).eval(), (*arguments, given), shapes, inputs)

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+import clip2.ops.registry as registry
 from clip2.model import Clip2Model
-from clip2.ops import farthest_point_sample, registry
+from clip2.point_queries import farthest_point_sample
 from clip2.preprocessing import MOST_POINTS, PreparedClouds
 from clip2.runtime.description import IndexPlan, Query
 from data_prep.errors import InputError
@@ -179,9 +180,7 @@ class _Search:
         index: Tensor = torch.ops.clip2.farthest_point_sample(points[:, : self.real], int(k))
         return index
 
-    def ball(
-        self, points: Tensor, centers: Tensor, radius: float, k: int, lengths: Tensor | None
-    ) -> Tensor:
+    def ball(self, points: Tensor, centers: Tensor, radius: float, k: int, lengths: Tensor | None) -> Tensor:
         squared, absent = self._squared(points, centers, lengths)
         count = squared.shape[2]
         inside = squared <= radius**2
@@ -223,7 +222,7 @@ def _first_for_none(index: Tensor, count: int) -> Tensor:
 
 @torch.library.custom_op("clip2::farthest_point_sample", mutates_args=())
 def _sample(points: Tensor, k: int) -> Tensor:
-    return farthest_point_sample(points, k)
+    return torch.from_numpy(farthest_point_sample(points.numpy(), k))
 
 
 @_sample.register_fake

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from data_prep.scans import Frame
 
 if TYPE_CHECKING:
-    from clip2.model import Clip2Model
+    from clip2.object_model import ObjectModel
 
 
 class LookEncoder:
@@ -26,7 +26,7 @@ class LookEncoder:
         seconds: spent on encoding since :meth:`start`.
     """
 
-    def __init__(self, model: Clip2Model, budget_ms: float | None) -> None:
+    def __init__(self, model: ObjectModel, budget_ms: float | None) -> None:
         self._model, self._budget = model, budget_ms
         self._each = 2e-3  # seconds per object
         self._began = time.perf_counter()

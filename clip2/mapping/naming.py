@@ -15,7 +15,7 @@ from clip2.teacher.text_source import labels_and_vectors
 from data_prep.labels import normalize_label
 
 if TYPE_CHECKING:
-    from clip2.model import Clip2Model
+    from clip2.object_model import ObjectModel
     from clip2.teacher.text_source import TextSource
 
 _AT_ONCE = 1024  # objects whose scores stay in cache
@@ -33,9 +33,9 @@ class Naming:
         InputError: no source, or one of another CLIP model.
     """
 
-    def __init__(self, model: Clip2Model, text: TextSource | None) -> None:
+    def __init__(self, model: ObjectModel, text: TextSource | None) -> None:
         self._text = model.text_source(text)
-        self._scale = float(model.log_text_scale.detach().exp())
+        self._scale = model.logit_scale
         self._detector = model.ood_detector
         self._width = model.teacher.width
 

@@ -35,7 +35,7 @@ from data_prep.geometry.transforms import validate_rigid
 from data_prep.scans import Frame
 
 if TYPE_CHECKING:
-    from clip2.model import Clip2Model
+    from clip2.object_model import ObjectModel
     from clip2.teacher.text_source import TextSource
 
 
@@ -72,14 +72,14 @@ class ObjectMap:
 
     def __init__(
         self,
-        model: Clip2Model,
+        model: ObjectModel,
         labels: str | Iterable[str] | None = None,
         text: TextSource | None = None,
         config: MapConfig | None = None,
     ) -> None:
-        from clip2.model import Clip2Model
+        from clip2.object_model import ObjectModel
 
-        if not isinstance(model, Clip2Model):
+        if not isinstance(model, ObjectModel):
             raise InputError(
                 f"is a {type(model).__name__}", field="model", fix="give what clip2.load returns"
             )
@@ -294,7 +294,7 @@ class ObjectMap:
     def load(
         cls,
         folder: str | Path,
-        model: Clip2Model,
+        model: ObjectModel,
         labels: str | Iterable[str] | None = None,
         text: TextSource | None = None,
         config: MapConfig | None = None,

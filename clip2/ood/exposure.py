@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _HIDDEN, _DROPOUT = 256, 0.2
 _EPOCHS, _BATCH, _RATE, _DECAY = 30, 256, 1e-3, 1e-2
@@ -56,10 +58,7 @@ class OutlierExposureHead:
         )
         center, spread = rows.mean(axis=0), rows.std(axis=0)
         scale = 1 / np.maximum(spread, max(_THINNEST * float(spread.mean()), np.finfo(np.float32).tiny))
-        net = _train((rows - center) * scale, target, weight * len(rows), seed)
-        first, last = net[0], net[-1]
-        assert isinstance(first, nn.Linear)
-        assert isinstance(last, nn.Linear)
+        first, last = _train((rows - center) * scale, target, weight * len(rows), seed)
         return cls(
             center=center,
             scale=scale.astype(np.float32),
@@ -94,7 +93,10 @@ class OutlierExposureHead:
         }
 
 
-def _train(rows: NDArray, target: NDArray, weight: NDArray, seed: int) -> nn.Sequential:
+def _train(rows: NDArray, target: NDArray, weight: NDArray, seed: int) -> tuple[nn.Linear, nn.Linear]:
+    import torch  # a robot only asks a head that was trained elsewhere
+    from torch import nn
+
     inputs, targets, weights = (torch.from_numpy(np.asarray(a, np.float32)) for a in (rows, target, weight))
     # The caller's random state must not change.
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
@@ -111,4 +113,7 @@ def _train(rows: NDArray, target: NDArray, weight: NDArray, seed: int) -> nn.Seq
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-    return net
+    first, last = net[0], net[-1]
+    assert isinstance(first, nn.Linear)
+    assert isinstance(last, nn.Linear)
+    return first, last

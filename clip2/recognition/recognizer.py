@@ -34,7 +34,7 @@ from data_prep.geometry.upright_box import fit_upright_boxes
 from data_prep.scans import Frame, open_scan
 
 if TYPE_CHECKING:
-    from clip2.model import Clip2Model, Description
+    from clip2.object_model import Description, ObjectModel
     from clip2.teacher.text_source import TextSource
 
 Unknown = Literal["keep", "name", "drop"]
@@ -84,13 +84,13 @@ class Recognizer:
 
     def __init__(
         self,
-        model: Clip2Model,
+        model: ObjectModel,
         text: TextSource | None = None,
         describe: Callable[..., Description] | None = None,
     ) -> None:
-        from clip2.model import Clip2Model
+        from clip2.object_model import ObjectModel
 
-        if not isinstance(model, Clip2Model):
+        if not isinstance(model, ObjectModel):
             raise InputError(
                 f"is a {type(model).__name__}", field="model", fix="give what clip2.load returns"
             )
@@ -213,7 +213,7 @@ class Recognizer:
         others = parse_labels(background, source="background") if background else ()
         wanted, vectors = self.check(labels, others)
         offered = (*wanted, *others)
-        scale = float(self._model.log_text_scale.detach().exp())
+        scale = self._model.logit_scale
         scores = softmax(scale * found.embeddings @ vectors.T, axis=1)
         # A label that the size excludes loses its probability; the others do not win it.
         sizes = np.array([box.size for box in found.boxes]).reshape(-1, 3)
