@@ -29,9 +29,9 @@ FORMAT = FileFormat("clip2-index", 1)
 _TABLE = "objects"
 _BATCH = 1000  # objects per transaction
 # Below, reading every vector is as fast and exact.
-VECTOR_INDEX_FROM = 100_000
+VECTOR_INDEX_FROM = 20_000
 _STALE = 0.2  # share of rows without a vector index from which it is built anew
-_PROBES, _REFINE = 40, 4
+_PROBES, _REFINE = 100, 4
 _SAME_PLACE = 0.5  # of the larger box's diagonal: hits of one scan with nearer centers are one object
 _MARGIN = 5  # hits read for each that is wanted, as several can be one object
 
@@ -125,6 +125,7 @@ class Index:
         model: str = "",
         scan: str = "",
         frame: Frame | None = None,
+        optimize: bool = True,
     ) -> int:
         """Add objects; those that are there already, by content, are left as they are.
 
@@ -133,6 +134,7 @@ class Index:
             model: the CLIP model of their vectors; a result states it.
             scan: name of the scan of a result; default: its frame's.
             frame: that a result was recognized in; its images give crops.
+            optimize: call :meth:`optimize` after many; False if more are to follow.
 
         Returns:
             How many are new.
@@ -146,24 +148,23 @@ class Index:
             model, objects = objects.model, objects_of(objects, scan, frame=frame)
         if not model:
             raise InputError("is missing", field="model", fix="name the CLIP model of the vectors")
-        objects, before = iter(objects), len(self)
-        added = 0
+        objects, added = iter(objects), 0
         while batch := list(islice(objects, _BATCH)):
             widths = {len(one.embedding) for one in batch}
             if len(widths) > 1:
                 raise InputError(f"are {sorted(widths)} wide", field="embeddings")
             self._require_space(model, widths.pop(), create=True)
             added += self._merge(to_rows(batch, model, self._table.schema))
-        if added and before + added >= 2 * _BATCH:
+        if optimize and added >= _BATCH:
             self.optimize()
         return added
 
     def add_path(self, path: str | Path, model: Clip2Model | None = None, scan: str = "") -> int:
-        """Add what a path holds: a result of ``clip2 recognize``, or a triplet folder, whose points ``model`` encodes.
+        """Add what a path holds: a result of ``clip2 recognize``, a map of ``clip2 map``, or a triplet folder.
 
         Args:
             path: file or folder.
-            model: for paths that hold points but no vectors.
+            model: encodes the points of triplets.
             scan: name of the scan; default: of the file or folder.
 
         Returns:
@@ -217,8 +218,10 @@ class Index:
             search = search.where(where, prefilter=True)
         search = search.bypass_vector_index() if exact else search.nprobes(_PROBES).refine_factor(_REFINE)
         columns = [name for name in self._table.schema.names if name != "id"]
-        rows = search.limit(_MARGIN * k).select([*columns, "_distance"]).to_arrow().to_pylist()
-        found = [(from_row(row), 1 - row["_distance"]) for row in rows]
+        table = search.limit(_MARGIN * k).select([*columns, "_distance"]).to_arrow()
+        vectors = table["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self.width)
+        rows = table.drop_columns(["vector"]).to_pylist()
+        found = [(from_row(row, v), 1 - row["_distance"]) for row, v in zip(rows, vectors, strict=True)]
         return list(islice(_grouped(found), k))
 
     def scans(self) -> list[str]:
@@ -229,7 +232,7 @@ class Index:
         return sorted(column.unique().to_pylist())
 
     def optimize(self) -> None:
-        """Merge small files, and build a vector index where it pays (from 100,000 objects on)."""
+        """Merge small files, and build a vector index where it pays (from 20,000 objects on)."""
         from lancedb.index import IvfSq
 
         with self._lock():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clip2.labels import UNKNOWN
+from clip2.mapping.files import DOCUMENT, read_map
+from clip2.mapping.map_object import MapObject
 from clip2.recognition.instances import Instances3D
 from clip2.search.objects import StoredObject
 from data_prep.errors import InputError
@@ -31,7 +34,8 @@ def read_objects(
     """Space of the vectors, and the objects, of what one path holds.
 
     Args:
-        path: a result of ``clip2 recognize`` (JSON; the PLY beside it gives the clouds), or a triplet folder.
+        path: a result of ``clip2 recognize`` (JSON; the PLY beside it gives the clouds), a map folder of ``clip2 map``, or
+            a triplet folder.
         model: encodes the points of triplets.
         scan: name of the scan; default: the name of the file or folder.
 
@@ -39,7 +43,9 @@ def read_objects(
         InputError: none of these, or triplets without a model.
     """
     path, scan = str(path), scan or _scan_name(str(path))
-    if "://" in path or Path(path).is_dir():
+    if (Path(path) / DOCUMENT).is_file():
+        return _from_map(Path(path), scan)
+    if needs_model(path):
         if model is None:
             raise InputError("needs a model to encode its points", source=path, fix="add --model")
         return model.teacher.name, _from_triplets(path, model, scan)
@@ -97,6 +103,39 @@ def _scan_name(path: str) -> str:
     """Name of the file or folder; of its folder for names that commands give by default."""
     name = Path(path.rstrip("/")).absolute()
     return name.parent.name if name.stem in ("result", "triplets", "map") else name.stem
+
+
+def _from_map(folder: Path, scan: str) -> tuple[str, Iterator[StoredObject]]:
+    """Confirmed and lost objects of a map: what is merely tentative may be nothing."""
+    objects, facts = read_map(folder)
+    entries = json.loads((folder / DOCUMENT).read_text("utf-8"))["objects"]
+    names = {entry["id"]: (entry["label"], entry["score"]) for entry in entries}
+    return facts["model"], (
+        _from_map_object(one, number, *names[one.id], folder, scan)
+        for number, one in enumerate(objects)
+        if one.state != "tentative" and one.mean_embedding is not None
+    )
+
+
+def _from_map_object(
+    one: MapObject, number: int, label: str | None, score: float, folder: Path, scan: str
+) -> StoredObject:
+    assert one.mean_embedding is not None
+    points = one.points()
+    return StoredObject(
+        embedding=_unit(one.mean_embedding),
+        box=one.box,
+        label="" if label in (None, UNKNOWN) else str(label),
+        score=score,
+        scan=scan,
+        source=str(folder),
+        number=number,
+        track=one.id,
+        timestamp=one.last_seen,
+        num_points=len(points),
+        points=points,
+        colors=one.colors,
+    )
 
 
 def _from_triplets(path: str, model: Clip2Model, scan: str) -> Iterator[StoredObject]:
@@ -167,5 +206,5 @@ def _crops(result: Instances3D, frame: Frame) -> list[Any]:
 
 
 def needs_model(path: str) -> bool:
-    """Whether the vectors of a path are still to be computed: triplet folders and maps hold points."""
-    return "://" in path or Path(path).is_dir()
+    """Whether the vectors of a path are still to be computed: triplet folders hold points."""
+    return "://" in path or (Path(path).is_dir() and not (Path(path) / DOCUMENT).is_file())

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from support.recognition_stand_ins import THREE_BOXES, box_surface, ground, tiny_bank, tiny_model
 
-from clip2 import Index, InputError, Recognizer
+from clip2 import Index, InputError, ObjectMap, Recognizer
 from clip2.search import index as index_module
 from clip2.search.objects import StoredObject
 from clip2.search.page import write_hits
+from data_prep.scans import Frame
 from data_prep.triplets import Triplet, write_triplets
 
 SPACE, WIDTH = "ViT-B-32/openai", 16
@@ -310,6 +311,27 @@ def test_triplets_are_encoded_and_found(tmp_path, scene):
         assert (hit.object.label, hit.object.scan) == (one.key, "cups")
         assert hit.object.source.endswith(f"cups#{one.key}")
         assert hit.object.crop.shape == (20, 30, 3)
+
+
+def test_a_map_is_found_by_its_ids(tmp_path):
+    object_map = ObjectMap(tiny_model(tiny_bank()), "chair,table,box")
+    scene = np.concatenate([ground(2, 0.05), box_surface((0, 0, 0.3), (0.6, 0.6, 0.6), spacing=0.04)])
+    for number in range(4):
+        object_map.update(Frame.build(f"{number}", scene, timestamp=1.75e9 + number))
+    object_map.save(tmp_path / "kitchen")
+    found = object_map.query()
+    index = Index(tmp_path / "db")
+    assert index.add_path(tmp_path / "kitchen") == len(found) >= 1
+    for i in range(len(found)):
+        hit = index.search(found.embeddings[i], index.model, k=1)[0].object
+        assert (hit.scan, hit.track, hit.timestamp) == ("kitchen", found.track_ids[i], 1.75e9 + 3)
+        assert np.allclose(hit.box, found.boxes[i], atol=1e-3)
+        assert len(hit.points) > 0
+    object_map.update(Frame.build("4", scene + [0.01, 0, 0], timestamp=1.75e9 + 4))
+    object_map.save(tmp_path / "kitchen")
+    assert index.add_path(tmp_path / "kitchen") >= 1, "objects that were seen again have changed"
+    hits = index.search(found.embeddings[0], index.model, k=10)
+    assert len({hit.object.track for hit in hits}) == len(hits), "and are one hit each all the same"
 
 
 def test_the_page_shows_labels_as_text(tmp_path):
