@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -152,6 +153,7 @@ class ProceduralScan(Scan):
             raise InputError(f"is {beams}", field="beams", fix=f"use one of {', '.join(map(str, LIDARS))}")
         self.cameras, self.boxed_background = tuple(cameras), boxed_background
         self.lidar = lidar or (Lidar() if beams is None else LIDARS[beams])
+        self._moves: dict[int, NDArray[np.float64] | None] = {}
         self._places: dict[int, Room | Street] = {}
         self._latest: tuple[int, _Observation] | None = None
 
@@ -174,6 +176,16 @@ class ProceduralScan(Scan):
     def world_objects(self, index: int) -> tuple[PlacedObject, ...]:
         """Every object of the world that a frame shows a part of."""
         return self._objects_of(self._world_of(index))
+
+    def rearranged(self, moves: Mapping[int, NDArray[np.float64] | None]) -> ProceduralScan:
+        """The same scan after somebody moved things: same path, same sensors.
+
+        Args:
+            moves: instance → (4, 4) transform in its own room, street or table top; None: taken away.
+        """
+        other = copy(self)
+        other._moves, other._places, other._latest = dict(moves), {}, None
+        return other
 
     def image_names(self) -> list[str]:
         """Names of all views, without rendering them."""
@@ -285,7 +297,10 @@ class ProceduralScan(Scan):
                 np.random.default_rng([self.seed, SETTINGS.index(self.setting), world, _ASSEMBLY_STREAM, k])
                 for k in range(self.assemblies)
             ]
-            self._places = {world: build(rng, count, world * PER_WORLD, nameless)}
+            place = build(rng, count, world * PER_WORLD, nameless)
+            if self._moves:
+                place = replace(place, world=place.world.rearranged(self._moves))
+            self._places = {world: place}
         return self._places[world]
 
     def _objects_of(self, world: int) -> tuple[PlacedObject, ...]:

@@ -74,6 +74,10 @@ class Surface:
         """One surface of many."""
         return cls(*(np.concatenate([getattr(s, f.name) for s in surfaces]) for f in fields(cls)))
 
+    def select(self, rows: NDArray[np.bool_]) -> Surface:
+        """Some of the triangles: (F,) True for those to keep."""
+        return Surface(*(getattr(self, f.name)[rows] for f in fields(self)))
+
     def moved(self, T: NDArray[np.float64], owner: int) -> Surface:
         """The same triangles under a rigid (4, 4) transform, given to ``owner``; textures stay with the object."""
         rotation, shift = T[:3, :3].astype(np.float32), T[:3, 3].astype(np.float32)

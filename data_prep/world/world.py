@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -79,6 +79,23 @@ class World:
     surface: Surface = field(repr=False)
     light: Light
     sky: tuple[tuple[float, float, float], tuple[float, float, float]]
+
+    def rearranged(self, moves: Mapping[int, NDArray[np.float64] | None]) -> World:
+        """The same world with some objects elsewhere.
+
+        Args:
+            moves: instance → (4, 4) transform in the world; None: taken away.
+        """
+        kept = self.surface.select(~np.isin(self.surface.owner, list(moves)))
+        objects, surfaces = [], [kept]
+        for placed in self.objects:
+            T = moves.get(placed.instance, np.eye(4))
+            if T is None:
+                continue
+            objects.append(placed.moved(T))
+            if placed.instance in moves:
+                surfaces.append(placed.object.surface.moved(T @ placed.T_world_object, placed.instance))
+        return World(tuple(objects), self.background, Surface.join(surfaces), self.light, self.sky)
 
     @cached_property
     def tracer(self) -> Tracer:
