@@ -35,9 +35,14 @@ class Naming:
 
     def __init__(self, model: ObjectModel, text: TextSource | None) -> None:
         self._text = model.text_source(text)
+        self._listed = frozenset(map(normalize_label, getattr(self._text, "names", ())))
         self._scale = model.logit_scale
         self._detector = model.ood_detector
         self._width = model.teacher.width
+
+    def listed(self) -> frozenset[str]:
+        """Labels that the source lists, normalized; empty for a text tower, which knows any text."""
+        return self._listed
 
     def vectors(self, labels: str | Iterable[str] | None) -> Vectors:
         """Labels and their vectors (K, D); None: all labels of the source.

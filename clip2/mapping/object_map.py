@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from clip2.mapping.alignment import align
+from clip2.mapping.answers import answer
 from clip2.mapping.config import MapConfig
 from clip2.mapping.files import CLOUD, PAGE, read_map, write_map, write_ply
-from clip2.mapping.grammar import answer
 from clip2.mapping.looks import LookEncoder
 from clip2.mapping.map_object import MapObject
 from clip2.mapping.merging import unify
@@ -180,11 +180,12 @@ class ObjectMap:
             if not 0 <= value <= 1:
                 raise InputError(f"is {value}", field=name, fix="give a share, 0 to 1")
         objects = [one for one in self._store.objects.values() if one.state in states]
-        chosen, names, scores, vocabulary = answer(objects, labels, self._naming, false_alarm, self._labels)
-        keep = np.flatnonzero(scores >= threshold)
-        keep = keep[np.argsort(-scores[keep], kind="stable")]
-        kept = [objects[chosen[i]] for i in keep]
-        return self._instances(kept, [names[i] for i in keep], scores[keep], vocabulary, points)
+        found = answer(objects, labels, self._naming, false_alarm, self._labels)
+        keep = np.flatnonzero(found.scores >= threshold)
+        keep = keep[np.argsort(-found.scores[keep], kind="stable")]
+        kept = [objects[i] for i in found.numbers[keep].tolist()]
+        names = [found.labels[i] for i in keep.tolist()]
+        return self._instances(kept, names, found.scores[keep], found.vocabulary, points)
 
     def scores(
         self, labels: str | Iterable[str], states: Sequence[str] = ("confirmed",)
