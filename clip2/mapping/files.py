@@ -23,8 +23,8 @@ FORMAT = FileFormat("clip2-map", 1)
 DOCUMENT, CLOUD, PAGE = "map.json", "objects.ply", "index.html"
 _STATES = ("tentative", "confirmed", "lost")
 # Numbers of an object, one row per object each; the clouds and histories have one row per point and entry.
-_SCALARS = ("first_seen", "last_seen", "belief", "moves", "strangeness", "voxel")
-_COUNTS = ("id", "frames", "looks", "best_points", "unseen", "absorbed")
+_SCALARS = ("first_seen", "last_seen", "belief", "objectness", "moves", "strangeness", "voxel")
+_COUNTS = ("id", "frames", "looks", "best_points", "unseen", "overlooked", "absorbed")
 _PLACES = ("viewpoint", "encoded_from")
 
 

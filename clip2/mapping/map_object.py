@@ -19,7 +19,7 @@ _MOVES = 1.5  # votes from which an object is held to move
 _FINE = 60  # voxels along an object's diagonal
 
 
-@dataclass
+@dataclass(eq=False)
 class MapObject:
     """One object of an :class:`~clip2.mapping.ObjectMap`. The map changes it; others read.
 
@@ -34,6 +34,8 @@ class MapObject:
         frames: number of frames in which it was seen.
         belief: evidence that it exists where it is, in frames: grows when it is seen, falls when its place is empty.
         state: ``tentative`` until it was seen in enough frames, then ``confirmed``; ``lost`` once its place is empty.
+        objectness: sum over its frames of how likely its points were one whole object.
+        overlooked: frames in which its surface was in sight and no proposal showed it.
         moves: votes that it moves.
         looks: number of looks that were encoded.
         embedding: (D,) float32 sum of their unit embeddings; no unit vector itself.
@@ -54,6 +56,8 @@ class MapObject:
     frames: int = 1
     belief: float = 1.0
     state: State = "tentative"
+    objectness: float = 1.0
+    overlooked: int = 0
     moves: float = 0.0
     looks: int = 0
     embedding: NDArray[np.float32] | None = None
@@ -71,6 +75,11 @@ class MapObject:
     def moving(self) -> bool:
         """It moves: its cloud is that of its last look."""
         return self.moves >= _MOVES
+
+    @property
+    def chance(self) -> float:
+        """How likely it is one real object, 0..1: its mean objectness, times the squared share of frames that showed it."""
+        return self.objectness / self.frames * (self.frames / (self.frames + self.overlooked)) ** 2
 
     @property
     def diagonal(self) -> float:
@@ -169,7 +178,8 @@ class MapObject:
             self.votes[label] = self.votes.get(label, 0.0) + weight
         self.first_seen = min(self.first_seen, other.first_seen)
         self.last_seen = max(self.last_seen, other.last_seen)
-        self.frames = max(self.frames, other.frames)
+        if other.frames > self.frames:
+            self.frames, self.objectness = other.frames, other.objectness
         self.believe(max(0.0, other.belief))
         if other.state == "confirmed":
             self.state = "confirmed"

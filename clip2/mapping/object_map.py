@@ -133,7 +133,7 @@ class ObjectMap:
         self.frames += 1
         self._encoder.start(began)
         step = Step(self._store, self.config, self._encoder, frame, world, eye, seen, now, self.frames)
-        step.match(parts_too=detections is None)
+        step.match(geometric=detections is None)
         matched, sought = time.perf_counter(), self._encoder.seconds
         step.fuse()
         fused = time.perf_counter()

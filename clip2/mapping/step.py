@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from clip2.mapping.config import MapConfig
 from clip2.mapping.free_space import HIDDEN, HIT, THROUGH, FreeSpace
@@ -15,7 +16,7 @@ from clip2.mapping.matching import match, measure_overlaps, parts
 from clip2.mapping.motion import ConstantVelocity
 from clip2.mapping.seen import Seen, thinned
 from clip2.mapping.store import ObjectStore
-from data_prep.geometry.box_iou import box_rows
+from data_prep.geometry.box_iou import box_iou_3d, box_rows
 from data_prep.geometry.upright_box import fit_upright_boxes
 from data_prep.scans import Frame
 
@@ -28,6 +29,8 @@ _SEEN_THROUGH, _OVERLOOKED = -1.5, -0.5  # evidence
 _FORGOTTEN = 30  # frames after which a tentative object is dropped
 _SIMILAR, _PLACED = 0.75, 0.35  # least cosine and affinity of a revisit
 _MORE_POINTS, _OTHER_SIDE = 1.5, np.deg2rad(30)  # what makes a look worth encoding
+_SAME_BOX, _INSIDE, _SAME_SURFACE = 0.5, 0.7, 0.6  # IoU, share of the smaller box, and of its surface
+_DOUBTED = 0.9  # of the chance that confirms an object: below, it is tentative again
 _COVERED = 0.6  # share of an object's sample that a match of another object covers
 
 
@@ -64,12 +67,14 @@ class Step:
         self.lost: list[int] = []
         self.embedded: dict[int, tuple[NDArray, float]] = {}
 
-    def match(self, parts_too: bool) -> None:
+    def match(self, geometric: bool) -> None:
         """Find the object of the map for each seen one, by place and motion, then by place and embedding.
 
         Args:
-            parts_too: what was seen may be a part of an object, as proposals are; detections are whole.
+            geometric: what was seen are proposals, which may show a part of an object, and every object in sight has
+                one; a detector names whole objects and may miss some.
         """
+        self.geometric = geometric
         objects, seen, config = self.objects, self.seen, self.config
         shifts = np.array([one.shift(self.now - one.last_seen, config.max_gap) for one in objects])
         shifts = shifts.reshape(-1, 3)
@@ -77,8 +82,8 @@ class Step:
         pairs = match(seen, objects, self.overlaps, self.now, config.max_gap)
         self._visibility(shifts)
         self.owner = {i: objects[j] for i, j in pairs}
-        self.part_of = parts(self.overlaps, pairs) if parts_too else {}
-        if parts_too:
+        self.part_of = parts(self.overlaps, pairs) if geometric else {}
+        if geometric:
             self._absorb(pairs)
         taken = {j for _, j in pairs}
         open_seen = [
@@ -183,12 +188,40 @@ class Step:
         for i in self.births:
             one = self._born(i)
             self.owner[i] = one
+        self._fit(stale)
+        self._join(stale)
+
+    def _fit(self, stale: Sequence[MapObject]) -> None:
+        """Fit the boxes of changed clouds."""
         for one, box in zip(stale, fit_upright_boxes([one.points() for one in stale]), strict=True):
             one.box = box_rows([box])[0]
             self.changed.add(one.id)
             self.store.place(one)
             if not one.moving:
                 one.motion.rest(one.box[:3])
+
+    def _join(self, stale: Sequence[MapObject]) -> None:
+        """Objects that were begun from different parts of one thing have become the same: the older id stays."""
+        local = [one for one in self.objects if one.id in self.store.objects and not one.moving]
+        mine = [one for one in stale if one in local]
+        if not mine:
+            return
+        rows, columns = (np.array([one.box for one in some]) for some in (mine, local))
+        iou = box_iou_3d(rows, columns)[0]
+        volumes = rows[:, 3:6].prod(axis=1)[:, None], columns[:, 3:6].prod(axis=1)[None]
+        inside = (
+            iou / (1 + iou) * sum(volumes) / np.maximum(np.minimum(*volumes), 1e-9)
+        )  # share of the smaller box in the larger
+        near = (iou > _SAME_BOX) | ((inside > _INSIDE) & self.geometric)
+        for a, b in np.argwhere(near).tolist():
+            older, younger = sorted((mine[a], local[b]), key=lambda one: (one.state != "confirmed", one.id))
+            both = {older.id, younger.id} <= set(self.store.objects)
+            if older is younger or not both or younger.state == "lost" or not _one_surface(older, younger):
+                continue
+            older.absorb(younger, self.config.max_points)
+            self.store.drop(younger.id)
+            self.owner = {i: older if one is younger else one for i, one in self.owner.items()}
+            self.changed.add(older.id)
 
     def _points(self, i: int) -> tuple[NDArray[np.float64], NDArray[np.uint8] | None]:
         cloud = self.seen.clouds[i]
@@ -223,15 +256,23 @@ class Step:
             one.carry(center - one.box[:3])
         one.last_seen, one.unseen, one.viewpoint = self.now, 0, self.eye
         one.frames += 1
+        one.objectness += float(self.seen.objectness[i])
         one.believe(1.0)
         self._vote(i, one)
+        self._promote(one)
+        return changed
+
+    def _promote(self, one: MapObject) -> None:
+        """Confirm what was seen often enough as one object, and take it back if later frames do not bear it out."""
+        least = self.config.min_objectness
         if one.state == "lost":
             one.state = "confirmed"
             self.changed.add(one.id)
-        elif one.state == "tentative" and one.frames >= self.config.confirm:
+        elif one.state == "tentative" and one.frames >= self.config.confirm and one.chance >= least:
             one.state = "confirmed"
             self.new.append(one.id)
-        return changed
+        elif one.state == "confirmed" and one.chance < _DOUBTED * least:
+            one.state = "tentative"
 
     def _unseen(self, j: int, one: MapObject) -> None:
         """Evidence against an object that no one saw: its place is empty, or it was overlooked, or it is hidden."""
@@ -243,8 +284,10 @@ class Step:
         if self.known[j] >= _KNOWN:
             if self.through[j] >= _EMPTY:
                 one.believe(_SEEN_THROUGH)
-            elif self.there[j] >= _OCCUPIED and one.state == "tentative":
-                one.believe(_OVERLOOKED)
+            elif self.there[j] >= _OCCUPIED:
+                one.overlooked += self.geometric
+                if one.state == "tentative":
+                    one.believe(_OVERLOOKED)
         if one.belief < 0 and one.state == "confirmed":
             one.state = "lost"
             self.lost.append(one.id)
@@ -272,6 +315,7 @@ class Step:
             first_seen=self.now,
             last_seen=self.now,
             viewpoint=self.eye,
+            objectness=float(self.seen.objectness[i]),
         )
         one.fuse(points[:0], None if colors is None else colors[:0], None, self.config.max_points)
         self._vote(i, one)
@@ -314,3 +358,11 @@ class Step:
         now, before = self.eye - one.box[:3], one.encoded_from
         cosine = now @ before / max(float(np.linalg.norm(now) * np.linalg.norm(before)), 1e-9)
         return bool(np.arccos(np.clip(cosine, -1, 1)) > _OTHER_SIDE)
+
+
+def _one_surface(a: MapObject, b: MapObject) -> bool:
+    """Whether the smaller of two objects lies on the surface of the larger."""
+    small, large = sorted((a, b), key=lambda one: one.diagonal)
+    reach = min(2 * max(small.voxel, large.voxel), 0.1 * small.diagonal)
+    distance, _ = cKDTree(large.points()).query(small.sample(), distance_upper_bound=reach)
+    return float(np.isfinite(distance).mean()) >= _SAME_SURFACE

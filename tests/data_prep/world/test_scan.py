@@ -11,7 +11,7 @@ from scipy.ndimage import map_coordinates
 from data_prep import open_scan
 from data_prep.detect.coco import CocoDetections
 from data_prep.errors import InputError
-from data_prep.geometry import invert, transform_points
+from data_prep.geometry import invert, rigid, transform_points
 from data_prep.scans.scan import Scan
 from data_prep.world import ProceduralScan
 
@@ -226,3 +226,15 @@ def test_the_last_of_a_million_frames_is_as_exact_as_the_first() -> None:
     assert len(found)
     for box, instance in zip(found.boxes, found.attributes["track_id"], strict=True):
         assert box.contains(frame.points[truth.instances == instance], margin=1e-4).all()
+
+
+def test_things_that_were_moved_or_taken_away_are_seen_where_they_are_now():
+    scan = open_scan("procedural", "room", frames=40, seed=3)
+    before = scan.ground_truth(0).instances
+    instance, *_ = np.unique(before[before >= 0])[::-1]
+    other = scan.rearranged({int(instance): None})
+    assert int(instance) not in other.ground_truth(0).instances
+    assert int(instance) in scan.ground_truth(0).instances
+    shifted = scan.rearranged({int(instance): rigid(translation=(0, 0, 0.4))})
+    boxes = [{o.instance: o.box.center for o in one.objects}[int(instance)] for one in (scan, shifted)]
+    assert np.allclose(boxes[1] - boxes[0], [0, 0, 0.4])
