@@ -43,7 +43,7 @@ LAYERS = {
         ["pretrained"],
         ["recognition", "evaluation"],
         ["mapping"],
-        ["runtime"],
+        ["runtime", "ros"],
         ["export"],
         ["server", "search"],
         ["training"],

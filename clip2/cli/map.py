@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from clip2.mapping import MapConfig, ObjectMap
+    from clip2.recognition.instances import Instances3D
     from data_prep.detect import Detections2D
     from data_prep.detect.coco import CocoDetections
     from data_prep.scans import Frame, Scan
@@ -64,6 +66,10 @@ class Map(ScanCommand):
     budget_ms: float | None = None
     """Milliseconds per frame. When behind, far objects are encoded later and then far points are left out."""
 
+    bag_out: Path | None = None
+    """With --source rosbag: also write the confirmed objects of every frame, markers, labels and tf as a ROS 2 bag:
+    NAME.mcap, or a folder name for sqlite3."""
+
     def run(self) -> int:
         """Build the map, write it, and report."""
         from rich.console import Console
@@ -82,12 +88,13 @@ class Map(ScanCommand):
             scan = self.open_scan()
         numbers = self.frame.choose(scan)
         found = self._detections(scan)
+        results = self._result_bag(scan, self._estimates_poses(scan, numbers))
         bad: list[str] = []
         doubts: dict[str, None] = {}
-        with FrameBar("mapping", console) as bar:
+        with results as publish, FrameBar("mapping", console) as bar:
             for done, (frame, error) in enumerate(self._frames(scan, numbers), start=1):
                 if frame is not None:
-                    error = self._take(object_map, frame, found)
+                    error = self._take(object_map, frame, found, publish)
                     doubts.update(dict.fromkeys(object_map.notes))
                 if error is not None:
                     bad.append(str(error))
@@ -175,20 +182,23 @@ class Map(ScanCommand):
         found.check(scan)
         return found
 
+    def _estimates_poses(self, scan: Scan, numbers: list[int]) -> bool:
+        posed = all(scan.world_of(number) is not None for number in numbers)
+        return self.poses == "icp" or (self.poses == "auto" and not posed and len(numbers) > 1)
+
     def _frames(self, scan: Scan, numbers: list[int]) -> Iterator[tuple[Frame | None, InputError | None]]:
         """Each frame with its pose, or the reason why there is none."""
         from clip2.mapping.odometry import Odometry
 
-        posed = all(scan.world_of(number) is not None for number in numbers)
         worlds = dict.fromkeys(scan.world_of(number) for number in numbers)
-        if posed and len(worlds) > 1:
+        if None not in worlds and len(worlds) > 1:
             some = list(worlds)
             raise InputError(
                 f"has frames of {len(worlds)} worlds, like {some[0]} and {some[1]}",
                 source=self.root,
                 fix="map one world at a time: choose by --frames or --option",
             )
-        use_icp = self.poses == "icp" or (self.poses == "auto" and not posed and len(numbers) > 1)
+        use_icp = self._estimates_poses(scan, numbers)
         odometry = Odometry() if use_icp else None
         if use_icp and self.poses == "auto":
             _log.warning("clip2: warning: %s has no poses: they are estimated by registration", self.root)
@@ -200,7 +210,11 @@ class Map(ScanCommand):
                 yield None, error
 
     def _take(
-        self, object_map: ObjectMap, frame: Frame, found: CocoDetections | None
+        self,
+        object_map: ObjectMap,
+        frame: Frame,
+        found: CocoDetections | None,
+        publish: Callable[[Frame, Instances3D], None],
     ) -> BadFrameError | None:
         detections: list[Detections2D] | None = None
         if found is not None:
@@ -208,10 +222,42 @@ class Map(ScanCommand):
                 found.for_image(view.name, view.camera.width, view.camera.height) for view in frame.views
             ]
         try:
-            object_map.update(frame, detections)
+            update = object_map.update(frame, detections)
         except BadFrameError as error:
             return error
+        assert update.track_ids is not None
+        publish(
+            frame, update[[object_map.objects[i].state == "confirmed" for i in update.track_ids.tolist()]]
+        )
         return None
+
+    @contextmanager
+    def _result_bag(self, scan: Scan, estimated: bool) -> Iterator[Callable[[Frame, Instances3D], None]]:
+        """Function that writes the objects of a frame to ``--bag-out``, or does nothing without it."""
+        if self.bag_out is None:
+            yield lambda frame, objects: None
+            return
+        from clip2.ros.bag import ResultBag
+        from data_prep.geometry import invert
+        from data_prep.scans.rosbag.scan import RosbagScan
+
+        if not isinstance(scan, RosbagScan):
+            raise InputError(
+                "needs a bag, whose stamps, frames and tf it keeps",
+                field="--bag-out",
+                fix="use --source rosbag",
+            )
+        world, T_frame_world = scan.world_frame
+        with ResultBag(self.bag_out) as bag:
+            bag.copy_tf(scan)
+
+            def publish(frame: Frame, objects: Instances3D) -> None:
+                if estimated:  # tf knows nothing of this world
+                    bag.add(scan.stamp(frame.id), scan.sensor_frame, objects, invert(frame.T_world_points))
+                else:
+                    bag.add(scan.stamp(frame.id), world, objects, T_frame_world)
+
+            yield publish
 
     def _write(self, object_map: ObjectMap, notes: str) -> None:
         from clip2.cli.outputs import writing

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
 
 from clip2.labels import UNKNOWN
 from data_prep.errors import InputError
@@ -227,27 +227,40 @@ class Instances3D:
                 raise
             raise InputError(f"is not a {FORMAT.name} file ({error!r})", source=name) from error
 
-    def to_ros(self, frame_id: str = "map") -> dict[str, Any]:
+    def to_ros(
+        self,
+        frame_id: str = "map",
+        stamp: int | None = None,
+        T_frame_world: NDArray[np.float64] | None = None,
+    ) -> dict[str, Any]:
         """Plain dicts in the layout of ``vision_msgs/Detection3DArray`` (ROS 2); needs no ROS.
+
+        :mod:`clip2.ros` makes messages of it and reads them back.
 
         Args:
             frame_id: tf frame of the boxes.
+            stamp: nanoseconds; None: ``timestamp``, which as a float is exact to about a microsecond.
+            T_frame_world: (4, 4) from world axes to those of ``frame_id``; None: they are the same.
         """
-        whole, fraction = divmod(self.timestamp or 0.0, 1.0)
-        header = {"stamp": {"sec": int(whole), "nanosec": int(fraction * 1e9)}, "frame_id": frame_id}
+        at = round((self.timestamp or 0.0) * 1e9) if stamp is None else stamp
+        header = {"stamp": {"sec": at // 10**9, "nanosec": at % 10**9}, "frame_id": frame_id}
+        T = np.eye(4) if T_frame_world is None else np.asarray(T_frame_world, np.float64)
+        centers = self.boxes[:, :3] @ T[:3, :3].T + T[:3, 3]
+        turns = Rotation.from_matrix(T[:3, :3] @ self.rotations).as_quat() if len(self) else np.zeros((0, 4))
         detections = []
-        for i, (box, label) in enumerate(zip(self.boxes, self.labels, strict=True)):
+        for i, label in enumerate(self.labels):
             pose = {
-                "position": dict(zip("xyz", box[:3].tolist(), strict=True)),
-                "orientation": {"x": 0.0, "y": 0.0, "z": math.sin(box[6] / 2), "w": math.cos(box[6] / 2)},
+                "position": dict(zip("xyz", centers[i].tolist(), strict=True)),
+                "orientation": dict(zip("xyzw", turns[i].tolist(), strict=True)),
             }
             hypothesis = {"class_id": label, "score": float(self.scores[i])}
             result = {"hypothesis": hypothesis, "pose": {"pose": pose, "covariance": [0.0] * 36}}
+            size = dict(zip("xyz", self.boxes[i, 3:6].tolist(), strict=True))
             detections.append(
                 {
                     "header": header,
                     "results": [result],
-                    "bbox": {"center": pose, "size": dict(zip("xyz", box[3:6].tolist(), strict=True))},
+                    "bbox": {"center": pose, "size": size},
                     "id": str(i if self.track_ids is None else int(self.track_ids[i])),
                 }
             )

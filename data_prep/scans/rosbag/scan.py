@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from data_prep.scans.rosbag.topics import choose_topics
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 
+_TF_TOPICS = ("/tf", "/tf_static")
 _GAP = 0.1  # seconds: one turn of a 10 Hz LiDAR
 _PAIR = 0.02  # seconds between a depth image and its colors; TUM RGB-D's own rule
 _log = logging.getLogger(__name__)
@@ -127,6 +128,25 @@ class RosbagScan(IndexedScan[int]):
             T_world_points=T_world_points,
             timestamp=stamp / 1e9,
         )
+
+    @property
+    def world_frame(self) -> tuple[str, NDArray[np.float64]]:
+        """tf frame of the world, and ``T_frame_world`` (4, 4): from our world, whose z is up, to that frame's axes."""
+        return self._world, invert(self._T_zup)
+
+    @property
+    def sensor_frame(self) -> str:
+        """tf frame of the points."""
+        return self._index.frames[self._topics.points or self._topics.images[0]]
+
+    def stamp(self, id: str) -> int:
+        """Nanoseconds of the message that frame ``id`` was made of, as its header says."""
+        return int(id)
+
+    def tf_messages(self) -> Iterator[tuple[str, int, Any]]:
+        """Topic, time of recording (ns) and decoded message of all tf, to be copied into another bag."""
+        for topic, time, raw in self._bag.messages([t for t in _TF_TOPICS if t in self._bag.topics]):
+            yield topic, time, self._bag.decode(topic, raw)
 
     def world(self, id: str, entry: int) -> str | None:
         """The world's tf frame, where the sensor moves in it."""
