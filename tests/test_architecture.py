@@ -40,6 +40,7 @@ LAYERS = {
         ["teacher", "ood"],
         ["model", "model_config", "object_model"],
         ["checkpoint"],
+        ["hub"],
         ["pretrained"],
         ["recognition", "evaluation"],
         ["mapping"],

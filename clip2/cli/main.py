@@ -44,6 +44,7 @@ COMMANDS = {
     "serve": Entry("clip2.cli.serve:Serve", "recognition over HTTP"),
     "map": Entry("clip2.cli.map:Map", "build a persistent map of named objects from a sequence or bag"),
     "export": Entry("clip2.cli.export:Export", "write a model as ONNX, for machines without torch"),
+    "push": Entry("clip2.cli.push:Push", "upload a checkpoint with its model card to a model hub"),
     "info": Entry("clip2.cli.info:Info", "show versions, devices and backends, or facts about a checkpoint"),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +31,8 @@ class Train:
     """A change to the configuration, like --set optimizer.lr=3e-4; may be repeated."""
     resume: bool = False
     """Continue the run in --out, or start it if there is none."""
+    dry_run: bool = False
+    """Measure a few steps, print how long the run will take and what it needs, and write nothing."""
     json: bool = False
     """Print the metrics of the run as one JSON object on standard output."""
 
@@ -47,9 +49,13 @@ class Train:
         if self.data:
             folders = tuple(str(folder.resolve()) for folder in self.data)
             config = config.model_copy(update={"data": config.data.model_copy(update={"folders": folders})})
-        from clip2.training import train
+        from clip2.training import plan_training, train
 
         console = Console(stderr=True)
+        if self.dry_run:
+            plan = plan_training(config)
+            print(json.dumps(asdict(plan)) if self.json else plan)
+            return EXIT_OK
         result = train(config, self.out, self.resume, console=console)
         if self.json:
             figures = {"run": str(result.run), "finished": result.finished, **result.metrics}

@@ -15,18 +15,22 @@ if TYPE_CHECKING:
     from clip2.training.loop import train as train
     from clip2.training.packing import load_training_set as load_training_set
     from clip2.training.packing import pack as pack
+    from clip2.training.plan import TrainingPlan as TrainingPlan
+    from clip2.training.plan import plan_training as plan_training
 
 # Lightning Fabric takes seconds to import; an error in a configuration is reported before that.
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "TrainConfig": "clip2.training.config",
+        "TrainingPlan": "clip2.training.plan",
         "TrainingResult": "clip2.training.loop",
         "TrainingSet": "clip2.training.dataset",
         "fit_ood_detector": "clip2.training.fit_ood",
         "load_config": "clip2.training.config",
         "load_training_set": "clip2.training.packing",
         "pack": "clip2.training.packing",
+        "plan_training": "clip2.training.plan",
         "train": "clip2.training.loop",
     },
 )

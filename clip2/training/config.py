@@ -123,6 +123,8 @@ class LoopConfig(TypedConfig):
 
     Attributes:
         batch_size: objects per step over all devices together.
+        part: objects per device that are in memory at once; None: all. The gradient is that of the whole batch
+            (:mod:`clip2.training.accumulation`), for one more forward pass.
         epochs: passes over the training objects, unless ``steps`` is set.
         steps: optimizer steps.
         checkpoint_every: steps between saved states.
@@ -131,6 +133,7 @@ class LoopConfig(TypedConfig):
     """
 
     batch_size: int = Field(default=128, ge=2, le=MOST_OBJECTS_PER_STEP)
+    part: int | None = Field(default=None, ge=2)
     epochs: float = Field(default=100, gt=0, le=MOST_EPOCHS)
     steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
     checkpoint_every: int = Field(default=500, ge=1)
@@ -149,7 +152,7 @@ class DeviceConfig(TypedConfig):
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: int = Field(default=1, ge=1, le=MOST_DEVICES)
     nodes: int = Field(default=1, ge=1, le=MOST_DEVICES)
-    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     threads: int | None = Field(default=None, ge=1, le=MOST_THREADS)
 
 

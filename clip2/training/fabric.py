@@ -1,13 +1,18 @@
-"""Lightning Fabric, threads and determinism of a run."""
+"""Lightning Fabric, threads, determinism and environment of a run."""
 
 from __future__ import annotations
 
 import os
+import platform
+import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from clip2.device import parse_device
@@ -80,6 +85,29 @@ def any_rank(fabric: Fabric, mine: bool) -> bool:
     flag = torch.tensor(float(mine), device=fabric.device)
     total = fabric.all_reduce(flag, reduce_op="sum")
     return isinstance(total, torch.Tensor) and bool(total > 0)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: the highest so far, of the process on a CPU, of the tensors on a GPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def environment() -> dict[str, str]:
+    """Versions that a run depends on, and the commit of the folder it was started in, if that is a git checkout."""
+    facts = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    try:
+        state = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return facts
+    return facts | ({"git": state.stdout.strip()} if state.returncode == 0 else {})
 
 
 def default_threads() -> int:

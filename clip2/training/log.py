@@ -116,6 +116,7 @@ class RunLog:
                 if f"train/{name}" in metrics
             ]
             shown.append(f"{metrics['train/objects_per_second']:.0f} objects/s")
+            shown.append(f"data {metrics['train/data_share']:.0%}  {metrics['train/memory_gb']:.1f} GB")
             self._progress.update(self._task, metrics="  ".join(shown))
 
     def say(self, line: str) -> None:

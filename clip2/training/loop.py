@@ -15,16 +15,18 @@ from rich.console import Console
 
 from clip2.checkpoint import read_config, save
 from clip2.encoders import weights_follow
+from clip2.hub import write_model_card
 from clip2.model import Clip2Model
 from clip2.model_config import ModelConfig
 from clip2.objectives import ContrastiveObjective, Losses
 from clip2.progress import StopRequest
 from clip2.teacher.text_bank import TextBank
+from clip2.training.accumulation import backward_in_parts
 from clip2.training.augmentation import colors_seen
 from clip2.training.batches import BatchMaker
 from clip2.training.config import TrainConfig
 from clip2.training.dataset import TrainingSet
-from clip2.training.fabric import any_rank, create_fabric, reproducible
+from clip2.training.fabric import any_rank, create_fabric, environment, peak_memory, reproducible
 from clip2.training.log import RunLog, summary
 from clip2.training.metrics import Meters, zero_shot
 from clip2.training.optimizer import WeightAverage, create_optimizer, learning_rate
@@ -109,11 +111,11 @@ def train(
             given.folders, given.clip, given.max_points, given.nameless, given.cache, shown
         )
     with reproducible(fabric.device):
-        return _Training(config, run, data, fabric, console, fresh=latest is None).go(latest)
+        return TrainingRun(config, run, data, fabric, console, fresh=latest is None).go(latest)
 
 
-class _Training:
-    """One run in progress."""
+class TrainingRun:
+    """One run in progress: :meth:`go` does its steps."""
 
     def __init__(
         self,
@@ -192,7 +194,7 @@ class _Training:
         meters = Meters()
         for step in range(first, self.total):
             began = time.perf_counter()
-            losses, data_seconds = self._step(step)
+            losses, data_seconds = self.step(step)
             seconds = time.perf_counter() - began
             self.seconds += seconds
             meters.add(losses, data_seconds, seconds)
@@ -209,6 +211,7 @@ class _Training:
                         field="optimizer.lr",
                         fix="lower it (--set optimizer.lr=...) and begin again in another folder",
                     )
+                metrics["train/memory_gb"] = peak_memory(self.fabric.device) / 1e9
                 metrics["train/lr"] = self.optimizer.param_groups[0]["lr"]
                 metrics["train/text_scale"] = self.model.log_text_scale.exp().item()
                 metrics["train/image_scale"] = self.model.log_image_scale.exp().item()
@@ -223,7 +226,7 @@ class _Training:
                 self._checkpoint(done)
         return self.total
 
-    def _step(self, step: int) -> tuple[Losses, float]:
+    def step(self, step: int) -> tuple[Losses, float]:
         """Losses of one optimizer step, and the seconds spent on its data."""
         config, rank, world = self.config, self.fabric.global_rank, self.fabric.world_size
         seed = step_seed(config.seed, step, rank)
@@ -235,9 +238,13 @@ class _Training:
         objects = self.sampler.batch(step)[rank * share : (rank + 1) * share]
         clouds, targets = self.batches.make(objects, seed)
         data_seconds = time.perf_counter() - began
-        losses = self.objective(self.network(clouds), targets)
         self.optimizer.zero_grad()
-        self.fabric.backward(losses.total)
+        part = config.loop.part
+        if part is None or part >= share:
+            losses = self.objective(self.network(clouds), targets)
+            self.fabric.backward(losses.total)
+        else:
+            losses = backward_in_parts(self.fabric, self.network, self.objective, clouds, targets, part, seed)
         self.fabric.clip_gradients(
             self.network, self.optimizer, max_norm=config.optimizer.clip, error_if_nonfinite=False
         )
@@ -276,6 +283,7 @@ class _Training:
             save_state(self.run, step, self.model, self.average.model, self.optimizer.optimizer, facts)
             self._update_statistics()
             save(self.average.model, self.run, self.bank, self._metrics(step))
+            write_model_card(self.run)
         self.fabric.barrier()
 
     def _update_statistics(self) -> None:
@@ -321,6 +329,9 @@ class _Training:
             "seconds": round(self.seconds, 1),
             "colors_seen": self.colors_seen,
             "terms": self.terms,
+            "data": [Path(folder).name for folder in self.config.data.folders],
+            "data_digest": self.fingerprint[:16],
+            "environment": environment(),
             **self.latest_metrics,
         }
 

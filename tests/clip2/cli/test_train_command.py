@@ -155,3 +155,14 @@ def test_two_processes_under_torchrun(triplets: Path, config: Path, tmp_path: Pa
     assert (tmp_path / "a" / "model.safetensors").read_bytes() == (
         tmp_path / "b" / "model.safetensors"
     ).read_bytes()
+
+
+def test_a_dry_run_says_the_cost_and_writes_nothing(
+    triplets: Path, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", "--config", str(config), "--data", str(triplets), "--out", str(tmp_path / "run")]
+    assert main([*arguments, "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 3
+    assert main([*arguments, "--dry-run"]) == 0
+    assert "3 steps over 12 objects" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
