@@ -17,6 +17,8 @@ class IndexCommand:
     """Put the objects of recognition results, maps and triplet folders into an index for clip2 search.
 
     Adding the same again adds nothing. Several commands may add to one index at the same time.
+
+    After an interruption the same command continues.
     """
 
     paths: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PATH [PATH ...]")]

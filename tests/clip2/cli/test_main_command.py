@@ -19,6 +19,11 @@ REQUIRED = {
     "classify": ["a.ply", "--labels", "mug"],
     "recognize": ["a.ply", "--labels", "mug"],
     "convert": ["kitti", "root", "out"],
+    "index": ["result.json", "--out", "index"],
+    "search": ["index", "mug"],
+    "map": ["rgbd", "root", "--labels", "mug", "--out", "map"],
+    "export": ["run", "--onnx", "graphs"],
+    "push": ["run", "hf-hub:lab/run", "--license", "mit"],
 }
 
 
