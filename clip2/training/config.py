@@ -34,6 +34,7 @@ class DataConfig(TypedConfig):
         cache: map the points from float16 files beside the shards, written on first use (the coordinates' error is at
             most a 4096th of the object's size); false: hold them in memory as float32.
         balance: ``sqrt``: a label that is 100 times as frequent is drawn 10 times as often; ``none``: no balancing.
+        ood: fit a detector of unknown objects at the end, if objects are held out (:mod:`clip2.training.fit_ood`).
         nameless: labels that name nothing, such as the one label of a class-agnostic detector. They are excluded from
             targets and negatives; an object without another text trains by its image alone, and is left out if it
             has none.
@@ -45,6 +46,7 @@ class DataConfig(TypedConfig):
     max_points: int = Field(default=4096, ge=16)
     cache: bool = True
     balance: Literal["sqrt", "none"] = "sqrt"
+    ood: bool = True
     nameless: tuple[str, ...] = NAMELESS
 
 

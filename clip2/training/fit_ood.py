@@ -7,9 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from clip2.evaluation.open_set import auroc
 from clip2.model import Clip2Model
 from clip2.ood.detector import OODDetector
 from clip2.training.dataset import TrainingSet
+from clip2.training.outliers import Cloud, make_outliers
+
+_MOST_OBJECTS, _FEWEST_OUTLIERS = 4000, 200
 
 
 def fit_ood_detector(
@@ -38,6 +42,45 @@ def fit_ood_detector(
     labeled = np.resize(data.own_texts[np.asarray(rows), 0] >= 0, len(features))
     calibration = describe_objects(model, data, calibration_rows)
     return OODDetector.fit(features[labeled], calibration, outliers, quantile=quantile)
+
+
+def fit_from_objects(
+    model: Clip2Model,
+    data: TrainingSet,
+    rows: NDArray[np.int64],
+    held_out: NDArray[np.int64],
+    seed: int = 0,
+) -> tuple[OODDetector, float]:
+    """Fit a detector with outliers made from the training objects, and score it on other objects and outliers.
+
+    Args:
+        model: trained on ``rows``.
+        data: the objects.
+        rows: (n,) objects trained on; at most 4,000 are used.
+        held_out: (m,) other objects: one half sets the threshold, the other half is scored.
+        seed: of the outliers and the fit.
+
+    Returns:
+        The detector, and its AUROC: held-out objects against outliers made from held-out objects.
+    """
+    random = np.random.default_rng([seed, 0x00D])
+    learn = random.permutation(rows[data.own_texts[rows, 0] >= 0])[:_MOST_OBJECTS]
+    parts = np.array_split(random.permutation(held_out), 2)
+    count = min(max(len(learn), _FEWEST_OUTLIERS), _MOST_OBJECTS) // 2
+    outliers = [
+        _describe(model, clouds) for clouds in make_outliers(data, learn, count, seed).values() if clouds
+    ]
+    detector = fit_ood_detector(model, data, learn, parts[0], outliers)
+    fresh = make_outliers(data, parts[1], len(parts[1]), seed + 1).values()
+    known = detector.distance(describe_objects(model, data, parts[1]))
+    strange = detector.distance(np.concatenate([_describe(model, clouds) for clouds in fresh if clouds]))
+    return detector, auroc(-known, -strange)
+
+
+def _describe(model: Clip2Model, clouds: Sequence[Cloud]) -> NDArray[np.float32]:
+    points = [points for points, _ in clouds]
+    colors = None if model.config.colors_seen == "absent" else [colors for _, colors in clouds]
+    return model.describe(points, colors).features
 
 
 def describe_objects(model: Clip2Model, data: TrainingSet, rows: ArrayLike) -> NDArray[np.float32]:

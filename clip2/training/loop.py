@@ -27,6 +27,7 @@ from clip2.training.batches import BatchMaker
 from clip2.training.config import TrainConfig
 from clip2.training.dataset import TrainingSet
 from clip2.training.fabric import any_rank, create_fabric, environment, peak_memory, reproducible
+from clip2.training.fit_ood import fit_from_objects
 from clip2.training.log import RunLog, summary
 from clip2.training.metrics import Meters, zero_shot
 from clip2.training.optimizer import WeightAverage, create_optimizer, learning_rate
@@ -47,6 +48,7 @@ from data_prep.storage.files import write_atomically
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+_FEWEST_HELD_OUT = 40
 # Number of batches for the BatchNorm statistics of the averaged weights, and an unused rank for their seeds.
 _STATISTICS_BATCHES, _STATISTICS_RANK = 16, 1 << 30
 
@@ -186,6 +188,7 @@ class TrainingRun:
             step = self._steps(first, log, stop)
             if step == self.total:
                 self._evaluate(step, log)
+                self._fit_ood(step, log)
             self._checkpoint(step)
         return self._result(step)
 
@@ -270,6 +273,25 @@ class TrainingRun:
                 f"class mean {metrics['top1_class_mean']:.1%}"
             )
         self.fabric.barrier()
+
+    def _fit_ood(self, step: int, log: RunLog) -> None:
+        """Fit the detector of objects that no label fits; half of the held-out objects score it."""
+        if not self.config.data.ood or not self.fabric.is_global_zero:
+            return
+        if len(self.held_out) < _FEWEST_HELD_OUT:
+            log.say(
+                f"{len(self.held_out)} objects held out, {_FEWEST_HELD_OUT} are needed to fit a detector of unknown "
+                "objects: the model will name everything (set data.hold_out=0.1)"
+            )
+            return
+        self._update_statistics()
+        detector, score = fit_from_objects(
+            self.average.model, self.data, self.train_on, self.held_out, self.config.seed
+        )
+        self.average.model.ood_detector = detector
+        self.latest_metrics["held_out/ood_auroc"] = score
+        log.write(step, {"held_out/ood_auroc": score})
+        log.say(f"unknown objects: AUROC {score:.3f} on held-out objects against outliers made from them")
 
     def _checkpoint(self, step: int) -> None:
         """Save the state first: the export can always be repeated from it."""
