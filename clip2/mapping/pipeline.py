@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Self
 
 from clip2.mapping.object_map import ObjectMap
 from clip2.mapping.update import MapUpdate
@@ -78,7 +77,7 @@ class LivePipeline:
         self._pool.shutdown()
         self._raise_failure()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> LivePipeline:
         return self
 
     def __exit__(

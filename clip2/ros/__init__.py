@@ -7,6 +7,7 @@ from data_prep.lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "LiveMap": "clip2.ros.live",
         "ResultBag": "clip2.ros.bag",
         "instances_from_ros": "clip2.ros.detections",
         "markers": "clip2.ros.markers",
@@ -20,4 +21,5 @@ if TYPE_CHECKING:
     from clip2.ros.definitions import typestore as typestore
     from clip2.ros.detections import instances_from_ros as instances_from_ros
     from clip2.ros.detections import vision_info as vision_info
+    from clip2.ros.live import LiveMap as LiveMap
     from clip2.ros.markers import markers as markers
