@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from clip2.recognition.instances import Instances3D
 from clip2.ros.detections import vision_info
 from clip2.ros.markers import markers
 from clip2.ros.sensors import stamp_of
+from data_prep.config import parse_config
 from data_prep.errors import BadFrameError, InputError
 from data_prep.geometry import Camera
 from data_prep.scans import Frame
@@ -231,6 +232,16 @@ class ColorBuffer:
         """The image nearest to ``stamp`` (ns), if within 50 ms; else None."""
         best = min(self._messages, key=lambda each: abs(stamp_of(each) - stamp), default=None)
         return best if best is not None and abs(stamp_of(best) - stamp) <= _PAIR else None
+
+
+def map_config(values: Mapping[str, Any]) -> MapConfig:
+    """Settings of the map from the node's parameters.
+
+    Raises:
+        InputError: a value that cannot be.
+    """
+    settings = {"confirm": values["confirm"], "budget_ms": values["budget_ms"] or None}
+    return parse_config(MapConfig, settings, source="parameters")
 
 
 def load_model(name: str, threads: int | None = None) -> ObjectModel:

@@ -1,0 +1,1 @@
+"""ROS 2 node around clip2's live map."""
