@@ -256,9 +256,9 @@ def load_model(name: str, threads: int | None = None) -> ObjectModel:
         from clip2.runtime import OnnxModel
 
         return OnnxModel(name, threads)
-    import clip2
+    from clip2.checkpoint import load
 
-    return clip2.load(name)
+    return load(name)
 
 
 def _nothing() -> Instances3D:
