@@ -116,8 +116,8 @@ def to_rows(objects: Iterable[StoredObject], model: str, table_schema: Any) -> A
     return pa.Table.from_pylist(records, schema=table_schema)
 
 
-def from_row(row: Mapping[str, Any], embedding: NDArray[np.float32] | None = None) -> StoredObject:
-    """The object of a row; its cloud and crop are the thumbnails."""
+def from_row(row: Mapping[str, Any], embedding: NDArray[np.float32]) -> StoredObject:
+    """The object of a row and its vector; its cloud and crop are the thumbnails."""
     box = np.array([row[name] for name in _BOX])
     points = colors = crop = None
     if row["cloud"]:
@@ -126,12 +126,11 @@ def from_row(row: Mapping[str, Any], embedding: NDArray[np.float32] | None = Non
         colors = np.frombuffer(row["cloud_colors"], np.uint8).reshape(-1, 3)
     if row["crop"]:
         crop = np.asarray(Image.open(io.BytesIO(row["crop"]), formats=["JPEG"]).convert("RGB"))
-    vector = np.asarray(row["vector"], np.float32) if embedding is None else embedding
     kept = {
         name: row[name] for name in ("label", "scan", "source", "number", "track", "timestamp", "num_points")
     }
     return StoredObject(
-        vector, box, score=float(row["score"]), points=points, colors=colors, crop=crop, **kept
+        embedding, box, score=float(row["score"]), points=points, colors=colors, crop=crop, **kept
     )
 
 

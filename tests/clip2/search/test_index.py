@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.index_writers import SPACE, WIDTH, objects, write
 from support.recognition_stand_ins import THREE_BOXES, box_surface, ground, tiny_bank, tiny_model
 
 from clip2 import Index, InputError, ObjectMap, Recognizer
@@ -20,24 +21,7 @@ from clip2.search.page import write_hits
 from data_prep.scans import Frame
 from data_prep.triplets import Triplet, write_triplets
 
-SPACE, WIDTH = "ViT-B-32/openai", 16
 PROCESSES = multiprocessing.get_context("spawn")
-
-
-def objects(count: int, seed: int = 0, **fields: object) -> list[StoredObject]:
-    rng = np.random.default_rng(seed)
-    vectors = rng.normal(size=(count, WIDTH)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return [
-        StoredObject(
-            vectors[i],
-            np.array([10.0 * i, seed, 0, 1, 1, 1, 0]),
-            f"label {i}",
-            number=i,
-            **{"scan": "kitchen", **fields},  # type: ignore[arg-type]
-        )
-        for i in range(count)
-    ]
 
 
 def test_objects_come_back_as_they_went_in(tmp_path):
@@ -219,14 +203,8 @@ def test_a_vector_index_is_built_when_it_pays(tmp_path, monkeypatch):
     assert index.search(newest.embedding, SPACE, k=1)[0].similarity == pytest.approx(1, abs=1e-4)
 
 
-def _write(path: str, first: int, count: int) -> None:
-    index = Index(path)
-    for seed in range(first, first + count):
-        index.add(objects(20, seed=seed), SPACE)
-
-
 def test_writers_at_the_same_time_lose_and_double_nothing(tmp_path):
-    writers = [PROCESSES.Process(target=_write, args=(str(tmp_path / "db"), first, 6)) for first in (0, 3)]
+    writers = [PROCESSES.Process(target=write, args=(str(tmp_path / "db"), first, 6)) for first in (0, 3)]
     for writer in writers:
         writer.start()
     for writer in writers:
@@ -241,7 +219,7 @@ def test_writers_at_the_same_time_lose_and_double_nothing(tmp_path):
 def test_a_killed_writer_leaves_whole_batches(tmp_path):
     moments = random.Random(0)
     for _ in range(5):
-        writer = PROCESSES.Process(target=_write, args=(str(tmp_path / "db"), 0, 200))
+        writer = PROCESSES.Process(target=write, args=(str(tmp_path / "db"), 0, 200))
         writer.start()
         while writer.is_alive() and not (tmp_path / "db").exists():
             time.sleep(0.01)
@@ -250,7 +228,7 @@ def test_a_killed_writer_leaves_whole_batches(tmp_path):
         os.kill(writer.pid, signal.SIGKILL)
         writer.join()
         assert len(Index(tmp_path / "db")) % 20 == 0
-    _write(str(tmp_path / "db"), 0, 200)
+    write(str(tmp_path / "db"), 0, 200)
     assert len(Index(tmp_path / "db")) == 4000
 
 
