@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -69,7 +69,7 @@ Columns = Annotated[
 Up = Annotated[str, Query(description="Axis of the cloud that points up: z, y, -y …")]
 Scale = Annotated[float, Query(gt=0, description="Meters per unit of the cloud.")]
 Brief = Annotated[bool, Query(description="Leave out point indices and embeddings.")]
-Fraction = Annotated[float, Query(ge=0, le=1)]
+Threshold = Annotated[float, Query(ge=0, le=1, description="Leave out objects with a lower score.")]
 
 
 def create_app(
@@ -133,12 +133,16 @@ def create_app(
     async def recognize(
         request: Request,
         labels: Labels = None,
-        threshold: Fraction = 0.0,
-        background: str = "",
-        unknown: Unknown = "keep",
-        min_objectness: Fraction = 0.0,
-        max_objects: Annotated[int | None, Query(ge=1)] = None,
-        proposals: Kind = "auto",
+        threshold: Threshold = 0.0,
+        background: Annotated[str, Query(description="Labels that compete but are not wanted.")] = "",
+        unknown: Annotated[
+            Unknown, Query(description="Objects unlike the training objects: keep as unknown, name, or drop.")
+        ] = "keep",
+        min_objectness: Annotated[
+            float, Query(ge=0, le=1, description="Least likelihood of being one whole object.")
+        ] = 0.0,
+        max_objects: Annotated[int | None, Query(ge=1, description="Most objects to answer with.")] = None,
+        proposals: Annotated[Kind, Query(description="How objects are found; auto: by the extent.")] = "auto",
         brief: Brief = False,
         columns: Columns = None,
         up: Up = "z",
@@ -161,7 +165,9 @@ def create_app(
         request: Request,
         labels: Labels = None,
         top: Annotated[int, Query(ge=1, description="Labels per object.")] = 3,
-        unknown: Annotated[str, Query(pattern="^(keep|name)$")] = "keep",
+        unknown: Annotated[
+            Literal["keep", "name"], Query(description="Objects unlike the training objects.")
+        ] = "keep",
         columns: Columns = None,
         up: Up = "z",
         scale: Scale = 1.0,
@@ -276,7 +282,7 @@ def _add_map_routes(app: FastAPI, maps: LiveMaps, gate: Gate, metrics: Metrics) 
 
     @app.get("/v1/maps/{name}/objects", summary="Objects of a live map, by any labels")
     async def map_objects(
-        name: str, labels: Labels = None, threshold: Fraction = 0.0, brief: Brief = False
+        name: str, labels: Labels = None, threshold: Threshold = 0.0, brief: Brief = False
     ) -> Response:
         return await gate.light(_json, await maps.objects(name, labels, threshold, brief))
 
