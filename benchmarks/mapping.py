@@ -1,6 +1,6 @@
 """Quality of object maps: ids over time, real objects, things that were moved or removed, labels after several looks.
 
-    python -m benchmarks.mapping [ROOT] [--frames 200] [--only room] [--json]
+    python -m benchmarks.mapping [ROOT] [--frames 200] [--only room|passes|street|kitti] [--json]
 
 Synthetic rooms (RGB-D) and streets (LiDAR and four cameras) are mapped three times: from labeled 3D boxes, from the 2D
 boxes of an erring detector (``good``), and by geometry alone. ROOT may hold ``kitti_tracking/`` in the official layout;
@@ -131,14 +131,16 @@ def main(
         root: folder with kitti_tracking/.
         frames: of each synthetic scan.
         seed: of the synthetic world.
-        only: cases whose name contains this.
+        only: room, passes, street or kitti; default: all.
         json: print one JSON object.
     """
     model = clip2.load("mini-points")
     result: dict[str, dict[str, dict[str, float]]] = {}
     if only in "room":
         result[f"room, {frames} frames"] = _synthetic(model, "room", frames, seed)
-        result["room, two passes"] = _passes(model, frames // 2, seed)
+    if only in "passes":
+        half = frames // 2
+        result[f"three rooms, two passes of {half} frames"] = _passes(model, half, seed)
     if only in "street":
         result[f"street, {frames} frames"] = _synthetic(model, "street", frames, seed)
     if root is not None and only in "kitti":
@@ -159,7 +161,6 @@ def _synthetic(model: clip2.Clip2Model, setting: str, frames: int, seed: int) ->
 
 
 def _new(model: clip2.Clip2Model, complete: bool = True) -> Run:
-    # Naming all objects lets the labels after one look and after ten be compared.
     return Run(ObjectMap(model, config=MapConfig()), complete)
 
 

@@ -11,7 +11,7 @@ from data_prep.scans import Frame
 
 THROUGH, UNKNOWN, HIDDEN, HIT = -2, 0, 1, 2
 _AZIMUTH, _ELEVATION = np.deg2rad(0.5), np.deg2rad(0.8)  # cells of a sweep's range image
-_DEPTH_NOISE, _SWEEP_NOISE = (0.06, 0.02), (0.25, 0.01)  # m, and share of the distance
+_DEPTH_NOISE, _SWEEP_NOISE = (0.03, 0.012), (0.25, 0.01)  # m, and share of the distance
 _FAR = np.float32(np.inf)
 
 
