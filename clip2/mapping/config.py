@@ -15,6 +15,7 @@ class MapConfig(TypedConfig):
     Attributes:
         proposals: how objects are found without detections: ``lidar``, ``room``, or ``auto`` by the scan's extent.
         min_objectness: proposals that are less likely to be one whole object start no object of the map; 0..1.
+        depth_points: points of a depth image in which objects are looked for; larger images are thinned on their grid.
         confirm: frames in which an object must be seen to be confirmed.
         looks: an object is encoded at most this many times; later looks move its mean embedding too little.
         max_points: points kept of each object. With 512-wide embeddings an object takes about 16 kB at 512 points.
@@ -31,6 +32,7 @@ class MapConfig(TypedConfig):
 
     proposals: Literal["auto", "lidar", "room"] = "auto"
     min_objectness: float = Field(default=0.4, ge=0, le=1)
+    depth_points: int = Field(default=80_000, ge=1000)
     confirm: int = Field(default=3, ge=1)
     looks: int = Field(default=10, ge=1)
     max_points: int = Field(default=512, ge=32)

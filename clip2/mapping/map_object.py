@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -84,7 +85,7 @@ class MapObject:
     @property
     def diagonal(self) -> float:
         """Meters."""
-        return max(float(np.linalg.norm(self.box[3:6])), 1e-3)
+        return max(math.hypot(*self.box[3:6].tolist()), 1e-3)
 
     @property
     def mean_embedding(self) -> NDArray[np.float32] | None:

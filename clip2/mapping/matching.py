@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ class Overlaps:
     of_seen: NDArray[np.float64]
     of_map: NDArray[np.float64]
 
-    @property
+    @cached_property
     def place(self) -> NDArray[np.float64]:
         """(N, M) 0..1, mostly by the cloud that is covered better: a part matches the whole."""
         high, low = np.maximum(self.of_seen, self.of_map), np.minimum(self.of_seen, self.of_map)

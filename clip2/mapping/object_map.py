@@ -127,7 +127,8 @@ class ObjectMap:
         eye = self._viewpoint(frame, world)
         told = looks_like_millimeters(world)
         self.notes = (*frame.notes, *((told,) if told else ()))
-        seen = see(frame, world, eye, detections, self.config.proposals, self.range)
+        kind, depth_points = self.config.proposals, self.config.depth_points
+        seen = see(frame, world, eye, detections, kind, self.range, depth_points)
         found = time.perf_counter()
         self._pose.accept(frame, now)
         self.frames += 1

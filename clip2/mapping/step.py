@@ -30,6 +30,7 @@ _FORGOTTEN = 30  # frames after which a tentative object is dropped
 _SIMILAR, _PLACED = 0.75, 0.35  # least cosine and affinity of a revisit
 _MORE_POINTS, _OTHER_SIDE = 1.5, np.deg2rad(30)  # what makes a look worth encoding
 _SAME_BOX, _INSIDE, _SAME_SURFACE = 0.5, 0.7, 0.6  # IoU, share of the smaller box, and of its surface
+_NOTHING_NEW = 0.97  # share of a look that lies on the object's cloud already
 _DOUBTED = 0.9  # of the chance that confirms an object: below, it is tentative again
 _COVERED = 0.6  # share of an object's sample that a match of another object covers
 
@@ -251,7 +252,10 @@ class Step:
             through = through if through.mean() < _EMPTY else None
         if apart and not one.moving:  # found again elsewhere: the old cloud is of no use there
             one.carry(center - one.box[:3])
-        changed = one.fuse(*self._points(i), through, self.config.max_points)
+        points, colors = self._points(i)
+        known = self.overlaps.of_seen[i, j] >= _NOTHING_NEW and len(one.cloud) >= len(points)
+        still = known and through is None and not one.moving and not apart
+        changed = not still and one.fuse(points, colors, through, self.config.max_points)
         if one.moving and not changed:
             one.carry(center - one.box[:3])
         one.last_seen, one.unseen, one.viewpoint = self.now, 0, self.eye
