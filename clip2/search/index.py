@@ -17,7 +17,7 @@ from clip2.search.objects import StoredObject, from_row, schema, to_rows
 from clip2.search.sources import objects_of, read_objects
 from data_prep.errors import InputError
 from data_prep.storage.extras import require_extra
-from data_prep.storage.lock import FolderLock
+from data_prep.storage.lock import LOCK, FolderLock
 from data_prep.storage.versioned import FileFormat
 
 if TYPE_CHECKING:
@@ -90,20 +90,20 @@ class Index:
     """
 
     def __init__(self, path: str | Path) -> None:
-        lancedb = require_extra("lancedb", "search", needed_for="the index")
+        require_extra("lancedb", "search", needed_for="the index")
         self.path = str(path)
         self._is_local = "://" not in self.path
-        if self._is_local and Path(self.path).exists() and not Path(self.path).is_dir():
-            raise InputError("is a file", source=self.path, fix="name a folder for the index")
-        self._missing = self._is_local and not Path(self.path).exists()
         self._table: Any = None
-        try:
-            self._database = None if self._missing else lancedb.connect(self.path)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise InputError(f"cannot be opened ({error})", source=self.path) from error
-        self._connect = lancedb.connect
-        if self._database is not None and _TABLE in _tables(self._database):
-            self._open()
+        folder = Path(self.path)
+        if self._is_local and folder.exists() and not folder.is_dir():
+            raise InputError("is a file", source=self.path, fix="name a folder for the index")
+        if self._is_local and not folder.exists():
+            return  # the first add makes it
+        database = self._connect()
+        if _TABLE in _tables(database):
+            self._open(database)
+        elif self._is_local and any(file.name != LOCK for file in folder.iterdir()):
+            raise InputError("holds other files", source=self.path, fix="name a new folder for the index")
 
     def __len__(self) -> int:
         """Number of objects."""
@@ -265,16 +265,26 @@ class Index:
         try:
             if self._is_local:
                 Path(self.path).mkdir(parents=True, exist_ok=True)
-            self._database = self._connect(self.path)
+            database = self._connect()
             with self._lock():
-                self._database.create_table(_TABLE, schema=schema(width, metadata), exist_ok=True)
+                database.create_table(_TABLE, schema=schema(width, metadata), exist_ok=True)
         except (OSError, RuntimeError) as error:
-            raise InputError(f"cannot be written ({error})", source=self.path) from error
-        self._open()
+            raise InputError(f"cannot be written ({_first_line(error)})", source=self.path) from error
+        self._open(database)
 
-    def _open(self) -> None:
-        assert self._database is not None
-        self._table = self._database.open_table(_TABLE)
+    def _connect(self) -> Any:
+        import lancedb
+
+        try:  # what another process adds is seen at once
+            return lancedb.connect(self.path, read_consistency_interval=timedelta(0))
+        except (OSError, ValueError, RuntimeError) as error:
+            raise InputError(f"cannot be opened ({_first_line(error)})", source=self.path) from error
+
+    def _open(self, database: Any) -> None:
+        try:
+            self._table = database.open_table(_TABLE)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise InputError(f"cannot be opened ({_first_line(error)})", source=self.path) from error
         metadata = {k.decode(): v.decode() for k, v in (self._table.schema.metadata or {}).items()}
         version = metadata.get("version", "")
         document = {
@@ -286,13 +296,16 @@ class Index:
 
     def _merge(self, rows: Any) -> int:
         with self._lock():
-            self._table.checkout_latest()
             done = self._table.merge_insert("id").when_not_matched_insert_all().execute(rows)
         return int(done.num_inserted_rows)
 
     def _lock(self) -> AbstractContextManager[object]:
         """One writer at a time: two that add the same object at once would both find it missing."""
         return FolderLock(Path(self.path), wait=True) if self._is_local else nullcontext()
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]
 
 
 def _tables(database: Any) -> list[str]:

@@ -75,7 +75,10 @@ def test_adding_again_adds_nothing(tmp_path):
     assert index.add(objects(50) + objects(5, seed=1), SPACE) == 5
     assert index.add(objects(5, seed=1, source="elsewhere", scan="other"), SPACE) == 0, "known by content"
     assert index.add(objects(5, seed=2) * 3, SPACE) == 5, "the same object three times in one go"
-    assert len(index) == len(Index(tmp_path / "db")) == 60
+    other = Index(tmp_path / "db")
+    assert len(index) == len(other) == 60
+    index.add(objects(1, seed=3), SPACE)
+    assert len(other) == 61, "an index that is open sees what others add"
 
 
 def test_filters(tmp_path):
@@ -169,6 +172,13 @@ def test_what_is_no_index(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="is a file"):
         Index(tmp_path / "file")
+    (tmp_path / "triplets").mkdir()
+    (tmp_path / "triplets" / "manifest.json").write_text("{}")
+    with pytest.raises(InputError, match=r"triplets: holds other files\. Fix: name a new folder"):
+        Index(tmp_path / "triplets")
+    (tmp_path / "broken" / "objects.lance").mkdir(parents=True)
+    with pytest.raises(InputError, match="broken: cannot be opened"):
+        Index(tmp_path / "broken")
     assert len(Index(tmp_path / "missing")) == 0
     assert not (tmp_path / "missing").exists(), "looking makes no folder"
     assert Index(tmp_path / "missing").search(np.ones(4), SPACE) == []
