@@ -13,7 +13,6 @@ from clip2.version import __version__ as __version__
 from data_prep.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from clip2.checkpoint import load as load
     from clip2.checkpoint import save as save
     from clip2.classification import Classification as Classification
     from clip2.encoders import create_encoder as create_encoder
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from clip2.mapping import ObjectMap as ObjectMap
     from clip2.model import Clip2Model as Clip2Model
     from clip2.preprocessing import Preprocessing as Preprocessing
+    from clip2.pretrained.catalogue import list_pretrained as list_pretrained
+    from clip2.pretrained.loading import load as load
     from clip2.recognition.instances import Instances3D as Instances3D
     from clip2.recognition.recognizer import Recognizer as Recognizer
     from clip2.search.index import Index as Index
@@ -49,7 +50,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "create_encoder": "clip2.encoders",
         "embed_triplets": "clip2.teacher",
         "list_encoders": "clip2.encoders",
-        "load": "clip2.checkpoint",
+        "list_pretrained": "clip2.pretrained.catalogue",
+        "load": "clip2.pretrained.loading",
         "save": "clip2.checkpoint",
         "train": "clip2.training",
     },

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from data_prep.storage.room import megabytes
+
 if TYPE_CHECKING:
     from clip2.teacher.bundled import BundledTeacher
 
@@ -35,7 +37,9 @@ class Info:
     """Show versions, devices, backends and shipped models of this machine; with RUN, facts about that checkpoint."""
 
     run_or_checkpoint: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = None
-    """A folder made by clip2 train, local-dir:FOLDER, hf-hub:ORG/NAME or mini-points."""
+    """A folder made by clip2 train, local-dir:FOLDER, hf-hub:ORG/NAME, a public encoder or mini-points."""
+    pretrained: bool = False
+    """List the public point encoders, with license, size, CLIP model and published scores."""
     json: bool = False
     """Print one JSON object."""
 
@@ -44,6 +48,8 @@ class Info:
         from rich.console import Console
         from rich.table import Table
 
+        if self.pretrained:
+            return _list_pretrained(self.json)
         facts = _machine() if self.run_or_checkpoint is None else _checkpoint(self.run_or_checkpoint)
         if self.json:
             sys.stdout.write(json.dumps(facts) + "\n")
@@ -58,6 +64,45 @@ class Info:
             console.print(table)
             console.print()
         return 0
+
+
+def _list_pretrained(as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from clip2.pretrained.catalogue import CATALOGUE, RECOMMENDED
+    from clip2.pretrained.fetch import cached_folder
+
+    if as_json:
+        entries = [
+            {**asdict(one), "cached": cached_folder(one.name) is not None} for one in CATALOGUE.values()
+        ]
+        sys.stdout.write(json.dumps({"recommended": RECOMMENDED, "models": entries}) + "\n")
+        return 0
+    columns = ("name", "file", "params", "CLIP, text tower", "color", "published", "license", "here")
+    table = Table(*columns, box=None, header_style="bold")
+    for column in table.columns:
+        column.no_wrap = True
+    for one in CATALOGUE.values():
+        table.add_row(
+            f"{one.name} *" if one.name == RECOMMENDED else one.name,
+            "?" if one.size is None else megabytes(one.size),
+            f"{one.parameters:g} M",
+            f"{one.clip.partition('/')[0]}, {one.text_parameters:g} B",
+            "yes" if one.color else "no",
+            " ".join("–" if score is None else f"{score:.1f}" for score in one.scores),
+            one.license.partition(" (")[0],
+            "yes" if cached_folder(one.name) is not None else "",
+        )
+    Console(width=200).print(table)
+    print(
+        "\n* first choice without a GPU. clip2 fetch NAME gets one.\n"
+        "Published: zero-shot top-1 in % on Objaverse-LVIS, ModelNet40, ScanObjectNN, as in the papers and the\n"
+        "authors' READMEs; not measured here."
+    )
+    return 0
 
 
 def _machine() -> dict[str, dict[str, Any]]:
@@ -138,8 +183,9 @@ def _score_card(folder: Path) -> dict[str, Any]:
 def _checkpoint(name: str) -> dict[str, dict[str, Any]]:
     import clip2
     from clip2.checkpoint import read_config, resolve
+    from clip2.pretrained.loading import resolve as named
 
-    folder = resolve(name)
+    folder = resolve(named(name))
     config = read_config(folder)
     model = clip2.load(folder)
     bank = model.text_bank

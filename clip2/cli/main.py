@@ -45,6 +45,12 @@ COMMANDS = {
     "map": Entry("clip2.cli.map:Map", "build a persistent map of named objects from a sequence or bag"),
     "export": Entry("clip2.cli.export:Export", "write a model as ONNX, for machines without torch"),
     "push": Entry("clip2.cli.push:Push", "upload a checkpoint with its model card to a model hub"),
+    "fetch": Entry(
+        "clip2.cli.fetch:Fetch", "download a public point encoder and the text tower of its CLIP", True
+    ),
+    "labels": Entry(
+        "clip2.cli.labels:Labels", "make a bank of label vectors for machines without a text tower"
+    ),
     "info": Entry("clip2.cli.info:Info", "show versions, devices and backends, or facts about a checkpoint"),
 }
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from data_prep.errors import InputError
 
@@ -18,16 +18,20 @@ class ModelChoice:
     """The model, and the source of the label vectors."""
 
     model: str = "mini-points"
-    """A run folder, local-dir:FOLDER, hf-hub:ORG/NAME, or mini-points, the small model that ships with clip2 and was
-    trained on one synthetic world."""
+    """A run folder, local-dir:FOLDER, hf-hub:ORG/NAME, a public encoder (clip2 info --pretrained lists them), auto for
+    the recommended one of these if it was fetched, or mini-points, the small model that ships with clip2 and was trained
+    on one synthetic world."""
     bank: Path | None = None
     """Text bank (npz) with label vectors, instead of the model's own."""
     bank_model: str | None = None
     """CLIP model of the bank's vectors, if the file does not state it."""
     clip: str | None = None
-    """CLIP model NAME/TAG whose text tower computes the label vectors, instead of a bank; or local-dir:FOLDER."""
+    """CLIP model NAME/TAG whose text tower computes the label vectors, instead of a bank; or local-dir:FOLDER. Default:
+    the model's own, if it has no bank."""
     clip_model: str | None = None
     """NAME/TAG of the model in a local-dir: of --clip."""
+    text_precision: Literal["fp32", "bf16"] = "fp32"
+    """Precision of the text tower; bf16 takes half the memory, cosines differ by 1e-3."""
     device: str = "auto"
     """Device of the model: cpu, cuda, cuda:1, auto."""
 
@@ -55,14 +59,14 @@ class ModelChoice:
             raise InputError("needs --bank", field="--bank-model", fix="add --bank FILE")
         if self.clip_model is not None and self.clip is None:
             raise InputError("needs --clip", field="--clip-model", fix="add --clip local-dir:FOLDER")
+        from clip2.teacher.cached_text import CachedText
+
         if self.bank is not None:
             from clip2.teacher import TextBank
 
             return model.teacher.require(TextBank.load(self.bank, model=self.bank_model))
         if self.clip is not None:
-            from clip2.teacher import Teacher
-
-            return model.teacher.require(Teacher.load(self.clip, self.device, model=self.clip_model))
+            return model.teacher.require(self._tower(model))
         if model.text is None:
             raise InputError(
                 "the model has no label vectors",
@@ -70,7 +74,32 @@ class ModelChoice:
                 fix=f"add --bank FILE (and --bank-model {model.teacher.name} if the file does not state it), "
                 f"or --clip {model.teacher.name}",
             )
+        if isinstance(model.text, CachedText):
+            return replace(model.text, device=self.device, precision=self.text_precision)
         return model.text
+
+    def _tower(self, model: Clip2Model) -> TextSource:
+        from clip2.teacher import Teacher
+        from clip2.teacher.bundled import BUNDLED
+        from clip2.teacher.cached_text import CachedText
+        from clip2.teacher.text_source import canonical_model
+
+        assert self.clip is not None
+        local = self.clip.startswith("local-dir:")
+        if self.clip in BUNDLED or self.clip.startswith("hf-hub:") or (local and self.clip_model is None):
+            # The name of such a space depends on all weights, so the whole model is loaded.
+            return Teacher.load(self.clip, self.device, model=self.clip_model)
+        if self.clip_model is not None and not local:
+            raise InputError(f"is for local-dir: only, not for {self.clip!r}", field="--clip-model")
+        space = canonical_model(self.clip_model or self.clip)
+        return CachedText(
+            space,
+            model.teacher.width,
+            model.teacher.templates or "clip2",
+            name=self.clip,
+            device=self.device,
+            precision=self.text_precision,
+        )
 
 
 @dataclass(kw_only=True)

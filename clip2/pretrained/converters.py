@@ -77,18 +77,19 @@ def fill_encoder(
 
 
 def convert_checkpoint(
-    checkpoint: str | Path | Mapping[str, Tensor], layout: str | None = None
+    checkpoint: str | Path | Mapping[str, Tensor], layout: str | None = None, source: Path | None = None
 ) -> Clip2Model:
     """A model from a public checkpoint; save it with :func:`clip2.save`.
 
     Args:
         checkpoint: a file or its tensors, as in :func:`fill_encoder`.
         layout: a key of :data:`~clip2.pretrained.layouts.LAYOUTS`; None: found by the tensors' names.
+        source: file of the tensors, for errors.
 
     Raises:
         InputError: as in :func:`fill_encoder`, or the file has no projection to a CLIP space.
     """
-    source = None if isinstance(checkpoint, Mapping) else Path(checkpoint)
+    source = source if isinstance(checkpoint, Mapping) else Path(checkpoint)
     tensors = checkpoint if isinstance(checkpoint, Mapping) else read_tensors(Path(checkpoint))
     kind = _layout(layout, tensors, source)
     state = CheckpointTensors(tensors, kind.prefix, torch.tensor(kind.axes))
@@ -110,7 +111,10 @@ def convert_checkpoint(
                 teacher=TeacherSpec(name=kind.teachers[width], width=width, templates="ulip-64"),
             )
         )
-    converted = fill_encoder(model.encoder, tensors, kind)
+    try:
+        converted = fill_encoder(model.encoder, tensors, kind)
+    except InputError as error:
+        raise error.as_kind(InputError, source=source) from error
     if converted.projection is None or converted.bias is None:
         raise InputError(
             f"does not fit the encoder's {model.encoder.width} channels",

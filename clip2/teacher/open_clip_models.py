@@ -15,10 +15,12 @@ import torch
 from safetensors import SafetensorError
 
 from clip2.teacher.bundled import BUNDLED
+from clip2.teacher.hub_files import HubFile
 from clip2.teacher.text_source import canonical_model
 from data_prep.errors import InputError
 
 _CONFIG = "open_clip_config.json"
+_WEIGHTS_FILE = "open_clip_model.safetensors"
 _WEIGHTS = (".safetensors", ".bin", ".pth")
 
 
@@ -60,21 +62,67 @@ def load_open_clip(name: str, declared: str | None = None) -> LoadedClip:
     return _load_published(canonical_model(name))
 
 
-def _load_published(name: str) -> LoadedClip:
+def published_weights(name: str) -> tuple[dict[str, Any], Path]:
+    """Model configuration and weights file of a ``NAME/TAG``, downloaded if needed.
+
+    Raises:
+        InputError: open_clip does not know it, or it cannot be downloaded.
+    """
     import open_clip
     from open_clip.pretrained import download_pretrained
 
     architecture, tag = _split(name)
     settings = open_clip.get_pretrained_cfg(architecture, tag)
+    repository = settings.get("hf_hub", "")
     try:
-        download_pretrained(settings)
+        if repository.endswith("/"):  # open_clip asks for several file names, each with retries
+            file = HubFile(repository.strip("/"), _WEIGHTS_FILE)
+            if file.cached() is None:
+                file.look_up()
+        path = Path(download_pretrained(settings))
     except (OSError, RuntimeError) as error:
         raise _not_fetched(name, settings.get("hf_hub", "").strip("/"), error) from error
+    return published_config(name), path
+
+
+def published_config(name: str) -> dict[str, Any]:
+    """Model configuration of a ``NAME/TAG``.
+
+    Raises:
+        InputError: open_clip does not know it.
+    """
+    import open_clip
+
+    architecture, tag = _split(name)
+    settings = open_clip.get_pretrained_cfg(architecture, tag)
+    config = dict(open_clip.get_model_config(architecture))
+    # The activation follows from the tag; open_clip only warns about a mismatch.
+    config["quick_gelu"] = bool(config.get("quick_gelu") or settings.get("quick_gelu"))
+    return config
+
+
+def published_repository(name: str) -> str:
+    """Hugging Face repository of the weights of a ``NAME/TAG``; empty if they lie elsewhere.
+
+    Raises:
+        InputError: open_clip does not know it.
+    """
+    import open_clip
+
+    repository: str = open_clip.get_pretrained_cfg(*_split(name)).get("hf_hub", "")
+    return repository.strip("/")
+
+
+def _load_published(name: str) -> LoadedClip:
+    import open_clip
+
+    architecture, tag = _split(name)
+    settings = open_clip.get_pretrained_cfg(architecture, tag)
+    published_weights(name)
     network = open_clip.create_model(
         architecture,
         pretrained=tag,
         require_pretrained=True,
-        # The activation follows from the tag; open_clip only warns about a mismatch.
         force_quick_gelu=bool(settings.get("quick_gelu")),
     )
     return LoadedClip(network, _tokenizer(architecture), network.visual.preprocess_cfg, name)
@@ -191,6 +239,27 @@ def _tokenizer(name: str) -> Callable[[list[str]], torch.Tensor]:
 
     try:
         return open_clip.get_tokenizer(name)
+    except ImportError as error:
+        raise InputError(
+            "its tokenizer needs the package transformers", source=name, fix="pip install transformers"
+        ) from error
+
+
+def tokenizer(settings: Mapping[str, Any], name: str) -> Callable[[list[str]], torch.Tensor]:
+    """Tokenizer of a model configuration: CLIP's own, or the one that it names.
+
+    Raises:
+        InputError: it needs a package that is not installed.
+    """
+    from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
+
+    text = settings["text_cfg"]
+    length = int(text.get("context_length", 77))
+    options = text.get("tokenizer_kwargs", {})
+    if not text.get("hf_tokenizer_name"):
+        return SimpleTokenizer(context_length=length, **options)
+    try:
+        return HFTokenizer(text["hf_tokenizer_name"], context_length=length, **options)
     except ImportError as error:
         raise InputError(
             "its tokenizer needs the package transformers", source=name, fix="pip install transformers"

@@ -1,4 +1,4 @@
-"""Text source of models whose teacher ships with the package: bank first, text tower for any other label."""
+"""Text source of a model without one from its user: bank first, text tower for any other label."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from clip2.labels import parse_labels
 from clip2.teacher.bundled import BundledTeacher, bundled_teacher
+from clip2.teacher.cached_text import CachedText
 from clip2.teacher.prompts import require_templates
 from clip2.teacher.text_bank import TextBank
 from clip2.teacher.text_source import TextSource
@@ -34,10 +35,13 @@ def own_text_source(
         templates: prompt set that the model was trained against; None if unknown.
 
     Returns:
-        None if the model has neither a bank nor a bundled teacher.
+        Without a bank and a bundled teacher: the CLIP model's own text tower, loaded when a label is asked for that the
+        user cache does not hold; None if the model's name does not tell which CLIP that is.
     """
     teacher = bundled_teacher(model)
     if teacher is None or not teacher.has_text_tower:
+        if bank is None and "/" in model and ":" not in model:
+            return CachedText(model, width, templates or "clip2")
         return bank
     return BankWithTower(teacher, model, width, bank, templates or (None if bank is None else bank.templates))
 

@@ -16,8 +16,8 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from clip2.checkpoint import load
 from clip2.model import Clip2Model
+from clip2.pretrained.loading import load
 from clip2.state_dict import require_same_shapes
 from clip2.training.config import TrainConfig, load_config
 from data_prep.errors import InputError

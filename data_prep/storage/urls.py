@@ -78,14 +78,19 @@ def url_errors() -> tuple[type[BaseException], ...]:
     return tuple(found)
 
 
+def cache_root() -> Path:
+    """The user cache: ``$CLIP2_CACHE`` or ``~/.cache/clip2``. It may not exist yet."""
+    return Path(os.environ.get("CLIP2_CACHE", Path.home() / ".cache" / "clip2"))
+
+
 def cache_folder(url: str, kind: str) -> Path:
-    """The local folder for copies and products of a URL, under ``$CLIP2_CACHE`` or ``~/.cache/clip2``.
+    """The local folder for copies and products of a URL, under :func:`cache_root`.
 
     Args:
         url: the address.
         kind: subfolder, for example ``files`` or ``sets``.
     """
-    root = Path(os.environ.get("CLIP2_CACHE", Path.home() / ".cache" / "clip2"))
+    root = cache_root()
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", url.rstrip("/"))[-60:]
     return root / kind / f"{name}-{hashlib.sha256(url.rstrip('/').encode()).hexdigest()[:12]}"
 

@@ -167,9 +167,20 @@ def test_a_teacher_is_asked_in_the_prompts_the_model_was_trained_against(tmp_pat
 
 
 def test_a_model_without_label_vectors_asks_for_them() -> None:
-    model = Clip2Model(tiny_model().config)
+    config = tiny_model().config
+    nameless = config.model_copy(
+        update={"teacher": TeacherSpec(name="local-dir@0123", width=config.teacher.width)}
+    )
     with pytest.raises(InputError, match="has no label vectors"):
-        model.classify(clouds(1), "mug")
+        Clip2Model(nameless).classify(clouds(1), "mug")
+
+
+def test_the_text_tower_of_its_clip_is_looked_for_where_a_model_has_no_bank(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLIP2_CACHE", str(tmp_path))
+    with pytest.raises(InputError, match="cannot be downloaded"):
+        Clip2Model(tiny_model().config).classify(clouds(1), "mug")
 
 
 @pytest.mark.parametrize("labels", ["", [], "mug,mug", "mug,,chair", "unicorn"])

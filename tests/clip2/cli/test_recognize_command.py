@@ -98,7 +98,7 @@ def test_words_can_come_from_a_bank_file(cloud, wordless, tmp_path, capsys):
     other = ["--bank", str(tmp_path / "bank.npz"), "--bank-model", "ViT-B-16/openai"]
     assert "ViT-B-16" in error_of(capsys, *arguments, *other)
     assert "exclude each other" in error_of(capsys, *arguments, *given, "--clip", MODEL)
-    assert "has no label vectors" in error_of(capsys, *arguments)
+    assert "weights are not on this machine" in error_of(capsys, *arguments)
     assert "needs --bank" in error_of(capsys, *arguments, "--bank-model", MODEL)
 
 

@@ -129,6 +129,7 @@ def test_openai_weights_get_their_activation(tmp_path: Path, monkeypatch: pytest
         built.update(options, architecture=architecture)
         raise KeyboardInterrupt
 
+    monkeypatch.setattr("clip2.teacher.hub_files.HubFile.cached", lambda file: tmp_path)
     monkeypatch.setattr("open_clip.pretrained.download_pretrained", lambda settings: str(tmp_path))
     monkeypatch.setattr("open_clip.create_model", create_model)
     for name, quick in [

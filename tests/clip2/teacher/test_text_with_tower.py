@@ -108,7 +108,9 @@ def test_only_a_bundled_teacher_has_a_tower() -> None:
         assert bundled_teacher(other) is None
     bank = TextBank(("chair",), np.eye(1, 16, dtype=np.float32), "ViT-B-32/openai")
     assert own_text_source("ViT-B-32/openai", 16, bank, None) is bank
-    assert own_text_source("ViT-B-32/openai", 16, None, None) is None
+    assert own_text_source("local-dir@0123456789ab", 16, None, None) is None
+    by_name = own_text_source("ViT-B-32/openai", 16, None, "ulip-64")
+    assert (by_name.model, by_name.width, by_name.templates) == ("ViT-B-32/openai", 16, "ulip-64")
 
 
 def test_a_model_uses_it_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,187 @@
+"""Download and conversion of public point encoders: once per machine, into the user cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from clip2.checkpoint import CONFIG_FILE, save
+from clip2.pretrained.catalogue import PretrainedModel, find_pretrained
+from clip2.teacher.hub_files import HubFile, hub_cache, not_fetched
+from data_prep.errors import InputError
+from data_prep.storage.files import file_sha256, require_writable, write_atomically
+from data_prep.storage.lock import FolderLock
+from data_prep.storage.room import megabytes, require_disk, require_memory
+from data_prep.storage.urls import cache_root
+
+Tell = Callable[[str], None]
+
+
+def tell_on_stderr(line: str) -> None:
+    """Print a line for people where no result is expected."""
+    print(f"clip2: {line}", file=sys.stderr)
+
+
+def fetch_pretrained(name: str, tell: Tell = tell_on_stderr) -> Path:
+    """The folder of a public point encoder, downloaded and converted if it is not in the user cache.
+
+    The conversion is keyed by the digest of the download. Two processes that ask at once fetch once: the second waits.
+
+    Args:
+        name: one of :func:`~clip2.pretrained.list_pretrained`.
+        tell: called with a line before anything slow: size and license before the download.
+
+    Raises:
+        InputError: unknown name, no network, a digest that differs, a broken file, a cache that cannot be written, or
+            too little disk or memory.
+    """
+    entry = find_pretrained(name)
+    found = cached_folder(name)
+    if found is not None:
+        return found
+    models = cache_root() / "models"
+    require_writable(models, "CLIP2_CACHE")
+    models.mkdir(parents=True, exist_ok=True)
+    with FolderLock(models, f".{name}.lock", wait=True):
+        found = cached_folder(name)
+        return found if found is not None else _convert(entry, models, _source_file(entry, tell), tell)
+
+
+def cached_folder(name: str) -> Path | None:
+    """The converted model in the user cache, or None."""
+    record = _record(name)
+    folder = cache_root() / "models" / str(record.get("folder"))
+    return folder if record and (folder / CONFIG_FILE).is_file() else None
+
+
+class PlannedFile(NamedTuple):
+    """A file that :func:`fetch_pretrained` or a text tower needs.
+
+    Attributes:
+        what: for people.
+        file: where it lies on huggingface.co.
+        size: bytes; None: unknown without a network.
+        license: as far as stated.
+        here: whether this machine has it.
+    """
+
+    what: str
+    file: HubFile
+    size: int | None
+    license: str
+    here: bool
+
+
+def planned_files(entry: PretrainedModel) -> list[PlannedFile]:
+    """The files of a model: the point encoder's, and the CLIP weights whose text tower reads labels.
+
+    Raises:
+        InputError: open_clip does not know the CLIP model.
+    """
+    from clip2.pretrained.layouts import SLIP
+    from clip2.teacher.open_clip_models import published_repository
+    from clip2.teacher.text_tower import WEIGHTS_FILE, kept_tower
+
+    file = HubFile(entry.repository, entry.file, entry.kind, entry.revision)
+    size, here = _size_and_presence(file)
+    here = here or cached_folder(entry.name) is not None
+    files = [PlannedFile("point encoder", file, size or entry.size, entry.license, here)]
+    if entry.clip == SLIP:
+        in_cache = (kept_tower(SLIP) / WEIGHTS_FILE).is_file()
+        return [*files, PlannedFile("text tower, in the same file", file, 0, "SLIP: MIT", in_cache)]
+    weights = HubFile(published_repository(entry.clip), WEIGHTS_FILE)
+    size, here = _size_and_presence(weights)
+    return [*files, PlannedFile(f"CLIP {entry.clip}", weights, size, f"see {weights.url}", here)]
+
+
+def _size_and_presence(file: HubFile) -> tuple[int | None, bool]:
+    cached = file.cached()
+    if cached is not None:
+        return cached.stat().st_size, True
+    try:
+        return file.look_up()[0], False
+    except OSError:
+        return None, False  # the download itself says why
+
+
+def drop_folder(entry: PretrainedModel) -> Path:
+    """Where a machine without a network finds the file of a model, if its user put it there."""
+    return cache_root() / "downloads" / entry.name
+
+
+def _convert(entry: PretrainedModel, models: Path, path: Path, tell: Tell) -> Path:
+    from clip2.pretrained.checkpoint_file import read_tensors
+    from clip2.pretrained.converters import convert_checkpoint
+    from clip2.pretrained.slip import keep_text_tower
+
+    digest = file_sha256(path)
+    known = entry.sha256 or _record(entry.name).get("sha256")
+    if known is not None and digest != known:
+        raise InputError(
+            f"has the digest {digest[:12]}…, expected {known[:12]}…",
+            source=path,
+            field="sha256",
+            fix=f"delete the file and run clip2 fetch {entry.name} again",
+        )
+    needed = 3 * 4 * entry.parameters * 1e6
+    require_memory(needed, f"converting {entry.name}")
+    require_disk(models, 4 * entry.parameters * 1e6, f"the converted {entry.name}")
+    tell(f"converting {entry.name}, once")
+    tensors = read_tensors(path)
+    model = convert_checkpoint(tensors, source=path)
+    keep_text_tower(tensors, entry.clip)
+    folder = models / f"{entry.name}-{digest[:12]}"
+    with tempfile.TemporaryDirectory(dir=models, prefix=f".{entry.name}.") as scratch:
+        made = Path(scratch) / "model"
+        save(model, made, training={"source": f"{entry.url} {entry.file}", "license": entry.license})
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(made, folder)
+    record = json.dumps({"folder": folder.name, "sha256": digest, "file": entry.file}) + "\n"
+    write_atomically(_record_file(entry.name), lambda target: target.write_text(record, encoding="utf-8"))
+    return folder
+
+
+def _source_file(entry: PretrainedModel, tell: Tell) -> Path:
+    """The published file: put there by hand, in the hub's cache, or downloaded with progress."""
+    by_hand = drop_folder(entry) / Path(entry.file).name
+    if by_hand.is_file():
+        return by_hand
+    file = HubFile(entry.repository, entry.file, entry.kind, entry.revision)
+    cached = file.cached()
+    if cached is not None:
+        return cached
+    try:
+        size = file.look_up()[0] or entry.size
+        told = "" if size is None else f", {megabytes(size)}"
+        tell(f"{entry.name}: {file.url} {entry.file}{told}; license: {entry.license}")
+        if size is not None:
+            require_disk(hub_cache(), size, entry.name)
+        return file.download()
+    except OSError as error:
+        raise not_fetched(
+            entry.name,
+            error,
+            f"run clip2 fetch {entry.name} once with a network, or put {by_hand.name} of {file.url} into "
+            f"{by_hand.parent}",
+        ) from error
+
+
+def _record_file(name: str) -> Path:
+    return cache_root() / "models" / f"{name}.json"
+
+
+def _record(name: str) -> dict[str, Any]:
+    path = _record_file(name)
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

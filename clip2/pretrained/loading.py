@@ -1,0 +1,64 @@
+"""Models by name: the catalogue of public encoders, and everything that ``clip2.checkpoint`` reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from clip2.checkpoint import MINI_POINTS
+from clip2.checkpoint import load as load_folder
+from clip2.model import Clip2Model
+from clip2.pretrained.catalogue import CATALOGUE, RECOMMENDED, find_pretrained
+from clip2.pretrained.fetch import cached_folder, fetch_pretrained
+from data_prep.errors import InputError
+
+AUTO = "auto"
+
+
+def load(source: str | Path, device: str | torch.device = "cpu") -> Clip2Model:
+    """Load a model in eval mode. Nothing in its files is executed.
+
+    Args:
+        source: a folder or ``local-dir:FOLDER``; ``hf-hub:ORG/NAME`` with an optional ``@REVISION``; a name of
+            :func:`clip2.list_pretrained`, which is downloaded and converted at first use; ``auto``: the recommended one
+            of these if it is in the user cache, else ``mini-points``; or ``mini-points``, the small model that ships
+            with the package and was trained on one synthetic world.
+        device: ``cpu``, ``cuda``, ``cuda:1``, or ``auto``: CUDA if available.
+
+    Raises:
+        InputError: an unknown name, a missing or altered file, a newer format, weights of another encoder, no network
+            for a first download, or an unknown device.
+
+    >>> import clip2
+    >>> model = clip2.load("mini-points")
+    >>> model.teacher.width, len(model.text_bank)
+    (128, 73)
+    """
+    return load_folder(resolve(source), device)
+
+
+def resolve(source: str | Path) -> str | Path:
+    """Folder of a public encoder's name, fetched if needed; any other source as :func:`clip2.checkpoint.load` takes it.
+
+    A folder of the same name in the working directory is meant if it exists; ``local-dir:`` says so in any case.
+
+    Raises:
+        InputError: a name that is neither a folder nor known; the nearest are named.
+    """
+    name = str(source)
+    if name == AUTO:
+        return cached_folder(RECOMMENDED) or MINI_POINTS
+    if not isinstance(source, str) or ":" in name or name == MINI_POINTS or Path(name).is_dir():
+        return source
+    if name in CATALOGUE:
+        return fetch_pretrained(name)
+    if "/" in name or "." in name or not name.strip():
+        return source  # a path: its reader says what is wrong with it
+    try:
+        find_pretrained(name)
+    except InputError as error:
+        raise InputError(
+            "is neither a folder nor a public point encoder", source=name, field="model", fix=error.fix
+        ) from None
+    return source
