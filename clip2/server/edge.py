@@ -19,6 +19,7 @@ from clip2.server.metrics import Metrics
 REQUEST_ID = "clip2.request_id"  # in the ASGI scope
 FACTS = "clip2.facts"  # in the ASGI scope: what a handler adds to the request's log line
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_METHODS = ("GET", "POST", "DELETE")
 _OPEN = ("/v2/health/live", "/v2/health/ready")  # for load balancers
 _log = logging.getLogger("clip2.server")
 
@@ -73,7 +74,8 @@ class Edge:
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")  # a path itself would make a metric of each typo
-        self._metrics.requests.labels(route, scope["method"], str(status)).inc()
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._metrics.requests.labels(route, method, str(status)).inc()
         self._metrics.seconds.labels(route).observe(seconds)
         fields: dict[str, Any] = {
             "request_id": scope[REQUEST_ID],

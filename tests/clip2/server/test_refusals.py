@@ -164,6 +164,14 @@ def test_wrong_paths_and_methods(live):
     assert live.ask("/v1/labels", b"x").status == 405
 
 
+def test_odd_requests_make_no_new_metrics(live):
+    for name in ("ZORG", "GLUB"):
+        live.ask(f"/{name}", method=name)
+    text = live.ask("/metrics").content.decode()
+    assert "ZORG" not in text
+    assert 'clip2_requests_total{method="other",route="none",status="404"}' in text
+
+
 def test_a_request_id_of_the_client_is_kept_unless_it_is_odd(live):
     assert live.ask("/v2", X_Request_ID="robot-7").headers["x-request-id"] == "robot-7"
     assert live.ask("/v2", X_Request_ID="a b\x1b[31m").headers["x-request-id"] != "a b\x1b[31m"
