@@ -9,10 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.slim_installs import ROOT, left_out
 
-ROOT = Path(__file__).resolve().parents[1]
-# Distribution → what it is called when it is imported.
-IMPORTED_AS = {"pillow": "PIL", "pyyaml": "yaml", "open-clip-torch": "open_clip"}
 RUN = """
 import sys
 
@@ -27,21 +25,8 @@ sys.exit(main({arguments}))
 """
 
 
-def modules(text: str) -> set[str]:
-    names = re.findall(r'^\s*"?([A-Za-z0-9_.-]+)(?:\[[^]]*\])?>=', text, re.M)
-    return {IMPORTED_AS.get(name.lower().replace("_", "-"), name.replace("-", "_")) for name in names}
-
-
-def left_out() -> set[str]:
-    project = (ROOT / "pyproject.toml").read_text("utf-8")
-    base = project[project.index("\ndependencies = [") : project.index("[project.optional")]
-    slim = modules((ROOT / "requirements-mining.txt").read_text("utf-8"))
-    assert slim < modules(base)
-    return modules(base) - slim
-
-
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    code = RUN.format(blocked=left_out(), arguments=list(arguments))
+    code = RUN.format(blocked=left_out("requirements-mining.txt"), arguments=list(arguments))
     return subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=False)
 
 
@@ -63,7 +48,7 @@ def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_torch_is_left_out() -> None:
-    assert {"torch", "open_clip", "open3d", "safetensors"} <= left_out()
+    assert {"torch", "open_clip", "open3d", "safetensors"} <= left_out("requirements-mining.txt")
 
 
 def test_mining_and_inspection(drive: Path) -> None:

@@ -22,6 +22,8 @@ def write_int8(folder: Path, encoder: Graph) -> Graph:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     graph = onnx.load(folder / encoder.file)
+    # It is optimized already; quantization would otherwise warn that it is not.
+    onnx.helper.set_model_props(graph, {"onnx.quant.pre_process": "onnxruntime.quant"})
     shapes = {weight.name: tuple(weight.dims) for weight in graph.graph.initializer}
     narrow = [
         node.name

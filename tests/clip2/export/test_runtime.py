@@ -6,11 +6,11 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from support.recognition_stand_ins import three_boxes_on_a_floor
+from support.slim_installs import ROOT, left_out
 
 import clip2
 import clip2.native_library as native_library
@@ -19,14 +19,13 @@ from clip2.ops import ball_query, farthest_point_sample, knn
 from clip2.runtime import OnnxModel
 from data_prep import InputError
 
-ROOT = Path(__file__).resolve().parents[3]
 WITHOUT_TORCH = """
 import sys
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "torchvision", "open_clip", "open3d", "onnx", "onnxscript"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        if name.partition(".")[0] in {blocked}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
 sys.meta_path.insert(0, Blocked())
 import json
@@ -37,16 +36,18 @@ model = OnnxModel(sys.argv[1])
 scan = np.load(sys.argv[2])
 found = model.recognize(scan, "chair, table, box", unknown="name")
 answer = model.classify([scan[:200]], "chair, table")
-print(json.dumps({"labels": found.labels, "centers": found.boxes[:, :3].tolist(), "scores": answer.scores.tolist()}))
+print(json.dumps({{"labels": found.labels, "centers": found.boxes[:, :3].tolist(), "scores": answer.scores.tolist()}}))
 """
 
 
-def test_objects_are_found_and_named_without_torch(exported, tmp_path):
+def test_objects_are_found_and_named_with_the_packages_of_the_slim_install(exported, tmp_path):
+    blocked = left_out("requirements-runtime.txt") | {"onnx", "onnxscript", "rosbags"}
+    assert {"torch", "open3d", "open_clip", "trimesh", "tyro"} <= blocked
     scan = three_boxes_on_a_floor()
     scan = np.asarray(scan[0] if isinstance(scan, tuple) else scan, np.float64)
     np.save(tmp_path / "scan.npy", scan)
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH, str(exported), str(tmp_path / "scan.npy")],
+        [sys.executable, "-c", WITHOUT_TORCH.format(blocked=blocked), str(exported), str(tmp_path / "scan.npy")],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
