@@ -57,7 +57,7 @@ def main(
         vectors = {name: run(clouds, colors) for name, run in runners.items()}
         figures: dict[str, Any] = {"objects": len(labels), "median points": int(median(map(len, clouds)))}
         names = list_categories()
-        words = None if loaded.text is None else loaded.text_source().lookup(names)
+        words = None if loaded.text is None else loaded.text_source().embed_labels(names)
         truth = np.array([names.index(label) for label in labels])
         times = _times(runners, clouds[:_TIMED], colors[:_TIMED])
         for name, found in vectors.items():
