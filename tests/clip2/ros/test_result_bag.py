@@ -191,3 +191,31 @@ def test_bag_out_needs_a_bag(tmp_path, capsys):
     )
     assert code == 2
     assert "--bag-out: needs a bag" in capsys.readouterr().err
+
+
+def test_frames_in_a_gap_of_tf_are_left_out_and_the_others_published(tmp_path, caplog):
+    world = np.vstack([box((6, 4, 0.8), (4, 1.8, 1.6)), box((14, 5, 1), (2, 2, 2))])
+    maker = BagMaker("mcap")
+    for i in range(6):
+        at = STAMP + i * SECOND
+        maker.points("/lidar", at, world - [0.5 * i, 0, 0])
+        if i not in (2, 3):
+            maker.tf("odom", "lidar", at, (0.5 * i, 0, 0))
+    source = maker.write(tmp_path / "drive")
+    assert (
+        main(
+            ["map", "rosbag", str(source), "--out", str(tmp_path / "map"), "--bag-out", str(tmp_path / "out")]
+        )
+        == 0
+    )
+    found = messages(tmp_path / "out")
+    assert [stamp_of(sent) for _, sent in found[DETECTIONS]] == [STAMP + i * SECOND for i in (0, 1, 4, 5)]
+    assert "2 of 6 frames left out" in caplog.text
+
+
+def test_a_topic_of_another_type_is_one_line(drive, tmp_path, capsys):
+    out = ["--out", str(tmp_path / "map"), "--bag-out", str(tmp_path / "out.mcap")]
+    assert main(["map", "rosbag", str(drive), "--option", "points=/tf", *out]) == 2
+    said = capsys.readouterr().err.strip()
+    assert "/tf" in said
+    assert len(said.splitlines()) == 1
