@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from clip2.classification import Classification as Classification
     from clip2.encoders import create_encoder as create_encoder
     from clip2.encoders import list_encoders as list_encoders
+    from clip2.evaluation.protocol import evaluate as evaluate
     from clip2.mapping import ObjectMap as ObjectMap
     from clip2.model import Clip2Model as Clip2Model
     from clip2.preprocessing import Preprocessing as Preprocessing
@@ -49,6 +50,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "TextBank": "clip2.teacher",
         "create_encoder": "clip2.encoders",
         "embed_triplets": "clip2.teacher",
+        "evaluate": "clip2.evaluation.protocol",
         "list_encoders": "clip2.encoders",
         "list_pretrained": "clip2.pretrained.catalogue",
         "load": "clip2.pretrained.loading",

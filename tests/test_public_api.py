@@ -10,7 +10,7 @@ import data_prep
 PUBLIC = {
     clip2: (
         "Classification Client Clip2Model Index InputError Instances3D ObjectMap Preprocessing Recognizer Teacher TextBank __version__ "
-        "create_encoder embed_triplets list_encoders list_pretrained load save train"
+        "create_encoder embed_triplets evaluate list_encoders list_pretrained load save train"
     ),
     data_prep: (
         "BadDatasetError BadFrameError Camera CocoDetections Detections2D Frame InputError LiftResult MiningConfig ObjectCloud "

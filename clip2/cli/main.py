@@ -51,6 +51,7 @@ COMMANDS = {
     "labels": Entry(
         "clip2.cli.labels:Labels", "make a bank of label vectors for machines without a text tower"
     ),
+    "eval": Entry("clip2.cli.eval:Eval", "measure models with the benchmarks of the field", True),
     "info": Entry("clip2.cli.info:Info", "show versions, devices and backends, or facts about a checkpoint"),
 }
 

@@ -1,137 +1,173 @@
-"""Zero-shot accuracy: top-k, per-class mean and confusion matrix of label scores."""
+"""Zero-shot protocol: top-k accuracy and class mean of label similarity over an object set."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from clip2.classification import finite_array
+from clip2.evaluation.embedding import Embedded, embed_objects
+from clip2.evaluation.metrics import best_ranks, bootstrap_interval, score_zero_shot
+from clip2.evaluation.objects import ObjectSet
+from clip2.evaluation.overlap import repeats, seen_digests
+from clip2.evaluation.protocol import PROTOCOLS, Protocol, Settings
+from clip2.evaluation.result import ClassRow, Conditions, Confusion, EvalResult, Metric
+from clip2.evaluation.sets.registry import OBJECT_SETS, SetEntry
+from clip2.evaluation.subject import Subject
 from data_prep.errors import InputError
 
-
-@dataclass(frozen=True, eq=False)
-class ZeroShotReport:
-    """Scores of B objects over K labels.
-
-    Attributes:
-        labels: the K labels.
-        top1, top3, top5: instance accuracy: share of objects whose true label is among the first k.
-        class_mean: mean top-1 accuracy over the labels that occur; rare labels count as much as common ones.
-        per_class: label → top-1 accuracy, for labels that occur.
-        confusion: (K, K) int64, rows are true labels, columns predicted labels.
-    """
-
-    labels: tuple[str, ...]
-    top1: float
-    top3: float
-    top5: float
-    class_mean: float
-    per_class: dict[str, float]
-    confusion: NDArray[np.int64]
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {
-            "objects": int(self.confusion.sum()),
-            "top1": self.top1,
-            "top3": self.top3,
-            "top5": self.top5,
-            "class_mean": self.class_mean,
-            "per_class": self.per_class,
-            "labels": list(self.labels),
-            "confusion": self.confusion.tolist(),
-        }
+# A larger matrix is no picture any more.
+_LARGEST_CONFUSION = 60
 
 
-def score_zero_shot(scores: Any, targets: ArrayLike, labels: Sequence[str]) -> ZeroShotReport:
-    """Score predictions of objects that have one true label each.
+class ZeroShot(Protocol):
+    """Top-1, top-3, top-5 and class mean of an object set; the label with the largest cosine is the answer.
 
     Args:
-        scores: (B, K) probabilities or similarities, larger is better.
-        targets: (B,) index of the true label.
-        labels: the K labels.
+        name: of the set.
+        entry: the set.
+    """
+
+    def __init__(self, name: str, entry: SetEntry) -> None:
+        self.name, self.entry = name, entry
+        self.summary = f"zero-shot classification of {entry.summary}"
+        self.expected = entry.expected
+
+    def finds(self, root: Path) -> bool:
+        return self.entry.finds(root)
+
+    def run(self, subject: Subject, root: Path, settings: Settings) -> EvalResult:
+        objects = test_objects(self.entry, root, settings)
+        text, prompts = label_vectors(subject, objects)
+        found = embed_objects(subject, objects, settings)
+        cosines = found.embeddings @ text.T
+        metrics = accuracy_metrics(cosines, objects.targets, settings.seed)
+        report = score_zero_shot(cosines, objects.targets, objects.labels)
+        notes = list(_absent_classes(objects))
+        seen = seen_digests(self.entry, root, settings)
+        if seen.size:
+            again = repeats(found.digests, seen.digests)
+            notes.append(f"{again.sum()} of {len(objects)} test objects are also in {seen.where}")
+            if again.any() and not again.all():
+                fresh = accuracy_metrics(cosines[~again], objects.targets[~again], settings.seed)
+                metrics["top-1 without repeats"] = fresh["top-1"]
+        counts = np.bincount(objects.targets, minlength=len(objects.labels))
+        rows = tuple(
+            ClassRow(label, int(count), {"top-1": report.per_class.get(label, float("nan"))})
+            for label, count in zip(objects.labels, counts, strict=True)
+        )
+        small = len(objects.labels) <= _LARGEST_CONFUSION
+        return EvalResult(
+            benchmark=self.name,
+            summary=self.summary,
+            count=len(objects),
+            metrics=metrics,
+            conditions=object_conditions(subject, objects, settings, found, prompts),
+            data_digest=found.data_digest,
+            classes=rows,
+            confusion=Confusion(objects.labels, tuple(map(tuple, report.confusion.tolist())))
+            if small
+            else None,
+            notes=tuple(notes),
+        )
+
+
+def test_objects(entry: SetEntry, root: Path, settings: Settings) -> ObjectSet:
+    """The test objects of a set, at most ``settings.limit`` of them, drawn over all classes."""
+    objects = entry.open(root, settings, "test")
+    if settings.limit is None or settings.limit >= len(objects):
+        return objects
+    chosen = np.random.default_rng(settings.seed).permutation(len(objects))[: settings.limit]
+    return objects.only(np.sort(chosen), f"{settings.limit} of {len(objects)} drawn with --limit")
+
+
+def label_vectors(subject: Subject, objects: ObjectSet) -> tuple[NDArray[np.float32], str]:
+    """(K, D) vectors of a set's labels, and the prompts behind them in words.
+
+    A bank that lacks a label is asked for its synonyms, in order.
 
     Raises:
-        InputError: shapes that do not fit, a target outside 0..K-1, no objects, scores that are not finite.
+        InputError: labels without a vector under any name.
     """
-    given, true = _scores_and_targets(scores, targets)
-    if given.shape[1] != len(labels):
-        raise InputError(f"holds {len(labels)} labels for {given.shape[1]} columns", field="labels")
-    confusion = confusion_matrix(given.argmax(axis=1), true, len(labels))
-    occurs = confusion.sum(axis=1) > 0
-    recalls = np.diag(confusion)[occurs] / confusion.sum(axis=1)[occurs]
-    return ZeroShotReport(
-        labels=tuple(labels),
-        top1=top_k_accuracy(given, true, 1),
-        top3=top_k_accuracy(given, true, 3),
-        top5=top_k_accuracy(given, true, 5),
-        class_mean=float(recalls.mean()),
-        per_class=dict(zip(np.array(labels)[occurs].tolist(), recalls.tolist(), strict=True)),
-        confusion=confusion,
+    asked, missing = [], []
+    for label in objects.labels:
+        names = (label, *(objects.synonyms or {}).get(label, ()))
+        known = next((name for name in names if subject.can_name(name)), None)
+        asked.append(known or label)
+        if known is None:
+            missing.append(label)
+    if missing:
+        raise InputError(
+            f"has no vector for {len(missing)} of {len(objects.labels)} labels of {objects.name}: "
+            f"{', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}",
+            source=getattr(subject.source_of_text(), "source", subject.name),
+            field="labels",
+            fix="give a bank that has them, or a text tower with --clip",
+        )
+    replaced = [
+        f"{label} as {name!r}" for label, name in zip(objects.labels, asked, strict=True) if label != name
+    ]
+    if len(set(asked)) < len(asked):
+        raise InputError("two labels share one name in the bank", source=objects.name, field="synonyms")
+    prompts = subject.source_of_text().templates or "not stated by the bank"
+    shown = f"; asked: {', '.join(replaced)}" if replaced else ""
+    return subject.vectors(asked), f"{prompts} ({len(asked)} labels){shown}"
+
+
+def accuracy_metrics(cosines: NDArray, targets: NDArray[np.int64], seed: int) -> dict[str, Metric]:
+    """Instance top-1, top-3, top-5 and class mean with bootstrap intervals."""
+    ranks = best_ranks(cosines, np.arange(cosines.shape[1]) == targets[:, None])
+    metrics = {}
+    for k in (1, 3, 5):
+        right = ranks < k
+        metrics[f"top-{k}"] = Metric(float(right.mean()), *bootstrap_interval(right, seed=seed))
+    first = ranks < 1
+    means = [first[targets == each].mean() for each in np.unique(targets)]
+    metrics["class mean"] = Metric(float(np.mean(means)), *bootstrap_interval(first, targets, seed=seed))
+    return metrics
+
+
+def object_conditions(
+    subject: Subject, objects: ObjectSet, settings: Settings, found: Embedded | None, prompts: str
+) -> Conditions:
+    """What the numbers of an object set depend on."""
+    drawn = settings.points or objects.points
+    sizes = "" if found is None else f" ({int(np.median(found.points))} in the median)"
+    model = subject.model
+    return Conditions(
+        counted="; ".join(filter(None, (f"{len(objects):,} objects", objects.left_out))),
+        points=f"{'all' if drawn is None else f'at most {drawn:,} drawn'}{sizes}, "
+        f"of which the model keeps {model.preprocessing.num_points:,}",
+        seed=settings.seed,
+        prompts=prompts,
+        color=_color_state(subject, objects, settings),
+        axes=objects.axes,
+        other={
+            "size": "meters" if objects.metric else "not metric: the largest side is set to 1 m",
+            **({"class list": objects.source} if objects.source else {}),
+        },
     )
 
 
-def top_k_accuracy(scores: Any, targets: ArrayLike, k: int = 1) -> float:
-    """Share of objects whose true label is among the k best; of equal scores the earlier label ranks higher."""
-    given, true = _scores_and_targets(scores, targets)
-    return hit_at_k(given, np.arange(given.shape[1]) == true[:, None], k)
+def _color_state(subject: Subject, objects: ObjectSet, settings: Settings) -> str:
+    if not objects.colored:
+        return "none in the data"
+    if not settings.color:
+        return "left out"
+    seen = subject.model.config.colors_seen
+    return "as stored, ignored: the model was trained without" if seen == "absent" else "as stored"
 
 
-def hit_at_k(scores: Any, relevant: ArrayLike, k: int = 1) -> float:
-    """Share of objects with a correct label among the k best; several labels may be correct.
-
-    Args:
-        scores: (B, K), larger is better.
-        relevant: (B, K) bool, at least one True per row.
-        k: number of labels to consider, at least 1.
-    """
-    if k < 1:
-        raise InputError(f"is {k}", field="k", fix="give at least 1")
-    return float((best_ranks(scores, relevant) < k).mean())
+def _absent_classes(objects: ObjectSet) -> Sequence[str]:
+    counts = np.bincount(objects.targets, minlength=len(objects.labels))
+    absent = [label for label, count in zip(objects.labels, counts, strict=True) if count == 0]
+    if not absent:
+        return ()
+    shown = f"{', '.join(absent[:8])}{' …' if len(absent) > 8 else ''}"
+    return (f"{len(absent)} classes have no object and do not count in the class mean: {shown}",)
 
 
-def best_ranks(scores: Any, relevant: ArrayLike) -> NDArray[np.int64]:
-    """Rank of the best correct label of each object: 0 if the top label is correct.
-
-    Args:
-        scores: (B, K), larger is better; of equal scores the earlier label ranks higher.
-        relevant: (B, K) bool, at least one True per row.
-
-    Returns:
-        (B,) int64.
-    """
-    given, right = finite_array(scores, "scores"), np.asarray(relevant, dtype=bool)
-    if given.shape != right.shape or len(given) == 0 or not right.any(axis=1).all():
-        raise InputError(
-            f"is {right.shape} for scores {given.shape}",
-            field="relevant",
-            fix="mark at least one correct label for each of at least one object",
-        )
-    found = np.where(right, given, -np.inf)
-    first = found.argmax(axis=1)[:, None]
-    best = np.take_along_axis(given, first, axis=1)
-    # Ties count against the object, so that a constant score is not a perfect score.
-    earlier = (given == best) & (np.arange(given.shape[1]) < first)
-    ranks: NDArray[np.int64] = ((given > best) | earlier).sum(axis=1)
-    return ranks
-
-
-def confusion_matrix(predicted: ArrayLike, targets: ArrayLike, num_classes: int) -> NDArray[np.int64]:
-    """(K, K) int64 counts, rows true, columns predicted."""
-    pairs = np.asarray(targets, np.int64) * num_classes + np.asarray(predicted, np.int64)
-    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
-
-
-def _scores_and_targets(scores: Any, targets: ArrayLike) -> tuple[NDArray, NDArray[np.int64]]:
-    given, true = finite_array(scores, "scores"), np.asarray(targets)
-    if given.ndim != 2 or true.shape != given.shape[:1] or len(true) == 0:
-        raise InputError(
-            f"is {true.shape} for scores {given.shape}", field="targets", fix="give (B,) for (B, K), B > 0"
-        )
-    if true.dtype.kind not in "iu" or true.min() < 0 or true.max() >= given.shape[1]:
-        raise InputError(f"must be whole numbers from 0 to {given.shape[1] - 1}", field="targets")
-    return given, true.astype(np.int64)
+for _name, _entry in OBJECT_SETS.items():
+    PROTOCOLS.register(_name)(ZeroShot(_name, _entry))

@@ -1,146 +1,157 @@
-"""Zero-shot scores against cases worked out by hand, and real CLIP vectors against known figures."""
+"""The zero-shot protocol on tiny folders in the true formats, with scores known by hand."""
 
 from __future__ import annotations
 
-import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+import trimesh
+from support.evaluation_stand_ins import RuleModel, flat_or_tall
 
-from clip2.classification import zero_shot_classify
-from clip2.evaluation import (
-    best_ranks,
-    confusion_matrix,
-    hit_at_k,
-    score_zero_shot,
-    top_k_accuracy,
-)
-from clip2.teacher import TextBank
+import clip2
+from clip2.evaluation import Settings
+from clip2.evaluation.class_lists import class_list
+from clip2.evaluation.metrics import bootstrap_interval
 from data_prep.errors import InputError
 
-
-def test_probabilities_by_hand() -> None:
-    """Cosines 1 and 0 with scale ln 3 are 3 to 1; the length of the vectors does not matter."""
-    got = zero_shot_classify([[5.0, 0.0], [0.0, 0.1]], [[1.0, 0.0], [0.0, 2.0]], logit_scale=np.log(3))
-    np.testing.assert_allclose(got, [[0.75, 0.25], [0.25, 0.75]], atol=1e-6)
+FLAT, TALL = (1.0, 1.0, 0.1), (1.0, 1.0, 3.0)
+TEN = class_list("modelnet10").labels
 
 
-def test_tensors_and_arrays_are_the_same() -> None:
-    random = np.random.default_rng(0)
-    objects, words = random.normal(size=(4, 8)), random.normal(size=(3, 8))
-    from_tensors = zero_shot_classify(torch.tensor(objects, requires_grad=True), torch.tensor(words))
-    np.testing.assert_allclose(from_tensors, zero_shot_classify(objects, words), atol=1e-5)
+def put_mesh(root: Path, label: str, number: int, size: tuple[float, ...], split: str = "test") -> Path:
+    file = root / label / split / f"{label}_{number:04d}.off"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    trimesh.creation.box(size).export(file)
+    return file
 
 
-def test_a_large_scale_does_not_overflow() -> None:
-    got = zero_shot_classify([[1.0, 0.0]], [[1.0, 0.0], [-1.0, 0.0]], logit_scale=1e5)
-    np.testing.assert_array_equal(got, [[1, 0]])
+@pytest.fixture
+def modelnet(tmp_path: Path) -> Path:
+    """Three tables, one of them tall, and one chair: the rule is right 3 times of 4, class mean (2/3 + 1) / 2."""
+    root = tmp_path / "ModelNet10"
+    for number, size in enumerate((FLAT, (2.0, 1.0, 0.2), TALL)):
+        put_mesh(root, "table", number, size)
+    put_mesh(root, "chair", 0, (1.0, 1.5, 3.0))
+    return tmp_path
 
 
-SCORES = np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.2, 0.7, 0.1], [0.1, 0.3, 0.6], [0.5, 0.3, 0.2]])
-TARGETS = [0, 1, 1, 2, 2]
+def test_an_off_tree_by_hand(modelnet: Path) -> None:
+    (result,) = clip2.evaluate(RuleModel(TEN, flat_or_tall), "modelnet10", modelnet)
+    assert (result.count, result.metrics["top-1"].value) == (4, 0.75)
+    assert result.metrics["class mean"].value == pytest.approx((2 / 3 + 1) / 2)
+    rows = {row.label: (row.count, row.values["top-1"]) for row in result.classes}
+    assert rows["table"] == (3, pytest.approx(2 / 3))
+    assert rows["chair"] == (1, 1.0)
+    assert rows["bed"][0] == 0
+    assert result.confusion.counts[TEN.index("table")][TEN.index("chair")] == 1
+    assert any(note.startswith("8 classes have no object") for note in result.notes)
+    assert result.seconds > 0
+    assert result.memory > 1e6
+    assert len(result.model_digest) == 16
 
 
-def test_scores_by_hand() -> None:
-    """Right: objects 0, 2, 3. Object 1 is right second, object 4 third. Class accuracies 1, 1/2, 1/2."""
-    report = score_zero_shot(SCORES, TARGETS, ("a", "b", "c"))
-    assert report.top1 == pytest.approx(3 / 5)
-    assert report.top3 == report.top5 == 1
-    assert report.class_mean == pytest.approx(2 / 3)
-    assert report.per_class == {"a": 1.0, "b": 0.5, "c": 0.5}
-    assert report.confusion.tolist() == [[1, 0, 0], [1, 1, 0], [1, 0, 1]]
-    assert top_k_accuracy(SCORES, TARGETS, 2) == pytest.approx(4 / 5)
-    assert json.loads(json.dumps(report.to_json()))["objects"] == 5
+def test_grids_by_hand_and_the_empty_one_is_told(tmp_path: Path) -> None:
+    flat, tall = np.zeros((2, 12, 12, 12), np.int32)
+    flat[2:10, 2:10, 4:6] = 1
+    tall[4:7, 4:7, 1:11] = 1
+    np.savez(
+        tmp_path / "modelnet10.npz",
+        X_test=np.stack([flat, tall, np.zeros_like(flat)]),
+        y_test=np.array([TEN.index("table"), TEN.index("bed"), 0]),
+        X_train=flat[None],
+        y_train=np.array([TEN.index("table")]),
+    )
+    (result,) = clip2.evaluate(RuleModel(TEN, flat_or_tall), "modelnet10", tmp_path)
+    assert (result.count, result.metrics["top-1"].value) == (2, 0.5)
+    assert "1 empty grid left out" in result.conditions.counted
+    settings = Settings(trained_on=(tmp_path,))
+    (result,) = clip2.evaluate(RuleModel(TEN, flat_or_tall), "modelnet10", tmp_path, settings=settings)
+    assert any(note.startswith("1 of 2 test objects are also in") for note in result.notes)
+    assert result.metrics["top-1 without repeats"].value == 0  # what is left is the bed, called chair
 
 
-def test_words_that_do_not_occur_do_not_count_in_the_class_mean() -> None:
-    report = score_zero_shot(SCORES[:3], TARGETS[:3], ("a", "b", "c"))
-    assert report.class_mean == pytest.approx((1 + 1 / 2) / 2)
-    assert "c" not in report.per_class
+def test_a_run_that_was_interrupted_continues_and_gives_the_same(modelnet: Path, tmp_path: Path) -> None:
+    model = RuleModel(TEN, flat_or_tall)
+    settings = Settings(cache=tmp_path / "cache")
+    (first,) = clip2.evaluate(model, "modelnet10", modelnet, settings=settings)
+    (again,) = clip2.evaluate(model, "modelnet10", modelnet, settings=settings)
+    assert model.calls == [4]
+    assert again.metrics == first.metrics
+    assert again.data_digest == first.data_digest
+    put_mesh(modelnet / "ModelNet10", "chair", 0, FLAT)  # other data: nothing of the cache fits
+    (changed,) = clip2.evaluate(model, "modelnet10", modelnet, settings=settings)
+    assert model.calls == [4, 4]
+    assert changed.data_digest != first.data_digest
 
 
-def test_equal_scores_earn_nothing() -> None:
-    """A model that says the same for every word is right as often as the first word is."""
-    assert top_k_accuracy(np.zeros((4, 4)), [0, 1, 2, 3]) == 0.25
+def test_a_limit_is_told(modelnet: Path) -> None:
+    (result,) = clip2.evaluate(
+        RuleModel(TEN, flat_or_tall), "modelnet10", modelnet, settings=Settings(limit=2)
+    )
+    assert result.count == 2
+    assert "2 of 4 drawn with --limit" in result.conditions.counted
 
 
-def test_any_right_word_counts() -> None:
-    relevant = [[True, False, True], [False, False, True]]
-    assert hit_at_k([[0.1, 0.2, 0.9], [0.5, 0.4, 0.1]], relevant) == 0.5
-    assert hit_at_k([[0.1, 0.2, 0.9], [0.5, 0.4, 0.1]], relevant, k=3) == 1
+def test_a_folder_of_another_class_is_refused(modelnet: Path) -> None:
+    put_mesh(modelnet / "ModelNet10", "spaceship", 0, FLAT)
+    with pytest.raises(InputError, match="holds spaceship, which the class list does not have"):
+        clip2.evaluate(RuleModel(TEN, flat_or_tall), "modelnet10", modelnet)
 
 
-def test_ranks_are_those_of_a_stable_sort() -> None:
-    random = np.random.default_rng(3)
-    scores = random.integers(0, 4, size=(200, 9)).astype(np.float32)  # many equal scores
-    relevant = random.random((200, 9)) < 0.3
-    relevant[:, 4] |= ~relevant.any(axis=1)
-    order = np.argsort(-scores, axis=1, kind="stable")
-    expected = np.take_along_axis(relevant, order, axis=1).argmax(axis=1)
-    np.testing.assert_array_equal(best_ranks(scores, relevant), expected)
+def test_a_mesh_that_is_cut_off_names_its_file(modelnet: Path) -> None:
+    file = modelnet / "ModelNet10" / "chair" / "test" / "chair_0000.off"
+    file.write_bytes(file.read_bytes()[:40])
+    with pytest.raises(InputError, match="chair_0000"):
+        clip2.evaluate(RuleModel(TEN, flat_or_tall), "modelnet10", modelnet)
 
 
-def test_confusion_rows_are_truth() -> None:
-    assert confusion_matrix([1, 1, 0], [0, 1, 0], 2).tolist() == [[1, 1], [0, 1]]
+def test_labels_are_asked_under_names_that_the_bank_has(modelnet: Path) -> None:
+    names = ["nightstand" if label == "night stand" else label for label in TEN]
+    (result,) = clip2.evaluate(RuleModel(names, flat_or_tall), "modelnet10", modelnet)
+    assert "night stand as 'nightstand'" in result.conditions.prompts
+    with pytest.raises(InputError, match="has no vector for 1 of 10 labels of modelnet10: bed"):
+        clip2.evaluate(RuleModel([n for n in TEN if n != "bed"], flat_or_tall), "modelnet10", modelnet)
 
 
-@pytest.mark.parametrize(
-    "embeddings, text, said",
-    [
-        ([[1.0, 0.0]], [[1.0, 0.0, 0.0]], "as wide as the embeddings"),
-        ([[1.0, 0.0]], np.zeros((0, 2)), "at least one label"),
-        ([[np.nan, 0.0]], [[1.0, 0.0]], "embeddings: holds NaN"),
-        ([[0.0, 0.0]], [[1.0, 0.0]], "length zero"),
-        ([1.0, 0.0], [[1.0, 0.0]], "give \\(count, width\\)"),
-    ],
-)
-def test_vectors_that_do_not_fit(embeddings: object, text: object, said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        zero_shot_classify(embeddings, text)
+def test_vectors_of_another_space_are_refused(modelnet: Path) -> None:
+    from support.evaluation_stand_ins import rule_bank
+
+    model = RuleModel(TEN, flat_or_tall)
+    with pytest.raises(InputError, match="ViT-B-16/openai"):
+        clip2.evaluate(model, "modelnet10", modelnet, text=rule_bank(TEN, "ViT-B-16/openai"))
 
 
-@pytest.mark.parametrize(
-    "targets, said",
-    [([0, 1], r"\(2,\)"), ([0, 1, 1, 2, 3], "0 to 2"), ([0, 1, 1, 2, -1], "0 to 2"), ([0.0] * 5, "whole")],
-)
-def test_targets_that_do_not_fit(targets: list, said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        top_k_accuracy(SCORES, targets)
+def test_workers_give_the_same(modelnet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clip2.evaluation.embedding.CHUNK", 2)
+    one, two = (
+        clip2.evaluate(RuleModel(TEN, flat_or_tall), "modelnet10", modelnet, settings=Settings(workers=n))[0]
+        for n in (1, 2)
+    )
+    assert one.data_digest == two.data_digest
+    assert one.metrics == two.metrics
 
 
-def coco_images(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """CLIP vectors of the labeled images and (B, 80) which of the COCO words are in each."""
-    data = np.load(folder / "images_with_embeddings" / "image_embeddings.npz", allow_pickle=False)
-    vectors, relevant = [], []
-    for file, vector in zip(data["files"], data["embeddings"], strict=True):
-        labels = folder / "images_with_embeddings" / "labels" / f"{Path(str(file)).stem}.txt"
-        if labels.is_file() and labels.read_text().strip():
-            classes = {int(line.split()[0]) for line in labels.read_text().splitlines()}
-            vectors.append(vector)
-            relevant.append([number in classes for number in range(80)])
-    return np.array(vectors), np.array(relevant)
+def test_copies_are_sampled_alike(tmp_path: Path) -> None:
+    file = put_mesh(tmp_path / "ModelNet10", "table", 0, FLAT)
+    copy = tmp_path / "ModelNet10" / "table" / "train" / "table_0099.off"
+    copy.parent.mkdir()
+    shutil.copy(file, copy)
+    settings = Settings(trained_on=(tmp_path,))
+    (result,) = clip2.evaluate(RuleModel(TEN, flat_or_tall), "modelnet10", tmp_path, settings=settings)
+    assert any(note.startswith("1 of 1 test objects") for note in result.notes)
 
 
-def test_real_clip_vectors_name_real_images(real_data: Path) -> None:
-    folder = real_data / "clip"
-    vectors, relevant = coco_images(folder)
-    assert len(vectors) == 88
-    bank = TextBank.load(folder / "vit_b32_text_bank.npz", model="ViT-B-32/openai")
-    coco = TextBank.load(folder / "ovdet_coco_prompt_ensemble.npz", model="ViT-B-32/openai")
-    plain = zero_shot_classify(vectors, bank.lookup(coco.names))
-    ensemble = zero_shot_classify(vectors, coco.embeddings)
-    assert hit_at_k(plain, relevant) == pytest.approx(0.773, abs=5e-4)
-    assert hit_at_k(plain, relevant, k=3) == pytest.approx(0.932, abs=5e-4)
-    assert hit_at_k(ensemble, relevant) == pytest.approx(0.761, abs=5e-4)
-    assert hit_at_k(ensemble, relevant, k=3) == pytest.approx(0.977, abs=5e-4)
-
-
-def test_vectors_of_another_model_score_at_chance(real_data: Path) -> None:
-    folder = real_data / "clip"
-    vectors, relevant = coco_images(folder)
-    control = TextBank.load(folder / "negctl_vit_b16_coco_panoptic.npz", model="ViT-B-16/openai")
-    scores = zero_shot_classify(vectors, control.embeddings[:80])
-    assert hit_at_k(scores, relevant) == pytest.approx(0.011, abs=5e-4)
-    assert relevant.mean() > 0.011  # a word drawn at random is right more often
+def test_the_interval_of_a_mean_by_its_formula() -> None:
+    """A share of 0.3 of 400 objects has a standard error of 0.0229, so the interval is 0.3 ± 0.045."""
+    right = np.arange(400) < 120
+    low, high = bootstrap_interval(right)
+    assert low == pytest.approx(0.255, abs=0.008)
+    assert high == pytest.approx(0.345, abs=0.008)
+    # Two classes of equal size, one always right, one half: only the second one varies, by 0.05 / 2.
+    groups = np.repeat([0, 1], 100)
+    right = np.concatenate([np.ones(100), np.arange(100) % 2])
+    low, high = bootstrap_interval(right, groups)
+    assert low == pytest.approx(0.701, abs=0.008)
+    assert high == pytest.approx(0.799, abs=0.008)

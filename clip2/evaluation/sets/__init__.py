@@ -1,0 +1,1 @@
+"""Readers of object sets: one module per family of files."""
