@@ -107,18 +107,22 @@ class Eval:
 
     def _subject(self, name: str) -> tuple[Subject, str]:
         """The subject, and the limits of a model that was taught by a bundled teacher."""
-        from clip2.cli.model_options import ModelOptions, teacher_notice
+        from clip2.cli.model_options import ModelChoice, teacher_notice
         from clip2.device import parse_device
         from clip2.evaluation.subject import Subject
 
-        options = ModelOptions(
-            None, name, self.bank, self.bank_model, self.clip, self.clip_model, self.device
+        options = ModelChoice(
+            model=name,
+            bank=self.bank,
+            bank_model=self.bank_model,
+            clip=self.clip,
+            clip_model=self.clip_model,
+            device=self.device,
         )
         subject = Subject.open(name, device=str(parse_device(self.device, "--device")))
         if subject.loaded is None:
             return subject, ""
-        given = self.bank is not None or self.clip is not None
-        text = options.text_source(subject.model) if given else None
+        text = options.text_source(subject.model)
         return Subject(name, subject.loaded, text), teacher_notice(subject.model)
 
     def _with_progress(self, console: Console, run) -> list[EvalResult]:  # type: ignore[no-untyped-def]
