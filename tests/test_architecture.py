@@ -46,7 +46,7 @@ LAYERS = {
         ["mapping"],
         ["runtime", "ros"],
         ["export"],
-        ["server", "search"],
+        ["server", "search", "viewer"],
         ["training"],
         ["__init__"],
         ["world"],

@@ -52,6 +52,7 @@ COMMANDS = {
         "clip2.cli.labels:Labels", "make a bank of label vectors for machines without a text tower"
     ),
     "eval": Entry("clip2.cli.eval:Eval", "measure models with the benchmarks of the field", True),
+    "view": Entry("clip2.cli.view:View", "look at a scan in a browser: type labels, correct, save"),
     "info": Entry("clip2.cli.info:Info", "show versions, devices and backends, or facts about a checkpoint"),
 }
 

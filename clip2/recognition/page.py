@@ -7,17 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from clip2.labels import UNKNOWN
 from data_prep.geometry import OrientedBox
 from data_prep.report import Card, Page
+from data_prep.report.crops import outline, outlined_crop
 from data_prep.report.overlay import OverlayObject
 from data_prep.scans import Frame, View
 
 _MAX_CARDS, _MAX_IMAGES = 200, 8
-_FEWEST = 5  # points of an object in an image that shows it
-_MARGIN = 0.25  # of an object's longer side, around its crop
 
 
 class ShownObject(NamedTuple):
@@ -101,15 +99,9 @@ class SeenInView:
 
     def __init__(self, frame: Frame, view: View, objects: Sequence[ShownObject]) -> None:
         self.frame, self.view = frame, view
-        uv, _ = view.camera.project(frame.points)
-        inside = view.camera.in_image(uv)
-        self.counts = [int(inside[each.indices].sum()) for each in objects]
-        self.boxes = [
-            np.percentile(uv[each.indices[inside[each.indices]]], [1, 99], axis=0).ravel()
-            if count >= _FEWEST
-            else None
-            for each, count in zip(objects, self.counts, strict=True)
-        ]
+        outlines = [outline(view.camera, frame.points[each.indices]) for each in objects]
+        self.boxes = [box for box, _ in outlines]
+        self.counts = [count for _, count in outlines]
 
     def draw(self, page: Page, objects: Sequence[ShownObject]) -> None:
         """Add the image with all its objects."""
@@ -126,14 +118,7 @@ class SeenInView:
     def crop(self, number: int) -> NDArray[np.uint8] | None:
         """The image around one object, which is outlined; None if it is not in the image."""
         box = self.boxes[number]
-        if box is None:
-            return None
-        drawn = Image.fromarray(self.view.image)
-        ImageDraw.Draw(drawn).rectangle(box.tolist(), outline=(255, 209, 102), width=2)
-        margin = _MARGIN * max(box[2] - box[0], box[3] - box[1]) + 4
-        low = np.maximum(box[:2] - margin, 0).astype(int)
-        high = np.minimum(box[2:] + margin, drawn.size).astype(int)
-        return np.asarray(drawn.crop((*low.tolist(), *high.tolist())))
+        return None if box is None else outlined_crop(self.view.image, box)
 
 
 def _mean_score(group: Sequence[ShownObject]) -> float | str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -54,7 +54,7 @@ class _Found:
     viewpoint: NDArray | None
     floor: list[float | None]
     embeddings: NDArray[np.float32]
-    in_distribution: NDArray[np.bool_]
+    features: NDArray[np.float32]
     whole: dict[tuple[int, str | None], OrientedBox] = field(default_factory=dict)
 
 
@@ -145,13 +145,12 @@ class Recognizer:
         floor = _floor(world, found, boxes)
         fitted = time.perf_counter()
         embeddings = np.zeros((0, self._model.teacher.width), dtype=np.float32)
-        in_distribution = np.zeros(0, dtype=bool)
+        features = np.zeros((0, 0), dtype=np.float32)
         if clouds:
             colors = None if frame.colors is None else [frame.colors[index] for index in objects.indices]
             embeddings, features = (self._describe or self._model.describe)(clouds, colors)
-            in_distribution = self._model.is_in_distribution(features)
         background = found[np.array([label is not None for label in found.background], dtype=bool)]
-        self._found = _Found(frame, objects, background, boxes, viewpoint, floor, embeddings, in_distribution)
+        self._found = _Found(frame, objects, background, boxes, viewpoint, floor, embeddings, features)
         self._shared_world = weakref.ref(world)
         self.notes = frame.notes
         if told := looks_like_millimeters(world):
@@ -198,8 +197,7 @@ class Recognizer:
             InputError: no scan set; no labels, a repeated label, or one without a vector; a threshold or objectness
                 outside 0..1; another value of ``unknown``; ``max_objects`` below 1.
         """
-        if self._found is None:
-            raise InputError("no scan is set", field="scan", fix="call set_scan first")
+        found = self._require_scan()
         for name, value in (("threshold", threshold), ("min_objectness", min_objectness)):
             if not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
                 raise InputError(f"is {value}", field=name, fix="give a probability, 0 to 1")
@@ -207,9 +205,8 @@ class Recognizer:
             raise InputError(f"is {max_objects}", field="max_objects", fix="give 1 or more")
         if unknown not in get_args(Unknown):
             raise InputError(f"is {unknown!r}", field="unknown", fix=f"use {', '.join(get_args(Unknown))}")
-        found = self._found
         if background is None:
-            background = self._trained_background(labels)
+            background = trained_background(self._text, self._model.config.sizes, labels)
         others = parse_labels(background, source="background") if background else ()
         wanted, vectors = self.check(labels, others)
         offered = (*wanted, *others)
@@ -220,7 +217,7 @@ class Recognizer:
         scores *= size_plausibility(self._model.config.sizes, sizes, offered)
         best = scores.argmax(axis=1)
         likely = scores[np.arange(len(scores)), best].astype(np.float32)
-        strange = np.zeros(len(best), bool) if unknown == "name" else ~found.in_distribution
+        strange = np.zeros(len(best), bool) if unknown == "name" else ~self.is_in_distribution()
         likely[strange] = 0
         score = likely * found.objects.objectness
         keep = (best < len(wanted)) & (score >= threshold) & (found.objects.objectness >= min_objectness)
@@ -229,23 +226,80 @@ class Recognizer:
         kept = np.flatnonzero(keep)[:max_objects]  # proposals come by falling objectness
         kept = kept[np.argsort(-score[kept], kind="stable")]
         labels_kept = tuple(UNKNOWN if strange[i] else wanted[best[i]] for i in kept)
-        boxes = self._whole(kept, labels_kept, likely[kept])
+        background_points = self._background(offered, best, len(wanted))
+        return self._instances(kept, labels_kept, score[kept], likely[kept], wanted, background_points)
+
+    def unnamed(self) -> Instances3D:
+        """All objects of the scan in the order of :attr:`boxes`, each with an empty label and the score 0.
+
+        Raises:
+            InputError: no scan set.
+        """
+        found = self._require_scan()
+        numbers, nothing = np.arange(len(found.boxes)), np.zeros(len(found.boxes), np.float32)
+        parts = [*zip(found.background.background, found.background.indices, strict=True)]
+        return self._instances(numbers, ("",) * len(numbers), nothing, nothing, (), _by_label(parts))
+
+    def is_in_distribution(self, false_alarms: float | None = None) -> NDArray[np.bool_]:
+        """(N,) bool, whether each object of :meth:`unnamed` resembles the training objects.
+
+        Args:
+            false_alarms: share of objects like the training objects that may be called ``unknown``, above 0 and below 1;
+                None: as the model was calibrated.
+
+        Raises:
+            InputError: no scan set, or a share outside 0..1.
+        """
+        features, detector = self._require_scan().features, self._model.ood_detector
+        if detector is None or len(features) == 0:
+            return np.ones(len(features), dtype=bool)
+        detector = detector if false_alarms is None else detector.with_quantile(1 - false_alarms)
+        return detector.is_in_distribution(features)
+
+    def whole_boxes(self, labels: Sequence[str], likely: NDArray[np.float32]) -> list[OrientedBox]:
+        """Boxes of all N whole objects, shaped by the labels that are likely right.
+
+        Args:
+            labels: N, in the order of :meth:`unnamed`.
+            likely: (N,) probabilities of the labels.
+
+        Raises:
+            InputError: no scan set.
+        """
+        return self._whole(np.arange(len(self._require_scan().boxes)), labels, likely)
+
+    def _require_scan(self) -> _Found:
+        if self._found is None:
+            raise InputError("no scan is set", field="scan", fix="call set_scan first")
+        return self._found
+
+    def _instances(
+        self,
+        kept: NDArray[np.int64],
+        labels: tuple[str, ...],
+        scores: NDArray[np.float32],
+        likely: NDArray[np.float32],
+        vocabulary: tuple[str, ...],
+        background: dict[str, NDArray[np.int64]],
+    ) -> Instances3D:
+        found = self._require_scan()
+        boxes = self._whole(kept, labels, likely)
         return Instances3D(
             indices=tuple(found.objects.indices[i] for i in kept),
             boxes=box_rows(boxes),
             visible_boxes=box_rows(found.boxes[i] for i in kept),
             rotations=np.array([box.rotation for box in boxes]).reshape(-1, 3, 3),
-            labels=labels_kept,
-            scores=score[kept],
+            labels=labels,
+            scores=scores,
             embeddings=found.embeddings[kept],
             objectness=found.objects.objectness[kept],
-            background=self._background(offered, best, len(wanted)),
+            background=background,
             points=self._world(found.frame),
             colors=found.frame.colors,
             frame_id=found.frame.id,
             timestamp=found.frame.timestamp,
             model=self._model.teacher.name,
-            vocabulary=wanted,
+            vocabulary=vocabulary,
         )
 
     def check(
@@ -261,33 +315,21 @@ class Recognizer:
         """
         return labels_and_vectors(self._text, labels, background)
 
-    def _trained_background(self, labels: str | Iterable[str] | None) -> tuple[str, ...]:
-        """Background labels that the model was trained on, without those asked for."""
-        if labels is None:
-            return ()
-        asked = {normalize_label(label) for label in parse_labels(labels)}
-        trained = self._model.config.sizes.keys() - asked
-        listed = getattr(self._text, "names", None)
-        if listed is not None:  # a bank; a text tower has a vector for everything
-            trained &= {normalize_label(name) for name in listed}
-        return tuple(label for label in BACKGROUND if label in trained)
-
     def _background(
         self, offered: Sequence[str], best: NDArray[np.int64], wanted: int
     ) -> dict[str, NDArray[np.int64]]:
         """Label → points of the proposals that are background by their shape, and of objects that match it best."""
-        assert self._found is not None
+        found = self._require_scan()
         named = np.flatnonzero(best >= wanted)
-        parts = [*zip(self._found.background.background, self._found.background.indices, strict=True)]
-        parts += [(offered[best[i]], self._found.objects.indices[i]) for i in named]
+        parts = [*zip(found.background.background, found.background.indices, strict=True)]
+        parts += [(offered[best[i]], found.objects.indices[i]) for i in named]
         return _by_label(parts)
 
     def _whole(
         self, kept: NDArray[np.int64], labels: Sequence[str], scores: NDArray[np.float32]
     ) -> list[OrientedBox]:
         """Boxes of the whole objects: a label tells the usual size of what is half hidden, if it is likely right."""
-        found = self._found
-        assert found is not None
+        found = self._require_scan()
         wanted = [
             (i, label if score >= _BELIEVED else None)
             for i, label, score in zip(kept.tolist(), labels, scores.tolist(), strict=True)
@@ -315,9 +357,34 @@ class Recognizer:
         return world
 
     @property
+    def viewpoint(self) -> NDArray[np.float64] | None:
+        """(3,) world position of the scan's one sensor; None for a fused cloud, or without a scan."""
+        return None if self._found is None else self._found.viewpoint
+
+    @property
     def boxes(self) -> tuple[OrientedBox, ...]:
         """Boxes of all objects found by ``set_scan``, in world axes."""
         return () if self._found is None else tuple(self._found.boxes)
+
+
+def trained_background(
+    text: TextSource, trained_sizes: Mapping[str, object], labels: str | Iterable[str] | None
+) -> tuple[str, ...]:
+    """Background labels that a model was trained on, without those asked for.
+
+    Args:
+        text: source of label vectors; labels that a bank lacks are left out.
+        trained_sizes: by label that the model was trained on.
+        labels: asked for; None: all that ``text`` lists, and then no others compete.
+    """
+    if labels is None:
+        return ()
+    asked = {normalize_label(label) for label in parse_labels(labels)}
+    trained = trained_sizes.keys() - asked
+    listed = getattr(text, "names", None)
+    if listed is not None:  # a bank; a text tower has a vector for everything
+        trained &= {normalize_label(name) for name in listed}
+    return tuple(label for label in BACKGROUND if label in trained)
 
 
 def _as_frame(scan: Scannable) -> Frame:
