@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,8 +96,9 @@ class ViewerApp:
 
     def close(self) -> None:
         """Stop the page."""
-        self._playing.value = False
-        self._server.stop()
+        _set(self._playing, False)
+        with redirect_stdout(io.StringIO()):
+            self._server.stop()
 
     # Panel.
 
@@ -253,7 +254,7 @@ class ViewerApp:
         while self._playing.value:
             began = time.perf_counter()
             following = (self._position + 1) % len(self.moments)
-            self._time.value = following
+            _set(self._time, following)
             self._go(following)
             time.sleep(max(0.02, 1 / self._pace.value - (time.perf_counter() - began)))
 
@@ -282,7 +283,7 @@ class ViewerApp:
                 self._refresh()
 
     def _complete(self) -> None:
-        self._labels.value = complete(self._labels.value, self._suggestions.value)
+        _set(self._labels, complete(self._labels.value, self._suggestions.value))
         self._suggestions.visible = False
         self._type()
 
@@ -311,7 +312,7 @@ class ViewerApp:
             self._select()
 
     def _select(self) -> None:
-        self._name.value = ""
+        _set(self._name, "")
         self._alike_list.content = ""
         if self.session.reference is not None:
             self.session.compare_with(None)
@@ -439,7 +440,7 @@ class ViewerApp:
         if list(self._mode.options) != texts:
             self._mode.options = tuple(texts)
         if self._mode.value != _MODES[session.mode]:
-            self._mode.value = _MODES[session.mode]
+            _set(self._mode, _MODES[session.mode])
         self._legend.content = panel.legend_html(session.legend()) if len(session.content.objects) else ""
         number = session.selected
         self._details.content = (
@@ -509,6 +510,11 @@ class ViewerApp:
             _log.warning("clip2: warning: %s", error)
 
 
+def _set(field: Any, value: object) -> None:
+    """Set what a field of the panel shows; viser declares it read-only for type checkers."""
+    field.value = value
+
+
 def _with_client(
     action: Callable[[ClientHandle], None], complaints: Callable[[], Any]
 ) -> Callable[[Any], None]:
@@ -533,11 +539,12 @@ def _eye_of(client: ClientHandle) -> Eye:
 def _start_server() -> ViserServer:
     viser = require_extra("viser", "viewer", needed_for="clip2 view")
 
-    class Server(viser.ViserServer):  # type: ignore[name-defined, misc]
+    class Server(viser.ViserServer):  # type: ignore[name-defined]
         """A server that never leaves this machine: viser's own can be shared through a public relay."""
 
         def request_share_url(self, verbose: bool = True) -> None:
             """Refuse to share the page."""
 
-    server: ViserServer = Server(host="127.0.0.1", port=0, verbose=False)
+    with redirect_stdout(io.StringIO()):  # it would print an address that is not the gate's
+        server: ViserServer = Server(host="127.0.0.1", port=0, verbose=False)
     return server

@@ -28,7 +28,7 @@ class LabeledScan(Scan):
     """
 
     def __init__(self, root: Path, source: str, moments: Mapping[str, tuple[Content, Annotations3D]]) -> None:
-        self.root, self.source = root, source  # type: ignore[misc]
+        self.root, self.source = root, source
         self._ids, self._moments = list(moments), list(moments.values())
 
     def frame_ids(self) -> list[str]:

@@ -89,7 +89,8 @@ def test_the_threshold_takes_names_away(session):
 def test_every_mode_gives_a_color_to_every_point(session):
     assert session.modes == ("color", "height", "object", "similarity", "heat")
     pictures = []
-    for session.mode in session.modes:
+    for mode in session.modes:
+        session.mode = mode
         colors = session.colors()
         assert (colors.shape, colors.dtype) == (session.content.points.shape, np.uint8)
         pictures.append(colors)
@@ -115,7 +116,7 @@ def test_a_click_selects_the_object_in_front(session):
     target = content.centered(content.points[content.objects.indices[table]])
     middle = target[np.argmin(np.linalg.norm(target - np.median(target, axis=0), axis=1))]
     assert session.click(eye, middle - eye, every) == table
-    lines, colors = session.edges()
+    _, colors = session.edges()
     assert (colors == 255).all(axis=(1, 2)).sum() == 12  # the selected box is white
     assert session.click(eye, eye - middle, every) is None  # behind the camera is nothing
 
