@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from clip2.teacher.text_source import TextSource
     from clip2.viewer.gate import Gate
     from clip2.viewer.moments import Moments
+    from clip2.viewer.naming import Vocabulary
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class View(CloudCommand):
             raise InputError(f"is {self.max_points}", field="--max-points", fix="give 1 or more")
         if not 0 <= self.port < 65536:
             raise InputError(f"is {self.port}", field="--port", fix="give 0 to 65535")
+        self.app: ViewerApp | None = None
         token = None if self.host in LOOPBACK else new_token()
         if (page := self._gallery()) is not None:
             gate = Gate(self.host, self.port, page, token)
@@ -88,7 +90,7 @@ class View(CloudCommand):
 
         from clip2.viewer.app import ViewerApp
 
-        app = ViewerApp(
+        self.app = app = ViewerApp(
             self.target.name or str(self.target),
             moments,
             vocabulary,
@@ -209,7 +211,9 @@ class _Loader:
                 self._loaded = model, self._options.text_source(model)
             return self._loaded
 
-    def vocabulary(self) -> tuple[TextSource, float]:
-        """The source of label vectors, and the model's inverse temperature."""
+    def vocabulary(self) -> Vocabulary:
+        """What the model names objects with."""
+        from clip2.viewer.naming import Vocabulary
+
         model, text = self()
-        return text, float(model.log_text_scale.detach().exp())
+        return Vocabulary(text, float(model.log_text_scale.detach().exp()), model.config.sizes)

@@ -19,6 +19,7 @@ from scipy.spatial.transform import Rotation
 from clip2.viewer import panel
 from clip2.viewer.crops import crops_of
 from clip2.viewer.moments import Moments
+from clip2.viewer.naming import Vocabulary
 from clip2.viewer.picking import Eye
 from clip2.viewer.saving import save_labels
 from clip2.viewer.session import Session
@@ -49,8 +50,7 @@ class ViewerApp:
     Args:
         title: of the page.
         moments: to show; a slider scrubs through more than one.
-        vocabulary: gives the source of label vectors and the model's inverse temperature, when the first objects are
-            known; None: objects cannot be named.
+        vocabulary: gives what objects are named with, when the first are known; None: they cannot be named.
         labels: typed at the start.
         out: folder for saved labels.
         root: folder of the scan, which names of images are relative to.
@@ -67,7 +67,7 @@ class ViewerApp:
         self,
         title: str,
         moments: Moments,
-        vocabulary: Callable[[], tuple[Any, float]] | None = None,
+        vocabulary: Callable[[], Vocabulary] | None = None,
         labels: str = "",
         out: Path = Path("view-labels"),
         root: Path = Path(),
@@ -99,6 +99,10 @@ class ViewerApp:
         _set(self._playing, False)
         with redirect_stdout(io.StringIO()):
             self._server.stop()
+
+    def clients(self) -> list[ClientHandle]:
+        """The visitors."""
+        return list(self._server.get_clients().values())
 
     # Panel.
 
@@ -209,11 +213,11 @@ class ViewerApp:
         with self._complaints():
             began = time.perf_counter()
             content = self.moments.full(position)
-            text, scale = (None, 1.0) if self._vocabulary is None else self._vocabulary()
+            vocabulary = None if self._vocabulary is None else self._vocabulary()
             with self._lock:
                 if position != self._position:
                     return
-                self.session.text, self.session.scale = text, scale
+                self.session.vocabulary = vocabulary
                 self._present(content)
                 _log.info("objects found in %.2f s", time.perf_counter() - began)
 
@@ -222,7 +226,7 @@ class ViewerApp:
         content, edits = self._edited.get(self._position, (content, None))
         first = not len(self.session.content.objects)
         self.session.show(content, edits)
-        if self.session.text is not None:
+        if self.session.vocabulary is not None:
             with self._complaints():
                 self.session.ask(self._labels.value)
         if first and len(content.objects) and self.session.mode == "object" and self.session.labels:
@@ -265,7 +269,7 @@ class ViewerApp:
         if mine != self._turn:
             return
         with self._lock, self._complaints():
-            if self.session.text is None:
+            if self.session.vocabulary is None:
                 return
             offered = self.session.suggestions(typed)
             if offered:
@@ -349,7 +353,7 @@ class ViewerApp:
             def on_rectangle(event: Any) -> None:
                 with self._lock, self._complaints():
                     stop()
-                    eye = _eye_of(event.client)
+                    eye = eye_of(event.client)
                     self._added(
                         lambda: self.session.add_by_rectangle(
                             eye, event.screen_min, event.screen_max, self._name.value
@@ -526,7 +530,8 @@ def _with_client(
     return run
 
 
-def _eye_of(client: ClientHandle) -> Eye:
+def eye_of(client: ClientHandle) -> Eye:
+    """The view of one visitor."""
     w, x, y, z = client.camera.wxyz
     return Eye(
         np.asarray(client.camera.position),

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
 from clip2.labels import UNKNOWN
+from clip2.size_prior import SizeRange
+from clip2.teacher.text_source import TextSource
 
 # Percentiles of the similarities of all objects to all labels, between which a similarity is shown.
 _DARK, _BRIGHT = 50.0, 99.5
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a model names objects with.
+
+    Attributes:
+        text: source of label vectors.
+        scale: inverse temperature that the model learned.
+        sizes: label → sizes of its training objects.
+    """
+
+    text: TextSource
+    scale: float
+    sizes: Mapping[str, SizeRange] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -22,10 +39,11 @@ class Naming:
     Attributes:
         vocabulary: the K labels.
         background: the B labels that compete but are not wanted.
-        probabilities: (N, K + B) float32, rows sum to 1.
+        probabilities: (N, K + B) float32: of the labels, times how plausible the object's size is for each.
         cosines: (N, K + B) float32.
         labels: N; ``unknown`` for objects unlike the training set.
-        scores: (N,) float32, 0 for ``unknown``.
+        likely: (N,) float32, probability of the label, 0 for ``unknown``.
+        scores: (N,) float32, ``likely`` times objectness.
         wanted: (N,) bool: named, not below the threshold, and not background.
         numbers: (N,) position of each object's label in ``vocabulary``, -1 for objects that are not wanted.
     """
@@ -35,6 +53,7 @@ class Naming:
     probabilities: NDArray[np.float32]
     cosines: NDArray[np.float32]
     labels: tuple[str, ...]
+    likely: NDArray[np.float32]
     scores: NDArray[np.float32]
     wanted: NDArray[np.bool_]
     numbers: NDArray[np.int64]
@@ -66,6 +85,8 @@ def name_objects(
     background: Sequence[str],
     scale: float,
     resembles: NDArray[np.bool_],
+    objectness: NDArray[np.float32],
+    plausible: NDArray[np.float32],
     threshold: float = 0.0,
 ) -> Naming:
     """Name objects as :meth:`~clip2.Recognizer.query` does.
@@ -77,22 +98,26 @@ def name_objects(
         background: B labels that compete but are not wanted.
         scale: inverse temperature that the model learned.
         resembles: (N,) bool, whether objects resemble the training set; the others become ``unknown``.
-        threshold: probability below which objects are not wanted.
+        objectness: (N,) 0..1, how likely each is one whole object.
+        plausible: (N, K + B) 0..1, of the object's size for each label.
+        threshold: score below which objects are not wanted.
 
-    >>> named = name_objects(np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32), ["mug", "box"], [], 10.0, np.ones(2, bool))
+    >>> same, sure = np.eye(2, dtype=np.float32), np.ones(2, np.float32)
+    >>> named = name_objects(same, same, ["mug", "box"], [], 10.0, sure > 0, sure, np.ones((2, 2), np.float32))
     >>> named.labels, named.scores.round(2).tolist()
     (('mug', 'box'), [1.0, 1.0])
     """
     cosines = embeddings @ vectors.T if len(embeddings) else np.zeros((0, len(vectors)), np.float32)
-    probabilities = softmax(scale * cosines, axis=1).astype(np.float32) if len(cosines) else cosines
+    probabilities = softmax(scale * cosines, axis=1) * plausible if len(cosines) else cosines
     best = probabilities.argmax(axis=1) if len(vectors) else np.zeros(0, np.int64)
-    scores = np.where(resembles, probabilities[np.arange(len(best)), best], 0).astype(np.float32)
+    likely = np.where(resembles, probabilities[np.arange(len(best)), best], 0).astype(np.float32)
+    scores = likely * objectness
     names = (*vocabulary, *background)
     labels = tuple(names[b] if known else UNKNOWN for b, known in zip(best, resembles, strict=True))
     wanted = resembles & (best < len(vocabulary)) & (scores >= threshold)
     numbers = np.where(wanted, best, -1)
     return Naming(
-        tuple(vocabulary), tuple(background), probabilities, cosines, labels, scores, wanted, numbers
+        tuple(vocabulary), tuple(background), probabilities, cosines, labels, likely, scores, wanted, numbers
     )
 
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from clip2.labels import UNKNOWN, normalize_label
 from clip2.recognition.instances import Instances3D, instance_palette
-from clip2.teacher.text_source import TextSource
+from clip2.recognition.recognizer import trained_background
+from clip2.size_prior import size_plausibility
 from clip2.viewer import coloring
 from clip2.viewer.content import Content
-from clip2.viewer.naming import Naming, most_alike, name_objects, similarity_range, stretch
+from clip2.viewer.naming import Naming, Vocabulary, most_alike, name_objects, similarity_range, stretch
 from clip2.viewer.picking import Eye, grow, inside_rectangle, pick_point
 from clip2.viewer.suggestions import suggest, typed_labels
 from data_prep.errors import InputError
@@ -62,13 +63,12 @@ class Session:
 
     Args:
         content: the cloud and its objects.
-        text: source of label vectors; None: objects cannot be named.
-        scale: inverse temperature that the model learned.
+        vocabulary: what objects are named with; None: they cannot be.
 
     Attributes:
-        labels: what was typed and can be looked up; empty: all labels that ``text`` lists.
+        labels: what was typed and can be looked up; empty: all labels that the vocabulary lists.
         rejected: what was typed and cannot be looked up.
-        against_all: whether all labels of ``text`` compete with those typed, so that one label alone does not fit everything.
+        against_all: whether all labels of the vocabulary compete with those typed, so that one label alone does not fit everything.
         threshold: score below which objects are not named.
         false_alarms: share of known objects that may be called ``unknown``; None: the model's own.
         mode: what the colors of the points mean.
@@ -82,8 +82,8 @@ class Session:
     (True, [])
     """
 
-    def __init__(self, content: Content, text: TextSource | None = None, scale: float = 1.0) -> None:
-        self.text, self.scale = text, scale
+    def __init__(self, content: Content, vocabulary: Vocabulary | None = None) -> None:
+        self.vocabulary = vocabulary
         self.labels: tuple[str, ...] = ()
         self.rejected: tuple[str, ...] = ()
         self.against_all = True
@@ -106,7 +106,9 @@ class Session:
     @property
     def names(self) -> tuple[str, ...]:
         """All labels that can be completed; empty if any label can be asked for."""
-        listed: tuple[str, ...] = getattr(self.text, "names", ())
+        listed: tuple[str, ...] = (
+            () if self.vocabulary is None else getattr(self.vocabulary.text, "names", ())
+        )
         return tuple(name for name in listed if name != UNKNOWN)
 
     @property
@@ -119,7 +121,7 @@ class Session:
             result.append("intensity")
         if len(self.content.objects):
             result.append("object")
-            if self.text is not None:
+            if self.vocabulary is not None:
                 result += ["similarity", "heat"]
         return tuple(result)
 
@@ -136,7 +138,7 @@ class Session:
         Raises:
             InputError: no label vectors to look up.
         """
-        if self.text is None:
+        if self.vocabulary is None:
             raise InputError(
                 "cannot be looked up without a model", field="labels", fix="start with --model MODEL"
             )
@@ -431,14 +433,24 @@ class Session:
         vectors = np.zeros((0, objects.embeddings.shape[1]), np.float32)
         asked: Sequence[str] = ()
         background: tuple[str, ...] = ()
-        if self.text is not None and count:
+        if self.vocabulary is not None and count:
             asked = self.labels or self.names
             background = self._rivals()
-            if asked:
-                vectors = self.text.embed_labels((*asked, *background))
-        if asked:
+        if self.vocabulary is not None and asked:
+            offered = (*asked, *background)
+            vectors = self.vocabulary.text.embed_labels(offered)
+            assert objects.objectness is not None
+            assert objects.visible_boxes is not None
             naming = name_objects(
-                objects.embeddings, vectors, asked, background, self.scale, known, self.threshold
+                objects.embeddings,
+                vectors,
+                asked,
+                background,
+                self.vocabulary.scale,
+                known,
+                objects.objectness,
+                size_plausibility(self.vocabulary.sizes, objects.visible_boxes[:, 3:6], offered),
+                self.threshold,
             )
         else:  # a result as it was written
             naming = _as_written(objects, self.threshold)
@@ -446,18 +458,21 @@ class Session:
         self._boxes = objects.oriented_boxes()
         if self.content.whole_boxes is not None and count:
             known_count = len(known) if self.content.resembles is None else len(resembles)
-            whole = self.content.whole_boxes(naming.labels[:known_count], naming.scores[:known_count])
+            whole = self.content.whole_boxes(naming.labels[:known_count], naming.likely[:known_count])
             self._boxes[:known_count] = whole
-        if asked:
-            references = vectors if not self.names else self.text.embed_labels(self.names)  # type: ignore[union-attr]
+        if self.vocabulary is not None and asked:
+            references = self.vocabulary.text.embed_labels(self.names) if self.names else vectors
             self._limits = similarity_range(objects.embeddings, references)
         self._heat = None
 
     def _rivals(self) -> tuple[str, ...]:
         """Labels that compete with those typed: all but the hundredth nearest to each, which may be synonyms."""
-        if not (self.labels and self.names and self.against_all and self.text is not None):
+        if not self.labels or self.vocabulary is None:
             return ()
-        cosines = self.text.embed_labels(self.labels) @ self.text.embed_labels(self.names).T
+        text = self.vocabulary.text
+        if not (self.names and self.against_all):
+            return trained_background(text, self.vocabulary.sizes, self.labels)
+        cosines = text.embed_labels(self.labels) @ text.embed_labels(self.names).T
         near = np.argsort(-cosines, axis=1)[:, : 1 + int(_SYNONYMS * len(self.names))]
         typed = {normalize_label(label) for label in self.labels}
         spared = {int(i) for i in near.ravel()}
@@ -490,5 +505,13 @@ def _as_written(objects: Instances3D, threshold: float) -> Naming:
     numbers[objects.scores < threshold] = -1
     nothing = np.zeros((len(objects), 0), np.float32)
     return Naming(
-        vocabulary, (), nothing, nothing, objects.labels, objects.scores.copy(), numbers >= 0, numbers
+        vocabulary,
+        (),
+        nothing,
+        nothing,
+        objects.labels,
+        objects.scores,
+        objects.scores.copy(),
+        numbers >= 0,
+        numbers,
     )

@@ -27,6 +27,7 @@ class Stage:
         most: points drawn in all.
 
     Attributes:
+        parts: indices of the points of each drawn layer: the rest and the ground.
         clouds: handles of the drawn layers, coarse to fine: ground and the rest of each.
         boxes: handle of the lines, or None.
         captions: handles of the texts, by object.
@@ -34,7 +35,7 @@ class Stage:
 
     def __init__(self, server: ViserServer, most: int) -> None:
         self._server, self._most = server, most
-        self._layers: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+        self.parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
         self._moving = False
         self.clouds: list[tuple[Any | None, Any | None]] = []
         self.boxes: Any | None = None
@@ -45,7 +46,7 @@ class Stage:
     @property
     def shown(self) -> NDArray[np.int64]:
         """Indices of the points that are drawn."""
-        parts = [part for pair in self._layers[: self._depth()] for part in pair[: 1 + self.ground_shown]]
+        parts = [part for pair in self.parts[: self._depth()] for part in pair[: 1 + self.ground_shown]]
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     def draw(self, session: Session, size: float | None = None, ground: bool = True) -> None:
@@ -62,7 +63,7 @@ class Stage:
         side = point_size(points[split[0]]) * (len(split[0]) / len(points)) ** 0.25 if size is None else size
         colors = session.colors()
         on_ground = session.ground if ground else np.zeros(len(points), bool)
-        old, self.clouds, self._layers = self.clouds, [], []
+        old, self.clouds, self.parts = self.clouds, [], []
         for number, layer in enumerate(split):
             pair, handles = (layer[~on_ground[layer]], layer[on_ground[layer]]), []
             for name, part in zip(("cloud", "ground"), pair, strict=True):
@@ -84,7 +85,7 @@ class Stage:
                 if kept is None and gone is not None:
                     gone.remove()
             self.clouds.append((handles[0], handles[1]))
-            self._layers.append(pair)
+            self.parts.append(pair)
             self._server.flush()
         for pair in old[len(split) :]:
             for handle in pair:
@@ -96,7 +97,7 @@ class Stage:
     def recolor(self, session: Session) -> None:
         """Send the colors of the points again."""
         colors = session.colors()
-        for handles, parts in zip(self.clouds, self._layers, strict=True):
+        for handles, parts in zip(self.clouds, self.parts, strict=True):
             for handle, part in zip(handles, parts, strict=True):
                 if handle is not None:
                     handle.colors = colors[part]
@@ -174,7 +175,7 @@ class Stage:
 
     def _depth(self) -> int:
         """Number of layers that are drawn."""
-        counts = np.cumsum([len(a) + len(b) for a, b in self._layers])
+        counts = np.cumsum([len(a) + len(b) for a, b in self.parts])
         if len(counts) == 0:
             return 0
         most = self.detail * counts[-1]
@@ -185,7 +186,7 @@ class Stage:
     def _is_visible(self, number: int, is_ground: bool) -> bool:
         if is_ground and not self.ground_shown:
             return False
-        return number >= len(self._layers) or number < self._depth()
+        return number >= len(self.parts) or number < self._depth()
 
 
 def first_look(points: NDArray, viewpoint: NDArray | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -18,10 +18,17 @@ from clip2.cli.main import load_command
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
-_FLAGS = (
-    "--headless --no-sandbox --no-first-run --use-angle=swiftshader --enable-unsafe-swiftshader --hide-scrollbars "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
+_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--no-first-run",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--hide-scrollbars",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @contextmanager
@@ -30,12 +37,13 @@ def served(*arguments: str) -> Iterator[tuple[Any, Any]]:
     import tyro
 
     command = tyro.cli(
-        load_command("view"), args=[*arguments, "--port", "0"],
+        load_command("view"),
+        args=[*arguments, "--port", "0"],
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
     )
     gate, close = command.start()
     try:
-        yield gate, command
+        yield gate, command.app
     finally:
         close()
 

@@ -6,6 +6,7 @@ from functools import cache
 
 import clip2
 from clip2.viewer import Content, Session
+from clip2.viewer.naming import Vocabulary
 from data_prep.scans import Frame, open_scan
 
 
@@ -24,9 +25,10 @@ def recognized_room() -> clip2.Recognizer:
     return clip2.Recognizer(small_model()).set_scan(room_frame())
 
 
-def scale() -> float:
-    return float(small_model().log_text_scale.detach().exp())
+def vocabulary() -> Vocabulary:
+    model = small_model()
+    return Vocabulary(model.text, float(model.log_text_scale.detach().exp()), model.config.sizes)
 
 
 def room_session() -> Session:
-    return Session(Content.of_recognizer(recognized_room(), room_frame()), small_model().text, scale())
+    return Session(Content.of_recognizer(recognized_room(), room_frame()), vocabulary())

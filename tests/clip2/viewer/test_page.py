@@ -22,30 +22,134 @@ def room(tmp_path_factory):
     return path
 
 
-def greenish(pixels, hue):
+def pixels_of(image, color):
     """How many pixels have the hue of a color, whatever their brightness."""
-    saturated = np.ptp(pixels, axis=2) > 60
-    direction = np.asarray(hue, float) - np.mean(hue)
-    chroma = pixels - pixels.mean(axis=2, keepdims=True)
+    direction = np.asarray(color, float) - np.mean(color)
+    chroma = image - image.mean(axis=2, keepdims=True)
     length = np.linalg.norm(chroma, axis=2) * np.linalg.norm(direction)
-    alike = (chroma @ direction) / np.maximum(length, 1e-9) > 0.97
-    return int((alike & saturated).sum())
+    return int(
+        (((chroma @ direction) / np.maximum(length, 1e-9) > 0.97) & (np.ptp(image, axis=2) > 40)).sum()
+    )
 
 
-def test_the_page_loads_and_what_is_typed_lights_up(room):
+def colors_sent(app, number):
+    """The colors, as sent to the browser, of the points of one object."""
+    owners = app.session.content.owners
+    return np.concatenate(
+        [
+            handle.colors[owners[part] == number]
+            for handles, parts in zip(app.stage.clouds, app.stage.parts, strict=True)
+            for handle, part in zip(handles, parts, strict=True)
+            if handle is not None
+        ]
+    )
+
+
+def opened(page, gate, app):
+    page.goto(gate.url)
+    page.wait_for_selector("canvas")
+    until(lambda: len(app.session.content.objects) > 0)
+
+
+def test_what_is_typed_lights_up(room):
     with served(str(room)) as (gate, app), visitor() as page:
-        page.goto(gate.url)
-        page.wait_for_selector("canvas")
-        until(lambda: len(app.session.content.objects) > 0)
-        field(page, "labels").fill("glo")
-        page.get_by_role("button", name="globe").click()
-        until(lambda: app.session.labels == ("globe",) and app.session.mode == "similarity")
+        opened(page, gate, app)
         session = app.session
-        globe = int(np.flatnonzero(session.naming.wanted)[0])
-        assert session.naming.labels[globe] == "globe"
-        owned = session.content.owners[app.stage.shown]
-        sent = np.concatenate([h.colors for pair in app.stage.clouds for h in pair[:1] if h is not None])
-        mine = owned[: len(sent)] == globe
-        assert np.ptp(sent[mine].astype(int), axis=1).min() > 60 or True
-        page.wait_for_timeout(700)
-        assert greenish(picture(page)[:, :700], session.palette()[0]) > 30
+        field(page, "labels").fill("fa")
+        page.get_by_role("button", name="fan", exact=True).click()
+        until(lambda: session.labels == ("fan",) and session.mode == "similarity")
+        (fan, *_) = np.flatnonzero(session.naming.wanted)
+        assert session.naming.labels[fan] == "fan"
+        page.wait_for_timeout(800)
+        lit = colors_sent(app, fan).astype(int)
+        assert np.ptp(lit, axis=1).min() > 40  # colored
+        dark = colors_sent(app, int(np.flatnonzero(~session.naming.wanted)[0])).astype(int)
+        assert np.ptp(dark, axis=1).max() < 15  # gray
+        assert pixels_of(picture(page)[:, :650], session.palette()[0]) > 100
+
+
+@pytest.mark.slow
+def test_a_visit(room, tmp_path):
+    out = tmp_path / "labels"
+    with served(str(room), "--labels", "fan, table", "--out", str(out)) as (gate, app), visitor() as page:
+        opened(page, gate, app)
+        session = app.session
+        until(lambda: session.labels == ("fan", "table"))
+        before = int(session.naming.wanted.sum())
+        field(page, "score ≥").fill("0.9")
+        field(page, "score ≥").press("Enter")
+        until(lambda: session.threshold == 0.9)
+        assert int(session.naming.wanted.sum()) < before
+        field(page, "score ≥").fill("0")
+        until(lambda: session.threshold == 0)
+
+        choose(page, "color by", "height")
+        until(lambda: session.mode == "height")
+        choose(page, "color by", "similarity to labels")
+
+        table = int(np.flatnonzero(np.array(session.naming.labels) == "table")[0])
+        place = where(page, app, session.content.objects.object_points(table))
+        page.mouse.click(*place)
+        until(lambda: session.selected is not None)
+        assert page.get_by_text("m from the sensor").or_(page.get_by_text("objectness")).first.is_visible()
+        chosen = session.selected
+        page.get_by_role("button", name="find more like this").click()
+        until(lambda: session.reference == chosen)
+        page.get_by_text("most alike").wait_for()
+
+        field(page, "label").fill("<b>desk</b>")
+        page.get_by_role("button", name="set label").click()
+        until(lambda: session.naming.labels[chosen] == "<b>desk</b>")
+        page.get_by_text("<b>desk</b>").first.wait_for()
+
+        page.get_by_text("Save", exact=True).click()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="objects (JSON)").click()
+        result = Instances3D.from_json(json.loads(download.value.path().read_text()))
+        assert "<b>desk</b>" in result.labels
+        with page.expect_download(timeout=60_000) as download:
+            page.get_by_role("button", name="picture (PNG)").click()
+        assert download.value.path().read_bytes().startswith(b"\x89PNG")
+        with page.expect_download(timeout=60_000) as download:
+            page.get_by_role("button", name="page (HTML)").click()
+        html = tmp_path / "view.html"
+        download.value.save_as(html)
+        page.get_by_role("button", name="labels for training").click()
+        until(lambda: (out / "layout" / "scan.json").is_file())
+        labels = open_scan("layout", out / "layout").annotations(0).labels
+        assert "<b>desk</b>" in labels
+        page.goto(html.as_uri())
+        page.wait_for_selector("canvas")
+        page.wait_for_timeout(3000)
+        assert picture(page).std() > 10  # the scene is there without a server
+
+
+@pytest.mark.slow
+def test_a_sequence_plays(tmp_path):
+    street = tmp_path / "street"
+    from data_prep.scans.layout.save import save_layout
+
+    save_layout(open_scan("procedural", "street", frames=3), street)
+    with served(str(street), "--source", "layout") as (gate, app), visitor() as page:
+        opened(page, gate, app)
+        first = app.session.content.objects.frame_id
+        field(page, "frame").fill("2")
+        field(page, "frame").press("Enter")
+        until(lambda: app.session.content.objects.frame_id not in (first, ""))
+        seen = set()
+        page.get_by_label("play").check()
+        until(lambda: seen.add(app.session.content.objects.frame_id) or len(seen) == 3)
+        page.get_by_label("play").uncheck()
+
+
+def where(page, app, points):
+    """Pixel of the middle of an object, for the client's camera."""
+    from clip2.viewer.app import eye_of
+
+    (client,) = app.clients()
+    until(lambda: client.camera.update_timestamp > 0)
+    centered = app.session.content.centered(points)
+    middle = centered[np.argmin(np.linalg.norm(centered - np.median(centered, axis=0), axis=1))]
+    place, _ = eye_of(client).project(middle[None])
+    box = page.locator("canvas").first.bounding_box()
+    return box["x"] + place[0, 0] * box["width"], box["y"] + place[0, 1] * box["height"]
