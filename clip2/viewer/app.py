@@ -229,8 +229,11 @@ class ViewerApp:
         if self.session.vocabulary is not None:
             with self._complaints():
                 self.session.ask(self._labels.value)
-        if first and len(content.objects) and self.session.mode == "object" and self.session.labels:
-            self.session.mode = "similarity"
+        if first and len(content.objects):
+            if self.session.labels:
+                self.session.mode = "similarity"
+            elif content.colors is None and self.session.mode == "height":
+                self.session.mode = "object"
         self.stage.draw(self.session, self._drawn_size())
         self._mark()
         self._refresh_panel()
@@ -278,9 +281,10 @@ class ViewerApp:
             before = self.session.labels
             self.session.ask(typed)
             unknown = ", ".join(self.session.rejected)
-            self._rejected.content = panel.message_html(
-                f"The model has no vector for: {unknown}" if unknown else "", warning=True
-            )
+            told = f"The model has no vector for: {unknown}" if unknown else ""
+            if self.session.unfinished:
+                told = f"Finish it with a comma: {unknown}"
+            self._rejected.content = panel.message_html(told, warning=not self.session.unfinished)
             if self.session.labels != before:
                 if self.session.labels and self.session.mode not in ("similarity", "heat"):
                     self.session.mode = "similarity"

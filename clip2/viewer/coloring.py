@@ -14,7 +14,7 @@ from data_prep.geometry.voxels import voxel_index
 Mode = Literal["color", "height", "intensity", "object", "similarity", "heat"]
 
 # Objects that are like nothing in the training set, and objects that have no wanted label.
-UNKNOWN_GRAY, UNNAMED_GRAY = (172, 172, 178), (112, 114, 122)
+UNKNOWN_GRAY, UNNAMED_GRAY = (150, 150, 156), (104, 106, 114)
 # Anchors of the color scales, dark to bright; both rise evenly in lightness, so that they read in gray too.
 _HEIGHT = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)], float)
 _HEAT = np.array(

@@ -67,7 +67,8 @@ class Session:
 
     Attributes:
         labels: what was typed and can be looked up; empty: all labels that the vocabulary lists.
-        rejected: what was typed and cannot be looked up.
+        rejected: what was typed and cannot be looked up, or is not finished.
+        unfinished: whether a comma would finish what is rejected.
         against_all: whether all labels of the vocabulary compete with those typed, so that one label alone does not fit everything.
         threshold: score below which objects are not named.
         false_alarms: share of known objects that may be called ``unknown``; None: the model's own.
@@ -86,6 +87,7 @@ class Session:
         self.vocabulary = vocabulary
         self.labels: tuple[str, ...] = ()
         self.rejected: tuple[str, ...] = ()
+        self.unfinished = False
         self.against_all = True
         self.threshold = 0.0
         self.false_alarms: float | None = None
@@ -143,9 +145,16 @@ class Session:
                 "cannot be looked up without a model", field="labels", fix="start with --model MODEL"
             )
         listed = {normalize_label(name) for name in self.names}
+        # A text tower knows any label, so one that is still being typed waits for its comma.
+        any_label = not listed or getattr(self.vocabulary.text, "has_text_tower", False)
+        unfinished = normalize_label(typed.rpartition(",")[2])
         labels, self.rejected = typed_labels(
-            typed, lambda label: not listed or normalize_label(label) in listed
+            typed,
+            lambda label: (
+                normalize_label(label) in listed or (any_label and normalize_label(label) != unfinished)
+            ),
         )
+        self.unfinished = any_label and bool(self.rejected)
         if labels != self.labels:
             self.labels, self.reference = labels, None
             self._rename()

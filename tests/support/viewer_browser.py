@@ -81,7 +81,9 @@ def picture(page: Any) -> NDArray[np.int64]:
 
 def field(page: Any, label: str) -> Any:
     """The text field, or the number of the slider, with this label in the panel."""
-    return page.locator(f"//label[normalize-space()='{label}']/following::input[@type='text'][1]")
+    return page.locator(
+        f"//label[normalize-space()='{label}']/following::input[not(@type) or @type='text'][1]"
+    )
 
 
 def choose(page: Any, label: str, option: str) -> None:
