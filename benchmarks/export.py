@@ -3,7 +3,8 @@
     python -m benchmarks.export [MODEL] [--frames 120] [--json]
 
 Objects are cut out of synthetic rooms and streets by exact truth and named among all categories of that world, so accuracies mean
-something for ``mini-points`` only; cosines hold for every model. Times are the best of several rounds, in one thread each.
+something for ``mini-points`` only; cosines hold for every model. Times per object are of the processor, in one thread, the best of several rounds: other work on the machine hardly
+matters.
 """
 
 from __future__ import annotations
@@ -97,9 +98,9 @@ def _times(runners: dict[str, Callable[..., Any]], clouds: list, colors: list) -
     taken: dict[str, list[float]] = {name: [] for name in runners}
     for _ in range(_ROUNDS):
         for name, run in runners.items():
-            started = time.perf_counter()
+            started = time.process_time()
             run(clouds, colors)
-            taken[name].append((time.perf_counter() - started) / len(clouds) * 1e3)
+            taken[name].append((time.process_time() - started) / len(clouds) * 1e3)
     return {name: min(values) for name, values in taken.items()}
 
 
