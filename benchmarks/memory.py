@@ -144,4 +144,9 @@ def _status(key: str) -> int:
 
 if __name__ == "__main__":
     kind, which, *rest = sys.argv[1].split(":")
-    print(_peak(_encoder(which, int(rest[0]))) if kind == "encoder" else _held(which))
+    if kind == "pretrained":
+        from benchmarks.pretrained import one_pass
+
+        print(_peak(one_pass(which)))
+    else:
+        print(_peak(_encoder(which, int(rest[0]))) if kind == "encoder" else _held(which))

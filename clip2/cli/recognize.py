@@ -105,8 +105,9 @@ class Recognize(CloudCommand):
         self._write(result, files, frame, " ".join([note, *(f"{line}." for line in recognizer.notes)]))
         for line in recognizer.notes:
             _log.warning("clip2: warning: %s", line)
+        advice = _better_model(result) if note else ""
         if self.json:
-            print(json.dumps(_summary(result, recognizer, files, note)))
+            print(json.dumps(_summary(result, recognizer, files, " ".join(filter(None, (note, advice))))))
         else:
             print_notice(note)
             console.print(_table(result))
@@ -116,6 +117,7 @@ class Recognize(CloudCommand):
             console.print(f"{kept}{f', {strange} unknown' if strange else ''} ({took})", highlight=False)
             wrote = f"wrote {', '.join(map(str, files))}"
             console.print(wrote, highlight=False, soft_wrap=True, markup=False)
+            print_notice(advice)
         return 0
 
     def _check_options(self) -> None:
@@ -289,6 +291,22 @@ def _summary(result: Instances3D, recognizer: Recognizer, files: list[Path], not
         "seconds": {k: round(v, 3) for k, v in recognizer.seconds.items()},
         "files": [str(f) for f in files],
     }
+
+
+def _better_model(result: Instances3D) -> str:
+    """What to use where the shipped model knows less than half of the objects; empty otherwise."""
+    from clip2.pretrained.catalogue import RECOMMENDED, find_pretrained
+    from data_prep.storage.room import megabytes
+
+    strange = result.labels.count(UNKNOWN)
+    if 2 * strange <= len(result):
+        return ""
+    entry = find_pretrained(RECOMMENDED)
+    size = "" if entry.size is None else f" ({megabytes(entry.size)}, {entry.license})"
+    return (
+        f"{strange} of {len(result)} objects are unlike anything this model knows. A public encoder knows thousands of real "
+        f"categories: clip2 fetch {RECOMMENDED}{size}, then add --model {RECOMMENDED}."
+    )
 
 
 def _table(result: Instances3D) -> Table:

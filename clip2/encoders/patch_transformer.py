@@ -38,7 +38,7 @@ def pointbert(
     """Point-BERT (Yu et al., CVPR 2022, arXiv 2111.14819): patches of nearest points, positions added at every block.
 
     The paper's classification network up to its global feature (class token beside the maximum over patches):
-    21.9 M parameters (22.1 M with its classifier). 4.08 GFLOP as computed here for 1024 points. ULIP (arXiv 2212.05171)
+    21.9 M parameters (22.1 M with its classifier). 3.85 GFLOP as computed here for 1024 points. ULIP (arXiv 2212.05171)
     takes 512 patches of 8192 points; ULIP-2 (arXiv 2305.08275) a depth of 18 and 512 patches of 10,000 points.
 
     Args:
@@ -67,7 +67,7 @@ def uni3d(
 ) -> PointEncoder:
     """Uni3D (Zhou et al., ICLR 2024, arXiv 2310.06773): an EVA image transformer whose patches are cut from points.
 
-    The defaults are Uni3D-Ti: 6.0 M parameters (6.2 M with the projection to 1024 channels). 36.1 GFLOP as computed here
+    The defaults are Uni3D-Ti: 6.0 M parameters (6.2 M with the projection to 1024 channels). 32.0 GFLOP as computed here
     for 1024 points or more, most of them in the overlapping patches. :data:`UNI3D_SIZES` has the options of the others.
 
     Args:

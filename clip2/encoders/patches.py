@@ -121,6 +121,8 @@ class PatchPointNet(nn.Module):
         full = members.dtype
         with torch.autocast(members.device.type, enabled=False):  # small differences of coordinates
             x = _linear_norm(self.linear1.weight, self.norm1, members.flatten(0, 1)).relu_()
+        if not self.training:
+            return self._infer(x, groups, size).to(full)
         x = self.linear2(x).unflatten(0, (groups, size))
         # The maximum is the same for all members: its half of the layer is applied once per patch.
         weight = self.linear3.weight
@@ -129,6 +131,22 @@ class PatchPointNet(nn.Module):
         y = (own + shared[:, None]).flatten(0, 1)
         x = self.linear4(self.norm2(y).relu_())
         return cast("Tensor", x.unflatten(0, (groups, size)).amax(1).to(full))
+
+    def _infer(self, rows: Tensor, groups: int, size: int) -> Tensor:
+        """The rest for (G k, 128) rows in eval mode, with a sixth less arithmetic.
+
+        Nothing but the maximum stands between the second and third layer, so a member's way through both is one
+        product; BatchNorm is folded into it, and biases wait until one row per patch is left.
+        """
+        scale, bias = fold_norm(self.norm2)
+        weight = self.linear3.weight * scale
+        most = self.linear2(rows).unflatten(0, (groups, size)).amax(1)
+        own = weight[:, 256:]
+        shared = F.linear(most, weight[:, :256], bias + own @ self.linear2.bias)
+        y = F.linear(rows, own @ self.linear2.weight).unflatten(0, (groups, size))
+        y = y.add_(shared.to(y.dtype)[:, None]).relu_().flatten(0, 1)
+        best = F.linear(y, self.linear4.weight).unflatten(0, (groups, size)).amax(1)
+        return best + self.linear4.bias.to(best.dtype)
 
 
 def _linear_norm(weight: Tensor, norm: nn.BatchNorm1d, rows: Tensor) -> Tensor:

@@ -36,7 +36,8 @@ class PretrainedModel:
         axes: axes of the training clouds; ours stay z-up.
         paper: arXiv number.
         scores: top-1 accuracy in percent as published: Objaverse-LVIS, ModelNet40, ScanObjectNN; None: not published.
-        milliseconds: of one object on one core of an AMD EPYC, float32 (``python -m benchmarks pretrained``).
+        milliseconds: CPU time of one object on one core of an AMD EPYC in float32, as in docs/pretrained.md; None: not
+            measured.
     """
 
     name: str
@@ -143,10 +144,18 @@ CATALOGUE: dict[str, PretrainedModel] = {
             revision="47e04daac585b2ce1cbbc72a42c0bf11971acddd",
             size=101_260_675,
             sha256="491a08f1922713df67099dfb7ffceaa6e039fd3953f99f80ecd7178d727c7f3f",
+            milliseconds=72,
         ),
-        _openshape("vitl14", "vitl14-rgb", 25.7, "ViT-L-14/openai", 0.12),
+        _openshape("vitl14", "vitl14-rgb", 25.7, "ViT-L-14/openai", 0.12, milliseconds=72),
         _openshape(
-            "vitg14", "vitg14-rgb", 32.3, _BIG_G, 0.69, "y-up, y and z swapped", scores=(46.8, 84.4, 52.2)
+            "vitg14",
+            "vitg14-rgb",
+            32.3,
+            _BIG_G,
+            0.69,
+            "y-up, y and z swapped",
+            scores=(46.8, 84.4, 52.2),
+            milliseconds=357,
         ),
         _openshape(
             "vitg14-no-lvis",
@@ -156,6 +165,7 @@ CATALOGUE: dict[str, PretrainedModel] = {
             0.69,
             "y-up, y and z swapped",
             scores=(39.1, 85.3, None),
+            milliseconds=357,
         ),
         _openshape(
             "vitg14-shapenet",
@@ -165,10 +175,11 @@ CATALOGUE: dict[str, PretrainedModel] = {
             0.69,
             "y-up, y and z swapped",
             scores=(10.8, 70.3, None),
+            milliseconds=357,
         ),
-        _uni3d("ti", 6.2, 12_835_148),
-        _uni3d("s", 22.5, 45_713_996),
-        _uni3d("b", 87.0, 178_008_217, (51.7, 86.3, 63.8)),
+        _uni3d("ti", 6.2, 12_835_148, milliseconds=455),
+        _uni3d("s", 22.5, 45_713_996, milliseconds=656),
+        _uni3d("b", 87.0, 178_008_217, (51.7, 86.3, 63.8), milliseconds=1614),
         _uni3d("l", 304.7, 614_861_649, (53.1, 86.3, 58.2)),
         _uni3d("g", 1012.9, 2_034_909_361, (53.5, 87.3, 63.9)),
         _ulip(
@@ -179,6 +190,7 @@ CATALOGUE: dict[str, PretrainedModel] = {
             clip=_BIG_G,
             text_parameters=0.69,
             scores=(50.6, 84.7, 51.5),
+            milliseconds=636,
         ),
         _ulip(
             "ulip-pointbert",
@@ -190,6 +202,7 @@ CATALOGUE: dict[str, PretrainedModel] = {
             points=8192,
             color=False,
             scores=(None, 60.3, None),
+            milliseconds=429,
         ),
     )
 }

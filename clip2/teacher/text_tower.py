@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import numpy as np
@@ -259,6 +260,10 @@ def _read(path: Path, keys: Mapping[str, int], dtype: torch.dtype) -> dict[str, 
 def _mapped(path: Path) -> dict[str, Tensor]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except UnpicklingError:
+        raise InputError(
+            "holds Python objects, which loading would execute", source=path, fix="use its safetensors file"
+        ) from None
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"cannot be read ({str(error).splitlines()[0]})", source=path) from error
     return found.get("state_dict", found)

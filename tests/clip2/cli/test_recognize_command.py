@@ -78,10 +78,14 @@ def test_what_the_model_does_not_know_is_unknown(cloud, tmp_path, monkeypatch, c
     make_everything_strange(tmp_path / "shipped" / "points")
     out = ["--out", str(tmp_path / "r.json")]
     assert main(["recognize", cloud, *out]) == 0
-    assert "3 of 3 objects kept, 3 unknown" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "3 of 3 objects kept, 3 unknown" in shown.out
+    assert "clip2 fetch openshape-vitb32" in shown.err.replace("\n", " ")  # a model that knows real things
     assert Instances3D.from_json(tmp_path / "r.json").labels == ("unknown",) * 3
     assert main(["recognize", cloud, *out, "--unknown", "name", "--json"]) == 0
-    named = json.loads(capsys.readouterr().out)["objects"]
+    document = json.loads(capsys.readouterr().out)
+    named = document["objects"]
+    assert "clip2 fetch" not in document["note"]
     assert {item["label"] for item in named} <= set(WORDS)
     assert main(["recognize", cloud, *out, "--unknown", "drop", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["objects"] == []

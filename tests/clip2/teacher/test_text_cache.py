@@ -62,6 +62,23 @@ def test_only_the_tower_is_read(clip: str, tmp_path: Path) -> None:
     assert "memory" in said[0]
 
 
+def test_torch_files_are_read_as_tensors_only(clip: str, tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (tmp_path / "executed",))
+
+    path = tmp_path / "clip" / "open_clip_model.safetensors"
+    expected = TextTower.load(clip).encode_texts(LABELS)
+    state = safetensors.torch.load_file(path)
+    path.unlink()
+    torch.save(state, path.with_suffix(".bin"))
+    assert np.array_equal(TextTower.load(clip).encode_texts(LABELS), expected)
+    torch.save({"state_dict": state, "trap": Trap()}, path.with_suffix(".bin"))
+    with pytest.raises(InputError, match="loading would execute"):
+        TextTower.load(clip)
+    assert not (tmp_path / "executed").exists()
+
+
 def test_a_tower_under_its_own_prefix(clip: str, tmp_path: Path) -> None:
     """Models with ``custom_text`` keep it under ``text.``, as EVA02-E-14-plus does."""
     path = tmp_path / "clip" / "open_clip_model.safetensors"
