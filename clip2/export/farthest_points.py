@@ -1,12 +1,13 @@
 """Farthest-point sampling as an ONNX ``Loop``; imported only where onnxscript is installed."""
 
+# mypy: ignore-errors
 from __future__ import annotations
 
 from onnxscript import FLOAT, INT64, script
 from onnxscript import opset18 as op
 
 
-# A language of its own: onnxscript reads this source and makes a graph of it.
+# A language of its own: onnxscript reads this source and makes a graph of it. mypy does not know that language.
 @script(default_opset=op)
 def farthest_point_sample(points: FLOAT[...], k: INT64) -> INT64[...]:
     """(B, N, 3) → (B, k) as :func:`clip2.ops.farthest_point_sample` does it, rounding included."""

@@ -151,8 +151,9 @@ class _Side:
         assert program is not None
         # Without limits, so that BatchNorm is folded into every layer; int8 needs constant weights.
         onnxscript.optimizer.optimize_ir(program.model, input_size_limit=1 << 31, output_size_limit=1 << 31)
-        batch, points = program.model.graph.inputs[0].shape[:2]
-        program.rename_axes({batch: "batch", points: "points"})
+        shape = program.model.graph.inputs[0].shape
+        assert shape is not None
+        program.rename_axes({str(shape[0]): "batch", str(shape[1]): "points"})
         return program
 
 
