@@ -13,7 +13,8 @@ import tyro
 class Fetch:
     """Download a public point encoder, convert it, and download the CLIP model whose text tower reads its labels.
 
-    Lists every file with size and license first. Afterwards clip2 recognize --model NAME needs no network.
+    Lists every file with size and license first. After an interruption the same command continues. Afterwards clip2
+    recognize --model NAME needs no network.
     """
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]

@@ -22,6 +22,8 @@ REQUIRED = {
     "index": ["result.json", "--out", "index"],
     "search": ["index", "mug"],
     "map": ["rgbd", "root", "--labels", "mug", "--out", "map"],
+    "fetch": ["uni3d-ti"],
+    "labels": ["build", "--vocabulary", "mug", "--out", "bank.npz"],
     "export": ["run", "--onnx", "graphs"],
     "push": ["run", "hf-hub:lab/run", "--license", "mit"],
 }
