@@ -62,10 +62,13 @@ def _labels(data: Path | None) -> NDArray[np.float32]:
 
 def _blocks(labels: NDArray[np.float32], rows: int) -> Iterator[NDArray[np.float32]]:
     for start in range(0, rows, BLOCK):
-        rng = np.random.default_rng(start + 1)
-        count = min(BLOCK, rows - start)
-        noise = rng.normal(size=(count, WIDTH)) / np.sqrt(WIDTH)
-        yield _unit(labels[rng.integers(len(labels), size=count)] + noise)
+        yield _around(labels, min(BLOCK, rows - start), np.random.default_rng(start + 1))
+
+
+def _around(labels: NDArray[np.float32], count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Objects: labels with noise of the same length."""
+    noise = rng.normal(size=(count, WIDTH)) / np.sqrt(WIDTH)
+    return _unit(labels[rng.integers(len(labels), size=count)] + noise)
 
 
 def _unit(rows: NDArray) -> NDArray[np.float32]:
@@ -76,9 +79,10 @@ def _unit(rows: NDArray) -> NDArray[np.float32]:
 def _measure(path: Path, labels: NDArray[np.float32], rows: int, queries: int) -> dict[str, Any]:
     index = Index(path)
     rng = np.random.default_rng(99)
-    asked = np.concatenate(
-        [labels[rng.integers(len(labels), size=queries // 2)], next(_blocks(labels, queries - queries // 2))]
-    )
+    half = queries // 2
+    # Noise of their own: with the noise of a stored object they would have neighbors of two kinds in distant partitions.
+    new = _around(labels, queries - half, np.random.default_rng(2**32 + 1))
+    asked = np.concatenate([labels[rng.integers(len(labels), size=half)], new])
     best = np.full((len(asked), 10), -2.0, np.float32)
     numbers = np.zeros((len(asked), 10), np.int64)
     began, number = time.perf_counter(), 0
@@ -101,7 +105,6 @@ def _measure(path: Path, labels: NDArray[np.float32], rows: int, queries: int) -
         hits = index.search(vector, SPACE, k=10)
         seconds.append(time.perf_counter() - start)
         recalls.append(len({hit.object.number for hit in hits} & set(exact.tolist())) / 10)
-    half = queries // 2
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     return {
         "rows": rows,
