@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -59,6 +60,8 @@ class TextCache:
                 ).fetchone()
                 if row is not None:
                     found[label] = np.frombuffer(row[0], dtype="<f4").astype(np.float32)
+            if not os.access(self.path, os.W_OK):  # a machine may have the cache for reading only
+                return found
             database.executemany(
                 "UPDATE vectors SET used = ? WHERE space = ? AND prompts = ? AND label = ?",
                 [(time.time(), *key, _spoken(label)) for label in found],
