@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.mapping.map_object import MapObject
+from clip2.mapping.map_object import MapObject, State
 from clip2.mapping.motion import ConstantVelocity
 from data_prep.errors import InputError
 from data_prep.storage.files import require_writable, write_atomically
@@ -21,7 +21,7 @@ from data_prep.storage.versioned import FileFormat
 
 FORMAT = FileFormat("clip2-map", 1)
 DOCUMENT, CLOUD, PAGE = "map.json", "objects.ply", "index.html"
-_STATES = ("tentative", "confirmed", "lost")
+_STATES: tuple[State, ...] = ("tentative", "confirmed", "lost")
 # Numbers of an object, one row per object each; the clouds and histories have one row per point and entry.
 _SCALARS = ("first_seen", "last_seen", "belief", "objectness", "moves", "strangeness", "voxel")
 _COUNTS = ("id", "frames", "looks", "best_points", "unseen", "overlooked", "absorbed")
@@ -45,7 +45,7 @@ def write_map(
     require_writable(folder, "map")
     folder.mkdir(parents=True, exist_ok=True)
     data = io.BytesIO()
-    np.savez(data, **_arrays(objects, facts["width"]))
+    np.savez(data, **_arrays(objects, facts["width"]))  # type: ignore[arg-type]
     # The document names the arrays by their content: it is what makes a new map the map.
     name = f"objects-{sha256(data.getbuffer()).hexdigest()[:12]}.npz"
     write_atomically(folder / name, lambda scratch: scratch.write_bytes(data.getbuffer()))

@@ -15,7 +15,7 @@ from data_prep.geometry.voxels import voxel_codes
 
 State = Literal["tentative", "confirmed", "lost"]
 _HISTORY = 64  # entries kept of an object's past; a full history loses every second one
-_MOST_BELIEF = 4.0
+_LEAST_BELIEF, _MOST_BELIEF = -2.0, 4.0
 _MOVES = 1.5  # votes from which an object is held to move
 _FINE = 60  # voxels along an object's diagonal
 
@@ -186,8 +186,8 @@ class MapObject:
             self.state = "confirmed"
 
     def believe(self, evidence: float) -> None:
-        """Change the belief; it has an upper limit, so that old evidence can be overruled."""
-        self.belief = min(self.belief + evidence, _MOST_BELIEF)
+        """Change the belief within limits, so that old evidence can be overruled."""
+        self.belief = min(max(self.belief + evidence, _LEAST_BELIEF), _MOST_BELIEF)
 
     def note(self, number: int) -> None:
         """Write box and state into the history, if they changed since the last entry."""

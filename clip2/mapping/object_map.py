@@ -354,8 +354,6 @@ class ObjectMap:
         clouds = [one.points() for one in objects] if points else []
         ends = np.cumsum([0, *map(len, clouds)])
         width = self.model.teacher.width
-        zero = np.zeros(width, np.float32)
-        embeddings = [one.mean_embedding for one in objects]
         return Instances3D(
             indices=tuple(
                 np.arange(ends[i], ends[i + 1]) if points else nothing for i in range(len(objects))
@@ -364,7 +362,7 @@ class ObjectMap:
             rotations=upright_rotations(boxes),
             labels=tuple(names),
             scores=scores.astype(np.float32),
-            embeddings=np.array([zero if e is None else e for e in embeddings]).reshape(-1, width),
+            embeddings=_mean_embeddings(objects, width),
             points=np.concatenate([np.zeros((0, 3)), *clouds]) if points else None,
             frame_id="map",
             timestamp=max((one.last_seen for one in objects), default=None),
@@ -393,8 +391,6 @@ class ObjectMap:
         best, scores = self._naming.best(objects, names, vectors, None)
         boxes = np.array([one.box for one in objects]).reshape(-1, 7)
         width = self.model.teacher.width
-        zero = np.zeros(width, np.float32)
-        means = [one.mean_embedding for one in objects]
         confirmed = {id for id in step.changed if id in known and known[id].state == "confirmed"}
         return MapUpdate(
             indices=tuple(seen.indices[i] for i in numbers),
@@ -403,7 +399,7 @@ class ObjectMap:
             rotations=upright_rotations(boxes),
             labels=tuple(best),
             scores=scores,
-            embeddings=np.array([zero if mean is None else mean for mean in means]).reshape(-1, width),
+            embeddings=_mean_embeddings(objects, width),
             objectness=seen.objectness[numbers],
             points=step.world,
             colors=step.frame.colors,
@@ -425,3 +421,12 @@ def upright_rotations(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     rotations[:, 0, 0], rotations[:, 0, 1], rotations[:, 1, 0], rotations[:, 1, 1] = c, -s, s, c
     rotations[:, 2, 2] = 1
     return rotations
+
+
+def _mean_embeddings(objects: Sequence[MapObject], width: int) -> NDArray[np.float32]:
+    """(N, D) unit rows; zeros for objects that were never encoded."""
+    nothing = np.zeros(width, np.float32)
+    sums = [nothing if one.embedding is None else one.embedding for one in objects]
+    rows = np.array(sums, np.float32).reshape(-1, width)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    return rows

@@ -270,7 +270,7 @@ class Step:
         """Confirm what was seen often enough as one object, and take it back if later frames do not bear it out."""
         least = self.config.min_objectness
         if one.state == "lost":
-            one.state = "confirmed"
+            one.state, one.belief = "confirmed", 1.0
             self.changed.add(one.id)
         elif one.state == "tentative" and one.frames >= self.config.confirm and one.chance >= least:
             one.state = "confirmed"
