@@ -48,6 +48,7 @@ LAYERS = {
         ["export"],
         ["server", "search", "viewer"],
         ["training"],
+        ["auto"],
         ["__init__"],
         ["world"],
         ["cli"],

@@ -25,6 +25,7 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "demo": Entry("clip2.cli.demo:Demo", "the whole path on a synthetic world, offline", True),
+    "auto": Entry("clip2.cli.auto:Auto", "your own scan to named objects, in one command", True),
     "check": Entry(
         "clip2.cli.check:Check", "find what is wrong with a scan: axes, poses, scale, calibration"
     ),

@@ -73,6 +73,11 @@ class Page:
             f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         )
 
+    def links(self, targets: Sequence[tuple[str, str]]) -> Page:
+        """Add a list of links to pages beside this one: (relative path, text) each."""
+        items = "".join(f'<li><a href="{escape(path)}">{escape(text)}</a></li>' for path, text in targets)
+        return self._add(f"<ul>{items}</ul>")
+
     def image(self, rgb: NDArray[np.uint8], caption: str = "", width: int | None = None) -> Page:
         """Add an (h, w, 3) uint8 RGB image; ``width`` in CSS pixels (default: its own, at most the page's)."""
         return self._add(

@@ -10,6 +10,7 @@ from clip2.cli.main import COMMANDS, load_command
 # What each command needs before it can run.
 REQUIRED = {
     "check": ["kitti", "root"],
+    "auto": ["kitti", "root", "--out", "out"],
     "detect": ["kitti", "root", "--vocabulary", "mug", "--out", "out.json"],
     "prep": ["kitti", "root", "--out", "out"],
     "label": ["kitti", "root", "--format", "kitti", "--out", "out"],
@@ -70,7 +71,8 @@ def test_no_command_is_a_usage_error(capsys):
 
 
 @pytest.mark.parametrize(
-    ("typed", "advice"), [("clasify", "did you mean clip2 classify?"), ("xyz", "use one of demo, check, ")]
+    ("typed", "advice"),
+    [("clasify", "did you mean clip2 classify?"), ("xyz", "use one of demo, auto, check, ")],
 )
 def test_a_misspelt_command_is_one_line(typed, advice, capsys):
     assert main([typed, "--json"]) == 2
