@@ -36,7 +36,8 @@ def open_room() -> Scan:
 
 QUICK = (
     "train.loop.steps=3",
-    "train.model.encoder.name=pointnet",
+    "train.model.encoder={name: pointnet, options: {widths: [16, 32]}}",
+    "train.model.preprocessing.num_points=32",
     "train.data.hold_out=0.3",
     "recognized_frames=1",
 )
