@@ -35,7 +35,7 @@ class View(CloudCommand):
 
     target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SCAN|MAP|RESULT|TRIPLETS")]
     """A cloud file; the root of a dataset that --source names; a JSON file of `clip2 recognize`; or a folder of
-    `clip2 prep`."""
+    `clip2 map` or `clip2 prep`."""
     options: ModelOptions
     source: str = "cloud"
     """Reader of SCAN: cloud, kitti, kitti-tracking, rgbd, sunrgbd …"""
@@ -148,6 +148,8 @@ class View(CloudCommand):
     def _moments(self) -> tuple[Moments, Any]:
         if self.target.suffix == ".json" and self.target.is_file():
             return self._result()
+        if (self.target / "map.json").is_file():
+            return self._map()
         from clip2.recognition import fuse_frames
         from clip2.viewer.moments import moments_of_frame, moments_of_scan
 
@@ -163,6 +165,15 @@ class View(CloudCommand):
             )
         frame = fuse_frames((scan[position] for position in chosen), self.voxel)
         return moments_of_frame(frame, load, self.proposals), load.vocabulary
+
+    def _map(self) -> tuple[Moments, Any]:
+        """A folder of ``clip2 map``, over its frames."""
+        from clip2.mapping import ObjectMap
+        from clip2.viewer.map_moments import moments_of_map
+
+        load = _Loader(self.options)
+        model, text = load()
+        return moments_of_map(ObjectMap.load(self.target, model, text=text)), load.vocabulary
 
     def _result(self) -> tuple[Moments, Any]:
         """A file of ``clip2 recognize`` and the cloud beside it."""
