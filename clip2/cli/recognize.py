@@ -16,6 +16,7 @@ from clip2.cli.model_options import ModelOptions, print_notice, teacher_notice
 from clip2.cli.scan_options import CloudCommand
 from clip2.labels import UNKNOWN
 from data_prep.errors import BadFrameError, InputError
+from data_prep.storage.extras import require_extra
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,6 +44,8 @@ class Recognize(CloudCommand):
     options: ModelOptions
     out: Path = Path("result.json")
     """JSON file to write; the .ply and .html beside it get the same stem."""
+    rerun: Path | None = None
+    """Also write a recording for the rerun viewer (.rrd) to this file."""
     source: str = "cloud"
     """Reader of SCAN: cloud, kitti, kitti-tracking, rgbd, sunrgbd …"""
     frame: str | None = None
@@ -144,7 +147,11 @@ class Recognize(CloudCommand):
     def _files(self) -> list[Path]:
         if not self.out.name or self.out.is_dir():
             raise InputError("is a folder", source=self.out, field="--out", fix="give the name of a file")
-        return [self.out, self.out.with_suffix(".ply"), self.out.with_suffix(".html")]
+        files = [self.out, self.out.with_suffix(".ply"), self.out.with_suffix(".html")]
+        if self.rerun is not None:
+            require_extra("rerun", "rerun", needed_for="--rerun")  # before the slow part
+            files.append(self.rerun)
+        return files
 
     def _inputs(self, files: list[Path]) -> list[Path]:
         named = [self.scan, self.detections, self.masks, self.detection_images, self.options.bank]
@@ -246,7 +253,7 @@ class Recognize(CloudCommand):
     def _write(self, result: Instances3D, files: list[Path], frame: Frame, note: str) -> None:
         from clip2.cli.outputs import writing
 
-        document, ply, html = files
+        document, ply, html, *recordings = files
         origin = "found by geometry alone"
         if self.detections is not None:
             origin = f"lifted from the 2D boxes of {self.detections}"
@@ -257,6 +264,11 @@ class Recognize(CloudCommand):
             result.to_json(document)
             result.to_ply(ply)
             result.to_html(html, title=f"Objects in {self.scan.name}", notes=notes, frame=frame)
+        for recording in recordings:
+            from clip2.recognition.rerun_file import write_rerun
+
+            with writing(recording, "--rerun"):
+                write_rerun(result, recording, frame)
 
 
 def _of_views(found: CocoDetections, frame: Frame) -> list[Detections2D]:

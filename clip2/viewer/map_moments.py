@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,16 +51,20 @@ def moments_of_map(object_map: ObjectMap) -> Moments:
         known = replace(everything, boxes=boxes, visible_boxes=boxes)[np.array(kept, np.int64)]
         known = replace(
             known,
-            indices=tuple(np.arange(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)),
+            indices=tuple(np.arange(a, b) for a, b in pairwise(ends.tolist())),
             points=np.concatenate(pieces) if pieces else points[:1],
             frame_id=f"frame {frame}",
         )
-        return Content(known, resembles=lambda share: _resembling(object_map, share)[np.array(kept, np.int64)])
+        return Content(
+            known, resembles=lambda share: _resembling(object_map, share)[np.array(kept, np.int64)]
+        )
 
     def _resembling(asked: ObjectMap, share: float | None) -> NDArray[np.bool_]:
         named = asked.query(states=_STATES, false_alarm=share)
         assert named.track_ids is not None
-        like = {id for id, label in zip(named.track_ids.tolist(), named.labels, strict=True) if label != UNKNOWN}
+        like = {
+            id for id, label in zip(named.track_ids.tolist(), named.labels, strict=True) if label != UNKNOWN
+        }
         return np.array([id in like for id in ids], dtype=bool)
 
     return Moments([f"frame {frame}" for frame in frames], content)
