@@ -25,6 +25,7 @@ class Eval:
     """Measure one or more models with a benchmark, and compare them in one table.
 
     docs/evaluation.md lists the benchmarks and the files each expects; docs/protocols.md says what their numbers mean.
+    With --out, the same command continues a run that was interrupted.
     """
 
     models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL [MODEL ...]")]

@@ -118,7 +118,12 @@ class Protocol(ABC):
 
 
 # Sets of labeled objects: each is a benchmark of its own (zero-shot), and one more with each task behind a slash.
-_OBJECT_SETS = ("modelnet10",)
+_OBJECT_SETS = (
+    *("modelnet10", "modelnet40", "objaverse-lvis", "shapenetpart"),
+    *(f"scanobjectnn-{kind}" for kind in ("obj-only", "obj-bg", "pb-t50-rs", "openshape")),
+    *("scannet17", "scannet18", "scannet20", "scannet200", "sunrgbd10", "sunrgbd37"),
+    *("nuscenes10", "once5", "kitti"),
+)
 _OBJECT_TASKS: dict[str, str] = {}
 _ON_OBJECTS = {
     **dict.fromkeys(_OBJECT_SETS, "clip2.evaluation.zero_shot"),

@@ -26,6 +26,7 @@ REQUIRED = {
     "fetch": ["uni3d-ti"],
     "labels": ["build", "--vocabulary", "mug", "--out", "bank.npz"],
     "export": ["run", "--onnx", "graphs"],
+    "eval": ["run", "--benchmark", "modelnet10", "--root", "data"],
     "push": ["run", "hf-hub:lab/run", "--license", "mit"],
 }
 
