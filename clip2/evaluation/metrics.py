@@ -174,3 +174,26 @@ def _drawn_means(values: NDArray[np.float64], draws: int, random: np.random.Gene
         for start in range(0, draws, step)
     ]
     return np.concatenate(parts)
+
+
+def retrieval_metrics(scores: ArrayLike, relevant: ArrayLike) -> dict[str, float]:
+    """Recall at 1, 5 and 10 (a relevant item among the first k), median rank from 1, and NDCG@5, averaged over queries.
+
+    Args:
+        scores: (Q, M), larger is better.
+        relevant: (Q, M) bool, at least one True per row.
+
+    >>> retrieval_metrics([[0.1, 0.9, 0.5]], [[False, False, True]])["R@1"]
+    0.0
+    """
+    given, right = np.asarray(scores), np.asarray(relevant, bool)
+    ranks = best_ranks(given, right)
+    order = np.argsort(-given, axis=1, kind="stable")[:, :5]
+    gains = np.take_along_axis(right, order, axis=1) / np.log2(np.arange(2, order.shape[1] + 2))
+    best = np.arange(order.shape[1]) < right.sum(axis=1)[:, None]
+    ideal = (best / np.log2(np.arange(2, order.shape[1] + 2))).sum(axis=1)
+    return {
+        **{f"R@{k}": float((ranks < k).mean()) for k in (1, 5, 10)},
+        "median rank": float(np.median(ranks + 1)),
+        "NDCG@5": float((gains.sum(axis=1) / ideal).mean()),
+    }

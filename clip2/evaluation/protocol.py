@@ -124,10 +124,10 @@ _OBJECT_SETS = (
     *("scannet17", "scannet18", "scannet20", "scannet200", "sunrgbd10", "sunrgbd37"),
     *("nuscenes10", "once5", "kitti"),
 )
-_OBJECT_TASKS: dict[str, str] = {}
+_OBJECT_TASKS = ("robustness", "retrieval", "linear-probe", "few-shot", "prompts")
 _ON_OBJECTS = {
     **dict.fromkeys(_OBJECT_SETS, "clip2.evaluation.zero_shot"),
-    **{f"{name}/{task}": module for name in _OBJECT_SETS for task, module in _OBJECT_TASKS.items()},
+    **{f"{name}/{task}": "clip2.evaluation.tasks" for name in _OBJECT_SETS for task in _OBJECT_TASKS},
 }
 # A protocol's module is imported when its name is asked for.
 PROTOCOLS = Registry[Protocol]("benchmark", {**_ON_OBJECTS})

@@ -160,8 +160,7 @@ def read_lvis(root: Path, y_up: bool) -> ObjectSet:
     targets = np.array([number[str(row["category"])] for row in split], np.int64)
     load = _LvisFiles(root, tuple(str(row["data_path"]) for row in split), y_up)
     classes = ClassList(labels, f"categories of {file.name}")
-    found = _set("objaverse-lvis", classes, targets, load, y_up, 10_000, colored=True)
-    return found
+    return _set("objaverse-lvis", classes, targets, load, y_up, 10_000, colored=True)
 
 
 def lvis_file(root: Path) -> Path | None:
