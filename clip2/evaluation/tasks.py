@@ -202,6 +202,10 @@ def prompt_sensitivity(subject: Subject, entry: SetEntry, root: Path, settings: 
                 continue
             other = text.copy()
             other[row] = subject.vectors([name])[0]
+            if np.array_equal(
+                other[row], text[row]
+            ):  # the name that the bank was asked for in the first place
+                continue
             values.append(top_k_accuracy(found.embeddings @ other.T, objects.targets, 1))
             changed.append((abs(values[-1] - base), f"{label} as {name!r}: top-1 {values[-1]:.3f}"))
     if not values:

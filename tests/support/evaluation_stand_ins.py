@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
+import trimesh
 from numpy.typing import NDArray
 
+from clip2.evaluation.class_lists import class_list
 from clip2.model import Clip2Model, Description
 from clip2.model_config import ModelConfig
 from clip2.teacher import TextBank
@@ -54,3 +57,15 @@ def flat_or_tall(points: NDArray, colors: NDArray | None = None) -> str:
     """``table`` if wider than high, else ``chair``."""
     width, _, height = np.ptp(points, axis=0)
     return "table" if width > height else "chair"
+
+
+FLAT, TALL = (1.0, 1.0, 0.1), (1.0, 1.0, 3.0)
+TEN = class_list("modelnet10").labels
+
+
+def put_mesh(root: Path, label: str, number: int, size: tuple[float, ...], split: str = "test") -> Path:
+    """A box as ``LABEL/SPLIT/LABEL_NNNN.off``."""
+    file = root / label / split / f"{label}_{number:04d}.off"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    trimesh.creation.box(size).export(file)
+    return file

@@ -7,24 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import trimesh
-from support.evaluation_stand_ins import RuleModel, flat_or_tall
+from support.evaluation_stand_ins import FLAT, TALL, TEN, RuleModel, flat_or_tall, put_mesh
 
 import clip2
 from clip2.evaluation import Settings
-from clip2.evaluation.class_lists import class_list
 from clip2.evaluation.metrics import bootstrap_interval
 from data_prep.errors import InputError
-
-FLAT, TALL = (1.0, 1.0, 0.1), (1.0, 1.0, 3.0)
-TEN = class_list("modelnet10").labels
-
-
-def put_mesh(root: Path, label: str, number: int, size: tuple[float, ...], split: str = "test") -> Path:
-    file = root / label / split / f"{label}_{number:04d}.off"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    trimesh.creation.box(size).export(file)
-    return file
 
 
 @pytest.fixture
