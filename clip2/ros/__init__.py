@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "LiveMap": "clip2.ros.live",
         "ResultBag": "clip2.ros.bag",
         "instances_from_ros": "clip2.ros.detections",
-        "markers": "clip2.ros.markers",
+        "markers": "clip2.ros.marker_array",
         "typestore": "clip2.ros.definitions",
         "vision_info": "clip2.ros.detections",
     },
@@ -22,4 +22,4 @@ if TYPE_CHECKING:
     from clip2.ros.detections import instances_from_ros as instances_from_ros
     from clip2.ros.detections import vision_info as vision_info
     from clip2.ros.live import LiveMap as LiveMap
-    from clip2.ros.markers import markers as markers
+    from clip2.ros.marker_array import markers as markers

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from clip2.recognition.instances import Instances3D
 from clip2.ros.definitions import cdr, typestore
 from clip2.ros.detections import vision_info
-from clip2.ros.markers import markers
+from clip2.ros.marker_array import markers
 from clip2.ros.sensors import header, stamp_of
 from data_prep.errors import InputError
 from data_prep.scans.rosbag.bag import frame_name

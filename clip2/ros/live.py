@@ -16,7 +16,7 @@ from clip2.mapping.pipeline import LivePipeline
 from clip2.object_model import ObjectModel
 from clip2.recognition.instances import Instances3D
 from clip2.ros.detections import vision_info
-from clip2.ros.markers import markers
+from clip2.ros.marker_array import markers
 from clip2.ros.sensors import stamp_of
 from data_prep.config import parse_config
 from data_prep.errors import BadFrameError, InputError
