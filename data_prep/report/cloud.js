@@ -106,7 +106,9 @@ class CloudView {
         const luma = 0.3 * r + 0.59 * g + 0.11 * b;
         const label = this.owners[i] >= 0 ? boxes[this.owners[i]].label : -1;
         const colored = label >= 0 && !this.hidden.has(label) && (this.lit < 0 || this.lit === label);
-        if (colored) [r, g, b] = palette[label].map(c => c * (0.55 + 0.45 * luma / 255));
+        // Objects of a gray label have one legend entry, but stay apart: each has a pale color of its own.
+        const own = label >= 0 && this.header.gray.includes(label) ? hsl((this.owners[i] * 137.508 + 20) % 360, 0.3, 0.6) : null;
+        if (colored) [r, g, b] = (own ?? palette[label]).map(c => c * (0.55 + 0.45 * luma / 255));
         else [r, g, b] = [r, g, b].map(c => BACKGROUND[0] + GRAY * (0.6 * luma + 0.4 * c));
       }
       this.packed[i] = pack(r, g, b);

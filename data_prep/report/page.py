@@ -110,7 +110,7 @@ class Page:
             max_points: more points are thinned to this many at random; the caption says so.
             labels: legend entry of each box; a click on an entry hides its boxes. Default: captions.
             owners: (N,) index of the box of each point, -1 for none; the legend can then highlight objects.
-            gray: labels drawn in gray.
+            gray: labels whose boxes are gray, and whose objects each have a pale color of their own.
             spans: first frame in which each box is there, and the first in which it is no more; a slider then chooses
                 the frame.
             caption: text under the view.
