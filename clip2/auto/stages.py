@@ -102,7 +102,7 @@ def first_stages(
         str(triplets),
     )
     gallery = triplets / "gallery.html"
-    vectors = ("--clip", config.clip) if config.clip else ("--bank", str(config.bank))
+    vectors: tuple[str, ...] = ("--clip", config.clip) if config.clip else ("--bank", str(config.bank))
     if config.bank_model:
         vectors = (*vectors, "--bank-model", config.bank_model)
     return [

@@ -76,4 +76,7 @@ def _forward(network: _FabricModule, part: PreparedClouds, seed: int) -> Embeddi
 def _parts(clouds: PreparedClouds, size: int) -> Iterator[PreparedClouds]:
     for start in range(0, len(clouds.points), size):
         rows = slice(start, start + size)
-        yield PreparedClouds(*(None if field is None else field[rows] for field in clouds))
+        points, lengths, *others = clouds
+        yield PreparedClouds(
+            points[rows], lengths[rows], *(None if field is None else field[rows] for field in others)
+        )

@@ -63,7 +63,7 @@ def _mixtures(data: TrainingSet, rows: NDArray[np.int64], random: np.random.Gene
         points = np.concatenate([part[0] for part in parts])
         colored = all(part[1] is not None for part in parts)
         if len(points) >= _FEWEST_POINTS:
-            yield points, np.concatenate([part[1] for part in parts]) if colored else None  # type: ignore[misc]
+            yield points, np.concatenate([part[1] for part in parts]) if colored else None
 
 
 def _fragments(data: TrainingSet, rows: NDArray[np.int64], random: np.random.Generator) -> Iterator[Cloud]:

@@ -81,8 +81,10 @@ def category(
 
     def register(build: Builder) -> Builder:
         name = build.__name__.strip("_").replace("_", " ")
-        lists = (tuple(text.split(", ")) if text else () for text in (synonyms, like, of, patterns, colors))
-        CATEGORIES.register(name)(Category(name, build, spot, extent, *lists, label=label or name))
+        a, b, c, d, e = (
+            tuple(text.split(", ")) if text else () for text in (synonyms, like, of, patterns, colors)
+        )
+        CATEGORIES.register(name)(Category(name, build, spot, extent, a, b, c, d, e, label or name))
         return build
 
     return register
