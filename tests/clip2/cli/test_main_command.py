@@ -27,6 +27,7 @@ REQUIRED = {
     "labels": ["build", "--vocabulary", "mug", "--out", "bank.npz"],
     "export": ["run", "--onnx", "graphs"],
     "eval": ["run", "--benchmark", "modelnet10", "--root", "data"],
+    "view": ["a.ply"],
     "push": ["run", "hf-hub:lab/run", "--license", "mit"],
 }
 
