@@ -20,6 +20,7 @@ _HEIGHT = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (
 _HEAT = np.array(
     [(38, 38, 52), (78, 30, 108), (165, 44, 96), (236, 105, 37), (251, 180, 26), (252, 255, 164)], float
 )
+_DARKEST, _CONTRAST = 46, 52  # of the backdrop, of 255
 _NEIGHBORS = 8  # occupied cells over which heat is averaged
 _HEAT_CELLS = 120  # cells along the diagonal of the bulk of a scan
 
@@ -56,7 +57,7 @@ def backdrop(points: NDArray, colors: NDArray[np.uint8] | None) -> NDArray[np.ui
     else:
         low, high = np.percentile(points[:, 2], [1, 99])
         gray = np.clip((points[:, 2] - low) / max(high - low, 1e-6), 0, 1)
-    return np.repeat((46 + 52 * gray).astype(np.uint8)[:, None], 3, axis=1)
+    return np.repeat((_DARKEST + _CONTRAST * gray).astype(np.uint8)[:, None], 3, axis=1)
 
 
 def by_object(
@@ -102,7 +103,9 @@ def by_similarity(
     tones[named] = strength * palette[numbers[named]] + (1 - strength) * np.array(UNNAMED_GRAY)
     result = behind.copy()
     lit = owners >= 0
-    result[lit] = tones[owners[lit]].astype(np.uint8)
+    # A little of the backdrop's light and shade, without which an object is a flat stain.
+    shade = 0.8 + 0.35 * (behind[lit, :1].astype(np.float64) - _DARKEST) / _CONTRAST
+    result[lit] = np.clip(tones[owners[lit]] * shade, 0, 255).astype(np.uint8)
     return result
 
 
