@@ -63,6 +63,9 @@ def objects_page(
         labels=[each.label for each in objects],
         owners=owners,
         gray=[UNKNOWN],
+        values=[each.objectness for each in objects],
+        value="objectness",
+        places=[(label, _middle(points[index])) for label, index in background.items() if len(index)],
         caption="Hover over a label to highlight its objects, click to hide them",
     )
     seen = [] if frame is None else [SeenInView(frame, view, objects) for view in frame.views[:_MAX_IMAGES]]
@@ -119,6 +122,12 @@ class SeenInView:
         """The image around one object, which is outlined; None if it is not in the image."""
         box = self.boxes[number]
         return None if box is None else outlined_crop(self.view.image, box)
+
+
+def _middle(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The point nearest to the median: the middle of a ring of walls is empty."""
+    nearest: NDArray[np.float64] = points[((points - np.median(points, axis=0)) ** 2).sum(axis=1).argmin()]
+    return nearest
 
 
 def _mean_score(group: Sequence[ShownObject]) -> float | str:

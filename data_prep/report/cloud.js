@@ -59,6 +59,12 @@ class CloudView {
     this.listen();
   }
 
+  // With "color by …" on, an object has the color of its value, from violet (0) to yellow (1).
+  objectColor(box) {
+    const { label, value } = box;
+    return this.byValue && value !== undefined ? viridis(0.06 + 0.9 * value).map(Math.round) : this.labelColor(Math.max(0, label));
+  }
+
   labelColor(label) {
     return this.header.gray.includes(label) ? LABEL_GRAY : hsl((label * 137.508 + 20) % 360, 0.78, 0.64);
   }
@@ -108,7 +114,8 @@ class CloudView {
         const colored = label >= 0 && !this.hidden.has(label) && (this.lit < 0 || this.lit === label);
         // Objects of a gray label have one legend entry, but stay apart: each has a pale color of its own.
         const own = label >= 0 && this.header.gray.includes(label) ? hsl((this.owners[i] * 137.508 + 20) % 360, 0.3, 0.6) : null;
-        if (colored) [r, g, b] = (own ?? palette[label]).map(c => c * (0.55 + 0.45 * luma / 255));
+        const chosen = this.byValue && colored ? this.objectColor(boxes[this.owners[i]]) : own ?? palette[label];
+        if (colored) [r, g, b] = chosen.map(c => c * (0.55 + 0.45 * luma / 255));
         else [r, g, b] = [r, g, b].map(c => BACKGROUND[0] + GRAY * (0.6 * luma + 0.4 * c));
       }
       this.packed[i] = pack(r, g, b);
@@ -199,7 +206,7 @@ class CloudView {
       const corners = [];
       for (let k = 0; k < 24; k += 3) corners.push(this.project(box.corners[k], box.corners[k + 1], box.corners[k + 2]));
       if (corners.some(corner => corner[2] < near)) return;
-      const [r, g, b] = this.labelColor(Math.max(0, box.label)), faint = this.lit >= 0 && this.lit !== box.label;
+      const [r, g, b] = this.objectColor(box), faint = this.lit >= 0 && this.lit !== box.label;
       context.strokeStyle = `rgba(${r},${g},${b},${faint ? 0.15 : 0.95})`;
       context.lineWidth = (this.lit === box.label && this.lit >= 0 ? 2.4 : 1.3) * this.ratio;
       context.beginPath();
@@ -213,6 +220,10 @@ class CloudView {
       const top = corners.slice(4).reduce((best, corner) => corner[1] < best[1] ? corner : best);
       if (box.caption && !faint) tags.push({ text: box.caption, at: top, color: `rgb(${r},${g},${b})` });
     });
+    for (const { name, at } of this.header.places) {
+      const place = this.project(...at);
+      if (place[2] >= near) tags.push({ text: name, at: place, color: "rgb(160,166,178)" });
+    }
     this.drawTags(tags);
   }
 
@@ -276,6 +287,7 @@ class CloudView {
       return button;
     };
     if (this.header.owners) entry("color objects", null, true, () => this.objectColors = !this.objectColors);
+    if (this.header.value) entry(`color by ${this.header.value}`, null, false, () => this.byValue = !this.byValue);
     const counts = this.header.labels.map((_, label) => this.header.boxes.filter(box => box.label === label && this.isPresent(box)).length);
     this.header.labels.forEach((name, label) => {
       const button = entry(counts[label] > 1 ? `${name} × ${counts[label]}` : name, this.labelColor(label), true, () => {

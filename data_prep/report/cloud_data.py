@@ -27,6 +27,9 @@ def cloud_figure(
     owners: NDArray | None = None,
     gray: Sequence[str] = (),
     spans: Sequence[tuple[float, float]] | None = None,
+    values: Sequence[float] | None = None,
+    value: str = "",
+    places: Sequence[tuple[str, NDArray]] = (),
     max_points: int = 60000,
     height: int = 480,
     seen_from: NDArray | None = None,
@@ -34,7 +37,7 @@ def cloud_figure(
     """The element and a note about the number of points; arguments as in :meth:`data_prep.report.page.Page.cloud`."""
     points = np.asarray(points)
     labels = captions if labels is None else labels
-    _validate(points, colors, boxes, captions, labels, owners, spans)
+    _validate(points, colors, boxes, captions, labels, owners, spans, values)
     total = len(points)
     keep = _thin(owners, total, max_points)
     shown = points[keep].astype(np.float64)
@@ -58,6 +61,10 @@ def cloud_figure(
         "frame": _frame_to_look_at(shown - center),
         "start": _direction(seen_from),
         "labels": names,
+        "value": value if values is not None else "",
+        "places": [
+            {"name": name, "at": np.round(np.asarray(at) - center, 3).tolist()} for name, at in places
+        ],
         "gray": [names.index(name) for name in gray if name in names],
         "boxes": [
             {
@@ -65,6 +72,7 @@ def cloud_figure(
                 "caption": captions[i] if len(captions) else "",
                 "label": number[labels[i]] if len(labels) else -1,
                 **({} if spans is None else {"span": list(spans[i])}),
+                **({} if values is None else {"value": round(float(values[i]), 3)}),
             }
             for i, box in enumerate(boxes)
         ],
@@ -97,6 +105,7 @@ def _validate(
     labels: Sequence[str],
     owners: NDArray | None,
     spans: Sequence[tuple[float, float]] | None,
+    values: Sequence[float] | None,
 ) -> None:
     if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
         raise InputError(f"has shape {points.shape}", field="cloud.points", fix="give finite (N, 3) points")
@@ -104,7 +113,12 @@ def _validate(
         raise InputError(f"is {colors.dtype} {colors.shape}", field="cloud.colors", fix="give (N, 3) uint8")
     if owners is not None and len(owners) != len(points):
         raise InputError(f"has {len(owners)} entries for {len(points)} points", field="cloud.owners")
-    for name, texts in (("captions", captions), ("labels", labels), ("spans", spans or ())):
+    for name, texts in (
+        ("captions", captions),
+        ("labels", labels),
+        ("spans", spans or ()),
+        ("values", values or ()),
+    ):
         if len(texts) not in (0, len(boxes)):
             raise InputError(f"has {len(texts)} entries for {len(boxes)} boxes", field=f"cloud.{name}")
 

@@ -97,6 +97,9 @@ class Page:
         owners: NDArray | None = None,
         gray: Sequence[str] = (),
         spans: Sequence[tuple[float, float]] | None = None,
+        values: Sequence[float] | None = None,
+        value: str = "",
+        places: Sequence[tuple[str, NDArray]] = (),
         caption: str = "",
     ) -> Page:
         """Add a point cloud to rotate (drag), zoom (wheel, pinch) and reset (double click).
@@ -113,6 +116,9 @@ class Page:
             gray: labels whose boxes are gray, and whose objects each have a pale color of their own.
             spans: first frame in which each box is there, and the first in which it is no more; a slider then chooses
                 the frame.
+            values: number 0..1 of each box; a button then colors objects by it.
+            value: what the numbers are, for the button.
+            places: names to write at points (3,), like the parts of a room.
             caption: text under the view.
 
         Raises:
@@ -127,6 +133,9 @@ class Page:
             owners=owners,
             gray=gray,
             spans=spans,
+            values=values,
+            value=value,
+            places=places,
             max_points=max_points,
             height=height,
         )
