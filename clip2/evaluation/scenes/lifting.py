@@ -83,7 +83,7 @@ def point_figures(scores: Sequence[PointScore]) -> dict[str, Any]:
         "recall": [s.recall for s in scores],
         "seam_iou": [s.seam_iou for s in scores],
     }
-    means = {name: float(np.mean(values)) if scores else None for name, values in columns.items()}
+    means = {name: float(np.mean(np.array(values))) if scores else None for name, values in columns.items()}
     return {"objects": len(scores), **means}
 
 

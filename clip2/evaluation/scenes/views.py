@@ -82,7 +82,7 @@ def _labeled(frame: Frame, annotations: Annotations3D, found: CocoDetections | N
         rectangles = np.array([projected[row] for row in shown]).reshape(-1, 4)
     names = tuple(annotations.labels[row] for row in shown)
     if found is None:
-        detections = Detections2D(rectangles.astype(np.float32), np.ones(len(shown)), names)
+        detections = Detections2D(rectangles.astype(np.float32), np.ones(len(shown), np.float32), names)
         match = np.arange(len(shown))
     else:
         detections = found.for_image(view.name, view.camera.width, view.camera.height)
