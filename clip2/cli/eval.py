@@ -29,7 +29,7 @@ class Eval:
     """
 
     models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL [MODEL ...]")]
-    """A run folder, local-dir:FOLDER, hf-hub:ORG/NAME, mini-points; or, for benchmarks on scenes, a .json of any tool."""
+    """A run folder, local-dir:FOLDER, hf-hub:ORG/NAME, mini-points."""
     benchmark: str
     """Name of the benchmark, like modelnet40 or modelnet40/robustness; all: those whose data ROOT holds."""
     root: Path

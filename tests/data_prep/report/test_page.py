@@ -48,6 +48,24 @@ def test_a_cloud_survives_its_encoding():
     assert [box["label"] for box in header["boxes"]] == [0, 1]
 
 
+def test_objects_carry_a_value_and_places_a_name():
+    points = np.random.default_rng(0).normal(size=(50, 3)) + 1000
+    boxes = [OrientedBox(points[0], [1, 2, 3]), OrientedBox(points[1], [1, 1, 1])]
+    page = Page("x").cloud(
+        points, boxes=boxes, values=[0.25, 1.0], value="objectness", places=[("wall", points[7])]
+    )
+    ((header, shown, *_),) = decoded(page.html())
+    assert header["value"] == "objectness"
+    assert [box["value"] for box in header["boxes"]] == [0.25, 1.0]
+    (place,) = header["places"]
+    assert place["name"] == "wall"
+    assert place["at"] == pytest.approx(shown[7], abs=0.002)
+    with pytest.raises(InputError, match="values"):
+        Page("x").cloud(points, boxes=boxes, values=[1.0])
+    ((header, *_),) = decoded(Page("x").cloud(points, boxes=boxes).html())
+    assert (header["value"], header["places"]) == ("", [])
+
+
 def test_large_clouds_are_thinned_and_the_caption_says_so():
     points = np.random.default_rng(0).normal(size=(5000, 3))
     page = Page("x").cloud(points, max_points=1000, caption="A scan.")
