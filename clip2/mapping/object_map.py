@@ -63,7 +63,8 @@ class ObjectMap:
 
     >>> import clip2, data_prep
     >>> object_map = clip2.ObjectMap(clip2.load("mini-points"))
-    >>> for frame in data_prep.open_scan("procedural", "room", frames=300)[:4]:
+    >>> scan = data_prep.open_scan("procedural", "room", frames=300)
+    >>> for frame in map(scan.__getitem__, range(4)):
     ...     update = object_map.update(frame)
     >>> found = object_map.query(["chair", "table", "box"])
     >>> len(found) > 0, set(found.labels) <= {"chair", "table", "box", "unknown"}
