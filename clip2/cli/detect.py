@@ -11,6 +11,7 @@ import tyro
 
 from clip2.cli.frame_choice import FrameOptions, require_images
 from clip2.cli.scan_options import ScanCommand
+from data_prep.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,21 +24,21 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Detect(ScanCommand):
-    """Detect objects in the images of a scan with an open-vocabulary detector, and write them as COCO JSON.
+    """Detect objects in the images of a scan with a 2D detector, and write them as COCO JSON.
 
     After an interruption, the same command continues where it stopped; on a complete file it reads only new frames.
     Unreadable frames are listed and skipped. Exit code 0: done; 2: bad input, or no frame could
     be read.
     """
 
-    vocabulary: str
+    vocabulary: str | None = None
     """Labels to search for: coco, lvis, objects365, nuscenes, nuscenes23, scannet200, a text file with one label per
-    line, or labels like "mug,bottle"."""
+    line, or labels like "mug,bottle". A detector with fixed labels keeps these of its own; default: all of them."""
     out: Path
     """COCO JSON to write, new or started by the same command."""
     detector: str = "google/owlv2-base-patch16-ensemble"
     """Zero-shot detection model of Hugging Face: a repository or a folder. Others: google/owlvit-base-patch32,
-    IDEA-Research/grounding-dino-tiny."""
+    IDEA-Research/grounding-dino-tiny. Or a .yaml file that describes a detector exported to ONNX."""
     revision: str | None = None
     """Commit, tag or branch of the detector's repository."""
     masks: str | None = None
@@ -94,14 +95,22 @@ class Detect(ScanCommand):
         return 0
 
     def _models(self) -> tuple[Detector, Segmenter | None]:
-        from data_prep.detect.tiles import TiledDetector
         from data_prep.detect.vocabulary import Vocabulary
 
-        vocabulary = Vocabulary.load(self.vocabulary)
-        from data_prep.detect.huggingface import HuggingFaceDetector
-        from data_prep.detect.segment import PromptableSegmenter
+        vocabulary = None if self.vocabulary is None else Vocabulary.load(self.vocabulary)
+        detector: Any
+        if self.detector.endswith((".yaml", ".yml")):
+            from data_prep.detect.onnx_detector import OnnxDetector
 
-        detector: Any = HuggingFaceDetector(
+            detector = OnnxDetector(self.detector, vocabulary)
+            return self._with_masks(detector)
+        if vocabulary is None:
+            raise InputError(
+                "is missing", field="--vocabulary", fix='name what to search for: coco, or "mug,bottle"'
+            )
+        from data_prep.detect.huggingface import HuggingFaceDetector
+
+        detector = HuggingFaceDetector(
             self.detector,
             vocabulary,
             device=self.device,
@@ -109,6 +118,12 @@ class Detect(ScanCommand):
             batch_size=self.batch_size,
             revision=self.revision,
         )
+        return self._with_masks(detector)
+
+    def _with_masks(self, detector: Any) -> tuple[Detector, Segmenter | None]:
+        from data_prep.detect.segment import PromptableSegmenter
+        from data_prep.detect.tiles import TiledDetector
+
         if self.tiles is not None:
             detector = TiledDetector(detector, self.tiles, self.tile_overlap)
         if self.masks is None:
