@@ -12,9 +12,11 @@ import tyro
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
-    from clip2.evaluation.protocol import Settings
+    from clip2.evaluation.protocol import Progress, Settings
     from clip2.evaluation.result import EvalResult
     from clip2.evaluation.subject import Subject
     from clip2.evaluation.tables import Change
@@ -126,7 +128,9 @@ class Eval:
         text = options.text_source(subject.model)
         return Subject(name, subject.loaded, text), teacher_notice(subject.model)
 
-    def _with_progress(self, console: Console, run) -> list[EvalResult]:  # type: ignore[no-untyped-def]
+    def _with_progress(
+        self, console: Console, run: Callable[[Settings], list[EvalResult]]
+    ) -> list[EvalResult]:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
         from clip2.progress import ProgressBar
@@ -142,7 +146,7 @@ class Eval:
                 )
             )
 
-    def _settings(self, progress) -> Settings:  # type: ignore[no-untyped-def]
+    def _settings(self, progress: Progress) -> Settings:
         from clip2.evaluation.protocol import Settings
 
         pairs = [pair.partition("=") for pair in self.option]

@@ -60,7 +60,7 @@ def _begin(results: Sequence[EvalResult]) -> Page:
     page = Page(
         "Evaluation",
         f"{', '.join(benchmarks)}. Models: {', '.join(models)}. Numbers are shares from 0 to 1 unless a unit is stated; "
-        "brackets hold 95 % intervals.",
+        "brackets hold 95 % intervals; after ± stands a standard deviation over repeated draws.",
     )
     if len(results) > 1:
         page.heading("Overview")

@@ -24,21 +24,26 @@ class Metric:
         value: as a share 0..1 unless ``unit`` says otherwise; NaN where nothing could be counted.
         low, high: 95 % interval, or None.
         unit: for people: ``""`` for a share, else ``"rank"``, ``"s"`` …
+        spread: standard deviation over repeated draws, or None. It is no interval of the value.
 
     >>> Metric(0.5, 0.4, 0.6).text()
     '0.500 [0.400, 0.600]'
+    >>> Metric(0.5, spread=0.1).text()
+    '0.500 ± 0.100'
     """
 
     value: float
     low: float | None = None
     high: float | None = None
     unit: str = ""
+    spread: float | None = None
 
     def text(self) -> str:
-        """The value with its interval, three digits."""
+        """The value with its interval or spread, three digits."""
         if not math.isfinite(self.value):
             return "–"
         interval = "" if self.low is None else f" [{self.low:.3f}, {self.high:.3f}]"
+        interval += "" if self.spread is None else f" ± {self.spread:.3f}"
         return f"{self.value:.3f}{interval}{f' {self.unit}' if self.unit else ''}"
 
 
@@ -246,10 +251,10 @@ def _plain(value: Any) -> Any:
 
 
 def _numbers(values: Any) -> Any:
-    """``values`` of JSON with None as NaN where a number stands; the ends of an interval stay None."""
+    """``values`` of JSON with None as NaN where a number stands; interval and spread stay None."""
     if isinstance(values, Mapping):
         return {
-            key: math.nan if each is None and key not in ("low", "high") else each
+            key: math.nan if each is None and key not in ("low", "high", "spread") else each
             for key, each in values.items()
         }
     return tuple(math.nan if each is None else each for each in values)

@@ -105,7 +105,7 @@ class Change:
 
     @property
     def verdict(self) -> str:
-        """``not comparable``, ``same``, or whether the change leaves the earlier interval."""
+        """``not comparable``, ``same``, ``changed``, or whether the change leaves the earlier 95 % interval."""
         if self.differences:
             return "not comparable"
         if self.now.value == self.before.value:

@@ -47,6 +47,31 @@ def test_corruptions_have_the_published_strength() -> None:
     assert np.allclose(np.linalg.norm(turned, axis=1), np.linalg.norm(BALL, axis=1))
 
 
+def test_occlusion_and_lidar_are_two_corruptions() -> None:
+    """On a shell they see the same half, but LiDAR keeps it in lines: fewer points, at few heights above the eye."""
+    shell = Cloud(BALL / np.linalg.norm(BALL, axis=1, keepdims=True))
+    occluded, scanned = (Corrupt(name, 2, 0)(shell, 0).points for name in ("occlusion", "lidar"))
+    assert 0.2 < len(occluded) / 1024 < 0.5
+    assert len(scanned) < 0.7 * len(occluded)
+    assert not set(map(tuple, scanned)) & set(map(tuple, occluded))
+
+
+def test_density_increase_gives_half_the_points_with_whole_clusters() -> None:
+    random = np.random.default_rng(0)
+    for severity in range(5):
+        points, kept = CORRUPTIONS["density increase"](BALL, severity, random)
+        assert len(points) == 512
+        assert len(set(kept[: 50 * (severity + 1)])) == 50 * (severity + 1)
+
+
+@pytest.mark.parametrize("name", ["rbf distortion", "inverse rbf distortion"])
+def test_rbf_moves_its_control_points_by_the_published_distance(name: str) -> None:
+    axis = np.linspace(-1, 1, 5)
+    control = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+    moved, _ = CORRUPTIONS[name](control, 2, np.random.default_rng(0))
+    assert np.allclose(np.linalg.norm(moved - control, axis=1), 0.075)
+
+
 def test_a_random_turn_is_uniform_and_rigid() -> None:
     axis = Cloud(np.array([[0.0, 0, 0], [0, 0, 1]]))
     ends = np.array([Turn(0)(axis, index).points[1] for index in range(400)])
