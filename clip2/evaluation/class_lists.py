@@ -20,12 +20,14 @@ class ClassList:
         source: where the list comes from.
         synonyms: label → other names of it, in order of preference.
         keys: label → how the data spells it, where that is not the label itself.
+        nyu40: label → its NYU40 class in ScanNet's table of names, where that is spelled in another way.
     """
 
     labels: tuple[str, ...]
     source: str
     synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
+    nyu40: Mapping[str, str] = field(default_factory=dict)
 
     def number(self, name: str) -> int | None:
         """Index of the class that the data calls ``name``; None: not in the list. Case and ``_`` do not matter."""
@@ -44,7 +46,8 @@ def class_list(name: str) -> ClassList:
     """
     record = json.loads(files("clip2.evaluation").joinpath(f"classes/{name}.json").read_text("utf-8"))
     synonyms = {label: tuple(names) for label, names in record.get("synonyms", {}).items()}
-    return ClassList(tuple(record["labels"]), record["source"], synonyms, record.get("keys", {}))
+    keys, nyu40 = record.get("keys", {}), record.get("nyu40", {})
+    return ClassList(tuple(record["labels"]), record["source"], synonyms, keys, nyu40)
 
 
 def unknown_labels(names: Sequence[str], known: ClassList, source: str) -> InputError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,14 +14,48 @@ from clip2.evaluation.class_lists import ClassList
 from clip2.evaluation.objects import Cloud, ObjectSet
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.geometry import transform_points
+from data_prep.labels import normalize_label
 from data_prep.scans import Frame, Scan, open_scan
 
 LEAST_POINTS = 5
+SCANNET_NAMES = "scannetv2-labels.combined.tsv"
+
+
+def scannet_names(root: Path, classes: ClassList) -> tuple[dict[str, str] | None, ClassList]:
+    """ScanNet's raw names as labels of a list, by the table that lies at or beside the scans.
+
+    Args:
+        root: folder of the scenes, or one scene.
+        classes: the list; its ``nyu40`` says how the table spells a label.
+
+    Returns:
+        Raw name → label, None without a table; and the list, whose source says which it was.
+
+    Raises:
+        InputError: a table without the columns ``raw_category`` and ``nyu40class``.
+    """
+    path = next((file for place in (root, root.parent) if (file := place / SCANNET_NAMES).is_file()), None)
+    if path is None:
+        said = f"raw names that equal a label count, since {SCANNET_NAMES} is not beside the scans"
+        return None, replace(classes, source=f"{classes.source}; {said}")
+    label_of = {classes.nyu40.get(label, label): label for label in classes.labels}
+    with path.open(newline="", encoding="utf-8") as file:
+        table = csv.DictReader(file, delimiter="\t")
+        missing = {"raw_category", "nyu40class"} - set(table.fieldnames or ())
+        if missing:
+            raise InputError(f"lacks {', '.join(sorted(missing))}", source=path, fix="copy the file again")
+        names = {
+            normalize_label(row["raw_category"]): label_of[row["nyu40class"]]
+            for row in table
+            if row["nyu40class"] in label_of
+        }
+    return names, replace(classes, source=f"{classes.source}; raw names by {SCANNET_NAMES}")
 
 
 def cut_objects(
-    source: str, root: Path, classes: ClassList, name: str, visibility: int = 0, **options: object
-) -> ObjectSet:
+    source: str, root: Path, classes: ClassList, name: str, visibility: int = 0,
+    renamed: Mapping[str, str] | None = None, **options: object,
+) -> ObjectSet:  # fmt: skip
     """The points inside each labeled box whose label is in the list, in the z-up world.
 
     Objects with fewer than :data:`LEAST_POINTS` points, or of a lower visibility level, are left out and counted.
@@ -29,6 +65,7 @@ def cut_objects(
         classes: the list.
         name: of the set.
         visibility: lowest level of nuScenes to keep, 1 to 4; 0: all. Objects without a level are kept.
+        renamed: name in the data → label; other names have none. None: the data's names are compared with the labels.
 
     Raises:
         InputError: no frame has labels, or no object is left.
@@ -44,7 +81,7 @@ def cut_objects(
         points = scan[index].points
         levels = found.attributes.get("visibility")
         for number, (box, label) in enumerate(zip(found.boxes, found.labels, strict=True)):
-            target = classes.number(label)
+            target = classes.number(label if renamed is None else renamed.get(label, ""))
             if target is None:
                 other += 1
             elif levels is not None and 0 < _level(levels[number]) < visibility:

@@ -13,6 +13,9 @@ from clip2.evaluation.sets import arrays, cuts, modelnet
 from data_prep.errors import BadDatasetError, InputError
 
 Open = Callable[[Path, Settings, str], ObjectSet]
+# OpenShape's src/configs/train.yaml has y_up: True for its sets: its loader swaps y and z, then turns about z. The files
+# themselves were not at hand; --axes z-up reads them as z-up.
+OPENSHAPE_Y_UP = True
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def _modelnet40(root: Path, settings: Settings, split: str) -> ObjectSet:
         raise BadDatasetError(
             f"holds no {split} split", source=root, fix="give the OFF tree or the HDF5 files"
         )
-    return arrays.read_openshape_modelnet(folder, classes, _y_up(settings, False))
+    return arrays.read_openshape_modelnet(folder, classes, _y_up(settings, OPENSHAPE_Y_UP))
 
 
 _SCANOBJECTNN = {
@@ -107,7 +110,9 @@ def _xyz_label(root: Path) -> Path | None:
 def _scanobjectnn_openshape(root: Path, settings: Settings, split: str) -> ObjectSet:
     path = _xyz_label(root)
     assert path is not None
-    return arrays.read_openshape_scanobjectnn(path, class_list("scanobjectnn"), _y_up(settings, False))
+    return arrays.read_openshape_scanobjectnn(
+        path, class_list("scanobjectnn"), _y_up(settings, OPENSHAPE_Y_UP)
+    )
 
 
 def _cut(name: str, source: str, classes: str, visibility: int = 0, **options: object) -> Open:
@@ -115,7 +120,10 @@ def _cut(name: str, source: str, classes: str, visibility: int = 0, **options: o
         if settings.axes != "auto":
             raise InputError("is known for a scan", field="--axes", fix="leave it out")
         place = root / "scans" if source == "scannet" and (root / "scans").is_dir() else root
-        return cuts.cut_objects(source, place, class_list(classes), name, visibility, **options)
+        known, renamed = class_list(classes), None
+        if classes in ("scannet17", "scannet18", "scannet20"):
+            renamed, known = cuts.scannet_names(place, known)
+        return cuts.cut_objects(source, place, known, name, visibility, renamed, **options)
 
     return read
 
@@ -160,7 +168,7 @@ OBJECT_SETS: dict[str, SetEntry] = {
         "Objaverse-LVIS in OpenShape's layout",
         "split/lvis.json and the npy files it names",
         lambda root: arrays.lvis_file(root) is not None,
-        lambda root, settings, split: arrays.read_lvis(root, _y_up(settings, False)),
+        lambda root, settings, split: arrays.read_lvis(root, _y_up(settings, OPENSHAPE_Y_UP)),
         trains=False,
     ),
     "shapenetpart": SetEntry(

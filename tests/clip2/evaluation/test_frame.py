@@ -84,7 +84,10 @@ def test_a_change_is_told_from_noise_and_from_another_protocol() -> None:
     )  # the model's own points are part of it
     other = replace(now, conditions=replace(RESULT.conditions, seed=1))
     drawn = replace(RESULT, metrics={"top-1": Metric(0.5, spread=0.1)})
-    assert changes([replace(drawn, metrics={"top-1": Metric(0.55, spread=0.1)})], [drawn])[0].verdict == "changed"
+    assert (
+        changes([replace(drawn, metrics={"top-1": Metric(0.55, spread=0.1)})], [drawn])[0].verdict
+        == "changed"
+    )
     (change,) = changes([other], [RESULT])
     assert (change.verdict, change.differences) == ("not comparable", ("seed: 0 → 1",))
     with pytest.raises(InputError, match="--against: holds modelnet10"):

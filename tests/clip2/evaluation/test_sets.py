@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from support.evaluation_stand_ins import RuleModel, flat_or_tall
 
 import clip2
 from clip2.evaluation.class_lists import class_list
-from clip2.evaluation.protocol import PROTOCOLS
+from clip2.evaluation.protocol import PROTOCOLS, Settings
 from clip2.evaluation.sets.arrays import read_object_npy, to_z_up
 from clip2.evaluation.sets.registry import OBJECT_SETS
 from data_prep.errors import InputError
@@ -62,7 +63,7 @@ def test_hdf5_of_scanobjectnn_stands_y_up(tmp_path: Path, name: str, folder: str
 
 
 def test_openshape_modelnet40(tmp_path: Path) -> None:
-    clouds = [{"xyz": SLAB, "rgb": np.full((60, 3), 100.0)}, {"xyz": POST, "rgb": np.full((60, 3), 100.0)}]
+    clouds = [{"xyz": y_up(cloud), "rgb": np.full((60, 3), 100.0)} for cloud in (SLAB, POST)]
     save_pickled(tmp_path / "test_pc.npy", clouds)
     rows = [{"name": "table_1", "category": "table"}, {"name": "chair_1", "category": "chair"}]
     (tmp_path / "test_split.json").write_text(json.dumps(rows))
@@ -75,7 +76,7 @@ def test_openshape_modelnet40(tmp_path: Path) -> None:
 def test_openshape_scanobjectnn(tmp_path: Path) -> None:
     classes = class_list("scanobjectnn")
     content = {
-        "xyz": np.stack([SLAB, POST]),
+        "xyz": np.stack([y_up(SLAB), y_up(POST)]),
         "label": np.array([classes.number("table"), classes.number("chair")]),
     }
     save_pickled(tmp_path / "xyz_label.npy", content)
@@ -85,7 +86,9 @@ def test_openshape_scanobjectnn(tmp_path: Path) -> None:
 def test_objaverse_lvis(tmp_path: Path) -> None:
     rows = []
     for uid, category, cloud in (("a", "table", SLAB), ("b", "chair", SLAB), ("c", "chair", POST)):
-        save_pickled(tmp_path / f"objaverse/000/{uid}.npy", {"xyz": cloud, "rgb": np.full((60, 3), 0.5)})
+        save_pickled(
+            tmp_path / f"objaverse/000/{uid}.npy", {"xyz": y_up(cloud), "rgb": np.full((60, 3), 0.5)}
+        )
         rows.append({"uid": uid, "category": category, "data_path": f"/mnt/data/objaverse/000/{uid}.npy"})
     (tmp_path / "split").mkdir()
     (tmp_path / "split/lvis.json").write_text(json.dumps(rows))
@@ -115,6 +118,53 @@ def test_nothing_in_an_npy_is_executed(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(InputError, match=r"names posix\.mkdir"):
         read_object_npy(tmp_path / "xyz_label.npy")
     assert not (tmp_path / "pwned").exists()
+
+
+def put_scene(folder: Path, labels: list[str]) -> None:
+    """A scene of ScanNet with one box of eight vertices per label."""
+    folder.mkdir(parents=True)
+    box = trimesh.creation.box([1, 1, 1]).vertices
+    points = np.concatenate([box + [3 * number, 0, 0] for number in range(len(labels))])
+    trimesh.PointCloud(points).export(folder / f"{folder.name}_vh_clean_2.ply")
+    segments = {"segIndices": np.repeat(np.arange(len(labels)), 8).tolist()}
+    (folder / f"{folder.name}_vh_clean_2.0.010000.segs.json").write_text(json.dumps(segments))
+    groups = [{"objectId": i, "segments": [i], "label": label} for i, label in enumerate(labels)]
+    (folder / f"{folder.name}.aggregation.json").write_text(json.dumps({"segGroups": groups}))
+
+
+TABLE = "\n".join(
+    "\t".join(row)
+    for row in (
+        ("id", "raw_category", "category", "count", "nyu40id", "nyuClass", "nyu40class"),
+        ("5", "office chair", "chair", "595", "5", "chair", "chair"),
+        ("17", "mini fridge", "refrigerator", "29", "24", "refridgerator", "refridgerator"),
+        ("11", "trash can", "trash can", "1356", "39", "garbage bin", "otherfurniture"),
+        ("9", "table", "table", "1", "40", "object", "otherprop"),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    "name, found",
+    [
+        ("scannet17", ["chair", "refrigerator"]),
+        ("scannet18", ["chair", "refrigerator", "garbagebin"]),
+        ("scannet20", ["chair", "refrigerator", "other furniture"]),
+    ],
+)
+def test_raw_names_of_scannet_go_through_its_table(tmp_path: Path, name: str, found: list[str]) -> None:
+    """Without the table only the name that equals a label counts; with it, what the table says, and nothing else."""
+    put_scene(tmp_path / "scans" / "scene0000_00", ["office chair", "mini fridge", "trash can", "table"])
+    plain = OBJECT_SETS[name].open(tmp_path, Settings(), "test")
+    assert [plain.labels[target] for target in plain.targets] == ["table"]
+    assert "scannetv2-labels.combined.tsv is not beside the scans" in plain.source
+    (tmp_path / "scannetv2-labels.combined.tsv").write_text(TABLE)
+    mapped = OBJECT_SETS[name].open(tmp_path, Settings(), "test")
+    assert [mapped.labels[target] for target in mapped.targets] == found
+    assert mapped.source.endswith("raw names by scannetv2-labels.combined.tsv")
+    (tmp_path / "scannetv2-labels.combined.tsv").write_text("id\traw_category\n")
+    with pytest.raises(InputError, match=r"combined\.tsv: lacks nyu40class"):
+        OBJECT_SETS[name].open(tmp_path, Settings(), "test")
 
 
 def test_registries_agree() -> None:
