@@ -1,10 +1,10 @@
 """ModelNet10 accuracy after training against real CLIP text vectors.
 
-    python -m benchmarks.modelnet10 --bank DATA/clip/vit_b32_text_bank.npz [--data FILE] [--seed 0] [--json]
+    python -m benchmarks.modelnet10 --bank DATA/clip/vit_b32_text_bank.npz [--data FOLDER] [--seed 0] [--json]
 
-The shapes are 30^3 occupancy grids, so peers are voxel networks; a nearest neighbor on pooled voxels reaches 85.7 %.
-71 test grids repeat a training grid bit for bit: the score is given with and without them. It uses the ordinary
-commands: triplets on disk, `embed` with a text bank, `train` from a config, `clip2.load`, similarity to ten labels.
+The shapes are 24^3 occupancy grids, so peers are voxel networks; a nearest neighbor on pooled voxels reaches 85.7 %.
+71 test grids repeat a training grid bit for bit: the score is given with and without them. Training and measuring are
+those of the commands: triplets on disk, `embed` with a text bank, `train` from a config, `eval --benchmark modelnet10`.
 """
 
 from __future__ import annotations
@@ -13,78 +13,44 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import tyro
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from scipy.ndimage import binary_erosion
 
 from benchmarks.record import Row, Settings
 from data_prep.errors import InputError
 from data_prep.triplets import Provenance, Triplet, write_triplets
 
-CLASSES = ("bathtub", "bed", "chair", "desk", "dresser", "monitor", "night stand", "sofa", "table", "toilet")
-GRIDS = Path(os.environ.get("CLIP2_DATA", "../shared/data")) / "objects/modelnet10.npz"
-# Classes that the bank knows by a synonym.
-SYNONYMS = {"night stand": "nightstand", "monitor": "computer monitor"}
+if TYPE_CHECKING:
+    from clip2.evaluation.objects import ObjectSet
+    from clip2.teacher import TextBank
+
+OBJECTS = Path(os.environ.get("CLIP2_DATA", "../shared/data")) / "objects"
 
 
-@dataclass(frozen=True)
-class Shapes:
-    """One split.
-
-    Attributes:
-        clouds: surface voxel centers of each shape, (n, 3) float32, in voxels, z-up.
-        classes: (M,) int64 into ``CLASSES``.
-        grids: (M,) bytes of each packed grid, to find repeats.
-    """
-
-    clouds: list[NDArray[np.float32]]
-    classes: NDArray[np.int64]
-    grids: list[bytes]
+def bank_names(shapes: ObjectSet, bank: TextBank) -> tuple[str, ...]:
+    """The first name of each label that the bank has."""
+    synonyms = shapes.synonyms or {}
+    return tuple(next(n for n in (label, *synonyms.get(label, ())) if n in bank) for label in shapes.labels)
 
 
-def read_split(file: Path, split: str) -> Shapes:
-    """Surface voxels of every non-empty shape of ``train`` or ``test``.
-
-    Voxels are jittered by up to half their size with a fixed seed, so that clouds are not lattices.
-    """
-    with np.load(file, allow_pickle=False) as data:
-        missing = {f"X_{split}", f"y_{split}"} - set(data.files)
-        if missing:
-            raise InputError(
-                f"lacks {sorted(missing)}", source=file, fix="give the ModelNet10 grids as X_train … y_test"
-            )
-        grids, labels = data[f"X_{split}"].astype(bool), data[f"y_{split}"]
-    rng = np.random.default_rng(0)
-    clouds, classes, packed = [], [], []
-    for grid, label in zip(grids, labels, strict=True):
-        surface = np.argwhere(grid & ~binary_erosion(grid)).astype(np.float32)  # axis 2 of the grid is up
-        if len(surface) == 0:
-            continue
-        clouds.append(surface + rng.uniform(-0.5, 0.5, surface.shape).astype(np.float32))
-        classes.append(int(label))
-        packed.append(np.packbits(grid).tobytes())
-    return Shapes(clouds, np.array(classes), packed)
-
-
-def as_triplets(shapes: Shapes, labels: tuple[str, ...]) -> Iterator[Triplet]:
+def as_triplets(shapes: ObjectSet, names: tuple[str, ...]) -> Iterator[Triplet]:
     """The split as text-only triplets: no image ever saw these shapes."""
-    for index, (cloud, label) in enumerate(zip(shapes.clouds, shapes.classes, strict=True)):
+    for index, target in enumerate(shapes.targets):
+        cloud = shapes.read(index).points.astype(np.float32)
         center = cloud.mean(axis=0)
         provenance = Provenance(source="modelnet10", frame=f"{index:05d}", center=tuple(center.tolist()))
-        yield Triplet(f"modelnet10-{index:05d}", cloud - center, None, None, (labels[label],), provenance)
+        yield Triplet(f"modelnet10-{index:05d}", cloud - center, None, None, (names[target],), provenance)
 
 
 def main(
     bank: Path,
-    data: Path = GRIDS,
+    data: Path = OBJECTS,
     bank_model: str = "ViT-B-32/openai",
     config: Path = Path("configs/train/modelnet10.yaml"),
     seed: int = 0,
@@ -95,7 +61,7 @@ def main(
 
     Args:
         bank: text bank that holds the ten labels.
-        data: npz with X_train, y_train, X_test, y_test; default: under the folder that CLIP2_DATA names.
+        data: folder with ModelNet10 as grids (modelnet10.npz) or meshes; default: under the folder that CLIP2_DATA names.
         bank_model: the CLIP model the bank was made with.
         config: training configuration.
         seed: of initialization, order and augmentation.
@@ -120,13 +86,13 @@ def main(
 def rows(settings: Settings) -> Iterator[Row]:
     """Ten-way accuracy by text."""
     assert settings.data is not None
-    grids, bank = settings.data / "objects/modelnet10.npz", settings.data / "clip/vit_b32_text_bank.npz"
-    for file in (grids, bank):
+    objects, bank = settings.data / "objects", settings.data / "clip/vit_b32_text_bank.npz"
+    for file in (objects, bank):
         if not file.exists():
             raise InputError("is not there", source=file, fix="name a folder that has it with --data")
     config = Path(__file__).parents[1] / "configs/train/modelnet10.yaml"
     with TemporaryDirectory() as folder:
-        found = run(grids, bank, "ViT-B-32/openai", config, 0, Path(folder))
+        found = run(objects, bank, "ViT-B-32/openai", config, 0, Path(folder))
     note = f"{found['test_shapes']} shapes, {found['train_seconds']:.0f} s of training"
     yield Row("modelnet10", "ten-way top-1 by text", unit="", ours=found["top1"], note=note)
 
@@ -136,15 +102,18 @@ def run(
 ) -> dict[str, Any]:
     """Train on the training split in ``folder`` and return the figures of the test split."""
     import clip2
+    from clip2.evaluation.protocol import Settings as Protocol
+    from clip2.evaluation.sets.registry import OBJECT_SETS
     from clip2.teacher import TextBank
     from clip2.teacher.embed import embed_triplets
     from clip2.training import load_config, train
 
-    labels = tuple(SYNONYMS.get(name, name) for name in CLASSES)
-    bank = TextBank.load(bank_file, model=bank_model).select(labels)
-    shapes, test = read_split(data, "train"), read_split(data, "test")
+    shapes = OBJECT_SETS["modelnet10"].open(data, Protocol(), "train")
+    whole = TextBank.load(bank_file, model=bank_model)
+    names = bank_names(shapes, whole)
+    bank = whole.select(names)
     triplets = folder / "triplets"
-    write_triplets(triplets, as_triplets(shapes, labels), source="modelnet10")
+    write_triplets(triplets, as_triplets(shapes, names), source="modelnet10")
     embed_triplets(triplets, bank=bank)
     config = load_config(config_file, [f"seed={seed}", f"data.folders={json.dumps([str(triplets)])}"])
     began = time.perf_counter()
@@ -153,25 +122,18 @@ def run(
     seconds = time.perf_counter() - began
 
     model = clip2.load(folder / "run")
-    began = time.perf_counter()
-    named = model.classify(test.clouds, labels, bank).scores.argmax(axis=1)
-    right = named == test.classes
-    training_grids = set(shapes.grids)
-    new = np.array([grid not in training_grids for grid in test.grids])
+    (found,) = clip2.evaluate(model, "modelnet10", data, text=bank, settings=Protocol(trained_on=(data,)))
     return {
-        "top1": float(right.mean()),
-        "top1_without_repeats": float(right[new].mean()),
-        "top1_class_mean": float(
-            np.mean([right[test.classes == label].mean() for label in range(len(CLASSES))])
-        ),
+        "top1": found.metrics["top-1"].value,
+        "top1_without_repeats": found.metrics["top-1 without repeats"].value,
+        "top1_class_mean": found.metrics["class mean"].value,
         "train_seconds": seconds,
-        "test_seconds": time.perf_counter() - began,
+        "test_seconds": found.seconds,
         "seed": seed,
-        "train_shapes": len(shapes.clouds),
-        "test_shapes": len(test.clouds),
-        "repeated_test_shapes": int((~new).sum()),
+        "test_shapes": found.count,
+        "notes": "; ".join(found.notes),
         "parameters": model.parameter_count(),
-        "per_class": {name: float(right[test.classes == label].mean()) for label, name in enumerate(CLASSES)},
+        "per_class": {row.label: row.values["top-1"] for row in found.classes},
     }
 
 
