@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -73,7 +74,7 @@ class Eval:
         """Measure, compare, write, and report."""
         from rich.console import Console
 
-        from clip2.evaluation.protocol import chosen_protocols, run_protocols
+        from clip2.evaluation.protocol import chosen_protocols
         from clip2.evaluation.result import read_results
         from clip2.evaluation.tables import changes
         from data_prep.storage.files import require_writable
@@ -90,10 +91,7 @@ class Eval:
         for name in self.models:
             subject, notice = self._subject(name)
             notices += [notice] if notice and notice not in notices else []
-            results += self._with_progress(
-                console,
-                lambda settings, subject=subject: run_protocols(subject, self.benchmark, self.root, settings),
-            )
+            results += self._with_progress(console, partial(self._measure, subject))
         changed = [] if earlier is None else changes(results, earlier)
         files = []
         if self.out is not None:
@@ -107,6 +105,11 @@ class Eval:
         if files:
             console.print(f"wrote {files[-1]} and {len(files) - 1} more", highlight=False, soft_wrap=True)
         return 0
+
+    def _measure(self, subject: Subject, settings: Settings) -> list[EvalResult]:
+        from clip2.evaluation.protocol import run_protocols
+
+        return run_protocols(subject, self.benchmark, self.root, settings)
 
     def _subject(self, name: str) -> tuple[Subject, str]:
         """The subject, and the limits of a model that was taught by a bundled teacher."""

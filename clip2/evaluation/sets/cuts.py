@@ -39,8 +39,8 @@ def scannet_names(root: Path, classes: ClassList) -> tuple[dict[str, str] | None
         said = f"raw names that equal a label count, since {SCANNET_NAMES} is not beside the scans"
         return None, replace(classes, source=f"{classes.source}; {said}")
     label_of = {classes.nyu40.get(label, label): label for label in classes.labels}
-    with path.open(newline="", encoding="utf-8") as file:
-        table = csv.DictReader(file, delimiter="\t")
+    with path.open(newline="", encoding="utf-8") as lines:
+        table = csv.DictReader(lines, delimiter="\t")
         missing = {"raw_category", "nyu40class"} - set(table.fieldnames or ())
         if missing:
             raise InputError(f"lacks {', '.join(sorted(missing))}", source=path, fix="copy the file again")

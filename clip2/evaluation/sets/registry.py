@@ -9,7 +9,7 @@ from pathlib import Path
 from clip2.evaluation.class_lists import class_list
 from clip2.evaluation.objects import ObjectSet
 from clip2.evaluation.protocol import Settings
-from clip2.evaluation.sets import arrays, cuts, modelnet
+from clip2.evaluation.sets import arrays, cuts, modelnet, named
 from data_prep.errors import BadDatasetError, InputError
 
 Open = Callable[[Path, Settings, str], ObjectSet]
@@ -115,6 +115,14 @@ def _scanobjectnn_openshape(root: Path, settings: Settings, split: str) -> Objec
     )
 
 
+def _named(root: Path, settings: Settings, split: str) -> ObjectSet:
+    file = named.named_file(root)
+    assert file is not None
+    if settings.axes != "auto":
+        raise InputError("is given by up_axis in the file", field="--axes", fix="leave it out")
+    return named.read_named(file)
+
+
 def _cut(name: str, source: str, classes: str, visibility: int = 0, **options: object) -> Open:
     def read(root: Path, settings: Settings, split: str) -> ObjectSet:
         if settings.axes != "auto":
@@ -169,6 +177,13 @@ OBJECT_SETS: dict[str, SetEntry] = {
         "split/lvis.json and the npy files it names",
         lambda root: arrays.lvis_file(root) is not None,
         lambda root, settings, split: arrays.read_lvis(root, _y_up(settings, OPENSHAPE_Y_UP)),
+        trains=False,
+    ),
+    "named-objects": SetEntry(
+        "named clouds of your own",
+        "named_objects.npz with points (M, n, 3 or 6) and name (M,)",
+        lambda root: named.named_file(root) is not None,
+        _named,
         trains=False,
     ),
     "shapenetpart": SetEntry(

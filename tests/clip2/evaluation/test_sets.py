@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
-from support.evaluation_stand_ins import RuleModel, flat_or_tall
+from support.evaluation_stand_ins import SPACE, RuleModel, flat_or_tall
 
 import clip2
 from clip2.evaluation.class_lists import class_list
 from clip2.evaluation.protocol import PROTOCOLS, Settings
 from clip2.evaluation.sets.arrays import read_object_npy, to_z_up
 from clip2.evaluation.sets.registry import OBJECT_SETS
+from clip2.teacher import TextBank
 from data_prep.errors import InputError
 
 RANDOM = np.random.default_rng(0)
@@ -165,6 +166,47 @@ def test_raw_names_of_scannet_go_through_its_table(tmp_path: Path, name: str, fo
     (tmp_path / "scannetv2-labels.combined.tsv").write_text("id\traw_category\n")
     with pytest.raises(InputError, match=r"combined\.tsv: lacks nyu40class"):
         OBJECT_SETS[name].open(tmp_path, Settings(), "test")
+
+
+def test_named_objects_of_your_own(tmp_path: Path) -> None:
+    """One object stands y up, one has no name in the bank."""
+    file = tmp_path / "named_objects.npz"
+    points = np.stack([SLAB, y_up(POST), POST]).astype(np.float32)
+    names = np.array(["table", "stool", "totem"])
+    np.savez(file, points=points, name=names, bank_name=["table", "chair", ""], up_axis=["z", "y", "z"])
+    assert top1("named-objects", tmp_path, ("chair", "table")) == (2, 1.0)
+    np.savez(file, points=points, name=names[:2])
+    with pytest.raises(InputError, match=r"name: has shape \(2,\) for 3 objects"):
+        top1("named-objects", tmp_path, ("chair", "table"))
+    np.savez(file, points=points)
+    with pytest.raises(InputError, match="lacks name"):
+        top1("named-objects", tmp_path, ("chair", "table"))
+
+
+def test_a_bank_of_another_space_is_at_chance(tmp_path: Path) -> None:
+    """Ten kinds told apart by width, right with their own bank. A bank that only claims the space names one in ten."""
+    labels = tuple(f"kind {number}" for number in range(10))
+    widths = np.repeat(np.arange(1, 11), 2)
+    points = (
+        RANDOM.uniform(0, 1, (20, 60, 3)) * np.stack([widths * 0.1, np.ones(20), np.ones(20)], 1)[:, None]
+    )
+    np.savez(tmp_path / "named_objects.npz", points=points, name=np.repeat(labels, 2))
+    model = RuleModel(
+        labels, lambda cloud, _: labels[int(np.argmin(abs(np.ptp(cloud[:, 0]) * 10 - range(1, 11))))]
+    )
+    (right,) = clip2.evaluate(model, "named-objects", tmp_path)
+    assert right.metrics["top-1"].value > 0.8
+    shares = []
+    for seed in range(20):
+        vectors = np.random.default_rng(seed).normal(size=(10, 10)).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        wrong = TextBank(labels, vectors, SPACE, "clip2")
+        shares.append(clip2.evaluate(model, "named-objects", tmp_path, text=wrong)[0].metrics["top-1"].value)
+    assert 0.02 < np.mean(shares) < 0.18
+    with pytest.raises(InputError, match="other/clip"):
+        clip2.evaluate(
+            model, "named-objects", tmp_path, text=TextBank(labels, vectors, "other/clip", "clip2")
+        )
 
 
 def test_registries_agree() -> None:
