@@ -119,7 +119,7 @@ class Protocol(ABC):
 
 # Sets of labeled objects: each is a benchmark of its own (zero-shot), and one more with each task behind a slash.
 _OBJECT_SETS = (
-    *("modelnet10", "modelnet40", "objaverse-lvis", "shapenetpart"),
+    *("modelnet10", "modelnet40", "named-objects", "objaverse-lvis", "shapenetpart"),
     *(f"scanobjectnn-{kind}" for kind in ("obj-only", "obj-bg", "pb-t50-rs", "openshape")),
     *("scannet17", "scannet18", "scannet20", "scannet200", "sunrgbd10", "sunrgbd37"),
     *("nuscenes10", "once5", "kitti"),
