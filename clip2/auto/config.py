@@ -36,7 +36,8 @@ class AutoConfig(TypedConfig):
         clip: CLIP model NAME/TAG for crops and labels.
         bank: text bank (npz) for the labels, instead of a CLIP model.
         bank_model: CLIP model of the bank, if the file does not state it.
-        labels: labels to recognize, separated by commas; None: all that were mined.
+        labels: labels to recognize, separated by commas; None: those that were mined ``label_objects`` times.
+        label_objects: a label with fewer objects is trained on, but not recognized: it would be given to anything.
         minutes: length of the training; the number of steps follows from the measured speed.
         recognized_frames: frames to recognize at the end, spread over the scan.
         mining: of ``clip2 prep``.
@@ -50,6 +51,7 @@ class AutoConfig(TypedConfig):
     bank: str | None = None
     bank_model: str | None = None
     labels: str | None = None
+    label_objects: int = Field(default=5, ge=1)
     minutes: float = Field(default=10.0, gt=0, le=100_000)
     recognized_frames: int = Field(default=3, ge=1)
     mining: MiningConfig = Field(default_factory=lambda: MiningConfig.model_validate(MINING))

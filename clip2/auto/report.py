@@ -27,6 +27,7 @@ def write_report(out: Path, title: str, stages: Sequence[Stage], record: Record)
     training = json.loads((out / "run" / "config.json").read_text(encoding="utf-8"))["training"]
     page = Page(title, _summary(training))
     page.heading("How well it names objects it was not trained on").paragraph(_score(training))
+    page.paragraph(f"Objects per label: {', '.join(f'{label} {count}' for label, count in _counts(out))}.")
     results = [(stage, result.with_suffix(".html")) for stage in stages for result in stage.results]
     page.heading("Pages").links(
         [(relpath(file, out), f"{stage.name}: {stage.purpose}") for stage, file in results if file.is_file()]
@@ -55,6 +56,21 @@ def write_report(out: Path, title: str, stages: Sequence[Stage], record: Record)
     ]
     page.table(["stage", "purpose", "seconds", "command"], rows)
     return page.write(out / REPORT_FILE)
+
+
+def mined_labels(out: Path, least: int) -> list[str]:
+    """Labels with at least ``least`` objects in the triplets of ``out``, the most frequent first.
+
+    Labels that hold a comma are left out: a command line could not tell them from two.
+    """
+    return [label for label, count in _counts(out) if count >= least and "," not in label]
+
+
+def _counts(out: Path) -> list[tuple[str, int]]:
+    from data_prep.report.metrics import measure_triplets
+    from data_prep.triplets import open_triplets
+
+    return [(label.word, label.objects) for label in measure_triplets(open_triplets(out / "triplets")).words]
 
 
 def _summary(training: dict[str, Any]) -> str:

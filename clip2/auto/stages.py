@@ -124,9 +124,21 @@ def first_stages(
 
 
 def last_stages(
-    source: str, root: str, options: Sequence[str], out: Path, config: AutoConfig, frames: Sequence[str]
+    source: str,
+    root: str,
+    options: Sequence[str],
+    out: Path,
+    config: AutoConfig,
+    frames: Sequence[str],
+    mined: Sequence[str],
 ) -> list[Stage]:
-    """Stages from the features to the recognized frames ``frames``; ``train.yaml`` is in ``out``."""
+    """Stages from the features to the recognized frames; ``train.yaml`` is in ``out``.
+
+    Args:
+        source, root, options, out, config: as of :func:`first_stages`.
+        frames: ids of the frames to recognize.
+        mined: labels to recognize if the configuration names none.
+    """
     run = out / "run"
     train = (
         "train",
@@ -162,6 +174,8 @@ def last_stages(
                 arguments += ["--bank-model", config.bank_model] if config.bank_model else []
             else:
                 arguments += ["--clip", str(config.clip)]
+        elif mined:
+            arguments += ["--labels", ",".join(mined)]
         stages.append(Stage(f"recognize {frame}", tuple(arguments), "find and name objects", (result,)))
     return stages
 

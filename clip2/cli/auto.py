@@ -40,7 +40,7 @@ class Auto(ScanCommand):
     bank_model: str | None = None
     """CLIP model of the bank, if the file does not state it."""
     labels: str | None = None
-    """Labels to recognize at the end, separated by commas. Default: all that were mined."""
+    """Labels to recognize at the end, separated by commas. Default: those that were mined five times or more."""
     minutes: float | None = None
     """Length of the training. Default: 10."""
     settings: ConfigOptions = field(default_factory=ConfigOptions)
@@ -52,7 +52,7 @@ class Auto(ScanCommand):
         from rich.console import Console
 
         from clip2.auto.plan import make_plan, spread_over
-        from clip2.auto.report import write_report
+        from clip2.auto.report import mined_labels, write_report
         from clip2.auto.stages import Record, first_stages, last_stages
         from clip2.cli.main import EXIT_OK
         from data_prep.storage.files import require_writable
@@ -83,7 +83,8 @@ class Auto(ScanCommand):
             self._write_training(config)
             ids = scan.frame_ids()
             frames = [ids[i] for i in spread_over(len(ids), config.recognized_frames)]
-            last = last_stages(self.source, root, options, self.out, config, frames)
+            mined = mined_labels(self.out, config.label_objects)
+            last = last_stages(self.source, root, options, self.out, config, frames, mined)
             code = self._run(last, record, console)
             stages += last
         if code != EXIT_OK:
