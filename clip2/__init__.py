@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from clip2.mapping import ObjectMap as ObjectMap
     from clip2.model import Clip2Model as Clip2Model
     from clip2.preprocessing import Preprocessing as Preprocessing
-    from clip2.pretrained.catalogue import list_pretrained as list_pretrained
+    from clip2.pretrained.catalog import list_pretrained as list_pretrained
     from clip2.pretrained.loading import load as load
     from clip2.recognition.instances import Instances3D as Instances3D
     from clip2.recognition.recognizer import Recognizer as Recognizer
@@ -52,7 +52,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "embed_triplets": "clip2.teacher",
         "evaluate": "clip2.evaluation.protocol",
         "list_encoders": "clip2.encoders",
-        "list_pretrained": "clip2.pretrained.catalogue",
+        "list_pretrained": "clip2.pretrained.catalog",
         "load": "clip2.pretrained.loading",
         "save": "clip2.checkpoint",
         "train": "clip2.training",

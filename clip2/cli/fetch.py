@@ -27,7 +27,7 @@ class Fetch:
         from rich.console import Console
         from rich.table import Table
 
-        from clip2.pretrained.catalogue import find_pretrained
+        from clip2.pretrained.catalog import find_pretrained
         from clip2.pretrained.fetch import fetch_pretrained, planned_files
         from clip2.teacher.text_tower import find_text_tower
         from data_prep.storage.room import megabytes

@@ -72,20 +72,18 @@ def _list_pretrained(as_json: bool) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from clip2.pretrained.catalogue import CATALOGUE, RECOMMENDED
+    from clip2.pretrained.catalog import CATALOG, RECOMMENDED
     from clip2.pretrained.fetch import cached_folder
 
     if as_json:
-        entries = [
-            {**asdict(one), "cached": cached_folder(one.name) is not None} for one in CATALOGUE.values()
-        ]
+        entries = [{**asdict(one), "cached": cached_folder(one.name) is not None} for one in CATALOG.values()]
         sys.stdout.write(json.dumps({"recommended": RECOMMENDED, "models": entries}) + "\n")
         return 0
     columns = ("name", "file", "params", "CLIP, text tower", "color", "published", "license", "here")
     table = Table(*columns, box=None, header_style="bold")
     for column in table.columns:
         column.no_wrap = True
-    for one in CATALOGUE.values():
+    for one in CATALOG.values():
         table.add_row(
             f"{one.name} *" if one.name == RECOMMENDED else one.name,
             "?" if one.size is None else megabytes(one.size),

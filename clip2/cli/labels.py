@@ -41,7 +41,7 @@ class Labels:
     def run(self) -> int:
         """Compute and write."""
         from clip2.device import parse_device
-        from clip2.pretrained.catalogue import CATALOGUE
+        from clip2.pretrained.catalog import CATALOG
         from clip2.teacher.cached_text import CachedText
         from clip2.teacher.prompts import require_templates
         from clip2.teacher.text_bank import TextBank
@@ -55,7 +55,7 @@ class Labels:
         if self.out.is_dir():
             raise InputError("is a folder", source=self.out, field="--out", fix="give the name of a file")
         require_writable(self.out.parent, "--out")
-        clip = CATALOGUE[self.clip].clip if self.clip in CATALOGUE else self.clip
+        clip = CATALOG[self.clip].clip if self.clip in CATALOG else self.clip
         if clip.startswith("local-dir:") != (self.clip_model is not None):
             raise InputError(
                 "goes with --clip local-dir:FOLDER, and with nothing else",

@@ -307,7 +307,7 @@ def _summary(result: Instances3D, recognizer: Recognizer, files: list[Path], not
 
 def _better_model(result: Instances3D) -> str:
     """What to use where the shipped model knows less than half of the objects; empty otherwise."""
-    from clip2.pretrained.catalogue import RECOMMENDED, find_pretrained
+    from clip2.pretrained.catalog import RECOMMENDED, find_pretrained
     from data_prep.storage.room import megabytes
 
     strange = result.labels.count(UNKNOWN)

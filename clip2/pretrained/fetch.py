@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from clip2.checkpoint import CONFIG_FILE, save
-from clip2.pretrained.catalogue import PretrainedModel, find_pretrained
+from clip2.pretrained.catalog import PretrainedModel, find_pretrained
 from clip2.teacher.hub_files import HubFile, hub_cache, not_fetched
 from data_prep.errors import InputError
 from data_prep.storage.files import file_sha256, require_writable, write_atomically

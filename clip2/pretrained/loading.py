@@ -1,4 +1,4 @@
-"""Models by name: the catalogue of public encoders, and everything that ``clip2.checkpoint`` reads."""
+"""Models by name: the catalog of public encoders, and everything that ``clip2.checkpoint`` reads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from clip2.checkpoint import MINI_POINTS
 from clip2.checkpoint import load as load_folder
 from clip2.model import Clip2Model
-from clip2.pretrained.catalogue import CATALOGUE, RECOMMENDED, find_pretrained
+from clip2.pretrained.catalog import CATALOG, RECOMMENDED, find_pretrained
 from clip2.pretrained.fetch import cached_folder, fetch_pretrained
 from data_prep.errors import InputError
 
@@ -51,7 +51,7 @@ def resolve(source: str | Path) -> str | Path:
         return cached_folder(RECOMMENDED) or MINI_POINTS
     if not isinstance(source, str) or ":" in name or name == MINI_POINTS or Path(name).is_dir():
         return source
-    if name in CATALOGUE:
+    if name in CATALOG:
         return fetch_pretrained(name)
     if "/" in name or "." in name or not name.strip():
         return source  # a path: its reader says what is wrong with it

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import clip2
-from clip2.pretrained import CATALOGUE, convert_checkpoint, fetch_pretrained, list_pretrained
+from clip2.pretrained import CATALOG, convert_checkpoint, fetch_pretrained, list_pretrained
 from clip2.pretrained.loading import resolve
 from data_prep.errors import InputError
 from data_prep.storage.files import file_sha256
@@ -38,7 +38,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         go_to(hub.url, monkeypatch)
         file = tmp_path / "served.pt"
         TWINS[NAME].write(file, TWINS[NAME].state(1))
-        entry = CATALOGUE[NAME]
+        entry = CATALOG[NAME]
         hub.add(entry.repository, entry.file, file)
         yield hub
 
@@ -95,8 +95,8 @@ def test_another_digest_than_before_is_refused(
     shutil.rmtree(tmp_path / "hub")
     TWINS[NAME].write(tmp_path / "served.pt", TWINS[NAME].state(2))
     assert "has the digest" in error_of()
-    known = replace(CATALOGUE[NAME], sha256="00" * 32)
-    monkeypatch.setitem(CATALOGUE, NAME, known)
+    known = replace(CATALOG[NAME], sha256="00" * 32)
+    monkeypatch.setitem(CATALOG, NAME, known)
     assert "expected 000000000000" in error_of()
 
 
@@ -128,7 +128,7 @@ def test_too_little_disk_and_memory_is_said_before(hub: Hub, monkeypatch: pytest
     assert "of disk" in error_of()
     assert hub.downloads == []
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    monkeypatch.setitem(CATALOGUE, NAME, replace(CATALOGUE[NAME], parameters=1e9))
+    monkeypatch.setitem(CATALOG, NAME, replace(CATALOG[NAME], parameters=1e9))
     assert "of memory" in error_of()
 
 
@@ -187,12 +187,12 @@ def test_auto_is_the_recommended_model_once_it_is_here(hub: Hub, monkeypatch: py
     monkeypatch.setattr("clip2.pretrained.loading.RECOMMENDED", NAME)
     assert hub.downloads == []
     fetch_pretrained(NAME)
-    assert clip2.load("auto").teacher.name == CATALOGUE[NAME].clip
+    assert clip2.load("auto").teacher.name == CATALOG[NAME].clip
 
 
 @pytest.mark.parametrize("name", TWINS)
-def test_the_catalogue_agrees_with_the_files(name: str) -> None:
-    entry, twin = CATALOGUE[name], TWINS[name]
+def test_the_catalog_agrees_with_the_files(name: str) -> None:
+    entry, twin = CATALOG[name], TWINS[name]
     size = name.removeprefix("uni3d-")
     model = convert_checkpoint(twin.state(1) if size == name else uni3d_state(size, 1, narrow=True))
     assert (entry.clip, entry.color, entry.points) == (

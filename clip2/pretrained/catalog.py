@@ -1,4 +1,4 @@
-"""Catalogue of public point encoders: where each lies, its license, its size, and what was published about it."""
+"""Catalog of public point encoders: where each lies, its license, its size, and what was published about it."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _ulip(name: str, file: str, parameters: float, paper: str, **more: object) -
     )
 
 
-CATALOGUE: dict[str, PretrainedModel] = {
+CATALOG: dict[str, PretrainedModel] = {
     entry.name: entry
     for entry in (
         _openshape(
@@ -218,7 +218,7 @@ def list_pretrained(filter: str = "*") -> list[str]:
     ['uni3d-ti', 'uni3d-s', 'uni3d-b', 'uni3d-l', 'uni3d-g']
     """
     pattern = filter if any(sign in filter for sign in "*?[") else f"*{filter}*"
-    return [name for name in CATALOGUE if fnmatch(name, pattern)]
+    return [name for name in CATALOG if fnmatch(name, pattern)]
 
 
 def find_pretrained(name: str) -> PretrainedModel:
@@ -230,11 +230,11 @@ def find_pretrained(name: str) -> PretrainedModel:
     >>> find_pretrained("openshape-vitb32").clip
     'ViT-B-32/openai'
     """
-    if name not in CATALOGUE:
-        near = difflib.get_close_matches(name, CATALOGUE, n=3, cutoff=0.4) or list(CATALOGUE)[:3]
+    if name not in CATALOG:
+        near = difflib.get_close_matches(name, CATALOG, n=3, cutoff=0.4) or list(CATALOG)[:3]
         raise InputError(
             f"{name!r} is no public point encoder",
             field="model",
-            fix=f"did you mean {' or '.join(near)}? clip2 info --pretrained lists all {len(CATALOGUE)}",
+            fix=f"did you mean {' or '.join(near)}? clip2 info --pretrained lists all {len(CATALOG)}",
         )
-    return CATALOGUE[name]
+    return CATALOG[name]
