@@ -150,7 +150,8 @@ class OnnxDetector:
         canvas[offset[1] : offset[1] + side[1], offset[0] : offset[0] + side[0]] = np.asarray(resized)
         if config.channels == "bgr":
             canvas = canvas[..., ::-1]
-        canvas = (canvas - np.array(config.mean, np.float32)) / np.array(config.std, np.float32)
+        canvas -= np.array(config.mean, np.float32)
+        canvas /= np.array(config.std, np.float32)
         return np.ascontiguousarray(canvas.transpose(2, 0, 1)[None]), scale, offset
 
     def _declared_size(self, path: Path) -> tuple[int, int]:
