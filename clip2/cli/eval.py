@@ -198,12 +198,11 @@ class Eval:
             print_notice(notice)
         console = Console()
         for name, group in by_benchmark(results).items():
-            shown = [(f"{name}: {group[0].summary}", metric_table(group))]
-            for title, table in shown:
-                drawn = Table(*table.columns, title=title, title_justify="left")
-                for row in table.rows:
-                    drawn.add_row(*row)
-                console.print(drawn)
+            table = metric_table(group)
+            drawn = Table(*table.columns, title=f"{name}: {group[0].summary}", title_justify="left")
+            for row in table.rows:
+                drawn.add_row(*row)
+            console.print(drawn)
             for result in group:
                 for key, text in result.conditions.rows():
                     console.print(f"  {key}: {text}", style="dim", highlight=False, markup=False)

@@ -26,15 +26,27 @@ class SetEntry:
         summary: one line.
         expected: the files that ROOT should hold, in words.
         finds: whether ROOT holds them, judged by file names alone.
-        open: root, settings, split (``test`` or ``train``) → the objects.
+        read: root that holds them, settings, split (``test`` or ``train``) → the objects.
         trains: whether it has a ``train`` split.
     """
 
     summary: str
     expected: str
     finds: Callable[[Path], bool]
-    open: Open
+    read: Open
     trains: bool = True
+
+    def open(self, root: Path, settings: Settings, split: str) -> ObjectSet:
+        """The objects of a split.
+
+        Raises:
+            BadDatasetError: ROOT does not hold them.
+        """
+        if not self.finds(root):
+            raise BadDatasetError(
+                "does not hold this set", source=root, fix=f"give a folder with {self.expected}"
+            )
+        return self.read(root, settings, split)
 
 
 def _modelnet10(root: Path, settings: Settings, split: str) -> ObjectSet:

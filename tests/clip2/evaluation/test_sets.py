@@ -215,6 +215,14 @@ def test_registries_agree() -> None:
     assert len(class_list("modelnet40").labels) == 40
 
 
+@pytest.mark.parametrize("name", OBJECT_SETS)
+def test_a_root_without_the_set_is_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file.npz").write_bytes(b"")
+    for root in (tmp_path, tmp_path / "file.npz", tmp_path / "nothing"):
+        with pytest.raises(InputError, match="does not hold this set"):
+            OBJECT_SETS[name].open(root, Settings(), "test")
+
+
 def test_nan_names_the_object(tmp_path: Path) -> None:
     bad = SLAB.copy()
     bad[3] = np.nan
