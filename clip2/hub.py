@@ -101,7 +101,7 @@ def _body(config: CheckpointConfig) -> list[str]:
         f"# Point encoder for {model.teacher.name}",
         "",
         f"It embeds the points of an object in the space of CLIP {model.teacher.name}, so that any list of labels can "
-        "name it. Trained with [clip2](https://pypi.org/project/clip2).",
+        "name it. Trained with clip2.",
         "",
         "```python",
         "import clip2",
