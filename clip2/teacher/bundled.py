@@ -58,8 +58,8 @@ BUNDLED: dict[str, BundledTeacher] = {
         "mini",
         _WEIGHTS / "mini",
         notice="This model's teacher was mini, a small stand-in for CLIP that knows one synthetic world only. For real "
-        "scenes train on your own triplets: clip2 prep, then clip2 embed --clip ViT-B-32/laion2b_s34b_b79k, then "
-        "clip2 train, and pass the run with --model.",
+        "scenes take a public model (clip2 info --pretrained), or train on your own scan (clip2 auto) and pass the run "
+        "with --model.",
     )
 }
 
