@@ -84,7 +84,7 @@ def test_without_a_model_and_words_the_shipped_ones_are_used(clouds, tmp_path, m
     shown = capsys.readouterr()
     assert "something red to sit on" in shown.out
     assert shown.err.replace("\n", " ").count("synthetic world") == 1
-    assert "--clip ViT-B-32/laion2b_s34b_b79k" in shown.err.replace("\n", " ")
+    assert "clip2 auto" in shown.err.replace("\n", " ")
 
 
 def test_what_the_model_does_not_know_is_unknown(clouds, tmp_path, monkeypatch, capsys):
