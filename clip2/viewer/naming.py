@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from clip2.labels import UNKNOWN
+from clip2.recognition.instances import Instances3D
 from clip2.size_prior import SizeRange
 from clip2.teacher.text_source import TextSource
 
@@ -146,3 +147,22 @@ def most_alike(embeddings: NDArray[np.float32], number: int, count: int = 8) -> 
     cosines = embeddings @ embeddings[number]
     order = [int(i) for i in np.argsort(-cosines, kind="stable") if i != number]
     return [(i, float(cosines[i])) for i in order[:count]]
+
+
+def as_written(objects: Instances3D, threshold: float) -> Naming:
+    """Names of a result as they were written; only the threshold applies."""
+    vocabulary = tuple(dict.fromkeys(label for label in objects.labels if label not in (UNKNOWN, "")))
+    numbers = np.array([vocabulary.index(x) if x in vocabulary else -1 for x in objects.labels], np.int64)
+    numbers[objects.scores < threshold] = -1
+    nothing = np.zeros((len(objects), 0), np.float32)
+    return Naming(
+        vocabulary,
+        (),
+        nothing,
+        nothing,
+        objects.labels,
+        objects.scores,
+        objects.scores.copy(),
+        numbers >= 0,
+        numbers,
+    )

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from clip2.viewer.session import LegendRow, Session
+from clip2.viewer.appearance import LegendRow
+from clip2.viewer.session import Session
 
 _TEXT = "font-size:12px;line-height:1.5;margin:2px 4px"
 _DIM = "opacity:.65"
@@ -52,7 +53,7 @@ def object_html(session: Session, number: int, crops: Sequence[NDArray[np.uint8]
         crops: (h, w, 3) uint8 images it was seen in.
     """
     naming, objects = session.naming, session.content.objects
-    box = session.boxes()[number]
+    box = session.boxes[number]
     length, width, height = box.size
     assert objects.objectness is not None
     facts = [f"{length:.2f} × {width:.2f} × {height:.2f} m", f"{len(objects.indices[number]):,} points"]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from clip2.viewer.appearance import Appearance
 from clip2.viewer.detail import layers, point_size
 from clip2.viewer.session import Session
 
@@ -41,27 +42,29 @@ class Stage:
         self.boxes: Any | None = None
         self.captions: dict[int, Any] = {}
         self.cameras: list[Any] = []
-        self.ground_shown, self.detail, self.point_size = True, 1.0, 0.0
+        self._ground_shown, self._cameras_shown, self._detail = True, False, 1.0
+        self._side, self._size = 0.0, 1.0  # of points, meters, and its multiple
 
     @property
     def shown(self) -> NDArray[np.int64]:
         """Indices of the points that are drawn."""
-        parts = [part for pair in self.parts[: self._depth()] for part in pair[: 1 + self.ground_shown]]
+        parts = [part for pair in self.parts[: self._depth()] for part in pair[: 1 + self._ground_shown]]
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
-    def draw(self, session: Session, size: float | None = None, ground: bool = True) -> None:
+    def draw(self, appearance: Appearance, ground: bool = True) -> None:
         """Replace the cloud; the coarsest layer goes first, so that there is a picture at once.
 
         Args:
-            session: to draw.
-            size: side of the points, meters; None: so that they close the surfaces.
+            appearance: of the session to draw.
             ground: tell the ground from the rest, which takes a moment.
         """
-        content = session.content
+        session, content = appearance.session, appearance.session.content
         points = content.centered(content.points)
         split = layers(len(points), self._most)
-        side = point_size(points[split[0]]) * (len(split[0]) / len(points)) ** 0.25 if size is None else size
-        colors = session.colors()
+        if not self._side:  # so that the points close the surfaces; later moments keep it
+            self._side = point_size(points[split[0]]) * (len(split[0]) / len(points)) ** 0.25
+        side = self._side * self._size
+        colors = appearance.colors()
         on_ground = session.ground if ground else np.zeros(len(points), bool)
         old, self.clouds, self.parts = self.clouds, [], []
         for number, layer in enumerate(split):
@@ -91,24 +94,24 @@ class Stage:
             for handle in pair:
                 if handle is not None:
                     handle.remove()
-        self.point_size = side
         self.show_layers()
+        self.show_cameras(session, self._cameras_shown)
 
-    def recolor(self, session: Session) -> None:
+    def recolor(self, appearance: Appearance) -> None:
         """Send the colors of the points again."""
-        colors = session.colors()
+        colors = appearance.colors()
         for handles, parts in zip(self.clouds, self.parts, strict=True):
             for handle, part in zip(handles, parts, strict=True):
                 if handle is not None:
                     handle.colors = colors[part]
 
-    def resize(self, side: float) -> None:
-        """Change the size of the points, meters."""
-        self.point_size = side
+    def resize(self, factor: float) -> None:
+        """Change the size of the points, as a multiple of that which closes the surfaces."""
+        self._size = factor
         for pair in self.clouds:
             for handle in pair:
                 if handle is not None:
-                    handle.point_size = side
+                    handle.point_size = self._side * factor
 
     def set_moving(self, moving: bool) -> None:
         """Draw fewer points while the view turns."""
@@ -116,17 +119,19 @@ class Stage:
             self._moving = moving
             self.show_layers()
 
-    def show_layers(self) -> None:
-        """Apply level of detail and the ground's visibility."""
+    def show_layers(self, ground: bool | None = None, detail: float | None = None) -> None:
+        """Apply the ground's visibility and the level of detail; None: as before."""
+        self._ground_shown = self._ground_shown if ground is None else ground
+        self._detail = self._detail if detail is None else detail
         for number, pair in enumerate(self.clouds):
             for handle, is_ground in zip(pair, (False, True), strict=True):
                 visible = self._is_visible(number, is_ground)
                 if handle is not None and handle.visible != visible:
                     handle.visible = visible
 
-    def mark(self, session: Session, boxes: bool, names: bool, ids: bool) -> None:
+    def mark(self, appearance: Appearance, boxes: bool, names: bool, ids: bool) -> None:
         """Draw boxes and captions again."""
-        lines, colors = session.edges()
+        lines, colors = appearance.edges()
         if len(lines) == 0 or not boxes:
             if self.boxes is not None:
                 self.boxes.remove()
@@ -135,7 +140,7 @@ class Stage:
             self.boxes = self._server.scene.add_line_segments(
                 "/boxes", lines, colors, thickness=2.0, thickness_units="screen"
             )
-        wanted = {caption.number: caption for caption in session.captions(names, ids)}
+        wanted = {caption.number: caption for caption in appearance.captions(names, ids)}
         for number in [number for number in self.captions if number not in wanted]:
             self.captions.pop(number).remove()
         for number, caption in wanted.items():
@@ -151,7 +156,7 @@ class Stage:
         """Draw the frustums of the images, with the images in them."""
         for handle in self.cameras:
             handle.remove()
-        self.cameras = []
+        self.cameras, self._cameras_shown = [], visible
         content = session.content
         if not visible:
             return
@@ -178,13 +183,13 @@ class Stage:
         counts = np.cumsum([len(a) + len(b) for a, b in self.parts])
         if len(counts) == 0:
             return 0
-        most = self.detail * counts[-1]
+        most = self._detail * counts[-1]
         if self._moving:
             most = min(most, MOVING)
         return max(1, int(np.searchsorted(counts, most * 1.001, side="right")))
 
     def _is_visible(self, number: int, is_ground: bool) -> bool:
-        if is_ground and not self.ground_shown:
+        if is_ground and not self._ground_shown:
             return False
         return number >= len(self.parts) or number < self._depth()
 

@@ -56,7 +56,7 @@ def test_the_scene_follows_what_is_typed(room):
     with served(str(room), "--labels", "fan") as (gate, app):
         with urllib.request.urlopen(gate.url, timeout=5) as page:
             assert b"<html" in page.read()
-        until(lambda: app.session.mode == "similarity")
+        until(lambda: app.page.appearance.mode == "similarity")
         (fan, *_) = np.flatnonzero(app.session.naming.wanted)
         until(lambda: fan in app.stage.captions)
         assert np.ptp(colors_sent(app, fan).astype(int), axis=1).min() > 40
@@ -72,7 +72,7 @@ def test_what_is_typed_lights_up(room):
         session = app.session
         field(page, "labels").fill("fa")
         page.get_by_role("button", name="fan", exact=True).click()
-        until(lambda: session.labels == ("fan",) and session.mode == "similarity")
+        until(lambda: session.labels == ("fan",) and app.page.appearance.mode == "similarity")
         (fan, *_) = np.flatnonzero(session.naming.wanted)
         assert session.naming.labels[fan] == "fan"
         page.wait_for_timeout(500)
@@ -80,7 +80,7 @@ def test_what_is_typed_lights_up(room):
         assert np.ptp(lit, axis=1).min() > 40  # colored
         dark = colors_sent(app, int(np.flatnonzero(~session.naming.wanted)[0])).astype(int)
         assert np.ptp(dark, axis=1).max() < 15  # gray
-        assert pixels_of(picture(page)[:, :320], session.palette()[0]) > 40
+        assert pixels_of(picture(page)[:, :320], app.page.appearance.palette()[0]) > 40
 
 
 @needs_browser
@@ -100,7 +100,7 @@ def test_a_visit(room, tmp_path):
         until(lambda: session.threshold == 0)
 
         choose(page, "color by", "height")
-        until(lambda: session.mode == "height")
+        until(lambda: app.page.appearance.mode == "height")
         choose(page, "color by", "similarity to labels")
 
         table = int(np.flatnonzero(np.array(session.naming.labels) == "table")[0])
@@ -159,7 +159,7 @@ def test_a_sequence_plays(tmp_path):
 
 def where(page, app, points):
     """Pixel of the middle of an object, for the client's camera."""
-    from clip2.viewer.app import eye_of
+    from clip2.viewer.page import eye_of
 
     (client,) = app.clients()
     until(lambda: client.camera.update_timestamp > 0)

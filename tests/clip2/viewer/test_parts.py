@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from clip2.viewer.appearance import LegendRow
 from clip2.viewer.coloring import by_height, ramp, spread_heat
+from clip2.viewer.corrections import rename
 from clip2.viewer.detail import layers
 from clip2.viewer.moments import Moments, thinned
 from clip2.viewer.naming import similarity_range, stretch
 from clip2.viewer.panel import legend_html, message_html, object_html
 from clip2.viewer.picking import grow, pick_point
-from clip2.viewer.session import LegendRow
 from clip2.viewer.stage import first_look
 from clip2.viewer.suggestions import complete, suggest, typed_labels
 from data_prep.scans import Frame
@@ -80,7 +81,7 @@ def test_what_comes_from_data_is_text_on_the_page():
     assert "<img" not in legend_html([LegendRow(evil, (1, 2, 3), 1, 0.5)])
     assert "<img" not in message_html(evil)
     session = room_session()
-    session.rename(0, evil)
+    rename(session, 0, evil)
     html = object_html(session, 0)
     assert "&lt;img" in html
     assert "<img" not in html
@@ -92,7 +93,7 @@ def test_the_panel_shows_probabilities_size_and_distance():
     label, probability = session.naming.top(0)[0]
     assert label in html
     assert f"width:{100 * probability:.1f}%" in html
-    length = session.boxes()[0].size[0]
+    length = session.boxes[0].size[0]
     assert f"{length:.2f} ×" in html
     assert "m from the sensor" in html
 

@@ -5,7 +5,9 @@ import pytest
 
 from clip2.recognition.instances import instance_palette
 from clip2.viewer import Content, Session
+from clip2.viewer.appearance import Appearance
 from clip2.viewer.coloring import UNKNOWN_GRAY
+from clip2.viewer.corrections import add_by_click, add_by_rectangle, labeled, remove, rename
 from clip2.viewer.picking import Eye
 from data_prep import InputError
 from tests.support.viewer_stand_ins import recognized_room, room_frame, room_session
@@ -52,17 +54,18 @@ def test_text_is_taken_over_while_it_is_typed(session):
     assert session.suggestions("globe, cha") == ["chair"]
     session.ask("globe, chair, ")
     assert (session.labels, session.rejected) == (("globe", "chair"), ())
-    chairs = [row for row in session.legend() if row.label == "chair"]
+    chairs = [row for row in Appearance(session).legend() if row.label == "chair"]
     assert len(chairs) == 1
 
 
 def test_an_object_lights_up_in_its_labels_color_and_the_unknown_are_gray(session):
     session.ask("globe, fan")
-    session.mode = "similarity"
-    colors, owners = session.colors(), session.content.owners
+    look = Appearance(session)
+    look.mode = "similarity"
+    colors, owners = look.colors(), session.content.owners
     globe = number_of(session, "globe")
     lit = colors[owners == globe].mean(axis=0)
-    hue = session.palette()[0].astype(float)
+    hue = look.palette()[0].astype(float)
     assert np.corrcoef(lit - lit.mean(), hue)[0, 1] > 0.98
     unknown = int(np.flatnonzero(session.unknown())[0])
     assert (abs(colors[owners == unknown].mean(axis=0) - UNKNOWN_GRAY) < 40).all()
@@ -88,21 +91,22 @@ def test_the_threshold_takes_names_away(session):
 
 
 def test_every_mode_gives_a_color_to_every_point(session):
-    assert session.modes == ("color", "height", "object", "similarity", "heat")
+    look = Appearance(session)
+    assert look.modes == ("color", "height", "object", "similarity", "heat")
     pictures = []
-    for mode in session.modes:
-        session.mode = mode
-        colors = session.colors()
+    for mode in look.modes:
+        look.mode = mode
+        colors = look.colors()
         assert (colors.shape, colors.dtype) == (session.content.points.shape, np.uint8)
         pictures.append(colors)
     assert all((a != b).any() for i, a in enumerate(pictures) for b in pictures[:i])
-    session.mode = "object"
-    assert (session.colors()[session.content.owners == 0] == instance_palette(1)[0]).all()
+    look.mode = "object"
+    assert (look.colors()[session.content.owners == 0] == instance_palette(1)[0]).all()
 
 
 def test_heat_is_highest_on_the_object_asked_for(session):
     session.ask("globe")
-    heat, owners = session.heat(), session.content.owners
+    heat, owners = Appearance(session).heat(), session.content.owners
     globe = number_of(session, "globe")
     others = [heat[owners == i].mean() for i in range(len(session.content.objects)) if i != globe]
     assert heat[owners == globe].mean() > max(others)
@@ -117,7 +121,7 @@ def test_a_click_selects_the_object_in_front(session):
     target = content.centered(content.points[content.objects.indices[table]])
     middle = target[np.argmin(np.linalg.norm(target - np.median(target, axis=0), axis=1))]
     assert session.click(eye, middle - eye, every) == table
-    _, colors = session.edges()
+    _, colors = Appearance(session).edges()
     assert (colors == 255).all(axis=(1, 2)).sum() == 12  # the selected box is white
     assert session.click(eye, eye - middle, every) is None  # behind the camera is nothing
 
@@ -127,27 +131,27 @@ def test_more_like_this_ranks_by_the_embeddings(session):
     alike = session.compare_with(fan)
     cosines = session.content.objects.embeddings @ session.content.objects.embeddings[fan]
     assert [i for i, _ in alike] == [int(i) for i in np.argsort(-cosines) if i != fan][: len(alike)]
-    assert session.similarity()[fan] == 1
+    assert Appearance(session).similarity()[fan] == 1
 
 
 def test_a_correction_changes_name_legend_and_result(session):
     session.ask("globe, fan")
     wrong = int(np.flatnonzero(session.unknown())[0])
-    session.rename(wrong, "<b>robot</b>")
-    assert ("<b>robot</b>", 1) in [(row.label, row.objects) for row in session.legend()]
+    rename(session, wrong, "<b>robot</b>")
+    assert ("<b>robot</b>", 1) in [(row.label, row.objects) for row in Appearance(session).legend()]
     assert session.result().labels[0] == "<b>robot</b>"
     globe = number_of(session, "globe")
-    session.remove(globe)
-    assert globe not in session.labeled()
+    remove(session, globe)
+    assert globe not in labeled(session)
     with pytest.raises(InputError, match="type a label"):
-        session.rename(wrong, " ")
+        rename(session, wrong, " ")
 
 
 def test_an_object_is_added_by_a_click_on_what_was_missed(session):
     cup = session.content.objects.indices[number_of(session, "bottle")]
-    session.remove(number_of(session, "bottle"))  # as if it had not been found
+    remove(session, number_of(session, "bottle"))  # as if it had not been found
     point = int(cup[len(cup) // 2])
-    number = session.add_by_click(point, "vase")
+    number = add_by_click(session, point, "vase")
     taken = session.content.objects.indices[number]
     assert len(np.intersect1d(taken, cup)) / len(np.union1d(taken, cup)) > 0.9
     assert session.naming.labels[number] == "vase"
@@ -159,7 +163,7 @@ def test_an_object_is_added_by_a_rectangle_around_it(session):
     content, frame = session.content, room_frame()
     number = number_of(session, "bottle")
     bottle = content.objects.indices[number]
-    session.remove(number)
+    remove(session, number)
     camera = frame.views[0].camera
     T = content.T_world_points @ camera.T_points_cam
     fov = 2 * np.arctan2(camera.height / 2, camera.K[1, 1])
@@ -168,17 +172,17 @@ def test_an_object_is_added_by_a_rectangle_around_it(session):
     low, high = place.min(axis=0) - 0.01, place.max(axis=0) + 0.01
     uv, _ = camera.project(content.in_frame(content.points[bottle]))
     np.testing.assert_allclose(place * [camera.width, camera.height], uv, atol=1.0)
-    added = session.add_by_rectangle(eye, tuple(low), tuple(high), "vase")
+    added = add_by_rectangle(session, eye, tuple(low), tuple(high), "vase")
     taken = session.content.objects.indices[added]
     assert len(np.intersect1d(taken, bottle)) / len(np.union1d(taken, bottle)) > 0.8
     with pytest.raises(InputError, match="0 free points"):
-        session.add_by_rectangle(eye, (2.0, 2.0), (2.1, 2.1), "vase")
+        add_by_rectangle(session, eye, (2.0, 2.0), (2.1, 2.1), "vase")
 
 
 def test_without_a_model_a_cloud_can_still_be_seen():
     session = Session(Content.of_frame(room_frame()))
-    assert session.modes == ("color", "height")
-    assert (session.legend(), session.captions()) == ([], [])
+    assert Appearance(session).modes == ("color", "height")
+    assert (Appearance(session).legend(), Appearance(session).captions()) == ([], [])
     with pytest.raises(InputError, match="--model"):
         session.ask("chair")
 
