@@ -69,6 +69,8 @@ class Map(ScanCommand):
     bag_out: Path | None = None
     """With --source rosbag: also write the confirmed objects of every frame, markers, labels and tf as a ROS 2 bag:
     NAME.mcap, or a folder name for sqlite3."""
+    rerun: Path | None = None
+    """Also write a recording for the rerun viewer (.rrd) to this file: all objects, with their boxes over the frames."""
 
     def run(self) -> int:
         """Build the map, write it, and report."""
@@ -158,6 +160,12 @@ class Map(ScanCommand):
                 "holds other files", source=self.out, field="--out", fix="name an empty or new folder"
             )
         require_writable(self.out, "--out")
+        if self.rerun is not None:
+            from clip2.cli.outputs import require_outputs
+            from data_prep.storage.extras import require_extra
+
+            require_extra("rerun", "rerun", needed_for="--rerun")  # before the slow part
+            require_outputs([self.rerun], [], "--rerun")
 
     def _start(self, model: Any, config: MapConfig) -> ObjectMap:
         from clip2.mapping import ObjectMap
@@ -265,6 +273,11 @@ class Map(ScanCommand):
         name = Path(self.root).name or self.root
         with writing(self.out, "--out"):
             object_map.save(self.out, f"Map of {name}", notes)
+        if self.rerun is not None:
+            from clip2.mapping.rerun_file import write_map_recording
+
+            with writing(self.rerun, "--rerun"):
+                write_map_recording(object_map, self.rerun)
 
     def _report(self, object_map: ObjectMap, frames: int, bad: list[str], note: str) -> None:
         from rich.console import Console
