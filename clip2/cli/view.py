@@ -1,9 +1,10 @@
-"""``clip2 view``: an interactive page of a scan, a result, a map or a triplet set."""
+"""``clip2 view``: an interactive page of a scan, a result, a map, a triplet set or an index."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -33,9 +34,9 @@ class View(CloudCommand):
     8080:localhost:8080 HOST.
     """
 
-    target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SCAN|MAP|RESULT|TRIPLETS")]
+    target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SCAN|MAP|RESULT|TRIPLETS|DB")]
     """A cloud file; the root of a dataset that --source names; a JSON file of `clip2 recognize`; or a folder of
-    `clip2 map` or `clip2 prep`."""
+    `clip2 map`, `clip2 prep` or `clip2 index`."""
     options: ModelOptions
     source: str = "cloud"
     """Reader of SCAN: cloud, kitti, kitti-tracking, rgbd, sunrgbd …"""
@@ -82,7 +83,8 @@ class View(CloudCommand):
             raise InputError(f"is {self.port}", field="--port", fix="give 0 to 65535")
         self.app: ViewerApp | None = None
         token = None if self.host in LOOPBACK else new_token()
-        if (page := self._gallery()) is not None:
+        page = self._gallery() or self._search_box()
+        if page is not None:
             gate = Gate(self.host, self.port, page, token)
             return gate, gate.close
         moments, vocabulary = self._moments()
@@ -144,6 +146,18 @@ class View(CloudCommand):
         with tempfile.TemporaryDirectory() as folder:
             page = write_gallery(triplets, measure_triplets(triplets), Path(folder) / "page.html")
             return page.read_bytes()
+
+    def _search_box(self) -> Callable[[str], bytes] | None:
+        """Pages of an index with a search box; None if the target is none."""
+        if not (self.target / "objects.lance").is_dir():
+            return None
+        from clip2.cli.model_options import teacher_notice
+        from clip2.search import Index
+        from clip2.search.search_box import SearchBox
+
+        index = Index(self.target)
+        model, text = _Loader(self.options, index.model)()
+        return SearchBox(index, text, self.options.labels or "", teacher_notice(model))
 
     def _moments(self) -> tuple[Moments, Any]:
         if self.target.suffix == ".json" and self.target.is_file():
@@ -215,9 +229,9 @@ class _Loader:
                 model = self._options.load_model()
                 if self._teacher and model.teacher.name != self._teacher:
                     raise InputError(
-                        f"matches {model.teacher.name}, the result was made with {self._teacher}",
+                        f"matches {model.teacher.name}, the objects were made with {self._teacher}",
                         field="--model",
-                        fix="give the model that the result was made with",
+                        fix="give the model that the objects were made with",
                     )
                 self._loaded = model, self._options.text_source(model)
             return self._loaded

@@ -19,11 +19,14 @@ def write_hits(path: str | Path, title: str, intro: str, hits: Sequence[Hit]) ->
         intro: one paragraph.
         hits: best first.
     """
-    page = Page(title, intro)
+    return add_hits(Page(title, intro), hits).write(path)
+
+
+def add_hits(page: Page, hits: Sequence[Hit]) -> Page:
+    """Add one card per object to a page."""
     if not hits:
-        page.paragraph("Nothing was found.")
-    page.gallery([_card(rank, hit) for rank, hit in enumerate(hits, start=1)])
-    return page.write(path)
+        return page.paragraph("Nothing was found.")
+    return page.gallery([_card(rank, hit) for rank, hit in enumerate(hits, start=1)])
 
 
 def _card(rank: int, hit: Hit) -> Card:

@@ -12,6 +12,7 @@ import hmac
 import secrets
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from http import cookies
 from urllib.parse import parse_qs, urlsplit
@@ -24,12 +25,13 @@ _CHUNK = 256 * 1024
 
 
 class Gate:
-    """A server that passes requests on to a port of the loopback, or answers all with one page.
+    """A server that passes requests on to a port of the loopback, or answers with pages of its own.
 
     Args:
         host: address to listen on. On a loopback address no token is asked for, and requests must name the loopback.
         port: to listen on; 0: any that is free.
-        inner: port of the loopback to pass requests on to, or the bytes of an HTML page.
+        inner: port of the loopback to pass requests on to, the bytes of an HTML page, or a function that gives the page
+            for a request's target.
         token: that a visitor must bring as ``?token=…``, once; None: none is asked for.
 
     Raises:
@@ -39,7 +41,7 @@ class Gate:
         url: of the page, token included.
     """
 
-    def __init__(self, host: str, port: int, inner: int | bytes, token: str | None = None) -> None:
+    def __init__(self, host: str, port: int, inner: int | bytes | Callable[[str], bytes], token: str | None = None) -> None:
         self._host, self._inner, self._token = host, inner, token
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="clip2-gate", daemon=True)
@@ -78,22 +80,28 @@ class Gate:
         self._thread.join(timeout=2)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            try:
-                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _PATIENCE)
-            except (TimeoutError, asyncio.LimitOverrunError):
-                head = b""
-            refusal = (
-                self._refusal(head) if len(head) <= _LONGEST_HEAD else _reply(431, "The request is too long.")
-            )
-            if refusal is not None:
-                writer.write(refusal)
-            elif isinstance(self._inner, bytes):
-                writer.write(_reply(200, self._inner, content="text/html; charset=utf-8"))
-            else:
-                await self._pass_on(head, reader, writer)
-            await writer.drain()
-        writer.close()
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                try:
+                    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _PATIENCE)
+                except (TimeoutError, asyncio.LimitOverrunError):
+                    head = b""
+                refusal = (
+                    self._refusal(head) if len(head) <= _LONGEST_HEAD else _reply(431, "The request is too long.")
+                )
+                if refusal is not None:
+                    writer.write(refusal)
+                elif isinstance(self._inner, int):
+                    await self._pass_on(head, reader, writer)
+                elif urlsplit(target := head.split(b" ", 2)[1].decode("latin-1")).path != "/":
+                    writer.write(_reply(404, "There is one page only, at /."))
+                else:
+                    page = self._inner
+                    body = page if isinstance(page, bytes) else await asyncio.to_thread(page, target)
+                    writer.write(_reply(200, body, content="text/html; charset=utf-8"))
+                await writer.drain()
+        finally:  # an answer that cannot be made must not leave the browser waiting
+            writer.close()
 
     def _refusal(self, head: bytes) -> bytes | None:
         """The answer to a request that may not pass; None: it may."""

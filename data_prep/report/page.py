@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,15 @@ from data_prep.report.pictures import image_element
 from data_prep.storage.files import write_atomically
 
 MAX_IMAGE_SIDE = 1600
+
+
+class FormField(NamedTuple):
+    """A text field: its name in the query, what is written on it, its text, and texts to offer."""
+
+    name: str
+    label: str
+    text: str = ""
+    offered: Sequence[str] = ()
 
 
 class Page:
@@ -77,6 +86,12 @@ class Page:
         """Add a list of links to pages beside this one: (relative path, text) each."""
         items = "".join(f'<li><a href="{escape(path)}">{escape(text)}</a></li>' for path, text in targets)
         return self._add(f"<ul>{items}</ul>")
+
+    def form(self, fields: Sequence[FormField], button: str) -> Page:
+        """Add a form; its button opens the page's own address with the fields as the query."""
+        return self._add(
+            f'<form class="ask">{"".join(map(_field, fields))}<button>{escape(button)}</button></form>'
+        )
 
     def image(self, rgb: NDArray[np.uint8], caption: str = "", width: int | None = None) -> Page:
         """Add an (h, w, 3) uint8 RGB image; ``width`` in CSS pixels (default: its own, at most the page's)."""
@@ -223,6 +238,15 @@ def _cell(value: object) -> str:
         return f"<td>{escape(str(value))}</td>"
     text = f"{value:,}" if isinstance(value, int | np.integer) else f"{value:.3f}"
     return f'<td class="number">{text}</td>'
+
+
+def _field(field: FormField) -> str:
+    options = "".join(f'<option value="{escape(text)}">' for text in field.offered)
+    return (
+        f'<label>{escape(field.label)} <input type="search" name="{escape(field.name)}" value="{escape(field.text)}" '
+        f'list="offered-{escape(field.name)}" autocomplete="off"></label>'
+        f'<datalist id="offered-{escape(field.name)}">{options}</datalist>'
+    )
 
 
 def _caption(text: str) -> str:
