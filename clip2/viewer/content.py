@@ -135,6 +135,12 @@ class Content:
         )
         return replace(self, objects=more)
 
+    def with_points(self, number: int, indices: NDArray[np.int64]) -> Content:
+        """The same with other points of one object."""
+        changed = list(self.objects.indices)
+        changed[number] = indices
+        return replace(self, objects=replace(self.objects, indices=tuple(changed)))
+
     @property
     def points(self) -> NDArray[np.float64]:
         """(P, 3) world points."""

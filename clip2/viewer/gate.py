@@ -41,7 +41,9 @@ class Gate:
         url: of the page, token included.
     """
 
-    def __init__(self, host: str, port: int, inner: int | bytes | Callable[[str], bytes], token: str | None = None) -> None:
+    def __init__(
+        self, host: str, port: int, inner: int | bytes | Callable[[str], bytes], token: str | None = None
+    ) -> None:
         self._host, self._inner, self._token = host, inner, token
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="clip2-gate", daemon=True)
@@ -87,7 +89,9 @@ class Gate:
                 except (TimeoutError, asyncio.LimitOverrunError):
                     head = b""
                 refusal = (
-                    self._refusal(head) if len(head) <= _LONGEST_HEAD else _reply(431, "The request is too long.")
+                    self._refusal(head)
+                    if len(head) <= _LONGEST_HEAD
+                    else _reply(431, "The request is too long.")
                 )
                 if refusal is not None:
                     writer.write(refusal)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from clip2.viewer.corrections import add_by_click, add_by_rectangle, remove, rename
+import numpy as np
+from numpy.typing import NDArray
+
+from clip2.viewer.box_editor import BoxEditor
+from clip2.viewer.corrections import add_by_box, add_by_click, add_by_rectangle, first_box, remove, rename
 from clip2.viewer.crops import crops_of
 from clip2.viewer.page import Page, eye_of, set_field
 from clip2.viewer.panel import alike_html, message_html, object_html
@@ -30,12 +34,13 @@ class Inspector:
             self._name = gui.add_text("label", "", hint="A label for the selected object, or for a new one")
             self._rename = gui.add_button("set label", visible=False)
             self._remove = gui.add_button("not an object", visible=False)
-            add = gui.add_button_group("add", ("by click", "by rectangle"))
+            self._boxes = BoxEditor(page)
+            self._add = gui.add_button_group("add", ("by click", "by rectangle", "by box"))
             self._hint = gui.add_html("")
         self._alike.on_click(lambda _: self._find_alike())
         self._rename.on_click(lambda _: self._correct(lambda n: rename(page.session, n, self._name.value)))
         self._remove.on_click(lambda _: self._correct(lambda n: remove(page.session, n)))
-        add.on_click(lambda _: self._start_adding(add.value == "by rectangle"))
+        self._add.on_click(self._start_adding)
         page.server.scene.on_click()(self._click)
         page.followers.append(self._follow)
 
@@ -77,18 +82,27 @@ class Inspector:
         if number is not None:
             self._page.change(lambda: action(number))
 
-    def _start_adding(self, by_rectangle: bool) -> None:
+    def _start_adding(self, event: Any) -> None:
         if self._stop is not None:
             self._stop()
         with self._page.acting():
             if not self._name.value.strip():
                 raise InputError("is empty", field="label", fix="type the label of the new object first")
-            if by_rectangle:
-                self._await_rectangle()
-                self._hint.content = message_html("Drag a rectangle around the object.")
-            else:
+            if self._add.value == "by click":
                 self._stop = self._stop_adding
                 self._hint.content = message_html("Click the object.")
+            elif self._add.value == "by rectangle":
+                self._await_rectangle()
+                self._hint.content = message_html("Drag a rectangle around the object.")
+            elif event.client is not None:
+                self._place_box(np.asarray(event.client.camera.look_at))
+
+    def _place_box(self, looked_at: NDArray[np.float64]) -> None:
+        """Add a box where a visitor looks, to be moved to its place by hand."""
+        session, label = self._page.session, self._name.value
+        add_by_box(session, first_box(session, looked_at + session.content.origin, label), label)
+        self._page.refresh()
+        self._boxes.start()
 
     def _await_rectangle(self) -> None:
         page = self._page

@@ -19,6 +19,7 @@ from clip2.viewer.naming import Vocabulary, as_written, most_alike, name_objects
 from clip2.viewer.picking import pick_point
 from clip2.viewer.suggestions import suggest, typed_labels
 from data_prep.errors import InputError
+from data_prep.geometry import OrientedBox
 from data_prep.geometry.box_iou import box_rows
 
 _SYNONYMS = 0.01  # share of all labels that do not compete with one that they are nearest to
@@ -26,14 +27,15 @@ _SYNONYMS = 0.01  # share of all labels that do not compete with one that they a
 
 @dataclass
 class Edits:
-    """Corrections by a person: labels by object, objects that are none."""
+    """Corrections by a person: labels and boxes by object, objects that are none."""
 
     given: dict[int, str] = field(default_factory=dict)
     removed: set[int] = field(default_factory=set)
+    boxes: dict[int, OrientedBox] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Whether anything was corrected."""
-        return bool(self.given or self.removed)
+        return bool(self.given or self.removed or self.boxes)
 
 
 class Session:
@@ -239,6 +241,8 @@ class Session:
             known_count = len(known) if self.content.resembles is None else len(resembles)
             whole = self.content.whole_boxes(naming.labels[:known_count], naming.likely[:known_count])
             self.boxes[:known_count] = whole
+        for number, box in self.edits.boxes.items():
+            self.boxes[number] = box
         if self.vocabulary is not None and asked:
             references = self.vocabulary.text.embed_labels(self.names) if self.names else vectors
             self.similarity_limits = similarity_range(objects.embeddings, references)

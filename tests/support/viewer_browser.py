@@ -66,7 +66,7 @@ def visitor(size: tuple[int, int] = (1000, 700)) -> Iterator[Any]:
             browser.close()
 
 
-def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 90.0) -> None:
     """Wait until something holds."""
     end = time.monotonic() + seconds
     while not true():

@@ -27,7 +27,7 @@ def test_map_writes_each_object_over_the_frames(tmp_path):
                 (origin,) = np.reshape(row["meters"], (1, 3))
             if chunk.entity_path == "/world/points":
                 points = np.array(row["Points3D:positions"])
-            if "Boxes3D:centers" in row and row["Boxes3D:centers"]:
+            if row.get("Boxes3D:centers"):
                 rows.setdefault(int(chunk.entity_path.rsplit("/", 1)[1]), []).append(row)
     confirmed = object_map.query()
     assert set(confirmed.track_ids.tolist()) <= set(rows)
@@ -36,8 +36,6 @@ def test_map_writes_each_object_over_the_frames(tmp_path):
         past = [entry for entry in object_map.objects[id].history if entry[2] == "confirmed"]
         assert [row["frame"] for row in rows[id]] == [frame for frame, _, _ in past]
         assert rows[id][-1]["label"] == [confirmed.labels[i]]
-        np.testing.assert_allclose(
-            rows[id][-1]["Boxes3D:centers"][0] + origin, past[-1][1][:3], atol=1e-4
-        )
+        np.testing.assert_allclose(rows[id][-1]["Boxes3D:centers"][0] + origin, past[-1][1][:3], atol=1e-4)
     clouds = object_map.query(states=("confirmed", "lost"), points=True).points
     np.testing.assert_allclose(points + origin, clouds, atol=1e-4)

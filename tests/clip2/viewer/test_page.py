@@ -142,6 +142,60 @@ def test_a_visit(room, tmp_path):
 
 @needs_browser
 @pytest.mark.slow
+def test_a_box_is_edited_by_hand(room, tmp_path):
+    out = tmp_path / "labels"
+    with served(str(room), "--labels", "table", "--out", str(out)) as (gate, app), visitor() as page:
+        opened(page, gate, app)
+        session = app.session
+        until(lambda: session.labels == ("table",))
+        table = int(np.flatnonzero(np.array(session.naming.labels) == "table")[0])
+        page.mouse.click(*where(page, app, session.content.objects.object_points(table)))
+        until(lambda: session.selected is not None)
+        table, start = session.selected, session.boxes[session.selected]
+        page.get_by_role("button", name="edit box").click()
+        page.get_by_role("button", name="box is right").wait_for()
+
+        # By the panel: the length, then the heading.
+        field(page, "size (m)").fill("2.5")
+        field(page, "size (m)").press("Enter")
+        until(lambda: session.boxes[table].size[0] == 2.5)
+        np.testing.assert_allclose(session.boxes[table].size[1:], start.size[1:], atol=1e-3)
+        field(page, "heading (°)").fill("30")
+        field(page, "heading (°)").press("Enter")
+        until(lambda: abs(np.rad2deg(session.boxes[table].yaw) - 30) < 0.01)
+
+        # By the handle in the scene that lifts: it starts at the middle of the box and points up.
+        center = session.boxes[table].center
+        lift = session.boxes[table].size.max() * 0.8 * 0.7
+        here = where(page, app, (center + [0, 0, lift])[None])
+        there = where(page, app, (center + [0, 0, lift + 0.5])[None])
+        page.mouse.move(*here)
+        page.wait_for_timeout(300)
+        page.mouse.down()
+        page.mouse.move(*there, steps=8)
+        page.mouse.up()
+        until(lambda: session.boxes[table].center[2] > center[2] + 0.3)
+        np.testing.assert_allclose(session.boxes[table].center[:2], center[:2], atol=1e-3)
+
+        page.get_by_role("button", name="box is right").click()
+        page.get_by_role("button", name="edit box").wait_for()
+        moved = session.boxes[table]
+        assert session.edits.boxes[table] is moved
+
+        field(page, "label").fill("lamp")
+        page.get_by_text("by box", exact=True).click()
+        until(lambda: "lamp" in session.naming.labels)
+        page.get_by_text("Save", exact=True).click()
+        page.get_by_role("button", name="labels for training").click()
+        until(lambda: (out / "layout" / "scan.json").is_file())
+        saved = open_scan("layout", out / "layout").annotations(0)
+        assert "lamp" in saved.labels
+        (row,) = [i for i, box in enumerate(saved.boxes) if np.allclose(box.size, moved.size, atol=1e-3)]
+        assert saved.attributes["corrected"][row]
+
+
+@needs_browser
+@pytest.mark.slow
 def test_a_sequence_plays(tmp_path):
     street = tmp_path / "street"
     save_layout(open_scan("procedural", "street", frames=3), street)

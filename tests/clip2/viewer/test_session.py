@@ -1,15 +1,30 @@
 """State of the page: names as in recognize, colors, choice by ray, corrections."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from clip2.recognition.instances import instance_palette
+from clip2.size_prior import SizeRange
 from clip2.viewer import Content, Session
 from clip2.viewer.appearance import Appearance
 from clip2.viewer.coloring import UNKNOWN_GRAY
-from clip2.viewer.corrections import add_by_click, add_by_rectangle, labeled, remove, rename
+from clip2.viewer.corrections import (
+    add_by_box,
+    add_by_click,
+    add_by_rectangle,
+    annotations,
+    first_box,
+    labeled,
+    move_box,
+    remove,
+    rename,
+    settle_box,
+)
 from clip2.viewer.picking import Eye
 from data_prep import InputError
+from data_prep.geometry import OrientedBox
 from tests.support.viewer_stand_ins import recognized_room, room_frame, room_session
 
 
@@ -177,6 +192,41 @@ def test_an_object_is_added_by_a_rectangle_around_it(session):
     assert len(np.intersect1d(taken, bottle)) / len(np.union1d(taken, bottle)) > 0.8
     with pytest.raises(InputError, match="0 free points"):
         add_by_rectangle(session, eye, (2.0, 2.0), (2.1, 2.1), "vase")
+
+
+def test_a_box_moved_by_hand_takes_the_points_in_it_and_is_saved(session):
+    session.ask("fan, table")
+    table = number_of(session, "table")
+    before = session.boxes[table]
+    moved = OrientedBox(before.center + [0.3, 0, 0], before.size * [2, 1, 1], before.rotation)
+    move_box(session, table, moved)
+    session.set_threshold(0.1)  # a box stays when objects are named again
+    settle_box(session, table)
+    points = session.content.points[session.content.objects.indices[table]]
+    assert moved.contains(points).all()
+    others = (session.content.owners >= 0) & (session.content.owners != table)
+    assert not np.isin(session.content.objects.indices[table], np.flatnonzero(others)).any()
+    place = session.result().labels.index("table")
+    np.testing.assert_allclose(session.result().boxes[place, :6], [*moved.center, *moved.size])
+    saved = annotations(session)
+    row = labeled(session).index(table)
+    assert saved.attributes["corrected"][row]
+    T = session.content.T_world_points
+    np.testing.assert_allclose(saved.boxes[row].transformed(T).center, moved.center, atol=1e-9)
+    remove(session, table)
+    assert table not in session.edits.boxes
+
+
+def test_a_box_is_added_where_no_points_are(session):
+    sizes = {"table": SizeRange(count=9, low=(0.8, 0.4, 0.6), high=(1.8, 1.0, 0.8))}
+    session.vocabulary = replace(session.vocabulary, sizes=sizes)
+    box = first_box(session, np.array([0.0, 0, 9]), "Table")
+    np.testing.assert_allclose(box.size, [1.3, 0.7, 0.7])
+    number = add_by_box(session, box, "lamp")
+    assert len(session.content.objects.indices[number]) == 0
+    assert session.naming.labels[number] == "lamp"
+    assert session.result().labels[0] == "lamp"
+    assert (first_box(session, box.center, "zeppelin").size == 1).all()
 
 
 def test_without_a_model_a_cloud_can_still_be_seen():
