@@ -14,6 +14,14 @@ from clip2.viewer.naming import stretch
 from clip2.viewer.session import Session
 from data_prep.geometry.boxes import BOX_EDGES
 
+MODE_TEXTS: dict[coloring.Mode, str] = {
+    "color": "color",
+    "height": "height",
+    "intensity": "intensity",
+    "object": "object",
+    "similarity": "similarity to labels",
+    "heat": "heat of labels",
+}
 _EDGES = np.array(BOX_EDGES)
 
 

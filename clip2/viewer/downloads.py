@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from clip2.viewer.appearance import MODE_TEXTS
 from clip2.viewer.corrections import annotations, labeled
 from clip2.viewer.page import Page
-from clip2.viewer.panel import message_html
+from clip2.viewer.panel import message_html, with_legend
 from clip2.viewer.saving import save_labels
 from clip2.viewer.session import Session
 from clip2.viewer.timeline import Timeline
@@ -72,10 +73,16 @@ class Downloads:
         client.send_file_download("result.json", document, save_immediately=True)
 
     def _save_page(self, client: ClientHandle) -> None:
-        server = self._page.server
-        server.initial_camera.position = client.camera.position
-        server.initial_camera.look_at = client.camera.look_at
-        page = server.scene.as_html(dark_mode=True)
+        server, appearance = self._page.server, self._page.appearance
+        with self._page.lock:
+            server.initial_camera.position = client.camera.position
+            server.initial_camera.look_at = client.camera.look_at
+            page = with_legend(
+                server.scene.as_html(dark_mode=True),
+                self._page.title,
+                MODE_TEXTS[appearance.mode],
+                appearance.legend() if len(self._page.session.content.objects) else [],
+            )
         client.send_file_download("view.html", page.encode(), save_immediately=True)
 
     def _save_labels(self, client: ClientHandle) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Sequence
 from html import escape
 
@@ -36,6 +37,28 @@ def legend_html(rows: Sequence[LegendRow], most: int = 24) -> str:
     if len(rows) > most:
         lines.append(f'<div style="{_DIM}">and {len(rows) - most} more labels</div>')
     return f'<div style="{_TEXT}">{"".join(lines)}</div>'
+
+
+def with_legend(page: str, title: str, coloring: str, rows: Sequence[LegendRow]) -> str:
+    """A page of viser as HTML with title, meaning of the colors and legend in its corner; it has no panel of its own.
+
+    Args:
+        page: self-contained HTML.
+        title: of the page and the browser tab.
+        coloring: what the colors of the points mean.
+        rows: of the legend, which also gives the colors of the boxes.
+    """
+    corner = (
+        '<div id="clip2-legend" style="position:fixed;left:14px;top:14px;z-index:1000;width:230px;max-height:90vh;'
+        "overflow:auto;padding:8px 10px;border-radius:8px;background:rgba(26,27,30,.88);color:#e9ecf2;"
+        'font-family:system-ui,sans-serif">'
+        f'<div style="{_TEXT}"><b>{escape(title)}</b><div style="{_DIM}">points by {escape(coloring)}</div></div>'
+        f"{legend_html(rows) if rows else ''}</div>"
+        # The client sets a title of its own when it starts.
+        f"<script>addEventListener('load',()=>document.title={_script_text(title)})</script>"
+    )
+    end = page.rindex("</body>")
+    return page[:end] + corner + page[end:]
 
 
 def message_html(text: str, warning: bool = False) -> str:
@@ -94,6 +117,11 @@ def _bar(label: str, value: float) -> str:
         f'<span style="display:block;height:8px;border-radius:4px;width:{percent:.1f}%;background:#4dabf7"></span></span>'
         f'<span style="text-align:right;font-variant-numeric:tabular-nums">{value:.2f}</span></div>'
     )
+
+
+def _script_text(text: str) -> str:
+    """The text in quotes for a script inside HTML, which ``</script>`` would end."""
+    return json.dumps(text).replace("<", "\\u003c")
 
 
 def _data_url(rgb: NDArray[np.uint8]) -> str:

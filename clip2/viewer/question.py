@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import time
 
+from clip2.viewer.appearance import MODE_TEXTS
 from clip2.viewer.page import Page, set_field
 from clip2.viewer.panel import legend_html, message_html
 from clip2.viewer.suggestions import complete
 
 _TYPING = 0.15  # s without a key after which a text is taken over
-_MODES = {
-    "color": "color",
-    "height": "height",
-    "intensity": "intensity",
-    "object": "object",
-    "similarity": "similarity to labels",
-    "heat": "heat of labels",
-}
 
 
 class Question:
@@ -97,7 +90,7 @@ class Question:
     def _color(self) -> None:
         appearance = self._page.appearance
         with self._page.lock:
-            chosen = [mode for mode, text in _MODES.items() if text == self._mode.value]
+            chosen = [mode for mode, text in MODE_TEXTS.items() if text == self._mode.value]
             if chosen and chosen[0] != appearance.mode:
                 appearance.mode = chosen[0]  # type: ignore[assignment]
                 self._page.stage.recolor(appearance)
@@ -105,12 +98,12 @@ class Question:
 
     def _follow(self) -> None:
         appearance = self._page.appearance
-        texts = [_MODES[mode] for mode in appearance.modes]
+        texts = [MODE_TEXTS[mode] for mode in appearance.modes]
         if appearance.mode not in appearance.modes:
             appearance.mode = appearance.modes[0]
         if list(self._mode.options) != texts:
             self._mode.options = tuple(texts)
-        if self._mode.value != _MODES[appearance.mode]:
-            set_field(self._mode, _MODES[appearance.mode])
+        if self._mode.value != MODE_TEXTS[appearance.mode]:
+            set_field(self._mode, MODE_TEXTS[appearance.mode])
         found = len(self._page.session.content.objects)
         self._legend.content = legend_html(appearance.legend()) if found else ""

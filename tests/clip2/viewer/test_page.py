@@ -138,6 +138,10 @@ def test_a_visit(room, tmp_path):
         page.wait_for_selector("canvas")
         page.wait_for_timeout(3000)
         assert picture(page).std() > 10  # the scene is there without a server
+        legend = page.locator("#clip2-legend").inner_text()
+        assert "<b>desk</b>" in legend
+        assert "similarity to labels" in legend
+        assert page.title() == room.name
 
 
 @needs_browser
@@ -164,9 +168,9 @@ def test_a_box_is_edited_by_hand(room, tmp_path):
         field(page, "heading (°)").press("Enter")
         until(lambda: abs(np.rad2deg(session.boxes[table].yaw) - 30) < 0.01)
 
-        # By the handle in the scene that lifts: it starts at the middle of the box and points up.
+        # By the handle in the scene that lifts.
         center = session.boxes[table].center
-        lift = session.boxes[table].size.max() * 0.8 * 0.7
+        lift = 0.8 * start.size.max() * 0.9  # near its tip
         here = where(page, app, (center + [0, 0, lift])[None])
         there = where(page, app, (center + [0, 0, lift + 0.5])[None])
         page.mouse.move(*here)

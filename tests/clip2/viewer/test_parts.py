@@ -8,7 +8,7 @@ from clip2.viewer.corrections import rename
 from clip2.viewer.detail import layers
 from clip2.viewer.moments import Moments, thinned
 from clip2.viewer.naming import similarity_range, stretch
-from clip2.viewer.panel import legend_html, message_html, object_html
+from clip2.viewer.panel import legend_html, message_html, object_html, with_legend
 from clip2.viewer.picking import grow, pick_point
 from clip2.viewer.stage import first_look
 from clip2.viewer.suggestions import complete, suggest, typed_labels
@@ -85,6 +85,17 @@ def test_what_comes_from_data_is_text_on_the_page():
     html = object_html(session, 0)
     assert "&lt;img" in html
     assert "<img" not in html
+
+
+def test_a_saved_page_has_a_legend_in_its_corner():
+    evil = "</script><b>"
+    rows = [LegendRow("mug", (1, 2, 3), 4, 0.5)]
+    page = with_legend("<html><body>scene</body></html>", evil, "object", rows)
+    assert page.startswith("<html><body>scene<div")
+    assert page.endswith("</body></html>")
+    assert "rgb(1, 2, 3)" in page
+    assert "<b>" not in page.replace("<b>&lt;/script&gt;&lt;b&gt;</b>", "").replace("<b style", "")
+    assert page.count("</script>") == 1
 
 
 def test_the_panel_shows_probabilities_size_and_distance():
