@@ -7,8 +7,9 @@ boxes of an erring detector (``good``), and by geometry alone. ROOT may hold ``k
 its sweeps have no poses here, so they come from registration.
 
 An object of the map shows the true object with which it shares half of the union of their points in that frame. Of each
-frame those true objects count that have 20 points or more. IDF1, switches and MOTA are computed by motmetrics. KITTI
-labels only some classes, so there objects of the map that show nothing labeled are left out.
+frame those true objects count that have 20 points or more. IDF1, switches and MOTA are computed by motmetrics, HOTA by
+``clip2.evaluation.scenes.hota`` from the same IoU. KITTI labels only some classes, so there objects of the map that show
+nothing labeled are left out.
 
 *real*: share of confirmed objects that show one true object in most of their frames. *twice*: confirmed objects of which
 the map holds another. *label 1*, *label 10*: share of right labels after the first look, and of the same objects at the end
@@ -34,6 +35,7 @@ from rich.table import Table
 
 import clip2
 from benchmarks.tables import emit
+from clip2.evaluation.scenes.hota import hota
 from clip2.mapping import MapConfig, MapObject, MapUpdate, ObjectMap, Odometry
 from clip2.mapping.motion import ConstantVelocity
 from clip2.model import Clip2Model
@@ -348,18 +350,19 @@ def _tracking(
     rows: Sequence[tuple[list[int], list[int], NDArray]], kept: set[int], complete: bool
 ) -> dict[str, float]:
     motmetrics = require_extra("motmetrics", "eval")
-    accumulator = motmetrics.MOTAccumulator(auto_id=True)
+    accumulator, frames = motmetrics.MOTAccumulator(auto_id=True), []
     for true, ids, iou in rows:
         shown = [
             row for row, id in enumerate(ids) if id in kept and (complete or (iou[row] >= OVERLAP).any())
         ]
+        frames.append((true, [ids[row] for row in shown], iou[shown].T))
         distance = 1 - iou[shown].T
         distance[distance > 1 - OVERLAP] = np.nan
         accumulator.update(true, [ids[row] for row in shown], distance)
     names = ["idf1", "num_switches", "mota", "recall", "precision", "num_unique_objects"]
     summary = motmetrics.metrics.create().compute(accumulator, metrics=names, return_dataframe=False)
     return {
-        "IDF1": float(summary["idf1"]), "switches": int(summary["num_switches"]), "MOTA": float(summary["mota"]),
+        "HOTA": hota(frames)["hota"], "IDF1": float(summary["idf1"]), "switches": int(summary["num_switches"]), "MOTA": float(summary["mota"]),
         "recall": float(summary["recall"]), "precision": float(summary["precision"]), "ids": int(summary["num_unique_objects"]),
     }  # fmt: skip
 
