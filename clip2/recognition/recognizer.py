@@ -238,7 +238,7 @@ class Recognizer:
         found = self._require_scan()
         numbers, nothing = np.arange(len(found.boxes)), np.zeros(len(found.boxes), np.float32)
         parts = [*zip(found.background.background, found.background.indices, strict=True)]
-        return self._instances(numbers, ("",) * len(numbers), nothing, nothing, (), _by_label(parts))
+        return self._instances(numbers, ("",) * len(numbers), nothing, nothing, (), _by_label(parts, len(found.frame.points)))
 
     def is_in_distribution(self, false_alarms: float | None = None) -> NDArray[np.bool_]:
         """(N,) bool, whether each object of :meth:`unnamed` resembles the training objects.
@@ -323,7 +323,7 @@ class Recognizer:
         named = np.flatnonzero(best >= wanted)
         parts = [*zip(found.background.background, found.background.indices, strict=True)]
         parts += [(offered[best[i]], found.objects.indices[i]) for i in named]
-        return _by_label(parts)
+        return _by_label(parts, len(found.frame.points))
 
     def _whole(
         self, kept: NDArray[np.int64], labels: Sequence[str], scores: NDArray[np.float32]
@@ -439,15 +439,17 @@ def _floor(world: NDArray, found: Proposals, boxes: Sequence[OrientedBox]) -> li
     if floors:
         height = float(np.median(world[np.concatenate(floors), 2]))
         return [height] * len(boxes)
-    if not boxes or spread(world) < OUTDOOR_EXTENT:
+    if not boxes or (found.ground is None and spread(world) < OUTDOOR_EXTENT):
         return [None] * len(boxes)
-    heights = GroundMap.fit(world).height(np.array([box.center[:2] for box in boxes]))
+    heights = (found.ground or GroundMap.fit(world)).height(np.array([box.center[:2] for box in boxes]))
     return [float(height) for height in heights]
 
 
-def _by_label(pieces: Sequence[tuple[str | None, NDArray[np.int64]]]) -> dict[str, NDArray[np.int64]]:
-    """Label → indices of all points of that background."""
-    parts: dict[str, list[NDArray[np.int64]]] = {}
+def _by_label(
+    pieces: Sequence[tuple[str | None, NDArray[np.int64]]], count: int
+) -> dict[str, NDArray[np.int64]]:
+    """Label → ascending indices of all points of that background, out of ``count``."""
+    marked: dict[str, NDArray[np.bool_]] = {}
     for label, index in pieces:
-        parts.setdefault(str(label), []).append(index)
-    return {label: np.unique(np.concatenate(indices)) for label, indices in parts.items()}
+        marked.setdefault(str(label), np.zeros(count, bool))[index] = True
+    return {label: np.flatnonzero(mark) for label, mark in marked.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from clip2.recognition.proposals.lidar_features import FEATURES, node_features
 from clip2.recognition.proposals.proposals import Proposals
 from clip2.recognition.proposals.scorer import Scorer, shipped_scorer
 from clip2.recognition.proposals.sweep import beam_gap
-from data_prep.geometry.ground import height_above_ground
+from data_prep.geometry.ground import GroundMap
 from data_prep.geometry.voxels import voxel_index
 
 # Outputs of the scorer: the chance of one whole object, the expected IoU with the nearest one, and kinds of background.
@@ -45,6 +45,7 @@ class Candidates:
         above: (A,) ascending indices of the points over the ground.
         voxel: (A,) voxel of each of them.
         low: indices of the points between ground and ``above``.
+        ground: under the sweep.
     """
 
     tree: ComponentTree
@@ -52,6 +53,7 @@ class Candidates:
     above: NDArray[np.int64]
     voxel: NDArray[np.int64]
     low: NDArray[np.int64]
+    ground: GroundMap
 
 
 def propose_lidar(points: NDArray, viewpoint: NDArray | None, scorer: Scorer | None = None) -> Proposals:
@@ -70,12 +72,14 @@ def propose_lidar(points: NDArray, viewpoint: NDArray | None, scorer: Scorer | N
     groups = members_with_feet(points, parts[: len(chosen)], found.low) + parts[len(chosen) :]
     background: list[str | None] = [None] * len(chosen)
     background += [OUTPUTS[_BACKGROUND + i] for i in kinds.argmax(axis=1)]
-    return Proposals.join(groups, np.append(scores[chosen, 0], np.zeros(len(rest))), background)
+    found_in = Proposals.join(groups, np.append(scores[chosen, 0], np.zeros(len(rest))), background)
+    return replace(found_in, ground=found.ground)
 
 
 def find_candidates(points: NDArray, viewpoint: NDArray | None) -> Candidates | None:
     """The clusters to choose from; None if nothing stands on the ground."""
-    height = height_above_ground(points)
+    ground = GroundMap.fit(points)
+    height = points[:, 2] - ground.height(points[:, :2])
     above = np.flatnonzero(height > _GROUND)
     if len(above) == 0:
         return None
@@ -92,7 +96,7 @@ def find_candidates(points: NDArray, viewpoint: NDArray | None) -> Candidates | 
     weight = np.bincount(voxel, minlength=len(first))
     tree = ComponentTree.build(np.concatenate([cut[None], levels]), weight, _MIN_POINTS)
     low = np.flatnonzero((height > _FOOT) & (height <= _GROUND))
-    return Candidates(tree, node_features(tree, sample, over, viewpoint, gap), above, voxel, low)
+    return Candidates(tree, node_features(tree, sample, over, viewpoint, gap), above, voxel, low, ground)
 
 
 def members_with_feet(

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from clip2.recognition.proposals.groups import owners
 from data_prep.errors import InputError
+from data_prep.geometry.ground import GroundMap
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Proposals:
         objectness: (N,) float32 in 0..1, calibrated on the synthetic world: of the groups with objectness 0.7, 70 %
             share at least half of their union with one whole object.
         background: N; None for an object, else what the group is part of: ``wall``, ``floor``, ``ceiling``, ...
+        ground: under the scene, where it was fitted to find them.
 
     Raises:
         InputError: fields that do not fit together.
@@ -33,6 +35,7 @@ class Proposals:
     indices: tuple[NDArray[np.int64], ...]
     objectness: NDArray[np.float32]
     background: tuple[str | None, ...]
+    ground: GroundMap | None = None
 
     def __post_init__(self) -> None:
         for name in ("objectness", "background"):
@@ -72,6 +75,7 @@ class Proposals:
             tuple(self.indices[i] for i in keep),
             self.objectness[keep],
             tuple(self.background[i] for i in keep),
+            self.ground,
         )
 
     def __iter__(self) -> Iterator[Proposals]:
