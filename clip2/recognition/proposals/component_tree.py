@@ -139,10 +139,14 @@ def _kept(parent: list[int], weight: list[int], min_weight: int) -> NDArray[np.i
     """Nodes that are heavy enough, and more than one of their parts with crumbs."""
     core = [0] * len(parent)  # weight of the heaviest node kept within each
     kept = []
-    for node, up in enumerate(parent):
-        if weight[node] >= max(min_weight, _CRUMBS * core[node]):
+    for node, own in enumerate(weight):
+        if own < min_weight:  # most nodes are a few points; nothing within them was kept
+            continue
+        heaviest = core[node]
+        if own >= _CRUMBS * heaviest:
             kept.append(node)
-            core[node] = weight[node]
-        if up >= 0:
-            core[up] = max(core[up], core[node])
+            heaviest = own
+        up = parent[node]
+        if up >= 0 and heaviest > core[up]:
+            core[up] = heaviest
     return np.array(kept, np.int64)

@@ -104,9 +104,10 @@ def _kinship(tree: ComponentTree, column: dict[str, NDArray]) -> dict[str, NDArr
     np.maximum.at(most, up[has], tree.weight[has])
     largest = np.where(heavy > 0, most / tree.weight, 0)
     long, tall = np.copy(column["length"]), np.copy(column["height"])
-    for node in range(len(tree) - 1, -1, -1):  # parents first
-        if has[node]:
-            long[node], tall[node] = long[up[node]], tall[up[node]]
+    root = np.where(has, up, np.arange(len(tree)))
+    while (root != root[root]).any():
+        root = root[root]
+    long, tall = long[root], tall[root]
     found = {
         "born": tree.born / tree.levels,
         "lifetime": (tree.died - tree.born) / tree.levels,
