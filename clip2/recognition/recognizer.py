@@ -238,7 +238,9 @@ class Recognizer:
         found = self._require_scan()
         numbers, nothing = np.arange(len(found.boxes)), np.zeros(len(found.boxes), np.float32)
         parts = [*zip(found.background.background, found.background.indices, strict=True)]
-        return self._instances(numbers, ("",) * len(numbers), nothing, nothing, (), _by_label(parts, len(found.frame.points)))
+        return self._instances(
+            numbers, ("",) * len(numbers), nothing, nothing, (), _by_label(parts, len(found.frame.points))
+        )
 
     def is_in_distribution(self, false_alarms: float | None = None) -> NDArray[np.bool_]:
         """(N,) bool, whether each object of :meth:`unnamed` resembles the training objects.
