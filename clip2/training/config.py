@@ -33,6 +33,8 @@ class DataConfig(TypedConfig):
         max_points: points kept per object, a uniform sample.
         cache: map the points from float16 files beside the shards, written on first use (the coordinates' error is at
             most a 4096th of the object's size); false: hold them in memory as float32.
+        views: of associated objects, learn from each kept view's cloud as well as from their union. A scene's clouds
+            are whole from all sides or seen from one, and the encoder must know both.
         balance: ``sqrt``: a label that is 100 times as frequent is drawn 10 times as often; ``none``: no balancing.
         ood: fit a detector of unknown objects at the end, if objects are held out (:mod:`clip2.training.fit_ood`).
         nameless: labels that name nothing, such as the one label of a class-agnostic detector. They are excluded from
@@ -45,6 +47,7 @@ class DataConfig(TypedConfig):
     hold_out: float = Field(default=0.0, ge=0, le=0.5)
     max_points: int = Field(default=4096, ge=16)
     cache: bool = True
+    views: bool = True
     balance: Literal["sqrt", "none"] = "sqrt"
     ood: bool = True
     nameless: tuple[str, ...] = NAMELESS

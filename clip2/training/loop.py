@@ -110,7 +110,7 @@ def train(
         given = config.data
         shown = console if fabric.is_global_zero else None
         data = load_training_set(
-            given.folders, given.clip, given.max_points, given.nameless, given.cache, shown
+            given.folders, given.clip, given.max_points, given.nameless, given.cache, shown, given.views
         )
     with reproducible(fabric.device):
         return TrainingRun(config, run, data, fabric, console, fresh=latest is None).go(latest)

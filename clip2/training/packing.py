@@ -19,7 +19,14 @@ from clip2.teacher.features import load_features
 from clip2.training.clouds import Clouds, sample_object
 from clip2.training.config import NAMELESS
 from clip2.training.dataset import TrainingSet, combine
-from clip2.training.point_cache import Progress, StoredObjects, frame_of, open_point_cache
+from clip2.training.point_cache import (
+    Progress,
+    Sample,
+    StoredObjects,
+    frame_of,
+    open_point_cache,
+    sample_objects,
+)
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.triplets import TripletSet, open_triplets
 
@@ -31,6 +38,7 @@ def load_training_set(
     nameless: Sequence[str] = NAMELESS,
     cache: bool = False,
     console: Console | None = None,
+    views: bool = False,
 ) -> TrainingSet:
     """Read triplet folders and the CLIP features cached beside them.
 
@@ -42,6 +50,8 @@ def load_training_set(
         cache: map the points from float16 files (:mod:`clip2.training.point_cache`), written beside the shards on
             first use, instead of holding them in memory as float32.
         console: shows the progress of writing those files.
+        views: also learn from the single views of associated objects; see
+            :class:`~clip2.training.config.DataConfig`.
 
     Raises:
         BadDatasetError: a folder is missing or empty, or its features are missing or of another CLIP model.
@@ -49,7 +59,7 @@ def load_training_set(
     """
     if not folders:
         raise InputError("no triplets given", field="--data", fix="name a folder made by clip2 prep")
-    packs = [_one(Path(folder), clip, max_points, nameless, cache, console) for folder in folders]
+    packs = [_one(Path(folder), clip, max_points, nameless, cache, console, views) for folder in folders]
     return combine(packs, [str(folder) for folder in folders])
 
 
@@ -90,7 +100,7 @@ def pack(
     ]
     numbers = np.arange(len(found)) if frames is None else np.asarray(frames)
     return _training_set(
-        _stored(found, numbers),
+        _stored(found, numbers, np.arange(len(found))),
         _Targets(own_texts, texts, text_vectors, model, templates, images, image_present),
         nameless,
         source,
@@ -117,6 +127,7 @@ def _one(
     nameless: Sequence[str],
     cache: bool,
     console: Console | None,
+    views: bool,
 ) -> TrainingSet:
     features = load_features(folder, clip)
     triplets = open_triplets(folder)
@@ -130,39 +141,40 @@ def _one(
         )
     if cache:
         with _shown(f"packing the points of {folder.name}", console) as progress:
-            found = open_point_cache(triplets, max_points, progress)
+            found = open_point_cache(triplets, max_points, progress, views)
     else:
-        found = _in_memory(triplets, max_points)
+        found = _in_memory(triplets, max_points, views)
     targets = _Targets(
-        features.text_ids,
+        [features.text_ids[number] for number in found.triplets],
         features.texts,
         features.text_embeddings,
         features.model,
         features.templates,
-        features.image,
-        features.image_present,
+        None if features.image is None else features.image[found.triplets],
+        features.image_present[found.triplets],
     )
     return _training_set(found, targets, nameless, folder)
 
 
-def _in_memory(triplets: TripletSet, max_points: int) -> StoredObjects:
-    found, frames = [], []
+def _in_memory(triplets: TripletSet, max_points: int, views: bool) -> StoredObjects:
+    found, frames, whose = [], [], []
     number_of: dict[object, int] = {}
-    for shard in triplets.shards:
-        for triplet in triplets.iter_shard(shard.name, crops=False):
-            found.append(sample_object(triplet.points, triplet.colors, max_points, triplet.key))
-            frames.append(number_of.setdefault(frame_of(triplet.key, triplet.provenance), len(number_of)))
-    return _stored(found, np.array(frames))
+    for number, triplet, sample in sample_objects(triplets, max_points, views):
+        found.append(sample)
+        frames.append(number_of.setdefault(frame_of(triplet.key, triplet.provenance), len(number_of)))
+        whose.append(number)
+    return _stored(found, np.array(frames), np.array(whose))
 
 
 def _stored(
-    samples: Sequence[tuple[NDArray[np.float32], NDArray[np.uint8] | None, str]], frames: NDArray[np.int64]
+    samples: Sequence[Sample], frames: NDArray[np.int64], triplets: NDArray[np.int64]
 ) -> StoredObjects:
     return StoredObjects(
         Clouds.gather([points for points, _, _ in samples], [colors for _, colors, _ in samples]),
         np.array([colors is not None for _, colors, _ in samples], bool),
         frames.astype(np.int64),
         tuple(problem for _, _, problem in samples),
+        triplets.astype(np.int64),
     )
 
 

@@ -72,7 +72,7 @@ def plan_training(config: TrainConfig, data: TrainingSet | None = None) -> Train
     if data is None:
         given = config.data
         data = load_training_set(
-            given.folders, given.clip, given.max_points, given.nameless, given.cache, None
+            given.folders, given.clip, given.max_points, given.nameless, given.cache, None, given.views
         )
     with reproducible(fabric.device):
         run = TrainingRun(config, Path(), data, fabric, None)

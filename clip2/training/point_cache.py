@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from clip2.training.clouds import Block, Clouds, sample_object
 from data_prep.errors import InputError
 from data_prep.storage.files import require_writable
-from data_prep.triplets import Provenance, TripletSet
+from data_prep.triplets import Provenance, Triplet, TripletSet
 
 CACHE, INDEX, POINTS, COLORS, OBJECTS = "cache", "index.json", "points.f16", "colors.u8", "objects.npz"
 FORMAT, FORMAT_VERSION = "clip2-points", 1
@@ -43,16 +43,18 @@ class StoredObjects:
         has_color: (n,) bool.
         frames: (n,) int64; objects of one frame of one scan share a number.
         problems: n reasons why an object is unusable; "" if it is usable.
+        triplets: (n,) int64 number of the triplet of each object; single views share that of their whole.
     """
 
     clouds: Clouds
     has_color: NDArray[np.bool_]
     frames: NDArray[np.int64]
     problems: tuple[str, ...]
+    triplets: NDArray[np.int64]
 
 
 def open_point_cache(
-    triplets: TripletSet, max_points: int, progress: Progress | None = None
+    triplets: TripletSet, max_points: int, progress: Progress | None = None, views: bool = False
 ) -> StoredObjects:
     """Map the points of a triplet folder; the first call reads the shards and writes the files.
 
@@ -63,6 +65,7 @@ def open_point_cache(
         triplets: the folder; the cache of a set at a URL is written beside its features.
         max_points: points kept per object, always the same uniform sample.
         progress: called with the numbers of written and of all triplets.
+        views: also the single views of associated objects, each as an object after its whole.
 
     Raises:
         InputError: the folder cannot be written, or a shard cannot be read.
@@ -72,6 +75,7 @@ def open_point_cache(
         "version": FORMAT_VERSION,
         "max_points": max_points,
         "shards": [shard.sha256 for shard in triplets.shards],
+        **({"views": True} if views else {}),
     }
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     home = triplets.path / CACHE
@@ -137,12 +141,13 @@ def _write(
 def _fill(
     folder: Path, triplets: TripletSet, max_points: int, index: dict[str, Any], progress: Progress | None
 ) -> None:
-    counts, scales, has_color, frames, problems = [], [], [], [], []
+    counts, scales, has_color, frames, problems, whose = [], [], [], [], [], []
     number_of: dict[tuple[Any, Any], int] = {}
     stored = 0
     with (folder / POINTS).open("wb") as points_file, (folder / COLORS).open("wb") as colors_file:
-        for triplet in _triplets(triplets):
-            points, colors, problem = sample_object(triplet.points, triplet.colors, max_points, triplet.key)
+        for number, triplet, (points, colors, problem) in sample_objects(
+            triplets, max_points, "views" in index
+        ):
             if problem:
                 scale = 1.0
             else:
@@ -158,8 +163,9 @@ def _fill(
             has_color.append(colors is not None)
             problems.append(problem)
             frames.append(number_of.setdefault(frame_of(triplet.key, triplet.provenance), len(number_of)))
+            whose.append(number)
             if progress:
-                progress(len(counts), len(triplets))
+                progress(number + 1, len(triplets))
         if any(has_color):
             colors_file.truncate(3 * stored)
         for file in (points_file, colors_file):
@@ -173,6 +179,7 @@ def _fill(
         has_color=np.array(has_color, bool),
         frames=np.array(frames, np.int64),
         problem=np.array([reasons.index(problem) for problem in problems], np.int64),
+        **({"triplets": np.array(whose, np.int64)} if "views" in index else {}),
     )
     (folder / INDEX).write_text(
         json.dumps({**index, "points": stored, "reasons": reasons}) + "\n", encoding="utf-8"
@@ -184,9 +191,20 @@ def frame_of(key: str, provenance: Provenance) -> tuple[str, str]:
     return provenance.source, provenance.frame or key
 
 
-def _triplets(triplets: TripletSet) -> Iterator[Any]:
-    for shard in triplets.shards:
-        yield from triplets.iter_shard(shard.name, crops=False)
+Sample = tuple[NDArray[np.float32], NDArray[np.uint8] | None, str]
+
+
+def sample_objects(
+    triplets: TripletSet, max_points: int, views: bool
+) -> Iterator[tuple[int, Triplet, Sample]]:
+    """Number, triplet and sampled cloud of every object, and after an associated one those of its single views."""
+    every = (one for shard in triplets.shards for one in triplets.iter_shard(shard.name, crops=False))
+    for number, triplet in enumerate(every):
+        yield number, triplet, sample_object(triplet.points, triplet.colors, max_points, triplet.key)
+        for place, view in enumerate(triplet.views if views else (), start=1):
+            if view.points is not None:  # of some views only the crop is kept
+                key = f"{triplet.key}.{place}"
+                yield number, triplet, sample_object(view.points, view.colors, max_points, key)
 
 
 def _load(folder: Path, digest: str) -> StoredObjects | None:
@@ -197,6 +215,7 @@ def _load(folder: Path, digest: str) -> StoredObjects | None:
             count, scale, has_color, frames, problem = (
                 file[name] for name in ("count", "scale", "has_color", "frames", "problem")
             )
+            whose = file["triplets"] if "views" in index else np.arange(len(count))
         stored, reasons = int(index["points"]), index["reasons"]
         points_bytes, colors_bytes = (os.path.getsize(folder / name) for name in (POINTS, COLORS))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
@@ -211,7 +230,11 @@ def _load(folder: Path, digest: str) -> StoredObjects | None:
         digest,
     )
     return StoredObjects(
-        Clouds.of_block(block, count, scale), has_color, frames, tuple(reasons[row] for row in problem)
+        Clouds.of_block(block, count, scale),
+        has_color,
+        frames,
+        tuple(reasons[row] for row in problem),
+        whose,
     )
 
 
