@@ -40,6 +40,36 @@ def draw_points(
     return (index.clamp(max=counts[:, None] - 1) + start) % counts[:, None], distinct[:, 0]
 
 
+_LEAST_LEFT = 0.25  # of a cloud's points, after a cut
+
+
+def cut(
+    points: torch.Tensor, lengths: torch.Tensor, share: float, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Choose what a random plane leaves of some clouds: between a quarter of the points and all.
+
+    Args:
+        points: (B, N, 3), of which the first ``lengths`` are distinct.
+        lengths: (B,) int64.
+        share: of the clouds to cut.
+        generator: on the device of ``points``.
+
+    Returns:
+        (B, N) int64 rows of the points that stay, in their order and repeated cyclically, and their number (B,).
+    """
+    batch, count, _ = points.shape
+    device = points.device
+    normal = torch.randn(batch, 1, 3, generator=generator, device=device)
+    chosen = torch.rand(batch, generator=generator, device=device) < share
+    left = _LEAST_LEFT + (1 - _LEAST_LEFT) * torch.rand(batch, generator=generator, device=device)
+    kept = torch.where(chosen, (lengths * left).ceil().long(), lengths)
+    row = torch.arange(count, device=device)
+    height = (points * normal).sum(2).masked_fill(row >= lengths[:, None], torch.inf)
+    rank = height.argsort(dim=1, stable=True).argsort(dim=1)
+    order = (rank >= kept[:, None]).to(torch.uint8).argsort(dim=1, stable=True)
+    return order.gather(1, row % kept[:, None]), kept
+
+
 def rotate(points: torch.Tensor, config: AugmentationConfig, generator: torch.Generator) -> torch.Tensor:
     """Rotate each cloud of (B, N, 3) about the vertical and tilt it."""
     batch, device = len(points), points.device

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from clip2.objectives import Targets
 from clip2.preprocessing import PreparedClouds, Preprocessing
-from clip2.training.augmentation import disturb, draw_points, drop_color, recolor, rescale, rotate
+from clip2.training.augmentation import cut, disturb, draw_points, drop_color, recolor, rescale, rotate
 from clip2.training.clouds import CloudTensors
 from clip2.training.config import AugmentationConfig
 from clip2.training.dataset import TrainingSet
@@ -67,6 +67,11 @@ class BatchMaker:
         config, count = self.augmentation, self.preprocessing.num_points
         place, lengths = draw_points(self.clouds.count[chosen], count, config.point_dropout, random)
         points, colors = self.clouds.draw(chosen, place, self.has_colors)
+        if config.cut:
+            left, lengths = cut(points, lengths, config.cut, random)
+            spread = left[:, :, None].expand_as(points)
+            points = points.gather(1, spread)
+            colors = None if colors is None else colors.gather(1, spread)
         points, radii = self.preprocessing.normalize(rotate(points, config, random), lengths)
         points = disturb(points, config, random)
         known = rescale(radii, config, random) if self.preprocessing.size else None

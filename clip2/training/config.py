@@ -70,6 +70,8 @@ class AugmentationConfig(TypedConfig):
         shift: largest displacement along each axis.
         jitter: standard deviation of the noise on each coordinate, cut at three.
         point_dropout: largest share of points to remove.
+        cut: share of the samples of which a random plane takes up to three quarters away, as occlusion and wrong
+            proposals do.
         color_drop: share of the colored samples shown without their color. A model that never saw clouds without
             color rejects them, and one that saw only such clouds ignores color; see ``ModelConfig.colors_seen``.
         recolor: share of the samples shown in other colors, so that a class seen only in red is still recognized in
@@ -83,6 +85,7 @@ class AugmentationConfig(TypedConfig):
     shift: float = Field(default=0.05, ge=0)
     jitter: float = Field(default=0.01, ge=0)
     point_dropout: float = Field(default=0.5, ge=0, lt=1)
+    cut: float = Field(default=0.0, ge=0, le=1)
     color_drop: float = Field(default=0.2, ge=0, le=1)
     recolor: float = Field(default=0.0, ge=0, le=1)
 

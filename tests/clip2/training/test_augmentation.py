@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from scipy.optimize import linprog
 
-from clip2.training.augmentation import disturb, draw_points, drop_color, rotate
+from clip2.training.augmentation import cut, disturb, draw_points, drop_color, rotate
 from clip2.training.config import AugmentationConfig
 
 
@@ -79,3 +81,26 @@ def test_color_is_dropped_where_it_was_and_never_invented() -> None:
     assert kept.sum().item() == pytest.approx(400, abs=40)
     assert torch.equal(drop_color(present, 0.0, generator()), present)
     assert not drop_color(present, 1.0, generator()).any()
+
+
+def test_a_cut_leaves_the_points_on_one_side_of_a_plane() -> None:
+    points = torch.randn(40, 64, 3, generator=generator())
+    lengths = torch.full((40,), 48)
+    rows, kept = cut(points, lengths, 0.5, generator())
+    whole = kept == 48
+    assert 8 < whole.sum() < 32 and kept.min() >= 12
+    assert torch.equal(rows[whole][:, :48], torch.arange(48).expand(int(whole.sum()), 48))
+    for cloud, left, number in zip(points, rows, kept.tolist(), strict=True):
+        inside = left[:number]
+        assert inside.unique().numel() == number and inside.max() < 48
+        assert torch.equal(left, inside[torch.arange(64) % number])
+        if number < 40:  # a plane separates what is left from what is gone
+            gone = np.setdiff1d(np.arange(48), inside.numpy())
+            sides = np.r_[np.ones(number), -np.ones(len(gone))]
+            found = linprog(
+                np.zeros(4),
+                A_ub=-sides[:, None] * np.c_[cloud[np.r_[inside.numpy(), gone]].numpy(), np.ones(48)],
+                b_ub=np.full(48, -1e-4),
+                bounds=[(None, None)] * 4,
+            )
+            assert found.success
