@@ -47,7 +47,7 @@ class DataConfig(TypedConfig):
     hold_out: float = Field(default=0.0, ge=0, le=0.5)
     max_points: int = Field(default=4096, ge=16)
     cache: bool = True
-    views: bool = True
+    views: bool = False
     balance: Literal["sqrt", "none"] = "sqrt"
     ood: bool = True
     nameless: tuple[str, ...] = NAMELESS

@@ -35,6 +35,7 @@ class TrainingSet:
         images: (n, D) float16 unit rows of the crops; None: no object has one.
         image_present: (n,) bool.
         teacher: the CLIP model of all vectors.
+        triplets: (n,) int64 number of each object's triplet in its folder; the single views of a triplet share it.
         left_out: reason → number of objects left out for it.
     """
 
@@ -47,6 +48,7 @@ class TrainingSet:
     images: NDArray[np.float16] | None
     image_present: NDArray[np.bool_]
     teacher: TeacherSpec
+    triplets: NDArray[np.int64]
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -67,6 +69,7 @@ class TrainingSet:
             own_texts=self.own_texts[rows],
             images=None if self.images is None else self.images[rows],
             image_present=self.image_present[rows],
+            triplets=self.triplets[rows],
         )
 
     def without_texts(self, texts: Sequence[str]) -> TrainingSet:
@@ -168,6 +171,7 @@ def combine(packs: Sequence[TrainingSet], names: Sequence[str]) -> TrainingSet:
         own_texts=np.concatenate(owns),
         images=np.concatenate(images) if any(one.images is not None for one in packs) else None,
         image_present=np.concatenate([one.image_present for one in packs]),
+        triplets=np.concatenate([one.triplets for one in packs]),
         left_out=sum((Counter(one.left_out) for one in packs), Counter()),
     )
 

@@ -228,6 +228,7 @@ def _training_set(
         if targets.images is not None and present.any()
         else None,
         image_present=present,
+        triplets=objects.triplets[kept],
         teacher=TeacherSpec(name=targets.model, width=vectors.shape[1], templates=targets.templates),
         left_out=left_out,
     )

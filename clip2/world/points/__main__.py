@@ -12,16 +12,18 @@ import tyro
 from rich.console import Console
 from rich.progress import track
 
-# Subfolder → setting, frames, seed, detector, unlabeled objects per place.
-FOLDERS: dict[str, tuple[str, int, int, str, int]] = {
-    "room": ("room", 1800, 11, "good", 8),
-    "street": ("street", 360, 11, "good", 0),
-    "eval-room": ("room", 200, 77, "perfect", 0),
-    "eval-street": ("street", 70, 77, "perfect", 0),
-    "fresh-room": ("room", 60, 78, "good", 0),
-    "fresh-street": ("street", 30, 78, "good", 0),
-    "noisy": ("room", 500, 12, "good", 0),
-    "perfect": ("room", 500, 12, "perfect", 0),
+# Subfolder → setting, frames, seed, detector, unlabeled objects per place, frames per place. Objects of places with more
+# than two frames are associated: most clouds of a fused scan are unlike those of a single frame.
+FOLDERS: dict[str, tuple[str, int, int, str, int, int]] = {
+    "room": ("room", 1800, 11, "good", 8, 2),
+    "around": ("room", 1200, 13, "good", 8, 6),
+    "street": ("street", 360, 11, "good", 0, 2),
+    "eval-room": ("room", 200, 77, "perfect", 0, 2),
+    "eval-street": ("street", 70, 77, "perfect", 0, 2),
+    "fresh-room": ("room", 60, 78, "good", 0, 2),
+    "fresh-street": ("street", 30, 78, "good", 0, 2),
+    "noisy": ("room", 500, 12, "good", 0, 2),
+    "perfect": ("room", 500, 12, "perfect", 0, 2),
 }
 
 
@@ -44,15 +46,16 @@ class Mine:
 
         teacher, console = Teacher.load("mini"), Console(stderr=True)
         for name in track(self.only, "mining", console=console):
-            setting, frames, seed, detector, assemblies = FOLDERS[name]
+            setting, frames, seed, detector, assemblies, each = FOLDERS[name]
             scan = world_scan(
                 setting,  # type: ignore[arg-type]
                 self.frames or frames,
                 seed,
+                frames_per_world=each,
                 detector=detector,
                 assemblies=assemblies,
             )
-            mine_world(scan, self.world / name)
+            mine_world(scan, self.world / name, associate=each > 2)
             embed_triplets(self.world / name, teacher)
         return 0
 
@@ -75,7 +78,7 @@ class Train:
         from clip2.world.points.study import train_encoder
 
         console = Console(stderr=True)
-        learn = load_world([self.world / "room", self.world / "street"])
+        learn = load_world([self.world / name for name in ("room", "around", "street")])
         train_encoder(learn, self.out, overrides=self.set, console=console)
         card = ship(self.world, self.out, learn)
         print(json.dumps(card, indent=2))

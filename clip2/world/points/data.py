@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clip2.training import TrainingSet, load_training_set
+from clip2.training.dataset import combine
+from data_prep.associate import AssociationConfig
 from data_prep.detect import Coverage, Detections2D
 from data_prep.errors import BadDatasetError
 from data_prep.scans import Scan
@@ -60,13 +62,17 @@ def load_world(folders: Sequence[Path], clip: str | None = None, max_points: int
         clip: CLIP model of the features, if a folder has several sets.
         max_points: points kept in memory per object.
     """
-    objects = load_training_set(folders, clip, max_points)
-    truths = [_truth(folder) for folder in folders]
-    category, color = (np.concatenate([truth[i] for truth in truths]) for i in (0, 1))
-    clear = [is_clear(t.provenance.attributes) for f in folders for t in read_triplets(open_triplets(f))]
-    if len(objects) != len(category):
-        raise ValueError(f"{len(category) - len(objects)} triplets were left out: {dict(objects.left_out)}")
-    return WorldSet(objects, category, color, np.array(clear, bool))
+    sets = []
+    for folder in folders:
+        objects = load_training_set([folder], clip, max_points, views=True)
+        category, color = _truth(folder)
+        clear = np.array([is_clear(t.provenance.attributes) for t in read_triplets(open_triplets(folder))])
+        rows = objects.triplets
+        sets.append(WorldSet(objects, category[rows], color[rows], clear[rows]))
+    return WorldSet(
+        combine([one.objects for one in sets], [str(folder) for folder in folders]),
+        *(np.concatenate([getattr(one, name) for one in sets]) for name in ("category", "color", "clear")),
+    )
 
 
 def is_kept_out(category: str, color: str) -> bool:
@@ -158,6 +164,7 @@ def mine_world(
     on_frame: Callable[[Progress], None] = lambda progress: None,
     *,
     objects_per_shard: int = 1000,
+    associate: bool = False,
 ) -> Manifest:
     """Mine triplets of a scan with the boxes of its simulated detector; a call after a kill continues.
 
@@ -166,13 +173,19 @@ def mine_world(
         folder: receives the triplets; the detector is recorded beside it, see :func:`detections_file`.
         on_frame: called after each frame.
         objects_per_shard: as in :class:`data_prep.triplets.MiningConfig`.
+        associate: merge what several frames of a room or street see of an object.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
+    merge = AssociationConfig(enabled=True, segment=scan.frames // scan.worlds) if associate else None
     return mine(
         scan,
         WatchedDetector(scan, detections_file(folder)),
         folder,
-        MiningConfig(min_score=0.0, objects_per_shard=objects_per_shard),
+        MiningConfig(
+            min_score=0.0,
+            objects_per_shard=objects_per_shard,
+            associate=merge or AssociationConfig(),
+        ),
         scan_options=_scan_options(scan),
         on_frame=on_frame,
     )

@@ -37,7 +37,7 @@ class Variant:
 
     name: str
     overrides: tuple[str, ...] = ()
-    folders: tuple[str, ...] = ("room", "street")
+    folders: tuple[str, ...] = ("room", "around", "street")
     seeds: tuple[int, ...] = (0,)
     nameless: bool = True
 
@@ -48,6 +48,8 @@ VARIANTS = (
     Variant("text only", ("objective.image_weight=0",)),
     Variant("image only", ("objective.text_weight=0",)),
     Variant("without nameless things", nameless=False),
+    Variant("single frames only", folders=("room", "street")),
+    Variant("without cuts", ("augmentation.cut=0",)),
     Variant("without the size", ("model.preprocessing.size=false",)),
     Variant("true colors only", ("augmentation.recolor=0",)),
     Variant("fewer frames, detector with flaws", folders=("noisy", "street")),

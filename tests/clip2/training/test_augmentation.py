@@ -88,11 +88,13 @@ def test_a_cut_leaves_the_points_on_one_side_of_a_plane() -> None:
     lengths = torch.full((40,), 48)
     rows, kept = cut(points, lengths, 0.5, generator())
     whole = kept == 48
-    assert 8 < whole.sum() < 32 and kept.min() >= 12
+    assert 8 < whole.sum() < 32
+    assert kept.min() >= 12
     assert torch.equal(rows[whole][:, :48], torch.arange(48).expand(int(whole.sum()), 48))
     for cloud, left, number in zip(points, rows, kept.tolist(), strict=True):
         inside = left[:number]
-        assert inside.unique().numel() == number and inside.max() < 48
+        assert inside.unique().numel() == number
+        assert inside.max() < 48
         assert torch.equal(left, inside[torch.arange(64) % number])
         if number < 40:  # a plane separates what is left from what is gone
             gone = np.setdiff1d(np.arange(48), inside.numpy())

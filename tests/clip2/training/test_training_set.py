@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from clip2.teacher import Teacher, TextBank, embed_triplets
 from clip2.training import TrainingSet, load_training_set, pack
 from clip2.training.dataset import combine
 from data_prep.errors import BadDatasetError, InputError
-from data_prep.triplets import Provenance, Triplet, write_triplets
+from data_prep.triplets import ObjectView, Provenance, Triplet, write_triplets
+from data_prep.triplets.provenance import ViewRecord
 
 MODEL = "ViT-B-32/openai"
 
@@ -198,3 +200,23 @@ def test_a_folder_without_features_says_what_to_run(tmp_path: Path) -> None:
     write_triplets(tmp_path / "a", [triplet(0, ("mug",), 0)], source="test")
     with pytest.raises(InputError, match="clip2 embed"):
         load_training_set([tmp_path / "a"])
+
+
+def test_the_views_of_an_associated_object_are_learned_with_its_targets(tmp_path: Path) -> None:
+    looks = [surface(1, np.random.default_rng(seed), 30) for seed in range(2)]
+    rows = [triplet(0, ("chair",), 0), triplet(1, ("table",), 1)]
+    views = (ObjectView(looks[0], None, None), ObjectView(None, None, np.zeros((8, 8, 3), np.uint8)))
+    rows[1] = replace(rows[1], views=(*views, ObjectView(looks[1], None, None)))
+    records = (ViewRecord(frame="000001", center=(0.0, 0.0, 0.0)),) * 4
+    rows[1] = replace(rows[1], provenance=replace(rows[1].provenance, views=records))
+    folder = tmp_path / "a"
+    write_triplets(folder, rows, source="test")
+    embed_triplets(folder, bank=TextBank(("chair", "table"), unit_rows(2), MODEL))
+    for cache in (False, True):
+        whole = load_training_set([folder], cache=cache, max_points=64)
+        data = load_training_set([folder], cache=cache, max_points=64, views=True)
+        assert len(whole) == 2
+        assert data.triplets.tolist() == [0, 1, 1, 1]
+        assert [words_of(data, i) for i in range(4)] == [["chair"], ["table"], ["table"], ["table"]]
+        assert data.frames.tolist() == [0, 1, 1, 1]
+        assert [len(data.cloud(i)[0]) for i in range(4)] == [40, 41, 30, 30]
