@@ -45,7 +45,7 @@ def test_features_and_point_cache_are_used_as_they_are(files: Path) -> None:
 
     open_point_cache(open_triplets(files / "triplets"), 64, unwanted)
     data = load_training_set([files / "triplets"], cache=True, max_points=64)
-    assert data.clouds.mapped
+    assert data.clouds.home == "files"
     exact = load_training_set([files / "triplets"], max_points=64)
     assert len(data) == len(exact) == 21
     assert np.allclose(

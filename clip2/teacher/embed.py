@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clip2.labels import normalize_label
+from clip2.preprocessing import NotAnObject, local_coordinates
 from clip2.teacher.agreement import AGREEMENT, Agreement, find_disagreeing, shards_digest
 from clip2.teacher.features import (
     FEATURES,
+    CloudContents,
     FeatureIndex,
     ShardFeatures,
     feature_file,
@@ -212,11 +214,20 @@ class ShardEmbedder:
         """
         all_texts: list[tuple[str, ...]] = []
         counts: list[int] = []
+        points: list[int] = []
+        colored: list[bool] = []
+        problems: dict[int, str] = {}
 
         def crops() -> Iterator[NDArray[np.uint8]]:
             for triplet in triplets:
                 all_texts.append(triplet.texts)
                 counts.append(len(triplet.crops))
+                try:
+                    local_coordinates(triplet.points, triplet.colors, triplet.key)
+                except NotAnObject as error:
+                    problems[len(points)] = error.reason
+                points.append(len(triplet.points))
+                colored.append(triplet.colors is not None)
                 yield from triplet.crops
 
         image = None
@@ -241,6 +252,7 @@ class ShardEmbedder:
             text_embeddings=self._vectors([first_spelling[key] for key in known]),
             text_ids=tuple(np.array([rows[key] for key in keys if key in rows], np.int64) for keys in order),
             unknown=Counter(key for keys in order for key in keys if key not in rows),
+            contents=CloudContents(np.array(points, np.int64), np.array(colored, bool), problems),
         )
 
     def remember(self, feature_file: Path) -> None:

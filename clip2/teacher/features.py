@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,35 @@ _REPEAT = "run `clip2 embed` on it again; only what is missing is computed"
 
 
 @dataclass(frozen=True, eq=False)
+class CloudContents:
+    """What n clouds are, without their points.
+
+    Attributes:
+        points: (n,) int64 points of each.
+        has_color: (n,) bool.
+        problems: row → the reason why that cloud cannot be an object.
+    """
+
+    points: NDArray[np.int64]
+    has_color: NDArray[np.bool_]
+    problems: Mapping[int, str]
+
+    @classmethod
+    def join(cls, several: Sequence[CloudContents]) -> CloudContents:
+        """Those of all, one after the other."""
+        first = np.cumsum([0, *(len(one.points) for one in several)])
+        return cls(
+            np.concatenate([np.zeros(0, np.int64), *(one.points for one in several)]),
+            np.concatenate([np.zeros(0, bool), *(one.has_color for one in several)]),
+            {
+                int(start) + row: problem
+                for start, one in zip(first, several, strict=False)
+                for row, problem in one.problems.items()
+            },
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class TripletFeatures:
     """CLIP's vectors of the n triplets of a folder, in the order of :func:`data_prep.triplets.open_triplets`.
 
@@ -48,6 +77,8 @@ class TripletFeatures:
         templates: prompt set of the text vectors; None if unknown.
         unknown_texts: text without a vector → number of its triplets.
         disagreeing: (m,) rows of objects that lost their texts because their crop disagrees with them.
+        contents: what the objects' clouds are, so that a reader knows it without reading them; None if an older release
+            embedded some shard.
     """
 
     model: str
@@ -59,6 +90,7 @@ class TripletFeatures:
     templates: str | None = None
     unknown_texts: Mapping[str, int] = field(default_factory=dict)
     disagreeing: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    contents: CloudContents | None = None
 
     def __len__(self) -> int:
         return len(self.text_ids)
@@ -140,6 +172,7 @@ def read_features(folder: Path, triplets: TripletSet) -> TripletFeatures:
     crops = np.concatenate([np.zeros(0, np.int64), *(part.crops for part in parts)])
     images = [part.image for part in parts if part.image is not None]
     image = np.concatenate([np.zeros((0, index.width), np.float16), *images])
+    contents = [part.contents for part in parts if part.contents is not None]
     agreement = Agreement.load(folder, shards_digest([shard.sha256 for shard in triplets.shards]))
     dropped = np.zeros(0, np.int64) if agreement is None else agreement.dropped
     for row in dropped:
@@ -154,6 +187,7 @@ def read_features(folder: Path, triplets: TripletSet) -> TripletFeatures:
         templates=index.templates,
         unknown_texts=dict(unknown.most_common()),
         disagreeing=dropped,
+        contents=CloudContents.join(contents) if len(contents) == len(parts) else None,
     )
 
 
@@ -221,6 +255,7 @@ class ShardFeatures:
         text_embeddings: (U, D) float32 unit rows.
         text_ids: n arrays of rows of ``texts``.
         unknown: text without a vector → number of its objects.
+        contents: what the clouds are; None in files of release 0.1.0.
     """
 
     shard_sha256: str
@@ -230,6 +265,7 @@ class ShardFeatures:
     text_embeddings: NDArray[np.float32]
     text_ids: tuple[NDArray[np.int64], ...]
     unknown: Mapping[str, int]
+    contents: CloudContents | None = None
 
     def save(self, path: Path) -> None:
         """Write a safetensors file; it appears whole or not at all."""
@@ -246,6 +282,9 @@ class ShardFeatures:
             "texts": list(self.texts),
             "unknown": dict(self.unknown),
         }
+        if self.contents is not None:
+            tensors |= {"points": self.contents.points, "has_color": self.contents.has_color}
+            record["problems"] = {str(row): problem for row, problem in self.contents.problems.items()}
         # One metadata entry: safetensors writes several in random order, and equal features give equal bytes.
         data = save(tensors, metadata={_RECORD: json.dumps(record, ensure_ascii=False)})
         write_atomically(path, lambda scratch: scratch.write_bytes(data))
@@ -262,6 +301,10 @@ class ShardFeatures:
                 record = json.loads((file.metadata() or {})[_RECORD])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
             ends = np.cumsum(tensors["text_counts"])[:-1]
+            contents = None
+            if "points" in tensors:
+                problems = {int(row): str(problem) for row, problem in record["problems"].items()}
+                contents = CloudContents(tensors["points"], tensors["has_color"], problems)
             return cls(
                 shard_sha256=record["shard_sha256"],
                 image=tensors.get("image"),
@@ -271,6 +314,7 @@ class ShardFeatures:
                 text_embeddings=tensors["text_embeddings"],
                 text_ids=tuple(np.split(tensors["text_ids"], ends)),
                 unknown=record["unknown"],
+                contents=contents,
             )
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise InputError(f"cannot be read ({error!r})", source=path, fix=_REPEAT) from error

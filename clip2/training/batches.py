@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from clip2.objectives import Targets
 from clip2.preprocessing import PreparedClouds, Preprocessing
 from clip2.training.augmentation import cut, disturb, draw_points, drop_color, recolor, rescale, rotate
-from clip2.training.clouds import CloudTensors
+from clip2.training.clouds import Clouds, CloudTensors
 from clip2.training.config import AugmentationConfig
 from clip2.training.dataset import TrainingSet
 
@@ -36,10 +36,16 @@ class BatchMaker:
     ) -> None:
         self.preprocessing, self.augmentation, self.device = preprocessing, augmentation, device
         home = torch.device("cpu")
-        if device.type == "cuda" and data.clouds.nbytes < _SHARE_OF_GPU_MEMORY * _free_bytes(device):
+        streamed = data.clouds.home == "shards"
+        if (
+            device.type == "cuda"
+            and not streamed
+            and data.clouds.nbytes < _SHARE_OF_GPU_MEMORY * _free_bytes(device)
+        ):
             home = device
         self.home = home
-        self.clouds = CloudTensors(data.clouds, home)
+        self._stored = data.clouds
+        self.clouds = None if streamed else CloudTensors(data.clouds, home)
         self.has_colors = preprocessing.color and data.clouds.has_colors
         self.has_color = torch.from_numpy(data.has_color).to(home)
         self.texts = torch.from_numpy(data.text_vectors).to(device)
@@ -48,25 +54,35 @@ class BatchMaker:
         self.image_present = torch.from_numpy(data.image_present).to(home)
         self._generator = torch.Generator(device=home)
 
-    def make(self, objects: NDArray[np.int64], seed: int) -> tuple[PreparedClouds, Targets]:
+    def make(
+        self, objects: NDArray[np.int64], seed: int, clouds: Clouds | None = None
+    ) -> tuple[PreparedClouds, Targets]:
         """Batch of the given objects; the same ``seed`` gives the same batch.
 
         Args:
             objects: (B,) rows of the set.
             seed: seed of all random draws.
+            clouds: their B clouds, if they were read already; None: take them from the set.
         """
         random = self._generator.manual_seed(seed)
         chosen = torch.from_numpy(objects).to(self.home)
-        clouds, recolored = self._clouds(chosen, random)
-        return clouds.to(self.device), self._targets(chosen, recolored, random)
+        if self.clouds is not None:
+            source, rows = self.clouds, chosen
+        else:
+            source = CloudTensors(self._stored.in_memory(objects) if clouds is None else clouds, self.home)
+            rows = torch.arange(len(objects), device=self.home)
+        prepared, recolored = self._clouds(chosen, source, rows, random)
+        return prepared.to(self.device), self._targets(chosen, recolored, random)
 
     def _clouds(
-        self, chosen: torch.Tensor, random: torch.Generator
+        self, chosen: torch.Tensor, source: CloudTensors, rows: torch.Tensor, random: torch.Generator
     ) -> tuple[PreparedClouds, torch.Tensor | None]:
-        """The clouds, and a (B,) mask of those whose colors no longer match their crops."""
+        """The clouds, which are ``rows`` of ``source``, and a (B,) mask of those whose colors no longer match their crops."""
         config, count = self.augmentation, self.preprocessing.num_points
-        place, lengths = draw_points(self.clouds.count[chosen], count, config.point_dropout, random)
-        points, colors = self.clouds.draw(chosen, place, self.has_colors)
+        place, lengths = draw_points(source.count[rows], count, config.point_dropout, random)
+        points, colors = source.draw(rows, place, self.has_colors)
+        if colors is None and self.has_colors:  # this batch has none by chance
+            colors = torch.zeros_like(points)
         if config.cut:
             left, lengths = cut(points, lengths, config.cut, random)
             spread = left[:, :, None].expand_as(points)

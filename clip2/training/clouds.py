@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -13,10 +14,41 @@ from numpy.typing import NDArray
 from clip2.preprocessing import NotAnObject, local_coordinates
 from clip2.sampling_order import sampling_order
 
+Home = Literal["memory", "files", "shards"]
+
+
+class StoredBlock(Protocol):
+    """Points of several objects, wherever they are kept.
+
+    Attributes:
+        points, colors, digest: as of :class:`Block`; reading the first two may load them.
+        has_colors: whether any object may have color.
+        nbytes: bytes of points and colors once they are loaded.
+        home: where they are kept: in memory, in mapped files, or in shards that are read anew when needed.
+    """
+
+    @property
+    def points(self) -> NDArray[np.floating]: ...
+
+    @property
+    def colors(self) -> NDArray[np.uint8] | None: ...
+
+    @property
+    def digest(self) -> str | None: ...
+
+    @property
+    def has_colors(self) -> bool: ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+    @property
+    def home(self) -> Home: ...
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Points of several objects, one after another.
+    """Points of several objects, one after another, in memory or mapped from a file.
 
     Attributes:
         points: (P, 3) float32, or float16 if mapped from a file; multiplied by an object's ``scale`` they are meters.
@@ -27,6 +59,18 @@ class Block:
     points: NDArray[np.floating]
     colors: NDArray[np.uint8] | None
     digest: str | None = None
+
+    @property
+    def has_colors(self) -> bool:
+        return self.colors is not None
+
+    @property
+    def nbytes(self) -> int:
+        return self.points.nbytes + (0 if self.colors is None else self.colors.nbytes)
+
+    @property
+    def home(self) -> Home:
+        return "memory" if self.digest is None else "files"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +83,7 @@ class Clouds:
         scale: (n,) float32 meters; powers of two, so that multiplying is exact.
     """
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[StoredBlock, ...]
     block: NDArray[np.int64]
     start: NDArray[np.int64]
     count: NDArray[np.int64]
@@ -63,7 +107,7 @@ class Clouds:
 
     @classmethod
     def of_block(
-        cls, block: Block, count: NDArray[np.int64], scale: NDArray[np.float32] | None = None
+        cls, block: StoredBlock, count: NDArray[np.int64], scale: NDArray[np.float32] | None = None
     ) -> Clouds:
         """Consecutive objects of one block, ``count`` (n,) points each."""
         n = len(count)
@@ -106,20 +150,25 @@ class Clouds:
     @property
     def has_colors(self) -> bool:
         """Whether any object may have color."""
-        return any(block.colors is not None for block in self.blocks)
+        return any(block.has_colors for block in self.blocks)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all points and colors, in memory or in files."""
-        return sum(
-            block.points.nbytes + (0 if block.colors is None else block.colors.nbytes)
-            for block in self.blocks
-        )
+        """Bytes of all points and colors, in memory, files or shards."""
+        return sum(block.nbytes for block in self.blocks)
 
     @property
-    def mapped(self) -> bool:
-        """Whether all points are memory-mapped."""
-        return all(block.digest is not None for block in self.blocks)
+    def home(self) -> Home:
+        """Where the points are kept."""
+        homes = {block.home for block in self.blocks}
+        return homes.pop() if len(homes) == 1 else "memory"
+
+    def in_memory(self, rows: NDArray[np.int64]) -> Clouds:
+        """The objects ``rows`` (m,), in that order, as one block in memory; those of one shard are read together."""
+        clouds: list[tuple[NDArray[np.float32], NDArray[np.uint8] | None]] = [None] * len(rows)  # type: ignore[list-item]
+        for position in np.argsort(self.block[rows], kind="stable"):
+            clouds[position] = self.cloud(int(rows[position]))
+        return Clouds.gather([points for points, _ in clouds], [colors for _, colors in clouds])
 
     def fingerprint(self) -> tuple[NDArray | None, ...]:
         """Arrays that identify the points; mapped files are identified by their digest."""
@@ -136,7 +185,7 @@ class Clouds:
         return np.array(digests, dtype="S64"), self.block, self.start, self.count, self.scale
 
 
-def _digest(block: Block) -> str:
+def _digest(block: StoredBlock) -> str:
     digest = hashlib.sha256(np.ascontiguousarray(block.points).data)
     digest.update(b"-" if block.colors is None else np.ascontiguousarray(block.colors).data)
     return digest.hexdigest()

@@ -35,6 +35,8 @@ class DataConfig(TypedConfig):
             most a 4096th of the object's size); false: hold them in memory as float32.
         views: of associated objects, learn from each kept view's cloud as well as from their union. A scene's clouds
             are whole from all sides or seen from one, and the encoder must know both.
+        stream: shards to read at once, over all devices: each pass reads every shard anew, from its folder or URL, and
+            nothing is written to disk (:mod:`clip2.training.stream`). 0: use ``cache``. Held out are then whole shards.
         balance: ``sqrt``: a label that is 100 times as frequent is drawn 10 times as often; ``none``: no balancing.
         ood: fit a detector of unknown objects at the end, if objects are held out (:mod:`clip2.training.fit_ood`).
         nameless: labels that name nothing, such as the one label of a class-agnostic detector. They are excluded from
@@ -48,6 +50,7 @@ class DataConfig(TypedConfig):
     max_points: int = Field(default=4096, ge=16)
     cache: bool = True
     views: bool = False
+    stream: int = Field(default=0, ge=0, le=MOST_DEVICES)
     balance: Literal["sqrt", "none"] = "sqrt"
     ood: bool = True
     nameless: tuple[str, ...] = NAMELESS
@@ -153,6 +156,7 @@ class DeviceConfig(TypedConfig):
     """Devices, for Lightning Fabric. Start several devices with torchrun.
 
     Attributes:
+        workers: processes per device that read shards, with ``data.stream``; 0: the training process itself.
         precision: ``auto``: bf16-mixed on a GPU that supports it, otherwise 32-true.
         threads: CPU threads per process; None: ``OMP_NUM_THREADS`` if set, otherwise one per physical core.
     """
@@ -162,6 +166,7 @@ class DeviceConfig(TypedConfig):
     nodes: int = Field(default=1, ge=1, le=MOST_DEVICES)
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     threads: int | None = Field(default=None, ge=1, le=MOST_THREADS)
+    workers: int = Field(default=2, ge=0, le=MOST_THREADS)
 
 
 class TrainConfig(TypedConfig):
@@ -188,6 +193,14 @@ class TrainConfig(TypedConfig):
         world = self.device.devices * self.device.nodes
         if self.loop.batch_size % world:
             raise ValueError(f"loop.batch_size {self.loop.batch_size} does not divide by {world} devices")
+        lanes = self.data.stream
+        if lanes and self.data.views:
+            raise ValueError("data.views needs the cache: set data.stream to 0")
+        if lanes and (self.loop.batch_size % lanes or lanes % world):
+            raise ValueError(
+                f"data.stream {lanes} must be a multiple of {world} devices and divide loop.batch_size "
+                f"{self.loop.batch_size}"
+            )
         return self
 
     def to_yaml(self) -> str:

@@ -87,6 +87,38 @@ def any_rank(fabric: Fabric, mine: bool) -> bool:
     return isinstance(total, torch.Tensor) and bool(total > 0)
 
 
+# In the messages of torch's backends when a process of the group is gone or silent.
+_LOST = (
+    "Connection closed by peer",
+    "Connection reset",
+    "Broken pipe",
+    "Timed out",
+    "timed out",
+    "timeout",
+    "aborted",
+)
+
+
+@contextmanager
+def lost_ranks(fabric: Fabric) -> Iterator[None]:
+    """Inside, the backend's error for a process that ended or went silent is one line.
+
+    Raises:
+        InputError: another process of the run is lost.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        lost = isinstance(error, torch.distributed.DistError) or any(sign in str(error) for sign in _LOST)
+        if fabric.world_size == 1 or not lost:
+            raise
+        raise InputError(
+            f"rank {fabric.global_rank} lost another of the {fabric.world_size} processes of this run",
+            field="device.devices",
+            fix="see its own message, then continue with --resume; torchrun --max-restarts 3 does that by itself",
+        ) from error
+
+
 def peak_memory(device: torch.device) -> int:
     """Bytes: the highest so far, of the process on a CPU, of the tensors on a GPU."""
     if device.type == "cuda":

@@ -13,7 +13,7 @@ from clip2.ood.detector import OODDetector
 from clip2.training.dataset import TrainingSet
 from clip2.training.outliers import Cloud, make_outliers
 
-_MOST_OBJECTS, _FEWEST_OUTLIERS = 4000, 200
+MOST_OBJECTS, _FEWEST_OUTLIERS = 4000, 200
 
 
 def fit_ood_detector(
@@ -64,9 +64,9 @@ def fit_from_objects(
         The detector, and its AUROC: held-out objects against outliers made from held-out objects.
     """
     random = np.random.default_rng([seed, 0x00D])
-    learn = random.permutation(rows[data.own_texts[rows, 0] >= 0])[:_MOST_OBJECTS]
+    learn = random.permutation(rows[data.own_texts[rows, 0] >= 0])[:MOST_OBJECTS]
     parts = np.array_split(random.permutation(held_out), 2)
-    count = min(max(len(learn), _FEWEST_OUTLIERS), _MOST_OBJECTS) // 2
+    count = min(max(len(learn), _FEWEST_OUTLIERS), MOST_OBJECTS) // 2
     outliers = [
         _describe(model, clouds) for clouds in make_outliers(data, learn, count, seed).values() if clouds
     ]

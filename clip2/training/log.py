@@ -37,7 +37,11 @@ def summary(data: TrainingSet, train_on: NDArray[np.int64], held_out: int, seen:
     textless = int((data.own_texts[train_on, 0] < 0).sum())
     images, colors = int(data.image_present[train_on].sum()), int(data.has_color[train_on].sum())
     clouds = data.clouds
-    where = "mapped from the float16 files beside the shards" if clouds.mapped else "in memory"
+    where = {
+        "memory": "in memory",
+        "files": "mapped from the float16 files beside the shards",
+        "shards": "read from the shards in every pass",
+    }[clouds.home]
     return [
         f"{len(train_on)} objects ({images} with an image, {colors} with color), {len(data.texts)} texts, "
         f"{held_out} objects held out, vectors of {data.teacher.name}",

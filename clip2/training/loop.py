@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 
 from clip2.checkpoint import read_config, save
@@ -20,18 +22,20 @@ from clip2.model import Clip2Model
 from clip2.model_config import ModelConfig
 from clip2.objectives import ContrastiveObjective, Losses
 from clip2.progress import StopRequest
+from clip2.size_prior import SizeRange
 from clip2.teacher.text_bank import TextBank
 from clip2.training.accumulation import backward_in_parts
 from clip2.training.augmentation import colors_seen
 from clip2.training.batches import BatchMaker
+from clip2.training.clouds import Clouds
 from clip2.training.config import TrainConfig
 from clip2.training.dataset import TrainingSet
-from clip2.training.fabric import any_rank, create_fabric, environment, peak_memory, reproducible
-from clip2.training.fit_ood import fit_from_objects
+from clip2.training.fabric import any_rank, create_fabric, environment, lost_ranks, peak_memory, reproducible
+from clip2.training.fit_ood import MOST_OBJECTS, fit_from_objects
 from clip2.training.log import RunLog, summary
 from clip2.training.metrics import Meters, zero_shot
 from clip2.training.optimizer import WeightAverage, create_optimizer, learning_rate
-from clip2.training.packing import load_training_set
+from clip2.training.packing import configured_training_set
 from clip2.training.run_folder import (
     CONFIG_FILE,
     check_run,
@@ -42,6 +46,7 @@ from clip2.training.run_folder import (
 )
 from clip2.training.sampler import ObjectSampler, balancing_weights, step_seed
 from clip2.training.sizes import trained_sizes
+from clip2.training.stream import StreamedBatches
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.storage.files import write_atomically
 
@@ -107,12 +112,8 @@ def train(
     latest = check_run(run, config, resume)
     fabric = create_fabric(config.device)
     if data is None:
-        given = config.data
-        shown = console if fabric.is_global_zero else None
-        data = load_training_set(
-            given.folders, given.clip, given.max_points, given.nameless, given.cache, shown, given.views
-        )
-    with reproducible(fabric.device):
+        data = configured_training_set(config.data, console if fabric.is_global_zero else None)
+    with reproducible(fabric.device), lost_ranks(fabric):
         return TrainingRun(config, run, data, fabric, console, fresh=latest is None).go(latest)
 
 
@@ -143,7 +144,10 @@ class TrainingRun:
         self.total = config.loop.steps or max(1, math.ceil(config.loop.epochs * len(self.train_on) / size))
         texts = data.own_texts[self.train_on, 0]
         weights = balancing_weights(texts) if config.data.balance == "sqrt" else np.ones(len(texts))
-        self.sampler = ObjectSampler(self.train_on, weights, size, config.seed)
+        lanes = config.data.stream
+        shards = data.clouds.block[self.train_on] if lanes else None
+        self.sampler = ObjectSampler(self.train_on, weights, size, config.seed, shards, lanes or 1)
+        self._stream: Iterator[Clouds] | None = None
         self.terms = self._terms()
         teacher = data.teacher
         self.bank = (
@@ -156,7 +160,7 @@ class TrainingRun:
             preprocessing=network.preprocessing,
             teacher=teacher,
             colors_seen=self.colors_seen,
-            sizes=trained_sizes(data, self.train_on) if network.preprocessing.size else {},
+            sizes=self._sizes() if network.preprocessing.size else {},
         )
         with nullcontext() if fresh else weights_follow():
             self.model = Clip2Model(described)
@@ -239,7 +243,11 @@ class TrainingRun:
         began = time.perf_counter()
         share = config.loop.batch_size // world
         objects = self.sampler.batch(step)[rank * share : (rank + 1) * share]
-        clouds, targets = self.batches.make(objects, seed)
+        if self._stream is None and self.data.clouds.home == "shards":
+            batches = StreamedBatches(self.data.clouds, self.sampler, rank, world, (step, self.total))
+            self._stream = batches.loader(config.device.workers)
+        read = None if self._stream is None else next(self._stream)
+        clouds, targets = self.batches.make(objects, seed, read)
         data_seconds = time.perf_counter() - began
         self.optimizer.zero_grad()
         part = config.loop.part
@@ -285,9 +293,8 @@ class TrainingRun:
             )
             return
         self._update_statistics()
-        detector, score = fit_from_objects(
-            self.average.model, self.data, self.train_on, self.held_out, self.config.seed
-        )
+        data, known, held_out = _in_memory(self.data, self.train_on, self.held_out, self.config.seed)
+        detector, score = fit_from_objects(self.average.model, data, known, held_out, self.config.seed)
         self.average.model.ood_detector = detector
         self.latest_metrics["held_out/ood_auroc"] = score
         log.write(step, {"held_out/ood_auroc": score})
@@ -360,6 +367,12 @@ class TrainingRun:
     def _result(self, step: int) -> TrainingResult:
         return TrainingResult(self.run, step, self.total, step == self.total, self._metrics(step))
 
+    def _sizes(self) -> dict[str, SizeRange]:
+        if not self.fabric.is_global_zero:  # which alone saves them
+            return {}
+        data, rows, _ = _in_memory(self.data, self.train_on, self.held_out[:0], self.config.seed)
+        return trained_sizes(data, rows)
+
     def _terms(self) -> str:
         """Terms of the objective that the data has targets for."""
         objective, data = self.config.objective, self.data
@@ -390,3 +403,22 @@ class TrainingRun:
     def _say(self, line: str) -> None:
         if self.console is not None:
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _in_memory(
+    data: TrainingSet, train_on: NDArray[np.int64], held_out: NDArray[np.int64], seed: int
+) -> tuple[TrainingSet, NDArray[np.int64], NDArray[np.int64]]:
+    """A set with all points in memory, and the rows in it of the objects that are trained on and held out.
+
+    Of a streamed set, that is those of some training shards, as reading them all takes as long as a pass.
+    """
+    if data.clouds.home != "shards":
+        return data, train_on, held_out
+    shard = data.clouds.block[train_on]
+    shards = np.random.default_rng([seed, 0x5A3]).permutation(np.unique(shard))
+    sizes = np.cumsum([(shard == one).sum() for one in shards])
+    some = train_on[np.isin(shard, shards[: np.searchsorted(sizes, MOST_OBJECTS) + 1])]
+    rows = np.concatenate([some, held_out])
+    small = replace(data.select(rows), clouds=data.clouds.in_memory(rows))
+    numbers = np.arange(len(rows))
+    return small, numbers[: len(some)], numbers[len(some) :]

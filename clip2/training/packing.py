@@ -17,7 +17,7 @@ from clip2.labels import normalize_label
 from clip2.model_config import TeacherSpec
 from clip2.teacher.features import load_features
 from clip2.training.clouds import Clouds, sample_object
-from clip2.training.config import NAMELESS
+from clip2.training.config import NAMELESS, DataConfig
 from clip2.training.dataset import TrainingSet, combine
 from clip2.training.point_cache import (
     Progress,
@@ -27,6 +27,7 @@ from clip2.training.point_cache import (
     open_point_cache,
     sample_objects,
 )
+from clip2.training.stream import ShardCache, stream_objects
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.triplets import TripletSet, open_triplets
 
@@ -39,6 +40,7 @@ def load_training_set(
     cache: bool = False,
     console: Console | None = None,
     views: bool = False,
+    stream: bool = False,
 ) -> TrainingSet:
     """Read triplet folders and the CLIP features cached beside them.
 
@@ -52,6 +54,8 @@ def load_training_set(
         console: shows the progress of writing those files.
         views: also learn from the single views of associated objects; see
             :class:`~clip2.training.config.DataConfig`.
+        stream: do not read the points now, but from the shards when they are asked for
+            (:mod:`clip2.training.stream`). The frames of the set are then its shards.
 
     Raises:
         BadDatasetError: a folder is missing or empty, or its features are missing or of another CLIP model.
@@ -59,8 +63,25 @@ def load_training_set(
     """
     if not folders:
         raise InputError("no triplets given", field="--data", fix="name a folder made by clip2 prep")
-    packs = [_one(Path(folder), clip, max_points, nameless, cache, console, views) for folder in folders]
+    shards = ShardCache(capacity=8) if stream else None
+    packs = [
+        _one(Path(folder), clip, max_points, nameless, cache, console, views, shards) for folder in folders
+    ]
     return combine(packs, [str(folder) for folder in folders])
+
+
+def configured_training_set(data: DataConfig, console: Console | None = None) -> TrainingSet:
+    """The training set that a configuration names; see :func:`load_training_set`."""
+    return load_training_set(
+        data.folders,
+        data.clip,
+        data.max_points,
+        data.nameless,
+        data.cache,
+        console,
+        data.views,
+        data.stream > 0,
+    )
 
 
 def pack(
@@ -128,6 +149,7 @@ def _one(
     cache: bool,
     console: Console | None,
     views: bool,
+    shards: ShardCache | None,
 ) -> TrainingSet:
     features = load_features(folder, clip)
     triplets = open_triplets(folder)
@@ -139,7 +161,9 @@ def _one(
             source=folder,
             fix="run clip2 embed again",
         )
-    if cache:
+    if shards is not None:
+        found = stream_objects(folder, features, max_points, shards)
+    elif cache:
         with _shown(f"packing the points of {folder.name}", console) as progress:
             found = open_point_cache(triplets, max_points, progress, views)
     else:

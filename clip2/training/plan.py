@@ -12,7 +12,7 @@ from clip2.training.config import TrainConfig
 from clip2.training.dataset import TrainingSet
 from clip2.training.fabric import create_fabric, peak_memory, reproducible
 from clip2.training.loop import TrainingRun
-from clip2.training.packing import load_training_set
+from clip2.training.packing import configured_training_set
 
 # A step or two to warm up; then steps for this long, or until the run itself would end.
 _WARM_UP, _SECONDS = 2, 5.0
@@ -70,10 +70,7 @@ def plan_training(config: TrainConfig, data: TrainingSet | None = None) -> Train
     """
     fabric = create_fabric(config.device)
     if data is None:
-        given = config.data
-        data = load_training_set(
-            given.folders, given.clip, given.max_points, given.nameless, given.cache, None, given.views
-        )
+        data = configured_training_set(config.data)
     with reproducible(fabric.device):
         run = TrainingRun(config, Path(), data, fabric, None)
         warm = min(_WARM_UP, run.total - 1)

@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.storage.store import Store, open_store
@@ -68,7 +69,8 @@ class TripletSet:
             crops: False: all crops are None, as decoding a JPEG takes longer than everything else in a triplet.
 
         Raises:
-            InputError: the shard cannot be read, or holds another number of triplets than the manifest says.
+            InputError: the shard cannot be read, or holds another number of triplets than the manifest says; after the
+                last triplet: its bytes are not those that were written.
         """
         for key, members in self._samples(name):
             if not crops:
@@ -101,10 +103,6 @@ class TripletSet:
         """
         keys: set[str] = set()
         for shard in self.shards:
-            if self._sha256(shard.name) != shard.sha256:
-                raise InputError(
-                    "is not what was written (SHA-256 differs)", source=self._where(shard.name), fix=_REPAIR
-                )
             for triplet in self.iter_shard(shard.name):
                 if triplet.key in keys:
                     raise InputError(
@@ -119,7 +117,7 @@ class TripletSet:
             raise InputError(f"{name!r} is not a shard of this set", source=self._store.place, field="shard")
         count = 0
         current, members = "", dict[str, bytes]()
-        for member, data in self._tar_members(name):
+        for member, data in self._tar_members(shard):
             key, _, extension = member.partition(".")
             if key != current and members:
                 yield current, members
@@ -136,35 +134,45 @@ class TripletSet:
                 fix=_REPAIR,
             )
 
-    def _tar_members(self, name: str) -> Iterator[tuple[str, bytes]]:
+    def _tar_members(self, shard: Shard) -> Iterator[tuple[str, bytes]]:
         unreadable: tuple[type[BaseException], ...] = (
             *self._store.error_types(),
             tarfile.TarError,
             EOFError,
         )
         try:
-            with (
-                self._store.open(name) as stream,
-                tarfile.open(fileobj=stream, mode="r|", bufsize=_BLOCK) as tar,
-            ):
-                for member in tar:
-                    file = tar.extractfile(member)
-                    if file is not None:
-                        yield member.name, file.read()
+            with self._store.open(shard.name) as stream:
+                hashed = _Hashed(stream)
+                with tarfile.open(fileobj=hashed, mode="r|", bufsize=_BLOCK) as tar:
+                    for member in tar:
+                        file = tar.extractfile(member)
+                        if file is not None:
+                            yield member.name, file.read()
+                while hashed.read(_BLOCK):
+                    pass
         except unreadable as error:
             raise InputError(
-                f"is not a readable tar file ({error})", source=self._where(name), fix=_REPAIR
+                f"is not a readable tar file ({error})", source=self._where(shard.name), fix=_REPAIR
             ) from None
-
-    def _sha256(self, name: str) -> str:
-        digest = hashlib.sha256()
-        with self._store.open(name) as stream:
-            while block := stream.read(_BLOCK):
-                digest.update(block)
-        return digest.hexdigest()
+        if hashed.digest.hexdigest() != shard.sha256:
+            raise InputError(
+                "is not what was written (SHA-256 differs)", source=self._where(shard.name), fix=_REPAIR
+            )
 
     def _where(self, name: str) -> str:
         return f"{self._store.place}/{name}"
+
+
+class _Hashed:
+    """A stream and the SHA-256 of what was read from it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self.digest = stream, hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self.digest.update(data)
+        return data
 
 
 def open_triplets(path: str | Path) -> TripletSet:

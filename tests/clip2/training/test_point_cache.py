@@ -50,8 +50,8 @@ def sorted_rows(points: np.ndarray) -> np.ndarray:
 def test_mapped_objects_are_those_of_the_shards(tmp_path: Path) -> None:
     folder = write(tmp_path / "a", range(9))
     exact, mapped = load_training_set([folder]), load_training_set([folder], cache=True)
-    assert mapped.clouds.mapped
-    assert not exact.clouds.mapped
+    assert mapped.clouds.home == "files"
+    assert exact.clouds.home == "memory"
     assert mapped.frames.tolist() == exact.frames.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4]
     assert mapped.has_color.tolist() == exact.has_color.tolist()
     assert mapped.clouds.nbytes == 9 * sum(30 + seed for seed in range(9))  # 6 bytes of place, 3 of color
@@ -165,7 +165,7 @@ def test_sets_of_several_folders_are_joined_without_copying(tmp_path: Path) -> N
     folders = [write(tmp_path / "a", range(3)), write(tmp_path / "b", range(10, 14), colored=False)]
     data = load_training_set(folders, cache=True)
     assert len(data.clouds.blocks) == 2
-    assert data.clouds.mapped
+    assert data.clouds.home == "files"
     alone = load_training_set([folders[1]], cache=True)
     assert np.array_equal(data.cloud(5)[0], alone.cloud(2)[0])
     few = data.select(np.array([5, 0]))

@@ -1,0 +1,111 @@
+"""Several processes of one run: streaming, kills, restarts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.ranks import elastic, ranks
+from support.stream_twin import make_triplets
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+from clip2.training import TrainConfig, load_training_set, train
+from clip2.training.batches import BatchMaker
+from clip2.training.loop import TrainingRun
+from data_prep.errors import InputError
+
+Tiny = Callable[..., TrainConfig]
+
+
+def job(config: TrainConfig, run: Path, dies_at: int | None = None) -> str:
+    """Train; write down the objects of each step; rank 1 dies once before a step."""
+    rank = int(os.environ["RANK"])
+    make, step_of = BatchMaker.make, TrainingRun.step
+    now = 0
+
+    def step(self: TrainingRun, number: int) -> object:
+        nonlocal now
+        now = number
+        if number == dies_at and rank == 1 and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step_of(self, number)
+
+    def noted(self: BatchMaker, objects: np.ndarray, seed: int, clouds: object = None) -> object:
+        if clouds is not None:
+            with (run.parent / f"{run.name}-{rank}.jsonl").open("a") as file:
+                file.write(json.dumps([now, objects.tolist()]) + "\n")
+        return make(self, objects, seed, clouds)
+
+    TrainingRun.step, BatchMaker.make = step, noted  # type: ignore[method-assign,assignment]
+    try:
+        return str(train(config, run, resume=True).finished)
+    except InputError as error:
+        (run.parent / f"{run.name}-{rank}.error").write_text(str(error))
+        raise SystemExit(2) from None
+
+
+@pytest.fixture(scope="module")
+def triplets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(make_triplets(tmp_path_factory.mktemp("ranks") / "triplets"))
+
+
+def settings(tiny: Tiny, triplets: Path) -> TrainConfig:
+    return tiny(
+        f"data.folders=['{triplets}']",
+        "data.stream=6",
+        "device.devices=3",
+        "device.workers=2",
+        "loop.steps=10",
+        "loop.checkpoint_every=3",
+    )
+
+
+def passes(folder: Path, name: str) -> list[list[int]]:
+    """The objects of each pass; of a step done twice, the second time counts."""
+    steps: dict[int, dict[int, list[int]]] = {}
+    for rank in range(3):
+        for line in (folder / f"{name}-{rank}.jsonl").read_text().splitlines():
+            step, objects = json.loads(line)
+            steps.setdefault(step, {})[rank] = objects
+    drawn = [row for step in range(10) for rank in range(3) for row in steps[step][rank]]
+    return [drawn[start : start + 89] for start in range(0, len(drawn) - 88, 89)]
+
+
+def test_three_ranks_with_two_readers_each_killed_and_restarted(
+    tiny: Tiny, triplets: Path, tmp_path: Path
+) -> None:
+    config = settings(tiny, triplets)
+    config = config.model_copy(update={"data": config.data.model_copy(update={"balance": "none"})})
+    assert elastic(3, job, config, tmp_path / "whole") == {0: "True", 1: "True", 2: "True"}
+    found = elastic(3, job, config, tmp_path / "killed", 7, restarts=1)
+    assert set(found.values()) == {"True"}
+    whole, killed = ((tmp_path / run / "model.safetensors").read_bytes() for run in ("whole", "killed"))
+    assert whole == killed
+    for name in ("whole", "killed"):
+        for objects in passes(tmp_path, name):  # 10 x 24 objects are two passes and a part of the third
+            assert sorted(objects) == list(range(89))
+    steps = [json.loads(line)[0] for line in (tmp_path / "killed-0.jsonl").read_text().splitlines()]
+    assert steps.count(6) == 2  # done again from the checkpoint after step 6
+    assert steps.count(5) == 1
+
+
+def test_a_lost_rank_is_one_line_and_no_hang(tiny: Tiny, triplets: Path, tmp_path: Path) -> None:
+    processes = ranks(3, job, settings(tiny, triplets), tmp_path / "run", 7)
+    for process in processes:
+        process.join(60)
+    assert sorted(process.exitcode for process in processes) == [-9, 2, 2]
+    for rank in (0, 2):
+        line = (tmp_path / f"run-{rank}.error").read_text()
+        assert f"rank {rank} lost another of the 3 processes of this run. Fix:" in line
+        assert "--resume" in line
+
+
+def test_without_restarts_the_agent_ends_the_others(tiny: Tiny, triplets: Path, tmp_path: Path) -> None:
+    with pytest.raises(ChildFailedError, match="SIGKILL|Signal 9"):
+        elastic(3, job, settings(tiny, triplets), tmp_path / "run", 7)
+    assert len(load_training_set([triplets], stream=True)) == 89
