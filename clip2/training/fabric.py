@@ -51,6 +51,8 @@ def create_fabric(config: DeviceConfig) -> Fabric:
         bf16 = accelerator == "cuda" and torch.cuda.is_bf16_supported()
         precision = "bf16-mixed" if bf16 else "32-true"
     several = config.devices * config.nodes > 1
+    if several:
+        _require_fresh_stores()
     fabric = Fabric(
         accelerator=accelerator,
         devices=config.devices,
@@ -60,6 +62,21 @@ def create_fabric(config: DeviceConfig) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+def _require_fresh_stores() -> None:
+    """Refuse a torchrun whose restarts would hang.
+
+    Its agent keeps one key-value store over all attempts, so restarted processes look for each other under the addresses
+    of the dead ones (seen in torch 2.15).
+    """
+    restarts = os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0"
+    if restarts and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        raise InputError(
+            "restarted processes would look for those of the last attempt",
+            source="torchrun --max-restarts",
+            fix="set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in the environment of torchrun",
+        )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 
@@ -28,7 +29,10 @@ def elastic(world: int, job: Callable[..., Any], *arguments: Any, restarts: int 
         monitor_interval=0.1,
         start_method="fork",
     )
-    return elastic_launch(config, job)(*arguments)
+    # Otherwise restarted processes look for each other under the addresses of the dead ones.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+        return elastic_launch(config, job)(*arguments)
 
 
 def ranks(world: int, job: Callable[..., Any], *arguments: Any) -> list[multiprocessing.Process]:

@@ -106,6 +106,6 @@ def test_a_lost_rank_is_one_line_and_no_hang(tiny: Tiny, triplets: Path, tmp_pat
 
 
 def test_without_restarts_the_agent_ends_the_others(tiny: Tiny, triplets: Path, tmp_path: Path) -> None:
-    with pytest.raises(ChildFailedError, match="SIGKILL|Signal 9"):
+    with pytest.raises(ChildFailedError, match=r"SIGKILL|Signal 9"):
         elastic(3, job, settings(tiny, triplets), tmp_path / "run", 7)
     assert len(load_training_set([triplets], stream=True)) == 89

@@ -100,10 +100,10 @@ def before_step(step: int, act: Callable[[], None]) -> Callable[..., object]:
     """``BatchMaker.make`` that calls ``act`` before it makes the batch of a step of a run with seed 0."""
     make = BatchMaker.make
 
-    def acting(self: BatchMaker, objects: NDArray[np.int64], seed: int) -> object:
+    def acting(self: BatchMaker, objects: NDArray[np.int64], seed: int, *rest: object) -> object:
         if seed == step_seed(0, step):
             act()
-        return make(self, objects, seed)
+        return make(self, objects, seed, *rest)
 
     return acting
 
