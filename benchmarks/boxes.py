@@ -19,7 +19,13 @@ from rich.table import Table
 from benchmarks.lift_cases import SETS, labeled_cases, synthetic_cases
 from benchmarks.record import Row, Settings
 from benchmarks.tables import emit
-from clip2.evaluation.scenes.boxes import THRESHOLDS, BoxScores, boxes_from_2d, boxes_from_geometry
+from clip2.evaluation.scenes.boxes import (
+    THRESHOLDS,
+    BoxScores,
+    boxes_from_2d,
+    boxes_from_geometry,
+    labeled_objects,
+)
 from clip2.evaluation.scenes.detection import BANDS, band_name
 from clip2.evaluation.scenes.views import LabeledView
 
@@ -74,7 +80,9 @@ def measure(root: Path | None, frames: int) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name, modes in cases.items():
         result[name] = {mode: _both(boxes_from_2d(found)) for mode, found in modes.items()}
-        result[name]["geometry alone"] = _both(boxes_from_geometry(modes["labeled 2D boxes"]))
+        result[name]["geometry alone"] = _both(
+            boxes_from_geometry((v.frame, labeled_objects(v)[1]) for v in modes["labeled 2D boxes"])
+        )
     return result
 
 

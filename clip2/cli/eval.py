@@ -32,9 +32,10 @@ class Eval:
     """
 
     models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL [MODEL ...]")]
-    """A run folder, local-dir:FOLDER, hf-hub:ORG/NAME, mini-points."""
+    """A run folder, local-dir:FOLDER, hf-hub:ORG/NAME, mini-points; for benchmarks on scans also a .json file of objects
+    that any tool found."""
     benchmark: str
-    """Name of the benchmark, like modelnet40 or modelnet40/robustness; all: those whose data ROOT holds."""
+    """Name of the benchmark, like modelnet40, modelnet40/robustness or detection; all: those whose data ROOT holds."""
     root: Path
     """Folder of the data."""
     out: Path | None = None
@@ -52,7 +53,7 @@ class Eval:
     axes: Literal["auto", "z-up", "y-up"] = "auto"
     """Axis that points up in the files. auto: what the layout is known to use."""
     limit: int | None = None
-    """Only this many objects, drawn at random, for a first look."""
+    """Only this many objects, drawn at random, or the first so many labeled frames, for a first look."""
     workers: int = 1
     """Processes that read and sample objects."""
     trained_on: tuple[Path, ...] = ()
@@ -81,7 +82,7 @@ class Eval:
 
         if not self.models:
             raise InputError("no models given", field="MODEL", fix="name at least one")
-        chosen_protocols(self.benchmark, self.root)
+        chosen_protocols(self.benchmark, self.root, self._options())
         earlier = None if self.against is None else read_results(self.against)
         if self.out is not None:
             require_writable(self.out, "--out")
@@ -149,13 +150,16 @@ class Eval:
                 )
             )
 
-    def _settings(self, progress: Progress) -> Settings:
-        from clip2.evaluation.protocol import Settings
-
+    def _options(self) -> dict[str, str]:
         pairs = [pair.partition("=") for pair in self.option]
         for pair, (key, equals, _) in zip(self.option, pairs, strict=True):
             if not key or not equals:
                 raise InputError(f"{pair!r} is not key=value", field="--option")
+        return {key: value for key, _, value in pairs}
+
+    def _settings(self, progress: Progress) -> Settings:
+        from clip2.evaluation.protocol import Settings
+
         return Settings(
             points=self.points,
             seed=self.seed,
@@ -165,7 +169,7 @@ class Eval:
             workers=self.workers,
             trained_on=self.trained_on,
             limit=self.limit,
-            options={key: value for key, _, value in pairs},
+            options=self._options(),
             progress=progress,
         )
 

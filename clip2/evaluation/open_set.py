@@ -11,6 +11,7 @@ from scipy.special import softmax
 from scipy.stats import rankdata
 
 from clip2.classification import finite_array
+from clip2.evaluation.result import Curve, Metric
 from data_prep.errors import InputError
 
 BINS = 15  # of a reliability diagram, as Guo et al. (2017) take
@@ -78,6 +79,19 @@ class Reliability:
             **{k: [None if np.isnan(v) else v for v in column.tolist()] for k, column in columns.items()},
             "counts": self.counts.tolist(),
         }
+
+    def curve(self, name: str) -> Curve:
+        """The diagram without its empty bins."""
+        full = self.counts > 0
+        return Curve(
+            "reliability",
+            name,
+            "confidence",
+            "share that is right",
+            tuple(self.confidence[full].tolist()),
+            tuple(self.accuracy[full].tolist()),
+            unit_square=True,
+        )
 
 
 def reliability(confidence: ArrayLike, right: ArrayLike, bins: int = BINS) -> Reliability:
@@ -160,20 +174,44 @@ class OpenSetReport:
 
     Attributes:
         known, others: number of objects that a label names, and of the others.
-        rejection: name of the score → ``auroc`` and ``fpr95``; None without others.
+        rejection: name of the score → ``auroc`` and ``fpr95``; empty without others.
+        roc: name of the score → (2, n) share of others and of known objects accepted, the strictest threshold first.
         accuracy: top-1 of the known objects by cosine, and by the standardized cosine.
-        calibration: of the probabilities of the known objects.
+        calibration: of the probabilities of the known objects; None: the scores are no probabilities.
     """
 
     known: int
     others: int
     rejection: dict[str, dict[str, float]]
+    roc: dict[str, NDArray[np.float64]]
     accuracy: dict[str, float]
-    calibration: Reliability
+    calibration: Reliability | None
 
-    def to_json(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {**vars(self), "calibration": self.calibration.to_json()}
+    def metrics(self) -> dict[str, Metric]:
+        """All numbers; the headline is how well the first score tells known objects from others."""
+        found = {
+            f"{shown}, {name}": Metric(values[key])
+            for key, shown in (("auroc", "AUROC"), ("fpr95", "FPR95"))
+            for name, values in self.rejection.items()
+        }
+        found |= {f"top-1 of known objects, {name}": Metric(value) for name, value in self.accuracy.items()}
+        if "standardized cosine" in self.accuracy:
+            gain = self.accuracy["standardized cosine"] - self.accuracy["cosine"]
+            found["gain in top-1 by standardizing per label"] = Metric(gain)
+        if self.calibration is not None:
+            found["ECE of known objects"] = Metric(self.calibration.ece)
+        counts = {"known objects": self.known, "others": self.others}
+        return found | {name: Metric(float(count), unit="count") for name, count in counts.items()}
+
+    def curves(self) -> tuple[Curve, ...]:
+        """ROC of each score, and the reliability of the probabilities."""
+        axes = "share of others accepted", "share of known objects accepted"
+        thin = {name: _thinned(rows).tolist() for name, rows in self.roc.items()}
+        found = [
+            Curve("known or none of these", name, *axes, tuple(x), tuple(y), unit_square=True)
+            for name, (x, y) in thin.items()
+        ]
+        return (*found, *(() if self.calibration is None else (self.calibration.curve("known objects"),)))
 
 
 def score_open_set(
@@ -223,21 +261,55 @@ def score_open_set(
     if distances is not None:
         scores["out-of-distribution detector"] = -finite_array(distances, "distances")
     right = {name: best == true for name, best in chosen.items()}
+    return _report(scores, right, is_known, scores["probability"])
+
+
+def score_rejection(scores: ArrayLike, known: ArrayLike, right: ArrayLike) -> OpenSetReport:
+    """:func:`score_open_set` for a tool that gives one label and one score to each object.
+
+    Args:
+        scores: (B,), larger means surer.
+        known: (B,) bool, objects that a label names.
+        right: (B,) bool, whether the label given is the true one.
+
+    Raises:
+        InputError: no known objects, or scores that are not finite.
+
+    >>> score_rejection([0.9, 0.6, 0.2], [True, True, False], [True, False, False]).accuracy
+    {'score': 0.5}
+    """
+    given, named = finite_array(scores, "scores").astype(np.float64), np.asarray(known, bool)
+    if not named.any():
+        raise InputError("is true of no object", field="known", fix="ask for labels of the scan")
+    probability = given if given.min() >= 0 and given.max() <= 1 else None
+    return _report({"score": given}, {"score": np.asarray(right, bool)}, named, probability)
+
+
+def _report(
+    scores: dict[str, NDArray], right: dict[str, NDArray], known: NDArray, probability: NDArray | None
+) -> OpenSetReport:
+    first = next(iter(right.values()))
+    pairs = {} if known.all() else {name: (score[known], score[~known]) for name, score in scores.items()}
     return OpenSetReport(
-        known=int(is_known.sum()),
-        others=int((~is_known).sum()),
-        rejection={
-            name: {
-                "auroc": auroc(score[is_known], score[~is_known]),
-                "fpr95": fpr_at_tpr(score[is_known], score[~is_known]),
-            }
-            for name, score in scores.items()
-        }
-        if not is_known.all()
-        else {},
-        accuracy={name: float(found[is_known].mean()) for name, found in right.items()},
-        calibration=reliability(scores["probability"][is_known], right["cosine"][is_known]),
+        known=int(known.sum()),
+        others=int((~known).sum()),
+        rejection={name: {"auroc": auroc(a, b), "fpr95": fpr_at_tpr(a, b)} for name, (a, b) in pairs.items()},
+        roc={name: _roc(a, b) for name, (a, b) in pairs.items()},
+        accuracy={name: float(found[known].mean()) for name, found in right.items()},
+        calibration=None if probability is None else reliability(probability[known], first[known]),
     )
+
+
+def _roc(known: NDArray, others: NDArray) -> NDArray[np.float64]:
+    """(2, n) shares of others and of known objects at or above each threshold."""
+    levels = np.unique(np.concatenate([known, others]))[::-1]
+    shares = [1 - np.searchsorted(np.sort(some), levels) / len(some) for some in (others, known)]
+    return np.concatenate([np.zeros((2, 1)), shares], axis=1)
+
+
+def _thinned(rows: NDArray, most: int = 200) -> NDArray:
+    """Columns of a curve, at most that many."""
+    return rows[:, np.unique(np.linspace(0, rows.shape[1] - 1, most).round().astype(np.int64))]
 
 
 def _by_halves(cosines: NDArray[np.float64], seed: int) -> NDArray[np.float64]:

@@ -25,8 +25,8 @@ Axes = Literal["auto", "z-up", "y-up"]
 Progress = Callable[[str, int, int], None]
 
 
-def _silent(doing: str, done: int, total: int) -> None:
-    """No progress."""
+def silent(doing: str, done: int, total: int) -> None:
+    """Show no progress."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Settings:
     trained_on: tuple[Path, ...] = ()
     limit: int | None = None
     options: Mapping[str, str] = field(default_factory=dict)
-    progress: Progress = _silent
+    progress: Progress = silent
 
     def __post_init__(self) -> None:
         for name, value, least in (
@@ -79,12 +79,14 @@ class Protocol(ABC):
         summary: one line.
         expected: the files that ROOT should hold, in words.
         options: names of the entries of ``Settings.options`` that it reads, each with its meaning.
+        needs_model: whether a file of objects is refused.
     """
 
     name: str
     summary: str
     expected: str
     options: Mapping[str, str] = {}
+    needs_model = True
 
     @abstractmethod
     def finds(self, root: Path) -> bool:
@@ -98,7 +100,11 @@ class Protocol(ABC):
             InputError: data or model do not fit the protocol.
         """
 
-    def require(self, root: Path) -> None:
+    def suits(self, subject: Subject, root: Path, options: Mapping[str, str]) -> bool:
+        """Whether ``all`` includes it for this subject and these options, where ROOT holds its data."""
+        return subject.loaded is not None or not self.needs_model
+
+    def require(self, root: Path, options: Mapping[str, str]) -> None:
         """Check that ROOT holds the data.
 
         Raises:
@@ -129,8 +135,11 @@ _ON_OBJECTS = {
     **dict.fromkeys(_OBJECT_SETS, "clip2.evaluation.zero_shot"),
     **{f"{name}/{task}": "clip2.evaluation.tasks" for name in _OBJECT_SETS for task in _OBJECT_TASKS},
 }
+_ON_SCANS = ("detection", "boxes", "proposals", "lifting", "tracking", "open-set")
 # A protocol's module is imported when its name is asked for.
-PROTOCOLS = Registry[Protocol]("benchmark", {**_ON_OBJECTS})
+PROTOCOLS = Registry[Protocol](
+    "benchmark", {**_ON_OBJECTS, **dict.fromkeys(_ON_SCANS, "clip2.evaluation.scenes.benchmarks")}
+)
 
 
 def list_benchmarks() -> list[str]:
@@ -154,7 +163,7 @@ def evaluate(
     """Measure a model with one or all protocols.
 
     Args:
-        model: what :func:`clip2.load` takes, a model, or a ``.json`` file of predictions for protocols on scenes.
+        model: what :func:`clip2.load` takes, a model, or a ``.json`` file of objects for protocols on scans.
         benchmark: one of :func:`clip2.evaluation.list_benchmarks`, or ``all``: those whose data ``root`` holds.
         root: folder of the data.
         text: label vectors; None: the model's own.
@@ -186,7 +195,10 @@ def run_protocols(
 ) -> list[EvalResult]:
     """:func:`evaluate` for a subject that is open."""
     settings = settings or Settings()
-    chosen = chosen_protocols(benchmark, root)
+    chosen = chosen_protocols(benchmark, root, settings.options)
+    if benchmark == ALL:
+        suited = [protocol for protocol in chosen if protocol.suits(subject, root, settings.options)]
+        chosen = suited or chosen[:1]  # none: the first says why
     for name in settings.options:
         if not any(name in protocol.options for protocol in chosen):
             known = ", ".join(sorted({name for each in chosen for name in each.options})) or "none"
@@ -196,15 +208,19 @@ def run_protocols(
     return [_measured(protocol, subject, root, settings) for protocol in chosen]
 
 
-def chosen_protocols(benchmark: str, root: Path) -> list[Protocol]:
+def chosen_protocols(benchmark: str, root: Path, options: Mapping[str, str]) -> list[Protocol]:
     """The protocols of a name, after checking that ROOT holds their data.
+
+    Args:
+        benchmark, root: as of :func:`evaluate`.
+        options: as in :class:`Settings`; a reader that is named among them is not guessed.
 
     Raises:
         InputError: an unknown name, or data of another layout; for ``all``, none is there.
     """
     if benchmark != ALL:
         protocol = PROTOCOLS[benchmark]
-        protocol.require(root)
+        protocol.require(root, options)
         return [protocol]
     if not root.is_dir():
         raise BadDatasetError("is not a folder", source=root, field="--root", fix="check the path")
@@ -223,6 +239,8 @@ def chosen_protocols(benchmark: str, root: Path) -> list[Protocol]:
 
 def _measured(protocol: Protocol, subject: Subject, root: Path, settings: Settings) -> EvalResult:
     began = time.perf_counter()
+    if protocol.needs_model:
+        _ = subject.model  # a file of objects is told before data is read
     result = protocol.run(subject, root, settings)
     return replace(
         result,

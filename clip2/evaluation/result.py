@@ -23,7 +23,7 @@ class Metric:
     Attributes:
         value: as a share 0..1 unless ``unit`` says otherwise; NaN where nothing could be counted.
         low, high: 95 % interval, or None.
-        unit: for people: ``""`` for a share, else ``"rank"``, ``"s"`` …
+        unit: for people: ``""`` for a share, ``"count"`` for a whole number, else ``"rank"``, ``"m"`` …
         spread: standard deviation over repeated draws, or None. It is no interval of the value.
 
     >>> Metric(0.5, 0.4, 0.6).text()
@@ -42,6 +42,8 @@ class Metric:
         """The value with its interval or spread, three digits."""
         if not math.isfinite(self.value):
             return "–"
+        if self.unit == "count":
+            return f"{self.value:,.0f}"
         interval = "" if self.low is None else f" [{self.low:.3f}, {self.high:.3f}]"
         interval += "" if self.spread is None else f" ± {self.spread:.3f}"
         return f"{self.value:.3f}{interval}{f' {self.unit}' if self.unit else ''}"
@@ -73,6 +75,7 @@ class Curve:
         x, y: N values each.
         spread: N values, half the height of the band around the line; empty: no band.
         log_x: whether the x axis is logarithmic.
+        unit_square: whether both axes go from 0 to 1, with the diagonal drawn for comparison.
     """
 
     chart: str
@@ -83,6 +86,7 @@ class Curve:
     y: tuple[float, ...]
     spread: tuple[float, ...] = ()
     log_x: bool = False
+    unit_square: bool = False
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from data_prep.geometry.box_iou import box_iou_3d, box_rows
 from data_prep.geometry.ground import floor_heights
 from data_prep.geometry.transforms import transform_points
 from data_prep.lift import create_lifter
+from data_prep.scans import Frame
 
 THRESHOLDS = (0.25, 0.4, 0.5, 0.7)
 _NOTHING = np.zeros(7)
@@ -67,14 +68,17 @@ class BoxScores:
         """Add one frame.
 
         Args:
-            truth, predicted: its objects.
+            truth: its labeled objects; those that are ignored make no pair.
+            predicted: what was found.
             of: of each labeled object the (7,) box predicted for it; None: the one that overlaps it most.
         """
         if of is None:
             overlap = box_iou_3d(predicted.boxes, truth.boxes)[0].T
             of = [predicted.boxes[row.argmax()] if row.max(initial=0) > 0 else _NOTHING for row in overlap]
-        rows = zip(truth.labels, truth.distances(), truth.boxes, of, strict=True)
-        for label, distance, box, guess in rows:
+        rows = zip(truth.labels, truth.distances(), truth.boxes, of, truth.ignored, strict=True)
+        for label, distance, box, guess, ignored in rows:
+            if ignored:
+                continue
             iou, above = (float(table[0, 0]) for table in box_iou_3d([guess], [box]))
             self.pairs.append(BoxPair(label, float(distance), box, guess, iou, above))
         self.predicted.append(predicted)
@@ -109,7 +113,9 @@ def boxes_from_2d(views: Iterable[LabeledView]) -> dict[str, BoxScores]:
     for case in views:
         lifted = {found.detection: found for found in lifter.lift(case.frame, [case.detections]).objects}
         view, T = case.frame.views[0], case.frame.T_world_points
-        seen = _seen(case, [transform_points(T, lifted[row].points.astype(np.float64)) for row in lifted])
+        seen = _seen(
+            case.frame, [transform_points(T, lifted[row].points.astype(np.float64)) for row in lifted]
+        )
         seen = [
             replace(
                 one,
@@ -122,7 +128,7 @@ def boxes_from_2d(views: Iterable[LabeledView]) -> dict[str, BoxScores]:
         ]
         boxes = dict(zip(lifted, complete_boxes(seen), strict=True))
         scores = [float(case.detections.scores[row]) * box.quality for row, box in boxes.items()]
-        rows, truth = _labeled(case)
+        rows, truth = labeled_objects(case)
         made = {
             "visible": box_rows(box.visible for box in boxes.values()),
             "whole": box_rows(box.amodal for box in boxes.values()),
@@ -135,15 +141,14 @@ def boxes_from_2d(views: Iterable[LabeledView]) -> dict[str, BoxScores]:
     return results
 
 
-def boxes_from_geometry(views: Iterable[LabeledView]) -> dict[str, BoxScores]:
-    """``visible`` and ``whole`` boxes of proposals."""
+def boxes_from_geometry(frames: Iterable[tuple[Frame, SceneObjects]]) -> dict[str, BoxScores]:
+    """``visible`` and ``whole`` boxes of proposals, for frames and their labeled objects."""
     results = {"visible": BoxScores(), "whole": BoxScores()}
-    for case in views:
-        world, T = case.frame.world_points(), case.frame.T_world_points
-        kind = "lidar" if case.frame.depth is None and np.ptp(world[:, 0]) > 25 else "room"
-        found = propose_objects(world, kind, T[:3, 3], case.frame.colors).objects()  # type: ignore[arg-type]
-        _, truth = _labeled(case)
-        seen = _seen(case, [world[index] for index in found.indices])
+    for frame, truth in frames:
+        world, T = frame.world_points(), frame.T_world_points
+        kind = "lidar" if frame.depth is None and np.ptp(world[:, 0]) > 25 else "room"
+        found = propose_objects(world, kind, T[:3, 3], frame.colors).objects()  # type: ignore[arg-type]
+        seen = _seen(frame, [world[index] for index in found.indices])
         plain = box_rows(box.visible for box in complete_boxes(seen))
         overlap = box_iou_3d(plain, truth.boxes)[0]
         # The label of the object that a proposal overlaps most, as if it were named right.
@@ -159,7 +164,7 @@ def boxes_from_geometry(views: Iterable[LabeledView]) -> dict[str, BoxScores]:
     return results
 
 
-def _labeled(case: LabeledView) -> tuple[list[int], SceneObjects]:
+def labeled_objects(case: LabeledView) -> tuple[list[int], SceneObjects]:
     """Rows of the 2D boxes that show a labeled object with points, and these objects."""
     rows = [
         (row, box.transformed(case.frame.T_world_points))
@@ -178,11 +183,11 @@ def _predicted(boxes: NDArray[np.float64], scores: Any, truth: SceneObjects) -> 
     return SceneObjects(boxes, ("",) * len(boxes), scores, viewpoint=truth.viewpoint)
 
 
-def _seen(case: LabeledView, clouds: Sequence[NDArray]) -> list[SeenObject]:
+def _seen(frame: Frame, clouds: Sequence[NDArray]) -> list[SeenObject]:
     """Objects with the sensor's place, and the height of the ground or floor under them."""
-    world, T = case.frame.world_points(), case.frame.T_world_points
+    world, T = frame.world_points(), frame.T_world_points
     middles = np.array([cloud[:, :2].mean(axis=0) for cloud in clouds]).reshape(-1, 2)
-    floors = floor_heights(world, middles, indoors=case.frame.depth is not None).tolist()
+    floors = floor_heights(world, middles, indoors=frame.depth is not None).tolist()
     return [SeenObject(cloud, None, T[:3, 3], floor) for cloud, floor in zip(clouds, floors, strict=True)]
 
 

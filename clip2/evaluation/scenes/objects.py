@@ -22,6 +22,7 @@ class SceneObjects:
         scores: (N,) float64 confidence in the label; None: 1 for all, as for labeled objects.
         indices: N int64 arrays into the frame's points; None: only boxes are known.
         tracks: (N,) int64 number of the object over all frames; None: unknown.
+        objectness: (N,) float64 confidence that the box holds one whole object; None: the scores.
         ignored: (N,) bool: labeled objects that count neither way; None: all count.
         viewpoint: (3,) position of the sensor.
 
@@ -38,6 +39,7 @@ class SceneObjects:
     scores: NDArray[np.float64] = None  # type: ignore[assignment]
     indices: tuple[NDArray[np.int64], ...] | None = None
     tracks: NDArray[np.int64] | None = None
+    objectness: NDArray[np.float64] = None  # type: ignore[assignment]
     ignored: NDArray[np.bool_] = None  # type: ignore[assignment]
     viewpoint: NDArray[np.float64] = None  # type: ignore[assignment]
 
@@ -49,14 +51,15 @@ class SceneObjects:
             "viewpoint": np.zeros(3),
         }
         object.__setattr__(self, "boxes", boxes)
+        defaults["objectness"] = defaults["scores"] if self.scores is None else self.scores
         for name, value in defaults.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
-        for name in ("labels", "scores", "indices", "tracks", "ignored"):
+        for name in ("labels", "scores", "objectness", "indices", "tracks", "ignored"):
             column = getattr(self, name)
             if column is not None and len(column) != len(boxes):
                 raise InputError(f"has {len(column)} entries for {len(boxes)} boxes", field=f"objects.{name}")
-        for name in ("boxes", "scores"):
+        for name in ("boxes", "scores", "objectness"):
             if not np.isfinite(getattr(self, name)).all():
                 raise InputError("holds NaN or inf", field=f"objects.{name}", fix="leave those objects out")
 
@@ -72,6 +75,7 @@ class SceneObjects:
             scores=self.scores[keep],
             indices=None if self.indices is None else tuple(self.indices[i] for i in keep),
             tracks=None if self.tracks is None else self.tracks[keep],
+            objectness=self.objectness[keep],
             ignored=self.ignored[keep],
         )
 

@@ -60,11 +60,17 @@ def labeled_views(
     for index in range(len(scan)) if frames is None else frames:
         annotations = scan.annotations(index)
         if annotations is not None and len(annotations):
-            frame = scan[index]
-            for view in frame.views:
-                labeled = _labeled(replace(frame, views=(view,)), annotations, found)
-                if labeled is not None:
-                    yield labeled
+            yield from views_of(scan[index], annotations, found)
+
+
+def views_of(
+    frame: Frame, annotations: Annotations3D, found: CocoDetections | None = None
+) -> Iterator[LabeledView]:
+    """:func:`labeled_views` of one frame and its labels, in the axes of its points."""
+    for view in frame.views:
+        labeled = _labeled(replace(frame, views=(view,)), annotations, found)
+        if labeled is not None:
+            yield labeled
 
 
 def _labeled(frame: Frame, annotations: Annotations3D, found: CocoDetections | None) -> LabeledView | None:

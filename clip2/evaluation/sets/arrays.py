@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,24 @@ class _ArraysOnly(pickle.Unpickler):
         if (module, name) not in _ALLOWED:
             raise pickle.UnpicklingError(f"names {module}.{name}")
         return super().find_class(module, name)
+
+
+def read_npz(file: Path, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, NDArray]:
+    """Arrays of an npz file by name, without executing anything in it.
+
+    Raises:
+        InputError: it is no npz file, is cut short, or lacks a required array.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as data:
+            missing = [name for name in required if name not in data.files]
+            names = [name for name in (*required, *optional) if name in data.files]
+            arrays = {} if missing else {name: data[name] for name in names}
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"is not a readable npz file ({error})", source=file, fix="copy it again") from error
+    if missing:
+        raise InputError(f"lacks {', '.join(missing)}", source=file, fix=f"store {', '.join(required)}")
+    return arrays
 
 
 def read_object_npy(path: Path) -> Any:

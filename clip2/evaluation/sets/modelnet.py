@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 
 from clip2.evaluation.class_lists import ClassList, unknown_labels
 from clip2.evaluation.objects import Cloud, ObjectSet
-from data_prep.errors import BadDatasetError, InputError
+from clip2.evaluation.sets.arrays import read_npz
+from data_prep.errors import BadDatasetError
 
 # Enough that every protocol can draw its points from them.
 MESH_POINTS = 10_000
@@ -123,18 +123,5 @@ def _seed_of(content: bytes, seed: int = 0) -> int:
 
 
 def _arrays(file: Path, split: str) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    keys = (f"X_{split}", f"y_{split}")
-    try:
-        with np.load(file, allow_pickle=False) as data:
-            missing = set(keys) - set(data.files)
-            if missing:
-                raise InputError(
-                    f"lacks {', '.join(sorted(missing))}",
-                    source=file,
-                    fix="store X_train, y_train, X_test, y_test",
-                )
-            return data[keys[0]].astype(bool), data[keys[1]].astype(np.int64)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"is not a readable npz file ({error})", source=file, fix="copy it again") from error
+    arrays = read_npz(file, (f"X_{split}", f"y_{split}"))
+    return arrays[f"X_{split}"].astype(bool), arrays[f"y_{split}"].astype(np.int64)

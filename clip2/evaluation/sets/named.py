@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clip2.evaluation.objects import ObjectSet
-from clip2.evaluation.sets.arrays import ArrayClouds, to_z_up
+from clip2.evaluation.sets.arrays import ArrayClouds, read_npz, to_z_up
 from data_prep.errors import InputError
 
 
@@ -28,14 +27,7 @@ def read_named(file: Path) -> ObjectSet:
     Raises:
         InputError: keys are missing or of another shape, or it is no npz file.
     """
-    try:
-        with np.load(file, allow_pickle=False) as data:
-            arrays = {key: data[key] for key in data.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"is not a readable npz file ({error})", source=file, fix="copy it again") from error
-    missing = {"points", "name"} - set(arrays)
-    if missing:
-        raise InputError(f"lacks {', '.join(sorted(missing))}", source=file, fix="store points and name")
+    arrays = read_npz(file, ("points", "name"), ("bank_name", "up_axis"))
     points = arrays["points"]
     if points.ndim != 3 or points.shape[2] not in (3, 6):
         raise InputError(f"has shape {points.shape}", source=file, field="points", fix="store (M, n, 3 or 6)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,9 @@ _Record = TypeVar("_Record", bound="Record")
 
 
 class Record(BaseModel):
-    """A JSON object in which every key is known; a misspelled one is an error, not ignored."""
+    """A JSON object in which every key is known; a misspelled one is an error, not ignored. ``page`` describes it."""
 
+    page: ClassVar[str] = "docs/layout.md"
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     @classmethod
@@ -45,7 +46,7 @@ class Record(BaseModel):
                 first["msg"].removeprefix("Value error, "),
                 source=path,
                 field=".".join(keys) or None,
-                fix="see docs/layout.md",
+                fix=f"see {cls.page}",
             ) from error
 
 

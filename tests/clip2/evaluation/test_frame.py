@@ -114,11 +114,11 @@ def test_the_folder_holds_everything_and_is_written_alike_twice(tmp_path: Path) 
 def test_a_wrong_folder_says_what_is_there_and_what_is_expected(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     with pytest.raises(InputError, match=r"--root: holds photos/; modelnet10 expects CLASS/test/\*\.off"):
-        chosen_protocols("modelnet10", tmp_path)
+        chosen_protocols("modelnet10", tmp_path, {})
     with pytest.raises(InputError, match="holds no data of any benchmark"):
-        chosen_protocols("all", tmp_path)
+        chosen_protocols("all", tmp_path, {})
     with pytest.raises(InputError, match="did you mean 'modelnet10'"):
-        chosen_protocols("modelnet1O", tmp_path)
+        chosen_protocols("modelnet1O", tmp_path, {})
 
 
 def test_every_name_of_the_registry_is_a_protocol() -> None:

@@ -229,3 +229,14 @@ def test_nan_names_the_object(tmp_path: Path) -> None:
     save_pickled(tmp_path / "xyz_label.npy", {"xyz": np.stack([SLAB, bad]), "label": np.array([9, 9])})
     with pytest.raises(InputError, match="scanobjectnn-openshape object 1: points: 1 of 60 are NaN"):
         top1("scanobjectnn-openshape", tmp_path, class_list("scanobjectnn").labels)
+
+
+@pytest.mark.parametrize("content", ["empty", "cut", "npy", "text"])
+def test_a_file_that_is_no_npz_is_one_line(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "modelnet10.npz"
+    with file.open("wb") as stream:
+        (np.save if content == "npy" else np.savez_compressed)(stream, np.arange(5000))
+    if content != "npy":
+        file.write_bytes({"empty": b"", "cut": file.read_bytes()[:200], "text": b"hello"}[content])
+    with pytest.raises(InputError, match=r"modelnet10.npz: is not a readable npz file"):
+        clip2.evaluate("mini-points", "modelnet10", tmp_path)
