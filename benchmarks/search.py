@@ -1,11 +1,16 @@
 """Recall, latency and size of an index of objects.
 
     python -m benchmarks.search --rows 20000                                # quick, synthetic labels
-    python -m benchmarks.search --rows 1000000 --data ../shared/data        # as in docs/search.md
+    python -m benchmarks.search --rows 1000000 --data ../shared/data --objects mixes   # as in docs/search.md
 
-Each object is a label's vector plus noise of the same length, as unit vectors: cosine 0.7 to its label. The labels are 1,592 real
-CLIP vectors of ``DATA/clip/vit_b32_text_bank.npz``, or random ones without DATA. Half of the queries are labels, half are objects. Recall
-is that of the ten nearest, against comparing with every vector.
+Two sets of objects, so that the index's settings can be chosen on one and measured on the other:
+
+- ``around``: a label's vector plus noise of the same length in all directions: cosine 0.7 to its label.
+- ``mixes``: two image vectors mixed, plus noise of half their length that varies as labels do: no clusters.
+
+Labels are the 1,592 CLIP vectors of ``DATA/clip/vit_b32_text_bank.npz``, images the 328 of ``coco_val2014_328_image_vectors.npz``; without DATA
+both are random. Half of the queries are labels, half are new objects. Recall is that of the ten nearest, against comparing with every
+vector.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tyro
@@ -32,6 +37,7 @@ def main(
     rows: int = 20_000,
     queries: int = 100,
     data: Path | None = None,
+    objects: Literal["around", "mixes"] = "around",
     folder: Path | None = None,
     json: bool = False,
 ) -> int:
@@ -40,35 +46,61 @@ def main(
     Args:
         rows: objects in the index.
         queries: half labels, half objects.
-        data: folder with clip/vit_b32_text_bank.npz.
+        data: folder with clip/vit_b32_text_bank.npz and clip/coco_val2014_328_image_vectors.npz.
+        objects: how they are generated.
         folder: to build the index in; default: a temporary one.
         json: print one JSON object.
     """
-    labels = _labels(data)
+    source = Mixes(data) if objects == "mixes" else Around(data)
     place = Path(tempfile.mkdtemp(dir=folder))
     try:
-        result = _measure(place / "db", labels, rows, queries)
+        result = _measure(place / "db", source, rows, queries)
     finally:
         shutil.rmtree(place)
-    return emit({"labels": "real" if data else "random", **result}, json, show)
+    return emit({"vectors": "real" if data else "random", "objects": objects, **result}, json, show)
 
 
-def _labels(data: Path | None) -> NDArray[np.float32]:
+class Around:
+    """Objects around labels.
+
+    Args:
+        data: folder with the label vectors; None: random ones.
+
+    Attributes:
+        labels: (K, 512) unit rows.
+    """
+
+    def __init__(self, data: Path | None) -> None:
+        self.labels = _vectors(data, "vit_b32_text_bank.npz", 1600)
+
+    def __call__(self, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """(count, 512) unit rows."""
+        noise = rng.normal(size=(count, WIDTH)) / np.sqrt(WIDTH)
+        return _unit(self.labels[rng.integers(len(self.labels), size=count)] + noise)
+
+
+class Mixes(Around):
+    """Objects between images, with noise along the axes in which labels differ."""
+
+    def __init__(self, data: Path | None) -> None:
+        super().__init__(data)
+        self._images = _vectors(data, "coco_val2014_328_image_vectors.npz", 328)
+        _, spread, self._axes = np.linalg.svd(self.labels - self.labels.mean(axis=0), full_matrices=False)
+        self._spread = spread / np.linalg.norm(spread)
+
+    def __call__(self, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """(count, 512) unit rows."""
+        one, other = self._images[rng.integers(len(self._images), size=(2, count))]
+        share = rng.random((count, 1))
+        noise = 0.5 * (rng.normal(size=(count, len(self._spread))) * self._spread) @ self._axes
+        return _unit(share * one + (1 - share) * other + noise)
+
+
+def _vectors(data: Path | None, name: str, count: int) -> NDArray[np.float32]:
     if data is None:
-        return _unit(np.random.default_rng(0).normal(size=(1600, WIDTH)))
-    with np.load(data / "clip" / "vit_b32_text_bank.npz", allow_pickle=False) as bank:
+        return _unit(np.random.default_rng(count).normal(size=(count, WIDTH)))
+    with np.load(data / "clip" / name, allow_pickle=False) as bank:
         return _unit(bank["embeddings"])
-
-
-def _blocks(labels: NDArray[np.float32], rows: int) -> Iterator[NDArray[np.float32]]:
-    for start in range(0, rows, BLOCK):
-        yield _around(labels, min(BLOCK, rows - start), np.random.default_rng(start + 1))
-
-
-def _around(labels: NDArray[np.float32], count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Objects: labels with noise of the same length."""
-    noise = rng.normal(size=(count, WIDTH)) / np.sqrt(WIDTH)
-    return _unit(labels[rng.integers(len(labels), size=count)] + noise)
 
 
 def _unit(rows: NDArray) -> NDArray[np.float32]:
@@ -76,17 +108,18 @@ def _unit(rows: NDArray) -> NDArray[np.float32]:
     return unit
 
 
-def _measure(path: Path, labels: NDArray[np.float32], rows: int, queries: int) -> dict[str, Any]:
+def _measure(path: Path, source: Around, rows: int, queries: int) -> dict[str, Any]:
     index = Index(path)
     rng = np.random.default_rng(99)
     half = queries // 2
     # Noise of their own: with the noise of a stored object they would have neighbors of two kinds in distant partitions.
-    new = _around(labels, queries - half, np.random.default_rng(2**32 + 1))
-    asked = np.concatenate([labels[rng.integers(len(labels), size=half)], new])
+    new = source(queries - half, np.random.default_rng(2**32 + 1))
+    asked = np.concatenate([source.labels[rng.integers(len(source.labels), size=half)], new])
     best = np.full((len(asked), 10), -2.0, np.float32)
     numbers = np.zeros((len(asked), 10), np.int64)
     began, number = time.perf_counter(), 0
-    for block in _blocks(labels, rows):
+    for first in range(0, rows, BLOCK):
+        block = source(min(BLOCK, rows - first), np.random.default_rng(first + 1))
         cosines = np.concatenate([best, asked @ block.T], axis=1)
         ids = np.concatenate(
             [numbers, np.tile(np.arange(number, number + len(block)), (len(asked), 1))], axis=1
@@ -99,12 +132,13 @@ def _measure(path: Path, labels: NDArray[np.float32], rows: int, queries: int) -
     index.optimize()
     built = time.perf_counter()
     index.search(asked[0], SPACE)
-    seconds, recalls = [], []
+    seconds, recalls, worked = [], [], time.process_time()
     for vector, exact in zip(asked, numbers, strict=True):
         start = time.perf_counter()
         hits = index.search(vector, SPACE, k=10)
         seconds.append(time.perf_counter() - start)
         recalls.append(len({hit.object.number for hit in hits} & set(exact.tolist())) / 10)
+    worked = time.process_time() - worked
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     return {
         "rows": rows,
@@ -112,6 +146,7 @@ def _measure(path: Path, labels: NDArray[np.float32], rows: int, queries: int) -
         "recall_at_10_objects": round(float(np.mean(recalls[half:])), 4),
         "p50_ms": round(1e3 * float(np.median(seconds)), 1),
         "p95_ms": round(1e3 * float(np.percentile(seconds, 95)), 1),
+        "cpu_ms": round(1e3 * worked / len(asked), 1),
         "add_seconds": round(added - began, 1),
         "index_seconds": round(built - added, 1),
         "bytes_per_object": round(size / rows),

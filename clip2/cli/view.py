@@ -165,8 +165,13 @@ class View(CloudCommand):
         if (self.target / "map.json").is_file():
             return self._map()
         from clip2.recognition import fuse_frames
-        from clip2.viewer.moments import moments_of_frame, moments_of_scan
+        from clip2.viewer.moments import MOST_RECOGNIZED, moments_of_frame, moments_of_scan
 
+        if self.source == "cloud" and not any(pair.startswith("most=") for pair in self.option):
+            self.option = (
+                *self.option,
+                f"most={MOST_RECOGNIZED}",
+            )  # 200 million points need not be in memory
         scan = self.open(self.target, self.source)
         chosen = self.frame.choose(scan)
         load = _Loader(self.options)

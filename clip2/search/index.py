@@ -31,7 +31,9 @@ _BATCH = 1000  # objects per transaction
 # Below, reading every vector is as fast and exact.
 VECTOR_INDEX_FROM = 20_000
 _STALE = 0.2  # share of rows without a vector index from which it is built anew
-_PROBES, _REFINE = 100, 4
+# Partitions that a search looks into, and how many times the wanted hits it compares with their full vectors. Chosen on
+# one generated set and measured on another: python -m benchmarks.search.
+_PROBES, _REFINE = 50, 10
 _SAME_PLACE = 0.5  # of the larger box's diagonal: hits of one scan with nearer centers are one object
 _MARGIN = 5  # hits read for each that is wanted, as several can be one object
 
@@ -233,13 +235,13 @@ class Index:
 
     def optimize(self) -> None:
         """Merge small files, and build a vector index where it pays (from 20,000 objects on)."""
-        from lancedb.index import IvfSq
+        from lancedb.index import IvfRq
 
         with self._lock():
             rows = len(self)
             self._table.optimize(cleanup_older_than=timedelta(days=7))
             if rows >= VECTOR_INDEX_FROM and self._without_index() > _STALE * rows:
-                config = IvfSq(distance_type="cosine", num_partitions=max(1, round(rows**0.5)))
+                config = IvfRq(distance_type="cosine", num_partitions=max(1, round(rows**0.5)))
                 self._table.create_index("vector", config=config, replace=True)
 
     def _without_index(self) -> int:

@@ -39,6 +39,7 @@ class ViewerApp:
         page: what the parts of the panel share.
         session: state of the page.
         stage: what is drawn.
+        timeline: which moment is shown.
     """
 
     def __init__(
@@ -57,17 +58,17 @@ class ViewerApp:
         self.port, self.stage = page.server.get_port(), page.stage
         question = Question(page, labels)
         Inspector(page)
-        self._timeline = Timeline(page, moments, vocabulary, question)
+        self.timeline = Timeline(page, moments, vocabulary, question)
         Drawing(page)
-        Downloads(page, self._timeline, out, root, source)
+        Downloads(page, self.timeline, out, root, source)
         page.look()
         page.stage.draw(page.appearance, ground=False)
         page.refresh_panel()
-        threading.Thread(target=self._timeline.find_objects, name="clip2-view", daemon=True).start()
+        threading.Thread(target=self.timeline.find_objects, name="clip2-view", daemon=True).start()
 
     def close(self) -> None:
         """Stop the page."""
-        self._timeline.close()
+        self.timeline.close()
         self.page.close()
 
     def clients(self) -> list[ClientHandle]:

@@ -61,7 +61,7 @@ class Appearance:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.mode: coloring.Mode = "object"
+        self.mode: coloring.Mode = self.modes[0]
         self._behind: tuple[object, NDArray[np.uint8]] | None = None
         self._heat_of: tuple[object, int | None] = (None, None)
         self._heat = np.zeros(0, np.float32)

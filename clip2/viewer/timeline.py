@@ -52,7 +52,7 @@ class Timeline:
             self._slider = gui.add_slider("frame", 0, len(moments) - 1, 1, 0)
             self._playing = gui.add_checkbox("play", False)
             self._pace = gui.add_slider("per second", 0.5, 20.0, 0.5, 4.0)
-        self._slider.on_update(lambda _: self._go(int(self._slider.value)))
+        self._slider.on_update(lambda _: self.go(int(self._slider.value)))
         self._playing.on_update(lambda _: self._play())
 
     def close(self) -> None:
@@ -103,7 +103,8 @@ class Timeline:
         page.mark()
         page.refresh_panel()
 
-    def _go(self, position: int) -> None:
+    def go(self, position: int) -> None:
+        """Show another moment; its objects are found first if they are not known."""
         page = self._page
         with page.lock:
             if position == self._position and len(page.session.content.objects):
@@ -126,5 +127,5 @@ class Timeline:
             began = time.perf_counter()
             following = (self._position + 1) % len(self.moments)
             set_field(self._slider, following)
-            self._go(following)
+            self.go(following)
             time.sleep(max(0.02, 1 / self._pace.value - (time.perf_counter() - began)))

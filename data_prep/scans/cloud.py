@@ -9,6 +9,7 @@ from pathlib import Path
 from tokenize import TokenError
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import rigid
@@ -19,7 +20,14 @@ from data_prep.scans.formats.las import read_las
 from data_prep.scans.formats.mesh import sample_mesh
 from data_prep.scans.formats.pcd import read_pcd
 from data_prep.scans.formats.ply import read_ply
-from data_prep.scans.formats.records import RawCloud, cloud_from_columns, read_records, require_finite
+from data_prep.scans.formats.records import (
+    RawCloud,
+    cloud_from_columns,
+    mapped,
+    read_records,
+    require_finite,
+    spread,
+)
 from data_prep.scans.formats.text import unreadable
 from data_prep.scans.frame import Frame
 from data_prep.scans.scan import IndexedScan
@@ -50,6 +58,8 @@ class CloudScan(IndexedScan[Path]):
         seed: of the sampling; the same seed gives the same points.
         scan: number of one scan of an ``.e57``, from 0; None = all of them, put together by their poses.
         scale: meters per unit of the file: 0.001 for millimeters.
+        most: keep at most so many points of a file, spread over it; a binary ``.ply``, ``.bin``, ``.npy``, ``.las`` or
+            ``.laz`` is then read without holding all of it in memory. None = all points.
 
     Raises:
         InputError: an option that cannot be.
@@ -68,8 +78,11 @@ class CloudScan(IndexedScan[Path]):
         seed: int = 0,
         scan: int | None = None,
         scale: float = 1.0,
+        most: int | None = None,
     ) -> None:
         root = Path(root)
+        if most is not None and most < 1:
+            raise InputError(f"is {most}", field="most", fix="keep at least one point")
         if up is not None:
             T_zup_from(up)
         if columns is not None and columns < 3:
@@ -79,7 +92,7 @@ class CloudScan(IndexedScan[Path]):
         if not (math.isfinite(scale) and scale > 0):
             raise InputError(f"is {scale}", field="scale", fix="give meters per unit, like 0.001")
         self._up, self._columns, self._sample, self._count, self._seed = up, columns, sample, points, seed
-        self._scan, self._scale = scan, scale
+        self._scan, self._scale, self._most = scan, scale, most
         if root.is_file() and root.suffix.lower() not in _SUFFIXES:
             raise BadDatasetError(
                 f"ends in {root.suffix!r}", source=root, fix=f"give one of {' '.join(_SUFFIXES)}"
@@ -94,7 +107,9 @@ class CloudScan(IndexedScan[Path]):
         super().__init__(root, entries, " ".join(_SUFFIXES))
 
     def read(self, id: str, entry: Path) -> Frame:
-        cloud = read_cloud(entry, self._columns, self._sample, self._count, self._seed, self._scan)
+        cloud = read_cloud(
+            entry, self._columns, self._sample, self._count, self._seed, self._scan, self._most
+        )
         up = self._up or ("y" if entry.suffix.lower() == ".glb" else "z")
         return cloud_frame(id, cloud, entry, up, self._scale)
 
@@ -124,6 +139,7 @@ def cloud_frame(id: str, cloud: RawCloud, source: Path, up: str = "z", scale: fl
         colors=cloud.colors,
         intensity=cloud.intensity,
         T_world_points=T_zup_from(up) @ rigid(translation=offset),
+        notes=() if cloud.total is None else (f"{len(points):,} of {cloud.total:,} points are used",),
     )
 
 
@@ -134,6 +150,7 @@ def read_cloud(
     count: int = 100_000,
     seed: int = 0,
     scan: int | None = None,
+    most: int | None = None,
 ) -> RawCloud:
     """Read a cloud, or sample a mesh.
 
@@ -145,6 +162,7 @@ def read_cloud(
         count: points to sample on a mesh.
         seed: of the sampling.
         scan: number of one scan of an ``.e57``; None = all of them.
+        most: keep at most so many points; None = all of them.
 
     Raises:
         InputError: the extra that the format needs is not installed.
@@ -154,20 +172,35 @@ def read_cloud(
     if suffix in _MESH_SUFFIXES or (sample and suffix == ".ply"):
         if suffix == ".ply":
             read_ply(path)  # trimesh fills what a lying header promises with zeros; this refuses it
-        return sample_mesh(path, count, seed)
+        return sample_mesh(path, count, seed).thinned(most)
     if suffix == ".ply":
-        return read_ply(path)
+        return read_ply(path, most=most)
     if suffix == ".pcd":
-        return read_pcd(path)
+        return read_pcd(path).thinned(most)
     if suffix == ".bin":
-        return cloud_from_columns(read_records(path, columns or _columns_by_name(path)), path)
+        return _from_table(_read_bin(path, columns or _columns_by_name(path), most), path, most)
     if suffix == ".npy":
-        return _read_npy(path)
+        return _from_table(_read_npy(path, most), path, most)
     if suffix in (".las", ".laz"):
-        return read_las(path)
+        return read_las(path, most)
     if suffix == ".e57":
-        return read_e57(path, scan)
-    return _read_text(path)
+        return read_e57(path, scan).thinned(most)
+    return _read_text(path).thinned(most)
+
+
+def _read_bin(path: Path, columns: int, most: int | None) -> NDArray:
+    try:
+        content = None if most is None else mapped(path)
+    except OSError as error:
+        raise unreadable(path, "points", error) from error
+    return read_records(path, columns, content)
+
+
+def _from_table(table: NDArray, path: Path, most: int | None) -> RawCloud:
+    """The cloud of (N, C) columns, thinned before they are converted."""
+    if most is None or table.ndim != 2:
+        return cloud_from_columns(table, path)
+    return cloud_from_columns(table[spread(len(table), most)], path).thinned(most, len(table))
 
 
 def _columns_by_name(path: Path) -> int:
@@ -188,7 +221,7 @@ def _columns_by_name(path: Path) -> int:
     )
 
 
-def _read_npy(path: Path) -> RawCloud:
+def _read_npy(path: Path, most: int | None) -> NDArray:
     try:
         with path.open("rb") as file:
             # numpy takes any other file for a pickle, and advises to run it.
@@ -199,14 +232,14 @@ def _read_npy(path: Path) -> RawCloud:
                     field="points",
                     fix="write it with numpy.save",
                 )
-        table = np.load(path, allow_pickle=False)
+        table = np.load(path, mmap_mode=None if most is None else "r", allow_pickle=False)
     except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:
         raise unreadable(path, "points", error) from error
     if not isinstance(table, np.ndarray) or table.dtype.kind not in "fiu":
         raise BadFrameError(
             "does not hold numbers", source=path, field="points", fix="save an (N, 3) float array"
         )
-    return cloud_from_columns(table, path)
+    return table
 
 
 def _read_text(path: Path) -> RawCloud:

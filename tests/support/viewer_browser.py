@@ -90,3 +90,16 @@ def choose(page: Any, label: str, option: str) -> None:
     """Choose in the dropdown with this label."""
     field(page, label).click()
     page.get_by_role("option", name=option, exact=True).click()
+
+
+def place(page: Any, app: Any, points: NDArray[np.float64]) -> tuple[float, float]:
+    """Pixel of the middle of an object's world points, for the visitor's camera."""
+    from clip2.viewer.page import eye_of
+
+    (client,) = app.clients()
+    until(lambda: client.camera.update_timestamp > 0)
+    centered = app.session.content.centered(points)
+    middle = centered[np.argmin(np.linalg.norm(centered - np.median(centered, axis=0), axis=1))]
+    at, _ = eye_of(client).project(middle[None])
+    box = page.locator("canvas").first.bounding_box()
+    return box["x"] + at[0, 0] * box["width"], box["y"] + at[0, 1] * box["height"]

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadFrameError, InputError
 from data_prep.scans.formats.ply import require_size
-from data_prep.scans.formats.records import RawCloud, scale_colors, unit_intensity
+from data_prep.scans.formats.records import RawCloud, scale_colors, spread, unit_intensity
 from data_prep.scans.formats.text import unreadable
 from data_prep.storage.extras import require_extra
 
 _VARIABLE_CHUNKS = 0xFFFFFFFF
+_PIECE = 1_000_000  # points in memory at a time, where only some are wanted
 _RECORD_HEADER = 54  # bytes before the content of a variable length record
 # GeoTIFF keys and their EPSG codes (OGC 19-008r4).
 _MODEL_TYPE, _HORIZONTAL_UNITS, _VERTICAL_UNITS = 1024, 3076, 4099
@@ -28,12 +29,16 @@ _UNIT = re.compile(r'\b(?:LENGTHUNIT|UNIT)\s*\[\s*"([^"]*)"\s*,\s*([0-9.eE+-]+)'
 _ANGLES = ("degree", "radian", "grad", "gon")
 
 
-def read_las(path: Path) -> RawCloud:
+def read_las(path: Path, most: int | None = None) -> RawCloud:
     """Read points in meters with their colors and intensity.
 
     Points that their producer flagged as withheld, that is deleted, are left out. Colors are 16 bits by the
     standard; a file with none above 255 was written with 8 bits and is taken so. Colors or intensities that are
     zero throughout were never measured: None. Units come from the file's coordinate system; without one, meters.
+
+    Args:
+        path: the file.
+        most: keep so many, spread over the file, which is then read piece by piece; None: all.
 
     Raises:
         InputError: laspy is not installed.
@@ -54,24 +59,26 @@ def read_las(path: Path) -> RawCloud:
                 more = bool(header.number_of_evlrs or header.start_of_waveform_data_packet_record)
                 room = size - header.offset_to_point_data
                 require_size(path, room, count, header.point_format.size, at_least=more)
-            las = reader.read()
-        if len(las.points) != count:
-            raise _cut_short(path, f"promises {count} points, the file holds {len(las.points)}")
+            pieces = _pieces(reader, path, count, most)
+
+        def column(name: str) -> NDArray:
+            return np.concatenate([np.asarray(getattr(piece, name)) for piece in pieces])
+
         scale = meters_per_unit(header.vlrs, path)
-        points = np.stack([las.x, las.y, las.z], axis=1) * scale
+        points = np.stack([column(name) for name in "xyz"], axis=1) * scale
         colors = intensity = kept = None
         names = set(header.point_format.dimension_names)
         if names.issuperset(("red", "green", "blue")):
-            colors = _colors(np.stack([las.red, las.green, las.blue], axis=1))
-        if (strength := np.asarray(las.intensity)).any():
+            colors = _colors(np.stack([column(name) for name in ("red", "green", "blue")], axis=1))
+        if (strength := column("intensity")).any():
             intensity = unit_intensity(strength, path)
-        if "withheld" in names and (withheld := np.asarray(las.withheld).astype(bool)).any():
+        if "withheld" in names and (withheld := column("withheld").astype(bool)).any():
             kept = ~withheld
     except InputError:
         raise
     except errors as error:
         raise unreadable(path, "points", error) from error
-    cloud = RawCloud(points, colors, intensity)
+    cloud = RawCloud(points, colors, intensity, None if len(points) == count else count)
     if kept is None:
         return cloud
     if not kept.any():
@@ -82,6 +89,22 @@ def read_las(path: Path) -> RawCloud:
             fix="clear the flag of the points you want",
         )
     return cloud[kept]
+
+
+def _pieces(reader: Any, path: Path, count: int, most: int | None) -> list[Any]:
+    """Point records of the file, or the chosen ones of each piece of it."""
+    if most is None or count <= most:
+        pieces = [reader.read().points]
+        found = len(pieces[0])
+    else:
+        pieces, chosen, found = [], spread(count, most), 0
+        for piece in reader.chunk_iterator(_PIECE):
+            first, last = np.searchsorted(chosen, (found, found + len(piece)))
+            pieces.append(piece[chosen[first:last] - found])
+            found += len(piece)
+    if found != count:
+        raise _cut_short(path, f"promises {count} points, the file holds {found}")
+    return pieces
 
 
 def _colors(values: NDArray[np.uint16]) -> NDArray[np.uint8] | None:

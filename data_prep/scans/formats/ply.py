@@ -6,6 +6,7 @@ promise against the file.
 
 from __future__ import annotations
 
+import mmap
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import BadFrameError
-from data_prep.scans.formats.records import RawCloud, cloud_from_fields, require_at_most
+from data_prep.scans.formats.records import RawCloud, cloud_from_fields, mapped, require_at_most, spread
 from data_prep.scans.formats.text import unreadable
 
 _TYPES = {
@@ -34,22 +35,28 @@ class _Element:
     has_list: bool = False
 
 
-def read_ply(path: Path, content: bytes | None = None, max_points: int | None = None) -> RawCloud:
+def read_ply(
+    path: Path, content: bytes | None = None, max_points: int | None = None, most: int | None = None
+) -> RawCloud:
     """Read the vertices with their colors and intensity; faces are left aside.
 
     Args:
         path: the file.
         content: its bytes if they are already in memory; ``path`` then only names them in errors.
         max_points: refuse more; None: any number.
+        most: keep so many, spread over the file, of which a binary one is then not held in memory; None: all.
 
     Raises:
         BadFrameError: not a PLY, a header that promises more or other than the file holds, no x y z, no vertex.
     """
     try:
-        content = path.read_bytes() if content is None else content
+        if content is not None:
+            data: bytes | mmap.mmap = content
+        else:
+            data = path.read_bytes() if most is None else mapped(path)
     except OSError as error:
         raise unreadable(path, "points", error) from error
-    order, elements, body = _read_header(path, content)
+    order, elements, body = _read_header(path, data)
     position = [element.name for element in elements].index("vertex")
     before, vertex, after = elements[:position], elements[position], elements[position + 1 :]
     if vertex.has_list or any(element.has_list for element in before):
@@ -62,20 +69,23 @@ def read_ply(path: Path, content: bytes | None = None, max_points: int | None = 
     dtype = np.dtype([(name, order + kind) for name, kind in vertex.fields])
     require_at_most(path, vertex.count, dtype.itemsize, max_points)
     if order == "=":
-        table = text_table(path, content[body:], dtype, sum(e.count for e in before), vertex.count)
-        return cloud_from_fields(table, path)
+        table = text_table(path, data[body:], dtype, sum(e.count for e in before), vertex.count)
+        return cloud_from_fields(table, path).thinned(most)
     start = body + sum(e.count * np.dtype([(n, order + k) for n, k in e.fields]).itemsize for e in before)
     if not after:
-        require_size(path, len(content) - start, vertex.count, dtype.itemsize)
-    elif len(content) - start < vertex.count * dtype.itemsize + sum(e.count for e in after):
-        require_size(path, len(content) - start, vertex.count, dtype.itemsize, at_least=True)
+        require_size(path, len(data) - start, vertex.count, dtype.itemsize)
+    elif len(data) - start < vertex.count * dtype.itemsize + sum(e.count for e in after):
+        require_size(path, len(data) - start, vertex.count, dtype.itemsize, at_least=True)
         raise BadFrameError(
             f"promises {after[0].count} of {after[0].name}, the file ends before",
             source=path,
             field=f"header: element {after[0].name}",
             fix="write the file again, it is cut short",
         )
-    return cloud_from_fields(np.frombuffer(content, dtype, vertex.count, start), path)
+    table = np.frombuffer(data, dtype, vertex.count, start)
+    if most is None:
+        return cloud_from_fields(table, path)
+    return cloud_from_fields(table[spread(vertex.count, most)], path).thinned(most, vertex.count)
 
 
 def text_table(path: Path, text: bytes, dtype: np.dtype, skip: int, count: int) -> NDArray:
@@ -138,11 +148,11 @@ def require_size(path: Path, size: int, count: int, record: int, at_least: bool 
         )
 
 
-def _read_header(path: Path, content: bytes) -> tuple[str, list[_Element], int]:
+def _read_header(path: Path, content: bytes | mmap.mmap) -> tuple[str, list[_Element], int]:
     """Byte order, elements in file order, and where the data begins."""
     end = content.find(b"end_header", 0, _LONGEST_HEADER)
     newline = content.find(b"\n", end)
-    if not content.startswith(b"ply") or end < 0 or newline < 0:
+    if content[:3] != b"ply" or end < 0 or newline < 0:
         raise _lie(path, "is not a PLY header")
     order = None
     elements: list[_Element] = []

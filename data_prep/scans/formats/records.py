@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import mmap
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,16 +27,51 @@ class RawCloud:
         points: (N, 3) float64 in the file's own axes; may hold NaN.
         colors: (N, 3) uint8 RGB, or None.
         intensity: (N,) float32 in 0..1, or None.
+        total: points of the file, if only some were read; None: all were.
     """
 
     points: NDArray[np.float64]
     colors: NDArray[np.uint8] | None = None
     intensity: NDArray[np.float32] | None = None
+    total: int | None = None
 
     def __getitem__(self, kept: NDArray[np.bool_]) -> RawCloud:
         """The points of an (N,) mask with their attributes."""
         colors = None if self.colors is None else self.colors[kept]
-        return RawCloud(self.points[kept], colors, None if self.intensity is None else self.intensity[kept])
+        intensity = None if self.intensity is None else self.intensity[kept]
+        return RawCloud(self.points[kept], colors, intensity, self.total)
+
+    def thinned(self, most: int | None, total: int | None = None) -> RawCloud:
+        """At most so many points, spread over the file; ``total`` if it had more points than this cloud."""
+        count = len(self.points)
+        if most is None or max(count, total or 0) <= most:
+            return self
+        return replace(self[spread(count, most)], total=total or count)
+
+
+def spread(count: int, most: int) -> NDArray[np.int64]:
+    """Ascending rows of a sample of ``most`` out of ``count``: one at random from each of as many equal stretches.
+
+    A sample of the whole would need memory for every row; every n-th row would show the lines of a scanner.
+
+    >>> spread(3, 5).tolist(), len(spread(1000, 10))
+    ([0, 1, 2], 10)
+    """
+    if count <= most:
+        return np.arange(count)
+    starts = np.arange(most) * count // most
+    lengths = np.diff(starts, append=count)
+    return starts + np.random.default_rng(0).integers(lengths)
+
+
+def mapped(path: Path) -> bytes | mmap.mmap:
+    """Content of a file that the system reads when it is needed, and drops when memory is.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
 
 
 def cloud_from_columns(table: NDArray, path: Path) -> RawCloud:
@@ -152,7 +188,10 @@ def require_at_most(path: Path, count: int, record: int, max_points: int | None)
 
 
 def read_records(
-    path: Path, columns: int, content: bytes | None = None, max_points: int | None = None
+    path: Path,
+    columns: int,
+    content: bytes | mmap.mmap | None = None,
+    max_points: int | None = None,
 ) -> NDArray[np.float32]:
     """Read a headerless little-endian float32 file as (N, columns).
 

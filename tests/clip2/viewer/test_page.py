@@ -10,7 +10,7 @@ import trimesh
 from clip2.recognition import Instances3D
 from data_prep.scans import open_scan
 from data_prep.scans.layout.save import save_layout
-from tests.support.viewer_browser import choose, field, needs_browser, picture, served, until, visitor
+from tests.support.viewer_browser import choose, field, needs_browser, picture, place, served, until, visitor
 from tests.support.viewer_stand_ins import room_frame
 
 
@@ -104,8 +104,7 @@ def test_a_visit(room, tmp_path):
         choose(page, "color by", "similarity to labels")
 
         table = int(np.flatnonzero(np.array(session.naming.labels) == "table")[0])
-        place = where(page, app, session.content.objects.object_points(table))
-        page.mouse.click(*place)
+        page.mouse.click(*place(page, app, session.content.objects.object_points(table)))
         until(lambda: session.selected is not None)
         page.get_by_text("objectness").first.wait_for()
         chosen = session.selected
@@ -153,7 +152,7 @@ def test_a_box_is_edited_by_hand(room, tmp_path):
         session = app.session
         until(lambda: session.labels == ("table",))
         table = int(np.flatnonzero(np.array(session.naming.labels) == "table")[0])
-        page.mouse.click(*where(page, app, session.content.objects.object_points(table)))
+        page.mouse.click(*place(page, app, session.content.objects.object_points(table)))
         until(lambda: session.selected is not None)
         table, start = session.selected, session.boxes[session.selected]
         page.get_by_role("button", name="edit box").click()
@@ -171,8 +170,8 @@ def test_a_box_is_edited_by_hand(room, tmp_path):
         # By the handle in the scene that lifts.
         center = session.boxes[table].center
         lift = 0.8 * start.size.max() * 0.9  # near its tip
-        here = where(page, app, (center + [0, 0, lift])[None])
-        there = where(page, app, (center + [0, 0, lift + 0.5])[None])
+        here = place(page, app, (center + [0, 0, lift])[None])
+        there = place(page, app, (center + [0, 0, lift + 0.5])[None])
         page.mouse.move(*here)
         page.wait_for_timeout(300)
         page.mouse.down()
@@ -213,16 +212,3 @@ def test_a_sequence_plays(tmp_path):
         page.get_by_label("play").check()
         until(lambda: seen.add(app.session.content.objects.frame_id) or len(seen) == 3)
         page.get_by_label("play").uncheck()
-
-
-def where(page, app, points):
-    """Pixel of the middle of an object, for the client's camera."""
-    from clip2.viewer.page import eye_of
-
-    (client,) = app.clients()
-    until(lambda: client.camera.update_timestamp > 0)
-    centered = app.session.content.centered(points)
-    middle = centered[np.argmin(np.linalg.norm(centered - np.median(centered, axis=0), axis=1))]
-    place, _ = eye_of(client).project(middle[None])
-    box = page.locator("canvas").first.bounding_box()
-    return box["x"] + place[0, 0] * box["width"], box["y"] + place[0, 1] * box["height"]

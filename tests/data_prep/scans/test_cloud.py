@@ -92,6 +92,23 @@ def test_every_format_gives_the_same_colored_points(tmp_path: Path, name: str, w
     assert frame.views == ()
 
 
+@pytest.mark.parametrize("name, write", WRITERS.values(), ids=WRITERS)
+def test_some_points_of_every_format_keep_their_colors(tmp_path: Path, name: str, write: Callable) -> None:
+    write(tmp_path / name)
+    frame = read(tmp_path / name, most=10)
+    assert len(frame.points) == 10
+    assert frame.notes == ("10 of 40 points are used",)
+    apart = np.linalg.norm(frame.points[:, None] - POINTS, axis=2)
+    rows = apart.argmin(axis=1)
+    assert apart.min(axis=1).max() < 1e-4
+    assert (np.diff(rows) > 0).all()
+    assert (rows // 4 == np.arange(10)).all(), "one of each tenth of the file"
+    np.testing.assert_array_equal(frame.colors, COLORS[rows])
+    assert read(tmp_path / name, most=40).notes == ()
+    with pytest.raises(InputError, match="at least one"):
+        read(tmp_path / name, most=0)
+
+
 def test_compressed_pcd_with_repetition(tmp_path: Path) -> None:
     # Repeating points make the compressor copy, also from bytes it has just written.
     cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(np.tile(POINTS[:3], (500, 1))))

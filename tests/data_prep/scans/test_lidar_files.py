@@ -97,6 +97,17 @@ def test_laz_of_several_chunks(tmp_path: Path) -> None:
     np.testing.assert_allclose(read(write_las(tmp_path / "a.laz", many)).points, many, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["a.las", "a.laz"])
+def test_some_points_of_a_file_that_is_read_in_pieces(tmp_path: Path, monkeypatch, name: str) -> None:
+    monkeypatch.setattr("data_prep.scans.formats.las._PIECE", 7_000)
+    many = np.c_[np.arange(20_001) / 100, np.zeros(20_001), np.ones(20_001)]
+    frame = open_scan("cloud", write_las(tmp_path / name, many), most=100)[0]
+    rows = np.rint(frame.world_points()[:, 0] * 100).astype(int)
+    hundredths = np.searchsorted(np.arange(100) * 20_001 // 100, rows, side="right") - 1
+    assert (hundredths == np.arange(100)).all(), "one point of each"
+    assert frame.notes == ("100 of 20,001 points are used",)
+
+
 def wkt(text: str) -> WktCoordinateSystemVlr:
     return WktCoordinateSystemVlr(text)
 
