@@ -30,6 +30,7 @@ class Embedded:
         digests: M digests of the clouds, see :func:`~clip2.evaluation.objects.cloud_digest`.
         data_digest: hash of all clouds as they were embedded.
         points: (M,) points given to the model.
+        distances: (M,) of the model's out-of-distribution detector, larger means stranger; None: it has none.
         cached: objects whose vectors came from the cache.
     """
 
@@ -38,6 +39,7 @@ class Embedded:
     data_digest: str
     points: NDArray[np.int64]
     cached: int
+    distances: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,14 +106,23 @@ def embed_objects(
             vectors.append(np.load(file, allow_pickle=False))
             cached += len(clouds)
         else:
-            found = subject.model.describe(
-                [cloud.points for cloud in clouds], [cloud.colors for cloud in clouds]
-            ).embeddings
+            found = _described(subject, clouds)
             vectors.append(found)
             if file is not None:
                 _save(file, found)
         settings.progress(doing or objects.name, min((number + 1) * CHUNK, len(objects)), len(objects))
-    return Embedded(np.concatenate(vectors), tuple(digests), whole.hexdigest()[:16], np.array(sizes), cached)
+    rows = np.concatenate(vectors)
+    distances = None if subject.model.ood_detector is None else rows[:, -1]
+    rows = rows if distances is None else np.ascontiguousarray(rows[:, :-1])
+    return Embedded(rows, tuple(digests), whole.hexdigest()[:16], np.array(sizes), cached, distances)
+
+
+def _described(subject: Subject, clouds: Sequence[Cloud]) -> NDArray[np.float32]:
+    """(M, D) embeddings; with a detector its distance follows as one more column."""
+    found = subject.model.describe([cloud.points for cloud in clouds], [cloud.colors for cloud in clouds])
+    if subject.model.ood_detector is None:
+        return found.embeddings
+    return np.column_stack([found.embeddings, subject.model.ood_detector.distance(found.features)])
 
 
 def _chunks(work: _ReadChunk, starts: Sequence[int], workers: int) -> Iterator[list[tuple[Cloud, str]]]:

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,18 @@ def cloud_digest(points: NDArray[np.floating]) -> str:
     return hashlib.sha256(cells.tobytes()).hexdigest()[:16]
 
 
+class Crops(Protocol):
+    """Vectors of images of the M objects of a set."""
+
+    def only(self, chosen: NDArray[np.int64]) -> Crops:
+        """Those of some objects."""
+        ...
+
+    def read(self, model: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """(M, D) unit rows in the space of a CLIP model, and (M,) whether there is an image."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class ObjectSet:
     """Objects that have one true label each. Only ``load`` reads a cloud.
@@ -69,6 +82,7 @@ class ObjectSet:
         points: how many the protocol prescribes; None: all.
         synonyms: label → other names of it, tried in order where a text bank lacks the label.
         source: where the class list comes from.
+        crops: vectors of images of the objects, where they are known.
     """
 
     name: str
@@ -83,6 +97,7 @@ class ObjectSet:
     points: int | None = None
     synonyms: dict[str, tuple[str, ...]] | None = None
     source: str = ""
+    crops: Crops | None = None
 
     def __post_init__(self) -> None:
         if len(self.names) == 0:
@@ -119,6 +134,7 @@ class ObjectSet:
                 "names": tuple(self.names[i] for i in chosen),
                 "load": _Subset(load, chosen),
                 "left_out": note,
+                "crops": None if self.crops is None else self.crops.only(chosen),
             }
         )
 

@@ -125,12 +125,12 @@ class Protocol(ABC):
 
 # Sets of labeled objects: each is a benchmark of its own (zero-shot), and one more with each task behind a slash.
 _OBJECT_SETS = (
-    *("modelnet10", "modelnet40", "named-objects", "objaverse-lvis", "shapenetpart"),
+    *("clouds", "modelnet10", "modelnet40", "named-objects", "objaverse-lvis", "shapenetpart", "triplets"),
     *(f"scanobjectnn-{kind}" for kind in ("obj-only", "obj-bg", "pb-t50-rs", "openshape")),
     *("scannet17", "scannet18", "scannet20", "scannet200", "sunrgbd10", "sunrgbd37"),
     *("nuscenes10", "once5", "kitti"),
 )
-_OBJECT_TASKS = ("robustness", "retrieval", "linear-probe", "few-shot", "prompts")
+_OBJECT_TASKS = ("robustness", "retrieval", "linear-probe", "few-shot", "prompts", "open-set")
 _ON_OBJECTS = {
     **dict.fromkeys(_OBJECT_SETS, "clip2.evaluation.zero_shot"),
     **{f"{name}/{task}": "clip2.evaluation.tasks" for name in _OBJECT_SETS for task in _OBJECT_TASKS},

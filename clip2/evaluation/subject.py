@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from clip2.model import Clip2Model
 from clip2.pretrained.loading import load
+from clip2.teacher.prompts import PROMPTS
 from clip2.teacher.text_source import TextSource
+from clip2.teacher.text_with_tower import BankWithTower
 from data_prep.errors import InputError
 from data_prep.storage.files import file_sha256
 
@@ -90,6 +92,8 @@ class Subject:
         for name, tensor in sorted(self.model.state_dict().items()):
             found.update(name.encode())
             found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        if self.model.ood_detector is not None:
+            found.update(self.model.ood_detector.distances.tobytes())
         return found.hexdigest()[:_DIGITS]
 
     def source_of_text(self) -> TextSource:
@@ -108,3 +112,17 @@ class Subject:
     def vectors(self, labels: Sequence[str]) -> NDArray[np.float32]:
         """(K, D) unit rows of K labels."""
         return self.source_of_text().embed_labels(labels)
+
+    def single_prompts(
+        self, labels: Sequence[str], templates: str, progress: Callable[[str, int, int], None]
+    ) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Each sentence of a prompt set, and (K, D) vectors of the labels in it alone; none without a text tower."""
+        source = self.source_of_text()
+        if isinstance(source, BankWithTower):
+            source = replace(source, bank=None)
+        elif hasattr(source, "find"):
+            return
+        sentences = PROMPTS[templates]
+        for number, sentence in enumerate(sentences):
+            yield sentence, source.with_templates(f"{templates}/{number}").embed_labels(labels)
+            progress(f"prompts of {templates}", number + 1, len(sentences))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +14,14 @@ from clip2.evaluation.corruptions import CORRUPTIONS, Corrupt, Turn
 from clip2.evaluation.embedding import embed_objects
 from clip2.evaluation.metrics import bootstrap_interval, retrieval_metrics, top_k_accuracy
 from clip2.evaluation.objects import ObjectSet
+from clip2.evaluation.open_set import NONE_OF_THESE, score_open_set
 from clip2.evaluation.protocol import PROTOCOLS, Protocol, Settings
 from clip2.evaluation.result import Curve, EvalResult, Metric
 from clip2.evaluation.sets.registry import OBJECT_SETS, SetEntry
 from clip2.evaluation.subject import Subject
 from clip2.evaluation.zero_shot import label_vectors, object_conditions, test_objects
+from clip2.labels import normalize_label, parse_labels
+from clip2.teacher.prompts import require_templates
 from data_prep.errors import InputError
 from data_prep.storage.extras import require_extra
 
@@ -36,9 +39,12 @@ Run = Callable[[Subject, SetEntry, Path, Settings], EvalResult]
 class Task(Protocol):
     """A task on an object set; ``name`` is ``SET/TASK``."""
 
-    def __init__(self, set_name: str, entry: SetEntry, task: str, summary: str, run: Run) -> None:
+    def __init__(
+        self, set_name: str, entry: SetEntry, task: str, summary: str, run: Run, options: Mapping[str, str]
+    ) -> None:
         self.name = f"{set_name}/{task}"
         self.summary = f"{summary}, {entry.summary}"
+        self.options = {**entry.options, **options}
         self.entry, self.expected, self._run = entry, entry.expected, run
 
     def finds(self, root: Path) -> bool:
@@ -111,29 +117,38 @@ def robustness(subject: Subject, entry: SetEntry, root: Path, settings: Settings
 
 
 def retrieval(subject: Subject, entry: SetEntry, root: Path, settings: Settings) -> EvalResult:
-    """Clouds found by a label, and by another cloud of the class; exact search over the whole test split."""
+    """Clouds found by a label, by another cloud of the class, and by their crops; exact search over the test split."""
     objects = test_objects(entry, root, settings)
     text, prompts = label_vectors(subject, objects)
     found = embed_objects(subject, objects, settings)
     classes = np.arange(len(objects.labels))
     present = np.isin(classes, objects.targets)
-    relevant = classes[present, None] == objects.targets[None]
-    metrics = {
-        f"label to cloud {name}": value
-        for name, value in retrieval_metrics(text[present] @ found.embeddings.T, relevant).items()
-    }
     same = objects.targets[:, None] == objects.targets[None]
     np.fill_diagonal(same, False)
     several = same.any(axis=1)
+    searches = {
+        "label to cloud": (text[present], found.embeddings, classes[present, None] == objects.targets[None])
+    }
     if several.any():
-        scores = found.embeddings @ found.embeddings.T
-        np.fill_diagonal(scores, -2)  # below every cosine: a cloud does not find itself
-        cloud = retrieval_metrics(scores[several], same[several])
-        metrics |= {f"cloud to cloud {name}": value for name, value in cloud.items()}
+        searches["cloud to cloud"] = (found.embeddings[several], found.embeddings, same[several])
+    notes: tuple[str, ...] = ()
+    if objects.crops is not None:
+        images, has_crop = objects.crops.read(subject.model.teacher.name)
+        clouds, own = found.embeddings[has_crop], np.eye(int(has_crop.sum()), dtype=bool)
+        notes = (f"{len(own)} of {len(objects)} objects have a crop; only the crop's own object is right",)
+        if len(own):
+            searches["crop to cloud"] = (images[has_crop], clouds, own)
+            searches["cloud to crop"] = (clouds, images[has_crop], own)
+    metrics: dict[str, float] = {}
+    for name, (queries, gallery, relevant) in searches.items():
+        scores = queries @ gallery.T
+        if name == "cloud to cloud":  # a cloud does not find itself
+            scores[np.arange(len(scores)), np.flatnonzero(several)] = -2
+        metrics |= {f"{name} {key}": value for key, value in retrieval_metrics(scores, relevant).items()}
     return _result(
         subject, objects, settings,
         {name: Metric(value, unit="rank" if "rank" in name else "") for name, value in metrics.items()},
-        prompts, found.data_digest,
+        prompts, found.data_digest, notes=notes,
     )  # fmt: skip
 
 
@@ -195,45 +210,87 @@ def few_shot(subject: Subject, entry: SetEntry, root: Path, settings: Settings) 
 
 
 def prompt_sensitivity(subject: Subject, entry: SetEntry, root: Path, settings: Settings) -> EvalResult:
-    """Top-1 with each label replaced by one of its other names in turn, one label at a time."""
+    """Top-1 with each sentence of a prompt set alone, and with one label at a time under another name."""
     objects = test_objects(entry, root, settings)
     text, prompts = label_vectors(subject, objects)
     found = embed_objects(subject, objects, settings)
-    base = top_k_accuracy(found.embeddings @ text.T, objects.targets, 1)
-    values, changed = [], []
+
+    def top1(vectors: NDArray[np.float32]) -> float:
+        return top_k_accuracy(found.embeddings @ vectors.T, objects.targets, 1)
+
+    base, by_name = top1(text), {}
     for row, label in enumerate(objects.labels):
         for name in (objects.synonyms or {}).get(label, ()):
-            if not subject.can_name(name):
-                continue
             other = text.copy()
-            other[row] = subject.vectors([name])[0]
-            if np.array_equal(
-                other[row], text[row]
-            ):  # the name that the bank was asked for in the first place
-                continue
-            values.append(top_k_accuracy(found.embeddings @ other.T, objects.targets, 1))
-            changed.append((abs(values[-1] - base), f"{label} as {name!r}: top-1 {values[-1]:.3f}"))
-    if not values:
-        raise InputError(
-            "has vectors for no synonym", source=subject.name, field="labels", fix="use a text tower"
-        )
-    metrics = {
-        "top-1": Metric(base),
-        "mean over synonyms": Metric(float(np.mean(values))),
-        "lowest": Metric(min(values)),
-        "highest": Metric(max(values)),
-        "standard deviation": Metric(float(np.std(values))),
+            if subject.can_name(name):
+                other[row] = subject.vectors([name])[0]
+            if not np.array_equal(other[row], text[row]):  # else the name that the bank was asked for
+                by_name[f"{label} as {name!r}"] = top1(other)
+    chosen = settings.options.get("templates", "ulip-64")
+    require_templates(chosen)
+    by_sentence = {
+        sentence: top1(vectors)
+        for sentence, vectors in subject.single_prompts(objects.labels, chosen, settings.progress)
     }
-    notes = tuple(text for _, text in sorted(changed, reverse=True)[:10])
+    spreads = {"single prompts": by_sentence, "other names": by_name}
+    if not by_sentence and not by_name:
+        raise InputError(
+            "has no text tower, and vectors for no synonym",
+            source=subject.name,
+            field="labels",
+            fix="add --clip",
+        )
+    metrics, notes, curves = {"top-1": Metric(base)}, [], []
+    for kind, values in spreads.items():
+        if not values:
+            notes.append(f"no {kind}: {'a text tower is needed' if values is by_sentence else 'no vectors'}")
+            continue
+        ordered = sorted(values.items(), key=lambda item: item[1])
+        tops = [value for _, value in ordered]
+        metrics[f"mean of {len(tops)} {kind}"] = Metric(float(np.mean(tops)), spread=float(np.std(tops)))
+        metrics |= {f"lowest of {kind}": Metric(tops[0]), f"highest of {kind}": Metric(tops[-1])}
+        for text_of, value in (*ordered[:3], *ordered[3:][-3:]):
+            notes.append(f"{kind}: {text_of}: top-1 {value:.3f}")
+        ranks = tuple(float(rank + 1) for rank in range(len(tops)))
+        curves.append(Curve("prompt sensitivity", kind, "rank, the worst first", "top-1", ranks, tuple(tops)))
+    return _result(
+        subject, objects, settings, metrics, f"{prompts}; single prompts of {chosen}", found.data_digest,
+        tuple(curves), tuple(notes),
+    )  # fmt: skip
+
+
+def open_set(subject: Subject, entry: SetEntry, root: Path, settings: Settings) -> EvalResult:
+    """Rejection of the objects of classes that are not among the labels asked for."""
+    objects = test_objects(entry, root, settings)
+    text, prompts = label_vectors(subject, objects)
+    if "labels" in settings.options:
+        asked = [normalize_label(name) for name in parse_labels(settings.options["labels"])]
+        names = [normalize_label(label) for label in objects.labels]
+        if foreign := sorted(set(asked) - set(names)):
+            raise InputError(f"{foreign[0]!r} is not a class of {objects.name}", field="--option labels")
+        rows = [names.index(name) for name in asked]
+    else:
+        rows = list(range(0, len(objects.labels), 2))
+    number = np.full(len(objects.labels), NONE_OF_THESE)
+    number[rows] = np.arange(len(rows))
+    found = embed_objects(subject, objects, settings)
+    report = score_open_set(
+        found.embeddings @ text[rows].T,
+        number[objects.targets],
+        subject.model.logit_scale,
+        found.distances,
+        settings.seed,
+    )
+    known = ", ".join(objects.labels[row] for row in rows)
+    metrics = report.metrics()
     return _result(
         subject,
         objects,
         settings,
         metrics,
-        f"{prompts}; {len(values)} replacements",
+        f"{prompts}; asked for: {known}",
         found.data_digest,
-        (),
-        notes,
+        report.curves(),
     )
 
 
@@ -272,13 +329,22 @@ def _draw(targets: NDArray[np.int64], count: int, random: np.random.Generator) -
     )
 
 
-_TASKS: dict[str, tuple[str, Run]] = {
-    "robustness": ("zero-shot under corruptions, rotations and fewer points", robustness),
-    "retrieval": ("retrieval of clouds by label and by cloud", retrieval),
-    "linear-probe": ("logistic regression on frozen embeddings", linear_probe),
-    "few-shot": ("a few training objects per class", few_shot),
-    "prompts": ("zero-shot with other names of the labels", prompt_sensitivity),
+_TASKS: dict[str, tuple[str, Run, dict[str, str]]] = {
+    "robustness": ("zero-shot under corruptions, rotations and fewer points", robustness, {}),
+    "retrieval": ("retrieval of clouds by label, by cloud and by crop", retrieval, {}),
+    "linear-probe": ("logistic regression on frozen embeddings", linear_probe, {}),
+    "few-shot": ("a few training objects per class", few_shot, {}),
+    "prompts": (
+        "zero-shot with single prompts and other names of the labels",
+        prompt_sensitivity,
+        {"templates": "prompt set whose sentences are used one by one; ulip-64 without"},
+    ),
+    "open-set": (
+        "rejection of objects that none of the labels names",
+        open_set,
+        {"labels": "classes to ask for, with commas; every second one without"},
+    ),
 }
 for _set, _entry in OBJECT_SETS.items():
-    for _task, (_summary, _run) in _TASKS.items():
-        PROTOCOLS.register(f"{_set}/{_task}")(Task(_set, _entry, _task, _summary, _run))
+    for _task, (_summary, _run, _options) in _TASKS.items():
+        PROTOCOLS.register(f"{_set}/{_task}")(Task(_set, _entry, _task, _summary, _run, _options))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +33,13 @@ class ZeroShot(Protocol):
     def __init__(self, name: str, entry: SetEntry) -> None:
         self.name, self.entry = name, entry
         self.summary = f"zero-shot classification of {entry.summary}"
-        self.expected = entry.expected
+        self.expected, self.options = entry.expected, entry.options
 
     def finds(self, root: Path) -> bool:
         return self.entry.finds(root)
+
+    def suits(self, subject: Subject, root: Path, options: Mapping[str, str]) -> bool:
+        return super().suits(subject, root, options) and self.entry.in_all
 
     def run(self, subject: Subject, root: Path, settings: Settings) -> EvalResult:
         objects = test_objects(self.entry, root, settings)

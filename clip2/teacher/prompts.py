@@ -18,19 +18,25 @@ def fill_templates(label: str, templates: str) -> list[str]:
     """
     require_templates(templates)
     spoken = " ".join(label.replace("_", " ").split())
-    return [template.format(spoken) for template in PROMPTS[templates]]
+    name, _, number = templates.partition("/")
+    return [template.format(spoken) for template in PROMPTS[name][slice(*_place(number))]]
 
 
 def require_templates(templates: str) -> None:
-    """Check that a prompt set is one of :data:`PROMPTS`.
+    """Check that a prompt set is one of :data:`PROMPTS`, or one sentence of it, like ``ulip-64/3``.
 
     Raises:
         InputError: it is not.
     """
-    if templates not in PROMPTS:
+    name, slash, number = templates.partition("/")
+    if name not in PROMPTS or (slash and not (number.isdecimal() and int(number) < len(PROMPTS[name]))):
         raise InputError(
             f"{templates!r} is unknown", field="templates", fix=f"use one of {', '.join(PROMPTS)}"
         )
+
+
+def _place(number: str) -> tuple[int | None, int | None]:
+    return (int(number), int(number) + 1) if number else (None, None)
 
 
 # The 64 sentences of ULIP (data/templates.json, key modelnet40_64, identical to shapenet_64), also used by OpenShape

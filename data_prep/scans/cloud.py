@@ -34,7 +34,7 @@ from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 
 _MESH_SUFFIXES = (".obj", ".off", ".glb")
-_SUFFIXES = (".ply", ".pcd", ".xyz", ".bin", ".npy", ".las", ".laz", ".e57", *_MESH_SUFFIXES)
+SUFFIXES = (".ply", ".pcd", ".xyz", ".bin", ".npy", ".las", ".laz", ".e57", *_MESH_SUFFIXES)
 # KITTI object, tracking and raw: x y z intensity. (Waymo's exports in this layout have seven digits and six values.)
 _KITTI = re.compile(r"/velodyne(/\d{4})?/\d{6}\.bin$|/velodyne_points/data/\d{10}\.bin$")
 
@@ -93,18 +93,18 @@ class CloudScan(IndexedScan[Path]):
             raise InputError(f"is {scale}", field="scale", fix="give meters per unit, like 0.001")
         self._up, self._columns, self._sample, self._count, self._seed = up, columns, sample, points, seed
         self._scan, self._scale, self._most = scan, scale, most
-        if root.is_file() and root.suffix.lower() not in _SUFFIXES:
+        if root.is_file() and root.suffix.lower() not in SUFFIXES:
             raise BadDatasetError(
-                f"ends in {root.suffix!r}", source=root, fix=f"give one of {' '.join(_SUFFIXES)}"
+                f"ends in {root.suffix!r}", source=root, fix=f"give one of {' '.join(SUFFIXES)}"
             )
         files = (
-            [root] if root.is_file() else sorted(p for p in root.iterdir() if p.suffix.lower() in _SUFFIXES)
+            [root] if root.is_file() else sorted(p for p in root.iterdir() if p.suffix.lower() in SUFFIXES)
         )
         stems = [path.stem for path in files]
         entries = {
             path.stem if stems.count(path.stem) == 1 else path.name.replace(".", "_"): path for path in files
         }
-        super().__init__(root, entries, " ".join(_SUFFIXES))
+        super().__init__(root, entries, " ".join(SUFFIXES))
 
     def read(self, id: str, entry: Path) -> Frame:
         cloud = read_cloud(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from clip2.evaluation.class_lists import class_list
 from clip2.evaluation.objects import ObjectSet
 from clip2.evaluation.protocol import Settings
-from clip2.evaluation.sets import arrays, cuts, modelnet, named
+from clip2.evaluation.sets import arrays, clouds, cuts, modelnet, named, triplets
 from data_prep.errors import BadDatasetError, InputError
 
 Open = Callable[[Path, Settings, str], ObjectSet]
@@ -28,6 +28,8 @@ class SetEntry:
         finds: whether ROOT holds them, judged by file names alone.
         read: root that holds them, settings, split (``test`` or ``train``) → the objects.
         trains: whether it has a ``train`` split.
+        options: entries of ``Settings.options`` that it reads, each with its meaning.
+        in_all: whether ``all`` includes it beside others: folders of clouds are part of many layouts.
     """
 
     summary: str
@@ -35,6 +37,8 @@ class SetEntry:
     finds: Callable[[Path], bool]
     read: Open
     trains: bool = True
+    in_all: bool = True
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def open(self, root: Path, settings: Settings, split: str) -> ObjectSet:
         """The objects of a split.
@@ -196,6 +200,26 @@ OBJECT_SETS: dict[str, SetEntry] = {
         "named_objects.npz with points (M, n, 3 or 6) and name (M,)",
         lambda root: named.named_file(root) is not None,
         _named,
+        trains=False,
+    ),
+    "clouds": SetEntry(
+        "a folder of clouds of your own",
+        "LABEL/*.ply, .npy, .xyz, .pcd or another cloud format",
+        lambda root: bool(clouds.cloud_files(root)),
+        lambda root, settings, split: clouds.read_clouds(
+            root, settings.axes, settings.options.get("units") == "m"
+        ),
+        trains=False,
+        in_all=False,
+        options={
+            "units": "m: the files are in meters; without, the largest side of each cloud is set to 1 m"
+        },
+    ),
+    "triplets": SetEntry(
+        "mined triplets, each with its first label",
+        "a folder that clip2 prep wrote",
+        _any("*manifest.json"),
+        lambda root, settings, split: triplets.read_triplets(root),
         trains=False,
     ),
     "shapenetpart": SetEntry(
