@@ -1,6 +1,6 @@
 """Quality of object maps: ids over time, real objects, things that were moved or removed, labels after several looks.
 
-    python -m benchmarks.mapping [ROOT] [--frames 200] [--only room|passes|street|kitti|relabel] [--json]
+    python -m benchmarks.mapping [ROOT] [--frames 200] [--only room|passes|street|kitti] [--json]
 
 Synthetic rooms (RGB-D) and streets (LiDAR and four cameras) are mapped three times: from labeled 3D boxes, from the 2D
 boxes of an erring detector (``good``), and by geometry alone. ROOT may hold ``kitti_tracking/`` in the official layout;
@@ -36,12 +36,8 @@ from rich.table import Table
 import clip2
 from benchmarks.tables import emit
 from clip2.evaluation.scenes.hota import hota
-from clip2.mapping import MapConfig, MapObject, MapUpdate, ObjectMap, Odometry
-from clip2.mapping.motion import ConstantVelocity
-from clip2.model import Clip2Model
-from clip2.model_config import ModelConfig
+from clip2.mapping import MapConfig, MapUpdate, ObjectMap, Odometry
 from clip2.recognition import Instances3D
-from clip2.teacher import TextBank
 from data_prep.detect import Detections2D
 from data_prep.geometry import OrientedBox, rigid
 from data_prep.geometry.box_iou import box_rows
@@ -141,7 +137,7 @@ def main(
         root: folder with kitti_tracking/.
         frames: of each synthetic scan.
         seed: of the synthetic world.
-        only: room, passes, street, kitti or relabel; default: all.
+        only: room, passes, street or kitti; default: all.
         json: print one JSON object.
     """
     model = clip2.load("mini-points")
@@ -155,35 +151,7 @@ def main(
         result[f"street, {frames} frames"] = _synthetic(model, "street", frames, seed)
     if root is not None and only in "kitti":
         result["KITTI tracking 0001, 8 frames 0.2 s apart"] = _kitti(model, root / "kitti_tracking")
-    if only in "relabel":
-        result["10,000 objects, 1,000 labels, 512-wide vectors"] = {"query": _relabel()}
     return emit(result, json, _print)
-
-
-def _relabel(objects: int = 10_000, labels: int = 1_000, width: int = 512) -> dict[str, float]:
-    """Milliseconds to name all objects of a large map, as a whole and on the processor."""
-    rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(objects + labels, width)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    name = "ViT-B-32/openai"
-    bank = TextBank(tuple(f"thing {k}" for k in range(labels)), vectors[objects:], name)
-    config = {"encoder": {"name": "pointnet2_ssg_small"}, "teacher": {"name": name, "width": width}}
-    object_map = ObjectMap(Clip2Model(ModelConfig.model_validate(config), bank).eval())
-    for k in range(objects):
-        place = rng.uniform(-500, 500, 3)
-        one = MapObject(
-            id=k, cloud=np.zeros((0, 3), np.float32), origin=place, colors=None, box=np.array([*place, 1, 1, 1, 0]),
-            motion=ConstantVelocity(place, 0.1, 1.0), first_seen=0.0, last_seen=0.0, state="confirmed",
-            looks=1, embedding=vectors[k],
-        )  # fmt: skip
-        object_map._store.add(one)
-    wall, processor = [], []
-    for _ in range(9):
-        began, used = time.perf_counter(), time.process_time()
-        object_map.query(bank.names)
-        wall.append(1e3 * (time.perf_counter() - began))
-        processor.append(1e3 * (time.process_time() - used))
-    return {"best ms": min(wall), "median ms": float(np.median(wall)), "processor ms": min(processor)}
 
 
 def _synthetic(model: clip2.Clip2Model, setting: str, frames: int, seed: int) -> dict[str, dict[str, float]]:

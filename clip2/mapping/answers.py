@@ -45,6 +45,7 @@ def answer(
     naming: Naming,
     false_alarm: float | None,
     own: Vectors,
+    means: NDArray[np.float32],
 ) -> Answer:
     """Name objects by labels or phrases.
 
@@ -57,6 +58,7 @@ def answer(
         naming: source of the probabilities.
         false_alarm: see :meth:`ObjectMap.query <clip2.mapping.ObjectMap.query>`.
         own: the map's own labels and their vectors.
+        means: (N, D) mean embeddings of the objects.
 
     Raises:
         InputError: no labels, a repeated one, or one without a vector.
@@ -71,7 +73,7 @@ def answer(
         if not all(phrase.plain for phrase in phrases):
             return _phrased(objects, phrases, naming, false_alarm, own)
         names, vectors = naming.vectors(asked)
-    best, scores = naming.best(objects, names, vectors, false_alarm)
+    best, scores = naming.best(objects, names, vectors, false_alarm, means)
     return Answer(everything, tuple(best), scores, names)
 
 

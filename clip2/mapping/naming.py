@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,21 +59,10 @@ class Naming:
         The softmax of the mean embedding's scaled cosines. A detector's votes for these labels enter by their summed
         score v: the result is 1 / (1 + v) of the softmax and v / (1 + v) of the votes.
         """
-        scores = np.full((len(objects), len(names)), 1 / len(names), np.float32)
-        rows = [i for i, one in enumerate(objects) if one.embedding is not None]
-        if rows:
-            sums = np.stack([objects[i].embedding for i in rows])  # type: ignore[misc]
-            lengths = np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
-            text = np.ascontiguousarray(vectors.T, np.float32) * np.float32(self._scale)
-            means = (sums / lengths).astype(np.float32, copy=False)
-            out = np.empty((len(rows), len(names)), np.float32)
-            for start in range(0, len(rows), _AT_ONCE):  # a block stays in the processor's cache
-                part = slice(start, start + _AT_ONCE)
-                logits = np.matmul(means[part], text, out=out[part])
-                logits -= logits.max(axis=1, keepdims=True)
-                np.exp(logits, out=logits)
-                logits /= logits.sum(axis=1, keepdims=True)
-            scores = out if len(rows) == len(objects) else _filled(scores, rows, out)
+        means = mean_embeddings(objects, self._width)
+        scores = np.empty((len(objects), len(names)), np.float32)
+        for part, weights, _ in self._weights(means, vectors):
+            np.divide(weights, weights.sum(axis=1, keepdims=True), out=scores[part])
         column = {normalize_label(name): k for k, name in enumerate(names)}
         for i, one in enumerate(objects):
             votes = [(column[label], weight) for label, weight in one.votes.items() if label in column]
@@ -83,6 +72,19 @@ class Naming:
                 for k, weight in votes:
                     scores[i, k] += weight / (1 + total)
         return scores
+
+    def _weights(
+        self, means: NDArray[np.float32], vectors: NDArray[np.float32]
+    ) -> Iterator[tuple[slice, NDArray[np.float32], NDArray[np.int64]]]:
+        """Blocks of rows that stay in the processor's cache: exponentials below the softmax, and the best column of each."""
+        text = np.ascontiguousarray(vectors.T, np.float32) * np.float32(self._scale)
+        space = np.empty((min(_AT_ONCE, len(means)), len(vectors)), np.float32)
+        for start in range(0, len(means), _AT_ONCE):
+            part = slice(start, min(start + _AT_ONCE, len(means)))
+            logits = np.matmul(means[part], text, out=space[: part.stop - start])
+            best = logits.argmax(axis=1)
+            logits -= logits[np.arange(len(logits)), best][:, None]
+            yield part, np.exp(logits, out=logits), best
 
     def unknown(self, objects: Sequence[MapObject], false_alarm: float | None) -> NDArray[np.bool_]:
         """(N,) objects unlike the training objects, on average over their looks, that no detector has named."""
@@ -101,20 +103,34 @@ class Naming:
         names: Sequence[str],
         vectors: NDArray[np.float32],
         false_alarm: float | None,
+        means: NDArray[np.float32] | None = None,
     ) -> tuple[list[str], NDArray[np.float32]]:
-        """The most probable label of each object and its probability; ``unknown`` with 0 for strange ones."""
+        """The most probable label of each object and its probability; ``unknown`` with 0 for strange ones.
+
+        ``means`` are the :func:`mean_embeddings` of the objects, if they are known already.
+        """
         if not objects:
             return [], np.zeros(0, np.float32)
-        scores = self.probabilities(objects, names, vectors)
-        best = scores.argmax(axis=1)
+        best, score = np.zeros(len(objects), np.int64), np.zeros(len(objects), np.float32)
+        # The table of all probabilities is not needed: the best one is 1 over the sum.
+        means = mean_embeddings(objects, self._width) if means is None else means
+        for part, weights, columns in self._weights(means, vectors):
+            best[part], score[part] = columns, 1 / weights.sum(axis=1)
+        if voted := [i for i, one in enumerate(objects) if one.votes]:
+            table = self.probabilities([objects[i] for i in voted], names, vectors)
+            best[voted], score[voted] = table.argmax(axis=1), table.max(axis=1)
         strange = self.unknown(objects, false_alarm)
-        score = np.where(strange, 0, scores[np.arange(len(best)), best]).astype(np.float32)
+        score[strange] = 0
         labels = [
             UNKNOWN if odd else names[k] for k, odd in zip(best.tolist(), strange.tolist(), strict=True)
         ]
         return labels, score
 
 
-def _filled(table: NDArray[np.float32], rows: Sequence[int], values: NDArray) -> NDArray[np.float32]:
-    table[list(rows)] = values
-    return table
+def mean_embeddings(objects: Sequence[MapObject], width: int) -> NDArray[np.float32]:
+    """(N, D) unit rows; zeros for objects that were never encoded."""
+    nothing = np.zeros(width, np.float32)
+    sums = [nothing if one.embedding is None else one.embedding for one in objects]
+    rows = np.concatenate([nothing[:0], *sums]).reshape(-1, width)
+    rows *= (1 / np.maximum(np.sqrt(np.einsum("nd,nd->n", rows, rows)), 1e-9))[:, None]
+    return rows

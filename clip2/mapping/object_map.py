@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from clip2.mapping.files import CLOUD, PAGE, read_map, write_map, write_ply
 from clip2.mapping.looks import LookEncoder
 from clip2.mapping.map_object import MapObject
 from clip2.mapping.merging import unify
-from clip2.mapping.naming import Naming
+from clip2.mapping.naming import Naming, mean_embeddings
 from clip2.mapping.page import write_page
 from clip2.mapping.pose_check import PoseCheck
 from clip2.mapping.seen import see
@@ -182,12 +183,14 @@ class ObjectMap:
             if not 0 <= value <= 1:
                 raise InputError(f"is {value}", field=name, fix="give a share, 0 to 1")
         objects = [one for one in self._store.objects.values() if one.state in states]
-        found = answer(objects, labels, self._naming, false_alarm, self._labels)
+        means = mean_embeddings(objects, self.model.teacher.width)
+        found = answer(objects, labels, self._naming, false_alarm, self._labels, means)
         keep = np.flatnonzero(found.scores >= threshold)
         keep = keep[np.argsort(-found.scores[keep], kind="stable")]
-        kept = [objects[i] for i in found.numbers[keep].tolist()]
+        numbers = found.numbers[keep]
+        kept = [objects[i] for i in numbers.tolist()]
         names = [found.labels[i] for i in keep.tolist()]
-        return self._instances(kept, names, found.scores[keep], found.vocabulary, points)
+        return self._instances(kept, names, found.scores[keep], means[numbers], found.vocabulary, points)
 
     def scores(
         self, labels: str | Iterable[str], states: Sequence[str] = ("confirmed",)
@@ -347,23 +350,22 @@ class ObjectMap:
         objects: Sequence[MapObject],
         names: Sequence[str],
         scores: NDArray[np.float32],
+        embeddings: NDArray[np.float32],
         vocabulary: tuple[str, ...],
         points: bool,
     ) -> Instances3D:
         boxes = np.array([one.box for one in objects]).reshape(-1, 7)
         nothing = np.zeros(0, np.int64)
         clouds = [one.points() for one in objects] if points else []
-        ends = np.cumsum([0, *map(len, clouds)])
-        width = self.model.teacher.width
+        ends = np.cumsum([0, *map(len, clouds)]).tolist()
+        ranges = tuple(np.arange(begin, end) for begin, end in pairwise(ends))
         return Instances3D(
-            indices=tuple(
-                np.arange(ends[i], ends[i + 1]) if points else nothing for i in range(len(objects))
-            ),
+            indices=ranges if points else (nothing,) * len(objects),
             boxes=boxes,
             rotations=upright_rotations(boxes),
             labels=tuple(names),
             scores=scores.astype(np.float32),
-            embeddings=_mean_embeddings(objects, width),
+            embeddings=embeddings,
             points=np.concatenate([np.zeros((0, 3)), *clouds]) if points else None,
             frame_id="map",
             timestamp=max((one.last_seen for one in objects), default=None),
@@ -400,7 +402,7 @@ class ObjectMap:
             rotations=upright_rotations(boxes),
             labels=tuple(best),
             scores=scores,
-            embeddings=_mean_embeddings(objects, width),
+            embeddings=mean_embeddings(objects, width),
             objectness=seen.objectness[numbers],
             points=step.world,
             colors=step.frame.colors,
@@ -422,12 +424,3 @@ def upright_rotations(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     rotations[:, 0, 0], rotations[:, 0, 1], rotations[:, 1, 0], rotations[:, 1, 1] = c, -s, s, c
     rotations[:, 2, 2] = 1
     return rotations
-
-
-def _mean_embeddings(objects: Sequence[MapObject], width: int) -> NDArray[np.float32]:
-    """(N, D) unit rows; zeros for objects that were never encoded."""
-    nothing = np.zeros(width, np.float32)
-    sums = [nothing if one.embedding is None else one.embedding for one in objects]
-    rows = np.array(sums, np.float32).reshape(-1, width)
-    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
-    return rows
