@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
-    from clip2.model import Clip2Model
+    from clip2.object_model import ObjectModel
     from clip2.teacher.text_source import TextSource
 
 
@@ -18,9 +18,9 @@ class ModelChoice:
     """The model, and the source of the label vectors."""
 
     model: str = "mini-points"
-    """A run folder, local-dir:FOLDER, hf-hub:ORG/NAME, a public encoder (clip2 info --pretrained lists them), auto for
-    the recommended one of these if it was fetched, or mini-points, the small model that ships with clip2 and was trained
-    on one synthetic world."""
+    """A run folder, a folder of clip2 export (runs in onnxruntime), local-dir:FOLDER, hf-hub:ORG/NAME, a public encoder
+    (clip2 info --pretrained lists them), auto for the recommended one of these if it was fetched, or mini-points, the
+    small model that ships with clip2 and was trained on one synthetic world."""
     bank: Path | None = None
     """Text bank (npz) with label vectors, instead of the model's own."""
     bank_model: str | None = None
@@ -35,18 +35,30 @@ class ModelChoice:
     device: str = "auto"
     """Device of the model: cpu, cuda, cuda:1, auto."""
 
-    def load_model(self) -> Clip2Model:
+    def load_model(self) -> ObjectModel:
         """The model of ``--model``, on ``--device``.
 
         Raises:
             InputError: it cannot be loaded, or the device does not exist.
         """
+        from clip2.runtime.description import is_export
+
+        if is_export(self.model):
+            from clip2.runtime import OnnxModel
+
+            if self.device not in ("auto", "cpu"):
+                raise InputError(
+                    f"is {self.device}, and a folder of clip2 export runs on the CPU",
+                    field="--device",
+                    fix="leave out --device, or give the run that was exported as --model",
+                )
+            return OnnxModel(self.model)
         import clip2
         from clip2.device import parse_device
 
         return clip2.load(self.model, device=parse_device(self.device, "--device"))
 
-    def text_source(self, model: Clip2Model) -> TextSource:
+    def text_source(self, model: ObjectModel) -> TextSource:
         """Label vectors of a bank file, a CLIP text tower, or the model, in the model's prompt set.
 
         Raises:
@@ -78,7 +90,7 @@ class ModelChoice:
             return replace(model.text, device=self.device, precision=self.text_precision)
         return model.text
 
-    def _tower(self, model: Clip2Model) -> TextSource:
+    def _tower(self, model: ObjectModel) -> TextSource:
         from clip2.teacher import Teacher
         from clip2.teacher.bundled import BUNDLED
         from clip2.teacher.cached_text import CachedText
@@ -110,7 +122,7 @@ class ModelOptions(ModelChoice):
     """Labels to choose from, separated by commas: "chair,table". Default: all labels of the model's bank."""
 
 
-def teacher_notice(model: Clip2Model) -> str:
+def teacher_notice(model: ObjectModel) -> str:
     """Limits of a model that was taught by a bundled teacher, to state with every result; empty for other models."""
     from clip2.teacher.bundled import bundled_teacher
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -250,9 +249,9 @@ def load_model(name: str, threads: int | None = None) -> ObjectModel:
     Raises:
         InputError: it cannot be loaded.
     """
-    from clip2.runtime.description import FILE
+    from clip2.runtime.description import is_export
 
-    if (Path(name) / FILE).is_file():
+    if is_export(name):
         from clip2.runtime import OnnxModel
 
         return OnnxModel(name, threads)

@@ -18,6 +18,11 @@ FILE, BANK_FILE, OOD_FILE = "clip2_onnx.json", "text_bank.npz", "ood.safetensors
 FORMAT = FileFormat("clip2-onnx", 1)
 
 
+def is_export(name: str) -> bool:
+    """Whether a model's name is a folder that ``clip2 export`` wrote."""
+    return (Path(name) / FILE).is_file()
+
+
 class Query(TypedConfig):
     """One search for neighbors, whose result is an input of ``encoder.onnx``.
 

@@ -15,6 +15,7 @@ from support.slim_installs import ROOT, left_out
 import clip2
 import clip2.native_library as native_library
 from clip2 import point_queries
+from clip2.cli.main import main
 from clip2.ops import ball_query, farthest_point_sample, knn
 from clip2.runtime import OnnxModel
 from data_prep import InputError
@@ -111,3 +112,22 @@ def test_an_altered_graph_and_a_path_outside_are_refused(exported, tmp_path):
     (folder / "clip2_onnx.json").write_text(text)
     with pytest.raises(InputError, match="not in it"):
         OnnxModel(folder)
+
+
+def test_recognize_and_map_take_an_export_as_their_model(exported, tmp_path, capsys):
+    np.save(tmp_path / "scan.npy", np.asarray(three_boxes_on_a_floor(0.03), np.float32))
+    found = []
+    for model in (str(exported), "mini-points"):
+        arguments = [str(tmp_path / "scan.npy"), "--labels", "chair,table", "--model", model, "--json"]
+        assert main(["recognize", *arguments]) == 0
+        found.append(json.loads(capsys.readouterr().out)["objects"])
+    assert [one["label"] for one in found[0]] == [one["label"] for one in found[1]]
+    assert np.allclose([one["score"] for one in found[0]], [one["score"] for one in found[1]], atol=1e-3)
+
+    frames = ["procedural", "tabletop", "--option", "frames=40", "--frames", "0:3", "--labels", "mug,bottle"]
+    out = tmp_path / "map"
+    assert main(["map", *frames, "--model", str(exported), "--out", str(out)]) == 0
+    assert json.loads((out / "map.json").read_text())["objects"]
+    capsys.readouterr()
+    assert main(["recognize", *arguments[:1], "--model", str(exported), "--device", "cuda"]) == 2
+    assert "--device: is cuda, and a folder of clip2 export runs on the CPU" in capsys.readouterr().err
