@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ from clip2.mapping.seen import see
 from clip2.mapping.step import Step
 from clip2.mapping.store import ObjectStore
 from clip2.mapping.update import MapUpdate
+from clip2.mapping.whole_boxes import whole_boxes
 from clip2.recognition.instances import Instances3D, instance_palette
 from clip2.recognition.proposals.sweep import may_be_seen_from
 from data_prep.check.units import looks_like_millimeters
@@ -161,6 +163,7 @@ class ObjectMap:
         false_alarm: float | None = None,
         states: Sequence[str] = ("confirmed",),
         points: bool = False,
+        whole: bool = False,
     ) -> Instances3D:
         """Name the objects of the map. Cheap; labels can change at any moment.
 
@@ -172,6 +175,8 @@ class ObjectMap:
                 model was saved with; 0: nothing is called unknown.
             states: of the objects to look at.
             points: also give the clouds: ``indices`` then lead into ``points``. They take 24 bytes per point.
+            whole: extend ``boxes`` to the usual size of their label, where it is likely and known, on the sides that
+                nobody saw; ``visible_boxes`` stay. Takes about a millisecond per such object.
 
         Returns:
             The objects, highest scores first; ``track_ids`` are their ids.
@@ -190,7 +195,11 @@ class ObjectMap:
         numbers = found.numbers[keep]
         kept = [objects[i] for i in numbers.tolist()]
         names = [found.labels[i] for i in keep.tolist()]
-        return self._instances(kept, names, found.scores[keep], means[numbers], found.vocabulary, points)
+        result = self._instances(kept, names, found.scores[keep], means[numbers], found.vocabulary, points)
+        if whole:
+            boxes = whole_boxes(kept, names, result.scores)
+            result = replace(result, boxes=boxes, rotations=upright_rotations(boxes))
+        return result
 
     def scores(
         self, labels: str | Iterable[str], states: Sequence[str] = ("confirmed",)

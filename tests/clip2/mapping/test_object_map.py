@@ -137,6 +137,20 @@ def test_a_detectors_labels_outweigh_the_embedding_after_a_few_looks(empty_map):
     assert result.scores[0] > 8 / 9
 
 
+def test_a_box_of_which_one_side_was_seen_is_completed_to_the_size_of_its_label(empty_map):
+    chair = ((3, 0, 0.45), (0.55, 0.52, 0.9))
+    for step in range(4):
+        frame, found = sweep({0: chair}, step / 10, eye=(0.0, 0.0, 0.4))  # sees the front and nothing else
+        empty_map.update(frame, clip2.Instances3D(**{**vars(found), "labels": ("chair",)}))
+    visible, whole = (empty_map.query("chair, table", whole=whole) for whole in (False, True))
+    assert visible.boxes[0, 3:5].min() < 0.1
+    assert np.abs(np.sort(whole.boxes[0, 3:5]) - [0.52, 0.55]).max() < 0.1
+    assert whole.boxes[0, 0] == pytest.approx(3, abs=0.1)
+    assert np.array_equal(whole.visible_boxes, visible.boxes)
+    # A label without a usual size changes nothing.
+    assert np.array_equal(empty_map.query("traffic light, box", whole=True).boxes, visible.boxes)
+
+
 @pytest.mark.parametrize(
     ("wrong", "match"),
     [
