@@ -114,7 +114,8 @@ def test_an_altered_graph_and_a_path_outside_are_refused(exported, tmp_path):
         OnnxModel(folder)
 
 
-def test_recognize_and_map_take_an_export_as_their_model(exported, tmp_path, capsys):
+def test_recognize_and_map_take_an_export_as_their_model(exported, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # recognize writes its result here
     np.save(tmp_path / "scan.npy", np.asarray(three_boxes_on_a_floor(0.03), np.float32))
     found = []
     for model in (str(exported), "mini-points"):
