@@ -114,11 +114,34 @@ def _print(found: dict[str, Any]) -> None:
                 )
     console.print(table)
     for name, modes in found.items():
+        console.print(bands_table(f"{name}: AP3D of whole boxes by distance", modes))
+    for name, modes in found.items():
         classes = modes["labeled 2D boxes"]["whole"]["per_class"]
         listed = ", ".join(
             f"{label} {v['iou_3d']:.2f} ({v['objects']})" for label, v in list(classes.items())[:12]
         )
         console.print(f"[bold]{name}[/bold] mean 3D IoU of whole boxes (objects): {listed}", highlight=False)
+
+
+def bands_table(title: str, modes: dict[str, Any]) -> Table:
+    """Average precision by distance: a row per mode and threshold.
+
+    Args:
+        title: of the table.
+        modes: mode → ``whole`` → figures as :meth:`BoxScores.to_json` gives them.
+    """
+    bands = [band_name(*band) for band in BANDS]
+    table = Table("boxes from", "3D IoU from", *bands, title=title, title_justify="left")
+    for mode, kinds in modes.items():
+        for threshold in THRESHOLDS[:3]:
+            key = f"ap_{round(100 * threshold)}"
+            rows = (kinds["whole"]["per_range"][band] for band in bands)
+            table.add_row(
+                mode,
+                f"{threshold:g}",
+                *("" if r[key] is None else f"{r[key]:.2f} ({r['objects']})" for r in rows),
+            )
+    return table
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.evaluation.scenes.detection import BANDS, average_precision, band_name
+from clip2.evaluation.scenes.detection import BANDS, average_precision, band_name, precision_by_band
 from clip2.evaluation.scenes.lifting import OPEN_GATES
 from clip2.evaluation.scenes.objects import SceneObjects
 from clip2.evaluation.scenes.views import LabeledView
@@ -93,12 +93,18 @@ class BoxScores:
             f"ap_{round(100 * t)}": average_precision(self.predicted, self.labeled, t).ap or 0.0
             for t in THRESHOLDS
         }
+        per_range = {band_name(a, b): _figures([p for p in self.pairs if a <= p.range < b]) for a, b in BANDS}
+        guessed, named = (
+            [replace(frame, labels=("",) * len(frame)) for frame in frames]
+            for frames in (self.predicted, self.labeled)
+        )
+        for t in THRESHOLDS:
+            for band, found in precision_by_band(guessed, named, ("",), t).items():
+                per_range[band][f"ap_{round(100 * t)}"] = found.ap
         return {
             **_figures(self.pairs),
             **precision,
-            "per_range": {
-                band_name(a, b): _figures([p for p in self.pairs if a <= p.range < b]) for a, b in BANDS
-            },
+            "per_range": per_range,
             "per_class": {
                 label: _figures(some)
                 for label, some in sorted(by_label.items(), key=lambda item: -len(item[1]))

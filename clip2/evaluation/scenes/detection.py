@@ -150,7 +150,7 @@ def score_detection(
     return DetectionReport(
         labels=names,
         per_label=per_label,
-        per_band={t: _by_band(predicted, labeled, names, t) for t in thresholds},
+        per_band={t: precision_by_band(predicted, labeled, names, t) for t in thresholds},
         mean={t: _mean([one.ap for one in found.values()]) for t, found in per_label.items()},
         mean_recall={t: _mean([one.recall for one in found.values()]) for t, found in per_label.items()},
         base={t: _mean([found[name].ap for name in base]) for t, found in per_label.items()} if base else {},
@@ -212,13 +212,23 @@ def _precision(outcomes: NDArray[np.float64], objects: int) -> AveragePrecision:
     )
 
 
-def _by_band(
+def precision_by_band(
     predicted: Sequence[SceneObjects],
     labeled: Sequence[SceneObjects],
     names: Sequence[str],
     threshold: float,
 ) -> dict[str, AveragePrecision]:
-    """Band → all labels as one list. A match belongs to the band of its object, all else to its own."""
+    """Average precision of each band, all labels as one list. A match belongs to the band of its object, all else to its own.
+
+    Args:
+        predicted, labeled: of the same frames.
+        names: labels that count; a prediction finds objects of its own label only.
+        threshold: least 3D IoU of a match.
+
+    >>> car = SceneObjects(boxes=np.array([[10.0, 0, 0, 4, 2, 2, 0]]), labels=("car",))
+    >>> {band: found.ap for band, found in precision_by_band([car], [car], ["car"], 0.5).items()}
+    {'0-15 m': 1.0, '15-30 m': None, '30-45 m': None, '45 m on': None}
+    """
     outcomes, away = [], [np.zeros(0)]
     for name in names:
         truths = [frame.labeled(name) for frame in labeled]
