@@ -45,7 +45,9 @@ def main(cases: int = 200, first: int = 0, only: tuple[str, ...] = (), shown: in
             details = Counter(outcome.detail for outcome in outcomes if outcome.kind == "failed")
             example = {outcome.detail: outcome.case for outcome in reversed(outcomes)}
             for detail, count in details.most_common(shown):
-                console.print(f"{name} {count} x, case {example[detail]}: {detail}", markup=False, soft_wrap=True)
+                console.print(
+                    f"{name} {count} x, case {example[detail]}: {detail}", markup=False, soft_wrap=True
+                )
             failures += kinds["failed"]
     console.print(table)
     sys.exit(bool(failures))

@@ -27,6 +27,7 @@ from clip2.version import __version__
 from data_prep.config import TypedConfig, parse_config
 from data_prep.errors import InputError
 from data_prep.storage.files import file_sha256, write_atomically
+from data_prep.storage.parsing import parse_json
 
 CONFIG_FILE, WEIGHTS_FILE, BANK_FILE, OOD_FILE = (
     "config.json",
@@ -230,8 +231,8 @@ def read_config(folder: Path) -> CheckpointConfig:
     if not path.is_file():
         raise InputError(f"has no {CONFIG_FILE}", source=folder, fix="this is not a clip2 checkpoint")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        values = parse_json(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
         raise InputError(f"is not JSON ({error})", source=path) from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise InputError(f"is not {FORMAT!r}", source=path, field="format", fix="give a clip2 checkpoint")

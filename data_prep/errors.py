@@ -10,6 +10,28 @@ from typing import TypeVar
 Kind = TypeVar("Kind", bound="InputError")
 
 
+_LONGEST_SOURCE, _LONGEST_FIELD, _LONGEST_PROBLEM = 500, 100, 400
+
+
+def printable(text: str) -> str:
+    """``text`` with every control character but the line feed written as its escape, safe for a terminal.
+
+    >>> printable("mug" + chr(27) + "]0;gone")
+    'mug\\\\x1b]0;gone'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def _clip(text: str, most: int) -> str:
+    """Files are quoted back to their reader, and some lines of theirs are megabytes long."""
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 4 :]}"
+
+
 class InputError(ValueError):
     """Something given to us is wrong; the message is one line fit for a terminal.
 
@@ -33,9 +55,14 @@ class InputError(ValueError):
         fix: str | None = None,
     ) -> None:
         self.problem, self.source, self.field, self.fix = problem, source, field, fix
-        where = "".join(f"{part}: " for part in (source, field) if part is not None)
+        limits = (_LONGEST_SOURCE, _LONGEST_FIELD)
+        where = "".join(
+            f"{_clip(str(part), most)}: "
+            for part, most in zip((source, field), limits, strict=True)
+            if part is not None
+        )
         advice = f". Fix: {fix}" if fix else ""
-        super().__init__(" ".join(f"{where}{problem}{advice}".split()))
+        super().__init__(printable(" ".join(f"{where}{_clip(problem, _LONGEST_PROBLEM)}{advice}".split())))
 
     def as_kind(
         self,

@@ -14,6 +14,7 @@ from typing import Any
 from clip2.auto.config import AutoConfig
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
+from data_prep.storage.parsing import parse_json
 
 RECORD_FILE = "auto.json"
 
@@ -47,7 +48,7 @@ class Record:
         self.stages: dict[str, dict[str, Any]] = {}
         if self.path.is_file():
             try:
-                self.stages = json.loads(self.path.read_text(encoding="utf-8"))["stages"]
+                self.stages = parse_json(self.path.read_text(encoding="utf-8"))["stages"]
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(
                     f"is damaged ({error})",

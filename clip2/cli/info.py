@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from data_prep.storage.parsing import parse_json
 from data_prep.storage.room import megabytes
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def _score_card(folder: Path) -> dict[str, Any]:
     path = folder / _SCORE_CARD
     if not path.is_file():
         return {}
-    card = json.loads(path.read_text(encoding="utf-8"))
+    card = parse_json(path.read_text(encoding="utf-8"))
     return {f"score: {name}": value for name, value in card.items() if not isinstance(value, dict | list)}
 
 

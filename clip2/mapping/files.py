@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +16,7 @@ from clip2.mapping.map_object import MapObject, State
 from clip2.mapping.motion import ConstantVelocity
 from data_prep.errors import InputError
 from data_prep.storage.files import require_writable, write_atomically
+from data_prep.storage.parsing import parse_json, read_arrays
 from data_prep.storage.versioned import FileFormat
 
 FORMAT = FileFormat("clip2-map", 1)
@@ -72,7 +72,7 @@ def read_map(folder: Path) -> tuple[list[MapObject], dict[str, Any]]:
     """
     path = folder / DOCUMENT
     try:
-        document = json.loads(path.read_text("utf-8"))
+        document = parse_json(path.read_text("utf-8"))
     except FileNotFoundError:
         raise InputError("holds no map", source=folder, fix="give a folder that clip2 map wrote") from None
     except (OSError, ValueError) as error:
@@ -80,11 +80,10 @@ def read_map(folder: Path) -> tuple[list[MapObject], dict[str, Any]]:
     FORMAT.require(document, path, fix="give a folder that clip2 map wrote")
     try:
         arrays = folder / str(document["arrays"])
-        with np.load(arrays, allow_pickle=False) as table:
-            columns = {key: table[key] for key in table.files}
+        columns = read_arrays(arrays)
         votes = [entry["votes"] for entry in document["objects"]]
         objects = _objects(columns, votes)
-    except (OSError, KeyError, TypeError, ValueError, IndexError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, TypeError, ValueError, IndexError) as error:
         raise InputError(f"is damaged ({error!r})", source=path, fix="make the map again") from error
     return objects, {key: value for key, value in document.items() if key != "objects"}
 

@@ -16,6 +16,7 @@ from clip2.ood.exposure import OutlierExposureHead
 from clip2.state_dict import require_same_shapes
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
+from data_prep.storage.parsing import parse_json
 
 FORMAT = "clip2-ood"
 # Release 0.1.0 wrote this format, with tensors of three further distances that no shipped detector used.
@@ -147,7 +148,7 @@ class OODDetector:
         if stated is None:
             raise InputError(f"is not a {FORMAT} file", source=path, fix="download the checkpoint again")
         try:
-            settings = json.loads(stated)
+            settings = parse_json(stated)
             kind, quantile = settings.get("kind", "exposed"), float(settings["quantile"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"has no readable settings ({error!r})", source=path) from error

@@ -17,6 +17,7 @@ from clip2.teacher.hub_files import HubFile, hub_cache, not_fetched
 from data_prep.errors import InputError
 from data_prep.storage.files import file_sha256, require_writable, write_atomically
 from data_prep.storage.lock import FolderLock
+from data_prep.storage.parsing import parse_json
 from data_prep.storage.room import megabytes, require_disk, require_memory
 from data_prep.storage.urls import cache_root
 
@@ -181,7 +182,7 @@ def _record(name: str) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

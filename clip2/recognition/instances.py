@@ -16,6 +16,7 @@ from clip2.labels import UNKNOWN
 from data_prep.errors import InputError
 from data_prep.geometry import OrientedBox
 from data_prep.storage.files import write_atomically
+from data_prep.storage.parsing import parse_json
 from data_prep.storage.versioned import FileFormat
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ class Instances3D:
         """
         name = "instances" if isinstance(source, Mapping) else str(source)
         try:
-            document = source if isinstance(source, Mapping) else json.loads(Path(source).read_text("utf-8"))
+            document = source if isinstance(source, Mapping) else parse_json(Path(source).read_text("utf-8"))
             FORMAT.require(document, name, fix="give a file of Instances3D.to_json")
             objects = document["objects"]
             width = len(objects[0]["embedding"]) if objects else 0

@@ -12,6 +12,7 @@ from clip2.model_config import ModelConfig
 from data_prep.config import TypedConfig, parse_config
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
+from data_prep.storage.parsing import parse_json
 from data_prep.storage.versioned import FileFormat
 
 FILE, BANK_FILE, OOD_FILE = "clip2_onnx.json", "text_bank.npz", "ood.safetensors"
@@ -115,8 +116,8 @@ class OnnxDescription(TypedConfig):
         if not path.is_file():
             raise InputError(f"has no {FILE}", source=folder, fix="give a folder that clip2 export wrote")
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            values = parse_json(path.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
             raise InputError(f"is not JSON ({error})", source=path) from error
         FORMAT.require(values, path, fix="give a folder that clip2 export wrote")
         return parse_config(cls, values, source=path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -18,6 +17,7 @@ from clip2.recognition.instances import Instances3D
 from clip2.search.objects import StoredObject
 from data_prep.errors import InputError
 from data_prep.scans.formats.ply import read_ply
+from data_prep.storage.parsing import parse_json
 from data_prep.triplets import open_triplets
 from data_prep.triplets.triplet import Triplet
 
@@ -108,7 +108,7 @@ def _scan_name(path: str) -> str:
 def _from_map(folder: Path, scan: str) -> tuple[str, Iterator[StoredObject]]:
     """Confirmed and lost objects of a map: what is merely tentative may be nothing."""
     objects, facts = read_map(folder)
-    entries = json.loads((folder / DOCUMENT).read_text("utf-8"))["objects"]
+    entries = parse_json((folder / DOCUMENT).read_text("utf-8"))["objects"]
     names = {entry["id"]: (entry["label"], entry["score"]) for entry in entries}
     return facts["model"], (
         _from_map_object(one, number, *names[one.id], folder, scan)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from data_prep.scans.cloud import cloud_frame
 from data_prep.scans.formats.content import read_content
 from data_prep.scans.formats.images import read_depth, read_image
 from data_prep.scans.formats.records import TooManyPointsError
+from data_prep.storage.parsing import parse_json
 
 _RGBD = ("color", "depth", "intrinsics", "depth_scale")
 
@@ -129,10 +129,10 @@ def _numbers(content: bytes, field: str, shape: tuple[int, ...]) -> NDArray[np.f
     """Numbers as JSON or separated by commas."""
     try:
         text = content.decode("ascii").strip()
-        values = json.loads(text) if text.startswith("[") else text.replace(",", " ").split()
+        values = parse_json(text) if text.startswith("[") else text.replace(",", " ").split()
         array: NDArray[np.float64] = np.asarray(values, np.float64)
         array = array.reshape(shape)
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise InputError(
             f"is not {' x '.join(map(str, shape))} numbers", source="body", field=field, fix="send 1,2,3,4"
         ) from error
@@ -153,8 +153,8 @@ def read_json(content: bytes, limits: Limits) -> dict[str, Any]:
             source="body",
         )
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        document = parse_json(content)
+    except ValueError as error:
         raise InputError(f"is not JSON ({type(error).__name__})", source="body") from error
     if not isinstance(document, dict):
         raise InputError("is not a JSON object", source="body")

@@ -15,6 +15,7 @@ from scipy.special import softmax
 from clip2.labels import normalize_label
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
+from data_prep.storage.parsing import parse_json
 
 AGREEMENT = "agreement.json"
 UNJUDGED = ("object",)  # the label of class-agnostic detectors fits every crop
@@ -100,7 +101,7 @@ class Agreement:
         if not path.is_file():
             return None
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = parse_json(path.read_text(encoding="utf-8"))
             found = cls(
                 float(record["times_chance"]), str(record["shards"]), np.array(record["dropped"], np.int64)
             )

@@ -25,6 +25,7 @@ from clip2.teacher.agreement import Agreement, shards_digest
 from clip2.teacher.text_source import canonical_model
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
+from data_prep.storage.parsing import parse_json
 from data_prep.storage.versioned import FileFormat
 from data_prep.triplets import TripletSet, open_triplets
 
@@ -227,7 +228,7 @@ class FeatureIndex:
         """
         path = folder / INDEX
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = parse_json(path.read_text(encoding="utf-8"))
             FORMAT.require(record, path, fix="embed again")
             return cls(**{key: value for key, value in record.items() if key not in FORMAT.header})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -298,7 +299,7 @@ class ShardFeatures:
         """
         try:
             with safe_open(path, framework="numpy") as file:
-                record = json.loads((file.metadata() or {})[_RECORD])
+                record = parse_json((file.metadata() or {})[_RECORD])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
             ends = np.cumsum(tensors["text_counts"])[:-1]
             contents = None
@@ -331,7 +332,7 @@ def source_shard(path: Path) -> str | None:
         return None
     try:
         with safe_open(path, framework="numpy") as file:
-            return str(json.loads((file.metadata() or {})[_RECORD])["shard_sha256"])
+            return str(parse_json((file.metadata() or {})[_RECORD])["shard_sha256"])
     except (SafetensorError, ValueError, KeyError):
         return None
 
@@ -339,7 +340,7 @@ def source_shard(path: Path) -> str | None:
 def read_texts(path: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
     """Texts of a feature file and their (U, D) vectors, without its images."""
     with safe_open(path, framework="numpy") as file:
-        return tuple(json.loads(file.metadata()[_RECORD])["texts"]), file.get_tensor("text_embeddings")
+        return tuple(parse_json(file.metadata()[_RECORD])["texts"]), file.get_tensor("text_embeddings")
 
 
 def _is_named(folder: Path, model: str) -> bool:

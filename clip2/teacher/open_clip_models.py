@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from clip2.teacher.bundled import BUNDLED
 from clip2.teacher.hub_files import HubFile
 from clip2.teacher.text_source import canonical_model
 from data_prep.errors import InputError
+from data_prep.storage.parsing import parse_json
 
 _CONFIG = "open_clip_config.json"
 _WEIGHTS_FILE = "open_clip_model.safetensors"
@@ -155,7 +155,7 @@ def _load_folder(folder: Path, declared: str | None) -> LoadedClip:
     if not any(path.suffix in _WEIGHTS for path in folder.iterdir()):
         raise InputError("has no weights", source=folder, fix=fix)
     try:
-        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))["model_cfg"]
+        config = parse_json((folder / _CONFIG).read_text(encoding="utf-8"))["model_cfg"]
         int(config["embed_dim"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from clip2.labels import normalize_label, parse_labels
 from clip2.teacher.text_source import canonical_model
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
+from data_prep.storage.parsing import read_arrays
 
 if TYPE_CHECKING:
     from clip2.teacher.teacher import Teacher
@@ -289,21 +289,10 @@ def _read_npz(path: Path) -> dict[str, NDArray]:
     if not path.is_file():
         raise InputError("does not exist", source=path, fix="check the path of the text bank")
     try:
-        # numpy takes any other file for a pickle, and its error tells the user how to execute it.
-        if path.read_bytes()[:2] not in (b"PK", np.lib.format.MAGIC_PREFIX[:2]):
-            raise InputError(
-                "is not an npz", source=path, fix="give a text bank: an npz with names and embeddings"
-            )
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise InputError("is one bare array", source=path, fix="store an npz with names and embeddings")
-        with file:
-            return {key: file[key] for key in file.files}
-    except InputError:
-        raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        return read_arrays(path)
+    except (OSError, ValueError) as error:
         raise InputError(
             f"cannot be read as an npz of plain arrays ({error})",
             source=path,
-            fix="store strings and floats, nothing pickled",
+            fix="give a text bank: an npz with names and embeddings, nothing pickled",
         ) from error

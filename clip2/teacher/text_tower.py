@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from clip2.teacher.open_clip_models import published_config, published_weights, 
 from clip2.teacher.prompts import fill_templates, require_templates
 from clip2.teacher.text_source import canonical_model
 from data_prep.errors import InputError
+from data_prep.storage.parsing import parse_json
 from data_prep.storage.room import megabytes, require_memory
 from data_prep.storage.urls import cache_root
 
@@ -204,7 +204,7 @@ def find_text_tower(name: str) -> tuple[Mapping[str, Any], Path]:
     if name.startswith("local-dir:") or (kept / CONFIG_FILE).is_file():
         folder = Path(name.removeprefix("local-dir:")).expanduser() if name.startswith("local-dir:") else kept
         try:
-            settings = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["model_cfg"]
+            settings = parse_json((folder / CONFIG_FILE).read_text(encoding="utf-8"))["model_cfg"]
             weights = next(
                 path for path in sorted(folder.iterdir()) if path.suffix in (".safetensors", ".bin")
             )

@@ -22,6 +22,7 @@ from clip2.state_dict import require_same_shapes
 from clip2.training.config import TrainConfig, load_config
 from data_prep.errors import InputError
 from data_prep.storage.files import require_writable, write_atomically
+from data_prep.storage.parsing import parse_json
 
 CONFIG_FILE, STATE_FOLDER = "config.yaml", "state"
 _STATES_KEPT = 2
@@ -131,8 +132,8 @@ def read_facts(path: Path) -> dict[str, Any]:
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            return json.loads((file.metadata() or {})["clip2"])
-    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+            return parse_json((file.metadata() or {})["clip2"])
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise InputError(
             f"is not a training state ({error})", source=path, fix="delete it to continue from an earlier one"
         ) from None

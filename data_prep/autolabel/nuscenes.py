@@ -8,7 +8,6 @@ rotation w x y z.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from scipy.spatial.transform import Rotation
 from data_prep.autolabel.formats import FORMATS, LabelFormat, write_json
 from data_prep.autolabel.labels import Label3D, LabeledFrame
 from data_prep.scans import Scan
+from data_prep.storage.parsing import parse_json
 
 _TRACKED = ("bicycle", "bus", "car", "motorcycle", "pedestrian", "trailer", "truck")
 _CATEGORIES = {
@@ -128,7 +128,7 @@ class NuscenesFormat(LabelFormat):
         for name in _COPIED:
             if (tables / f"{name}.json").is_file():
                 shutil.copyfile(tables / f"{name}.json", folder / f"{name}.json")
-        categories = json.loads((tables / "category.json").read_text(encoding="utf-8"))
+        categories = parse_json((tables / "category.json").read_text(encoding="utf-8"))
         token_of = {row["name"]: row["token"] for row in categories}
         objects: dict[str, list[tuple[LabeledFrame, Label3D]]] = defaultdict(list)
         for frame in frames:

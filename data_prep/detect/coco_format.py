@@ -18,6 +18,7 @@ from data_prep.detect.coco_masks import encode_mask, mask_bbox, mask_problem
 from data_prep.detect.detections import Detections2D
 from data_prep.errors import BadDatasetError
 from data_prep.storage.files import write_atomically
+from data_prep.storage.parsing import parse_json
 
 _V = TypeVar("_V")
 # An image (file_name, width, height, and anything else), and its rows as of `coco_rows`.
@@ -237,7 +238,7 @@ def _write_list(file: TextIO, key: str, items: Iterable[Mapping[str, Any]]) -> N
 
 def _load_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BadDatasetError("does not exist", source=path, fix="check the path") from error
     except IsADirectoryError as error:
@@ -247,7 +248,7 @@ def _load_json(path: Path) -> Any:
         raise BadDatasetError(problem, source=path, fix="get the right to read it") from error
     except UnicodeDecodeError as error:
         raise BadDatasetError("is not text", source=path, fix="give the COCO JSON of a detector") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadDatasetError(f"is not JSON ({error})", source=path, fix="write the file again") from error
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from data_prep.detect.coco_format import Entry, RowReader
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.storage.lock import FolderLock
+from data_prep.storage.parsing import parse_json
 
 SETTINGS = "settings"  # key of the result's `info`
 _ROWS = "batches.jsonl"
@@ -138,7 +139,7 @@ class Entries:
             for offset, place in self._positions:
                 if offset != latest:
                     file.seek(offset)
-                    latest, batch = offset, json.loads(file.readline())
+                    latest, batch = offset, parse_json(file.readline())
                 yield from batch[place]["entries"]
 
 
@@ -181,7 +182,7 @@ def _read_result(out: Path, settings: dict[str, Any]) -> list[FrameEntries]:
             fix="give another --out, or delete it",
         )
     _require_same(before, settings, out)
-    return list(_frames_of(json.loads(out.read_text(encoding="utf-8")), out))
+    return list(_frames_of(parse_json(out.read_text(encoding="utf-8")), out))
 
 
 def _frames_of(content: dict[str, Any], out: Path) -> Iterator[FrameEntries]:
@@ -207,7 +208,7 @@ def _frames_of(content: dict[str, Any], out: Path) -> Iterator[FrameEntries]:
 
 def _decode(line: bytes, path: Path, number: int) -> Any:
     try:
-        return json.loads(line)
+        return parse_json(line)
     except ValueError as error:
         raise BadDatasetError(
             f"line {number} is damaged ({error})", source=path, fix="delete the folder and start over"

@@ -6,7 +6,6 @@ import math
 import re
 import warnings
 from pathlib import Path
-from tokenize import TokenError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +31,7 @@ from data_prep.scans.formats.text import unreadable
 from data_prep.scans.frame import Frame
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
+from data_prep.storage.parsing import read_array
 
 _MESH_SUFFIXES = (".obj", ".off", ".glb")
 SUFFIXES = (".ply", ".pcd", ".xyz", ".bin", ".npy", ".las", ".laz", ".e57", *_MESH_SUFFIXES)
@@ -223,19 +223,10 @@ def _columns_by_name(path: Path) -> int:
 
 def _read_npy(path: Path, most: int | None) -> NDArray:
     try:
-        with path.open("rb") as file:
-            # numpy takes any other file for a pickle, and advises to run it.
-            if file.read(6) != np.lib.format.MAGIC_PREFIX:
-                raise BadFrameError(
-                    "does not begin like a .npy file",
-                    source=path,
-                    field="points",
-                    fix="write it with numpy.save",
-                )
-        table = np.load(path, mmap_mode=None if most is None else "r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:
+        table = read_array(path, mapped=most is not None)
+    except (OSError, ValueError) as error:
         raise unreadable(path, "points", error) from error
-    if not isinstance(table, np.ndarray) or table.dtype.kind not in "fiu":
+    if table.dtype.kind not in "fiu":
         raise BadFrameError(
             "does not hold numbers", source=path, field="points", fix="save an (N, 3) float array"
         )

@@ -126,7 +126,8 @@ class Frame:
         """Make a frame from raw arrays.
 
         Points that are not finite are dropped together with their attributes. So are far strays, which a note tells;
-        in a frame with depth they stay, as its points are its measured pixels.
+        in a frame with depth they stay, as its points are its measured pixels. Intensities outside 0..1 are clipped,
+        NaN becomes 0, and a note tells.
         """
         kept = np.isfinite(points).all(axis=1)
         if fields.get("depth") is None:
@@ -139,6 +140,11 @@ class Frame:
             points = points[kept]
             colors = None if colors is None else colors[kept]
             intensity = None if intensity is None else intensity[kept]
+        if intensity is not None and len(intensity) == len(points):
+            intensity, damaged = _within_range(intensity)
+            if damaged:
+                note = f"{damaged:,} intensities outside 0..1 were clipped"
+                fields["notes"] = (*fields.get("notes", ()), note)  # type: ignore[misc]
         points = np.ascontiguousarray(points, dtype=np.float32)
         return cls(id=id, points=points, colors=colors, intensity=intensity, **fields)  # type: ignore[arg-type]
 
@@ -217,3 +223,12 @@ class Annotations3D:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+
+def _within_range(intensity: NDArray) -> tuple[NDArray[np.float32], int]:
+    """Intensities in 0..1, and how many were not."""
+    inside = (intensity >= 0) & (intensity <= 1)
+    damaged = len(intensity) - int(np.count_nonzero(inside))
+    if damaged:
+        intensity = np.where(inside, intensity, np.clip(np.nan_to_num(intensity, nan=0.0), 0, 1))
+    return np.asarray(intensity, np.float32), damaged

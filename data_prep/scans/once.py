@@ -8,7 +8,6 @@ Official layout (https://once-for-auto-driving.github.io, once_devkit)::
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from data_prep.scans.formats.text import read_lines
 from data_prep.scans.frame import Annotations3D, Frame, View
 from data_prep.scans.scan import IndexedScan, choose_names
 from data_prep.scans.sources import register_source
+from data_prep.storage.parsing import parse_json
 
 _FIX = "use the JSON of the official download"
 
@@ -271,8 +271,8 @@ class OnceSequence:
 
     def _load(self) -> Any:
         try:
-            return json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
+            return parse_json(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
             raise BadDatasetError(
                 f"cannot be read ({type(error).__name__}: {error})", source=self.path, fix=_FIX
             ) from error

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from data_prep.errors import InputError
 from data_prep.storage.lock import being_written, this_process
+from data_prep.storage.parsing import parse_json
 from data_prep.storage.urls import url_errors
 
 BEAT, PATIENCE = 10.0, 60.0  # seconds between heartbeats; silence after which a writer counts as dead
@@ -92,7 +93,7 @@ class Lease:
 
     def _read(self) -> dict[str, Any]:
         try:
-            return json.loads(self._system.cat_file(self._path))
+            return parse_json(self._system.cat_file(self._path))
         except FileNotFoundError:
             return {}
 

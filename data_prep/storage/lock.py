@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import InputError
+from data_prep.storage.parsing import parse_json
 
 LOCK = ".lock"
 
@@ -74,7 +75,7 @@ def this_process() -> dict[str, Any]:
 def read_holder(text: str | bytes) -> dict[str, Any]:
     """The holder that a lock file names; empty if its writer was killed before it wrote one."""
     try:
-        found = json.loads(text)
+        found = parse_json(text)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -12,9 +12,10 @@ import math
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,79 +45,107 @@ def parse_json(content: str | bytes) -> Any:
 
 
 def parse_array(content: bytes) -> NDArray:
-    """The array of an npy file.
+    """The array of an npy file that lies in memory.
 
     Raises:
         ValueError: not an npy, damaged, cut short, or of Python objects.
     """
-    return _read(io.BytesIO(content), math.inf)
+    return _read_member(io.BytesIO(content))
 
 
-def read_array(path: Path, max_values: float = math.inf) -> NDArray:
+def array_shape(content: bytes) -> tuple[int, ...]:
+    """The shape of an npy file that lies in memory, from its header alone.
+
+    Raises:
+        ValueError: not an npy, or damaged.
+    """
+    return _read_header(io.BytesIO(content))[0]
+
+
+def read_array(path: Path, mapped: bool = False) -> NDArray:
     """The array of an npy file.
 
     Args:
         path: the file.
-        max_values: refuse more.
+        mapped: leave the values in the file until they are used.
 
     Raises:
         OSError: it cannot be opened.
         ValueError: not an npy, damaged, cut short, or of Python objects.
     """
     with path.open("rb") as file:
-        return _read(file, max_values)
+        shape, order, dtype = _read_header(file)
+        promised, there = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
+        if promised > there:
+            raise ValueError(f"holds {there:,} of the {promised:,} bytes that its header promises")
+        if mapped and promised:
+            return np.memmap(file, dtype, "r", file.tell(), shape, order)
+        return np.fromfile(file, dtype, math.prod(shape)).reshape(shape, order=order)
 
 
-def read_arrays(path: Path | BinaryIO, max_values: float = math.inf) -> dict[str, NDArray]:
+def read_arrays(
+    file: Path | BinaryIO, require: Callable[[int, np.dtype], None] | None = None
+) -> dict[str, NDArray]:
     """The arrays of an npz file by name.
 
     Args:
-        path: the file, or its stream.
-        max_values: refuse an array of more.
+        file: path or stream.
+        require: called with the number of values and the type of each array before it is unpacked; may raise.
 
     Raises:
         OSError: it cannot be opened.
         ValueError: not an npz, damaged, or of Python objects.
     """
+    arrays = {}
     try:
-        with zipfile.ZipFile(path) as archive:
-            arrays = {}
+        with zipfile.ZipFile(file) as archive:
             for info in archive.infolist():
                 if info.compress_type not in _PLAIN:
                     raise ValueError("has a compression that numpy does not write")
                 with archive.open(info) as member:
-                    arrays[info.filename.removesuffix(".npy")] = _read(member, max_values)
-            return arrays
-    # RuntimeError: a password; NotImplementedError: a zip of a later version.
+                    arrays[info.filename.removesuffix(".npy")] = _read_member(member, require)
+    # RuntimeError: a password; NotImplementedError, which is one: a zip of a later version.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error) as error:
         raise ValueError(f"is not an npz ({error})") from error
+    return arrays
 
 
-def _read(file: Any, max_values: float) -> NDArray:
-    """One array; its header is believed as far as bytes follow."""
+def _read_member(file: IO[bytes], require: Callable[[int, np.dtype], None] | None = None) -> NDArray:
+    """One array of a stream; memory is taken block by block, so that a header cannot ask for more than follows."""
+    shape, order, dtype = _read_header(file)
+    count = math.prod(shape)
+    if require is not None:
+        require(count, dtype)
+    size, content = count * dtype.itemsize, bytearray()
+    while len(content) < size:
+        block = file.read(min(_BLOCK, size - len(content)))
+        if not block:
+            raise ValueError(f"holds {len(content):,} of the {size:,} bytes that its header promises")
+        content += block
+    if file.read(1):
+        raise ValueError(f"holds more than the {size:,} bytes that its header promises")
+    return np.frombuffer(content, dtype, count).reshape(shape, order=order)
+
+
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype]:
     try:
         version = np.lib.format.read_magic(file)
         if version not in _HEADERS:
             raise ValueError(f"is an array of format {version}")
         shape, fortran, dtype = _HEADERS[version](file)
-    # numpy parses the header as Python; SystemError: a type of impossible size.
-    except (SyntaxError, TokenError, TypeError, RecursionError, MemoryError, SystemError, OverflowError) as error:
+    # numpy reads the header as Python does; SystemError: a type of impossible size.
+    except (
+        SyntaxError,
+        TokenError,
+        TypeError,
+        RecursionError,
+        MemoryError,
+        SystemError,
+        OverflowError,
+    ) as error:
         raise ValueError(f"has a damaged header ({error})") from error
     if dtype.hasobject:
         raise ValueError("holds Python objects, which may be programs")
-    if any(type(size) is not int or size < 0 for size in shape):
-        raise ValueError(f"has the shape {shape}")
-    count = math.prod(shape)
-    if count > max_values:
-        raise ValueError(f"holds {count:,} values, at most {max_values:,.0f} are accepted")
-    size, blocks, done = count * dtype.itemsize, [], 0
-    while done < size:
-        block = file.read(min(_BLOCK, size - done))
-        if not block:
-            raise ValueError(f"holds {done:,} of the {size:,} bytes that its header promises")
-        blocks.append(block)
-        done += len(block)
-    if dtype.itemsize == 0:
-        raise ValueError(f"holds values of no size ({dtype})")
-    values = np.frombuffer(bytearray().join(blocks), dtype, count)
-    return values.reshape(shape, order="F" if fortran else "C")
+    if dtype.itemsize == 0 or any(type(size) is not int or size < 0 for size in shape):
+        raise ValueError(f"has the shape {shape} of {dtype}")
+    return shape, "F" if fortran else "C", dtype

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import InputError
 from data_prep.geometry import box_iou_2d
+from data_prep.storage.parsing import parse_json
 
 SAME_BOX = 0.5  # 2D IoU from which a caption's box and a detection are the same object
 
@@ -95,7 +95,7 @@ def load_label_map(path: str | Path) -> dict[str, tuple[str, ...]]:
         InputError: it is not such a file; the label is named.
     """
     try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        record = parse_json(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read ({error})", source=path, fix="give a JSON object") from None
     if not isinstance(record, dict):
@@ -119,7 +119,7 @@ def _parse(line: str, path: str | Path, number: int) -> tuple[str, int | list[fl
         )
 
     try:
-        record: Any = json.loads(line)
+        record: Any = parse_json(line)
     except ValueError:
         raise wrong("is not JSON") from None
     if not isinstance(record, dict):

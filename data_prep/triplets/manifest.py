@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, computed_field
 
 from data_prep.errors import BadDatasetError
+from data_prep.storage.parsing import parse_json
 from data_prep.storage.store import Store, open_store
 from data_prep.storage.versioned import FileFormat
 
@@ -128,7 +129,7 @@ class Manifest(BaseModel):
         where = f"{store.place}/{name}"
         unreadable: tuple[type[BaseException], ...] = (*store.error_types(), ValueError)
         try:
-            record = json.loads(store.read(name))
+            record = parse_json(store.read(name))
         except FileNotFoundError:
             raise _no_manifest(store, name) from None
         except unreadable as error:

@@ -14,12 +14,15 @@ import re
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from data_prep.errors import InputError
+from data_prep.errors import BadFrameError, InputError
+from data_prep.scans.formats.images import read_image
+from data_prep.storage.parsing import array_shape, parse_array, parse_json
 from data_prep.triplets.provenance import Provenance
 from data_prep.triplets.triplet import ObjectView, Triplet
 
@@ -119,7 +122,7 @@ def decode_record(key: str, members: Mapping[str, bytes], shard: str) -> tuple[t
     """Texts and provenance alone, without arrays."""
     data = _member(key, "json", members, shard)
     try:
-        record = json.loads(data)
+        record = parse_json(data)
         texts, provenance = tuple(map(str, record["texts"])), dict(record["provenance"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
@@ -135,13 +138,8 @@ def decode_record(key: str, members: Mapping[str, bytes], shard: str) -> tuple[t
 
 def count_points(key: str, members: Mapping[str, bytes], shard: str) -> int:
     """How many points the triplet has, from the array's header alone."""
-    stream = io.BytesIO(_member(key, "points.npy", members, shard))
     try:
-        version = np.lib.format.read_magic(stream)
-        read_header = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        return int(read_header(stream)[0][0])
+        return array_shape(_member(key, "points.npy", members, shard))[0]
     except (ValueError, IndexError) as error:
         raise _unreadable(key, "points.npy", shard, error) from None
 
@@ -200,17 +198,15 @@ def _decode_view(
 def _decode_npy(key: str, extension: str, members: Mapping[str, bytes], shard: str) -> NDArray:
     data = _member(key, extension, members, shard)
     try:
-        array: NDArray = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        return parse_array(data)
+    except ValueError as error:
         raise _unreadable(key, extension, shard, error) from None
-    return array
 
 
 def _decode_jpeg(key: str, extension: str, members: Mapping[str, bytes], shard: str) -> NDArray[np.uint8]:
     try:
-        with Image.open(io.BytesIO(members[extension])) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError) as error:
+        return read_image(Path(extension), members[extension])
+    except BadFrameError as error:
         raise _unreadable(key, extension, shard, error) from None
 
 

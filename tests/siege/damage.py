@@ -93,12 +93,18 @@ def _extreme_number(content: bytes, rng: np.random.Generator) -> bytes:
     bits = {"i": 32, "q": 64}.get(code)
     with np.errstate(over="ignore"):
         number = np.float32(value) if code == "f" else value
-    raw = struct.pack(order + code, number) if bits is None else (int(value) % 2**bits).to_bytes(bits // 8, "little")
+    raw = (
+        struct.pack(order + code, number)
+        if bits is None
+        else (int(value) % 2**bits).to_bytes(bits // 8, "little")
+    )
     return content[:start] + raw + content[start + len(raw) :]
 
 
 def _other_content(content: bytes, rng: np.random.Generator) -> bytes:
-    return (b"", b"\0" * 64, b"[]", b"null", b"\xff" * 300, rng.bytes(300), b"\x80\x04K\x01.")[rng.integers(7)]
+    return (b"", b"\0" * 64, b"[]", b"null", b"\xff" * 300, rng.bytes(300), b"\x80\x04K\x01.")[
+        rng.integers(7)
+    ]
 
 
 _OF_BYTES = [_flip, _flip, _truncate, _fill, _move, _extreme_number, _extreme_number, _other_content]
@@ -116,7 +122,9 @@ def _other_token(content: bytes, rng: np.random.Generator) -> bytes:
 def _other_lines(content: bytes, rng: np.random.Generator) -> bytes:
     lines = content.split(b"\n")
     k = int(rng.integers(len(lines)))
-    lines[k : k + 1] = ([], [lines[k]] * 2, [lines[k] * 50], [_NESTED[rng.integers(3)].encode()])[rng.integers(4)]
+    lines[k : k + 1] = ([], [lines[k]] * 2, [lines[k] * 50], [_NESTED[rng.integers(3)].encode()])[
+        rng.integers(4)
+    ]
     return b"\n".join(lines)
 
 
@@ -152,9 +160,34 @@ def _other_json(content: bytes, rng: np.random.Generator) -> bytes:
 
 def _lying_array(content: bytes, rng: np.random.Generator) -> bytes:
     """An array header that promises another shape or type than the values that follow."""
-    shapes = ("(1000000000000, 3)", "(-1, 3)", "(True, 3)", "(3,)", "()", "(0, 3)", "(10**9,)", "((3,), 3)", "None", "(1.5, 3)")
-    types = ("'<f4'", "'|O'", "'<U99999999'", "'>f8'", "'<c16'", "'<M8[s]'", "[('a', '<f4')]", "''", "'|V0'", "'|S0'")
-    shape, dtype = shapes[rng.integers(len(shapes))], types[rng.integers(len(types)) if rng.random() < 0.6 else 0]
+    shapes = (
+        "(1000000000000, 3)",
+        "(-1, 3)",
+        "(True, 3)",
+        "(3,)",
+        "()",
+        "(0, 3)",
+        "(10**9,)",
+        "((3,), 3)",
+        "None",
+        "(1.5, 3)",
+    )
+    types = (
+        "'<f4'",
+        "'|O'",
+        "'<U99999999'",
+        "'>f8'",
+        "'<c16'",
+        "'<M8[s]'",
+        "[('a', '<f4')]",
+        "''",
+        "'|V0'",
+        "'|S0'",
+    )
+    shape, dtype = (
+        shapes[rng.integers(len(shapes))],
+        types[rng.integers(len(types)) if rng.random() < 0.6 else 0],
+    )
     header = f"{{'descr': {dtype}, 'fortran_order': {bool(rng.integers(2))}, 'shape': {shape}, }}"
     start = 10 + struct.unpack("<H", content[8:10])[0] if len(content) > 10 else len(content)
     padded = header.ljust(-(-(len(header) + 11) // 64) * 64 - 11) + "\n"
@@ -231,7 +264,10 @@ def _hostile_tar(content: bytes, rng: np.random.Generator) -> bytes:
     elif kind == 4:
         info.name = ("/outside.npy", "../outside.npy", _ESCAPE, "x.py")[rng.integers(4)]
     else:
-        info.type, info.linkname = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE)[rng.integers(3)], "/etc/passwd"
+        info.type, info.linkname = (
+            (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE)[rng.integers(3)],
+            "/etc/passwd",
+        )
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for info, data in members:

@@ -14,7 +14,6 @@ import numpy as np
 import open3d as o3d
 import pye57
 import trimesh
-import yaml
 from scipy.io import savemat
 from siege.trial import Target
 from support import bag_scenes, bag_twins, coco_twins, rgbd_twins
@@ -83,7 +82,9 @@ def write_las(path: Path) -> None:
 
 
 def write_e57(path: Path) -> None:
-    axes = zip(("cartesianX", "cartesianY", "cartesianZ"), np.random.default_rng(0).random((3, 300)), strict=True)
+    axes = zip(
+        ("cartesianX", "cartesianY", "cartesianZ"), np.random.default_rng(0).random((3, 300)), strict=True
+    )
     with pye57.E57(str(path), mode="w") as file:
         file.write_scan_raw(dict(axes))
 
@@ -117,7 +118,9 @@ def write_sunrgbd(folder: Path) -> None:
         (folder / name).mkdir()
     write_image(folder / "image/1.jpg", 9, 9)
     np.savetxt(folder / "calib/1.txt", np.stack([np.eye(3).ravel(), [9, 0, 0, 0, 9, 0, 5, 5, 1]]))
-    savemat(folder / "depth/1.mat", {"instance": np.array([[0, 2, 0, 1, 0, 0]], np.float32)}, do_compression=True)
+    savemat(
+        folder / "depth/1.mat", {"instance": np.array([[0, 2, 0, 1, 0, 0]], np.float32)}, do_compression=True
+    )
 
 
 def write_record3d(folder: Path) -> None:
@@ -127,7 +130,10 @@ def write_record3d(folder: Path) -> None:
 
 
 def bag(format: str) -> Target:
-    return Target(lambda folder: bag_scenes.write_vehicle(folder, format), lambda folder: frames("rosbag")(next(folder.iterdir())))
+    return Target(
+        lambda folder: bag_scenes.write_vehicle(folder, format),
+        lambda folder: frames("rosbag")(next(folder.iterdir())),
+    )
 
 
 def yesterday(name: str) -> Callable[[Path], object]:
@@ -150,7 +156,9 @@ def read_model(folder: Path) -> None:
 def write_map(folder: Path) -> None:
     object_map = ObjectMap(tiny_model(tiny_bank()))
     for step in range(3):
-        object_map.update(*sweep({0: ((4, 0, 0.5), (1, 1, 1)), 1: ((0, 5, 0.75), (0.4, 0.4, 1.5))}, step / 10))
+        object_map.update(
+            *sweep({0: ((4, 0, 0.5), (1, 1, 1)), 1: ((0, 5, 0.75), (0.4, 0.4, 1.5))}, step / 10)
+        )
     object_map.save(folder / "map")
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import pickle
 import resource
 import select
 import shutil
@@ -15,7 +15,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +89,7 @@ def _in_child(target: Target, folder: Path, cases: range) -> Iterator[Outcome]:
         os.close(receive)
         try:
             _read_all(target, folder, cases, send)
-        except BaseException:  # of the sound files: the trial itself is wrong
+        except BaseException:  # noqa: BLE001 of the sound files: the trial itself is wrong
             traceback.print_exc()
             os._exit(3)
         finally:
@@ -101,7 +101,7 @@ def _in_child(target: Target, folder: Path, cases: range) -> Iterator[Outcome]:
         while select.select([stream], [], [], 3 * SECONDS)[0]:
             if not (head := stream.read(4)):
                 break
-            outcome = pickle.loads(stream.read(struct.unpack("<I", head)[0]))
+            outcome = Outcome(*json.loads(stream.read(struct.unpack("<I", head)[0])))
             case = outcome.case + 1
             yield outcome
         else:
@@ -122,6 +122,7 @@ def _read_all(target: Target, folder: Path, cases: range, send: int) -> None:
         target.make(sound)
         with contextlib.suppress(BadFrameError):  # some twins hold a frame that is not to be used
             target.read(shutil.copytree(sound, work))
+
     def ring(*_: object) -> None:
         raise _TooSlowError
 
@@ -143,7 +144,7 @@ def _read_all(target: Target, folder: Path, cases: range, send: int) -> None:
         shutil.copytree(sound, work)
         (work / name).write_bytes(damaged((sound / name).read_bytes(), rng))
         outcome = _read_one(target, work, case)
-        record = pickle.dumps(outcome)
+        record = json.dumps(astuple(outcome)).encode()
         os.write(send, struct.pack("<I", len(record)) + record)
 
 
@@ -161,8 +162,11 @@ def _read_one(target: Target, work: Path, case: int) -> Outcome:
             kind, detail = "failed", f"an error line of {len(detail)} characters, or with control characters"
     except _TooSlowError:
         kind, detail = "failed", f"more than {SECONDS} s: {_place(sys.exc_info()[2])}"
-    except BaseException as error:
-        kind, detail = "failed", f"{type(error).__name__}: {str(error)[:80]!r} at {_place(error.__traceback__)}"
+    except BaseException as error:  # noqa: BLE001
+        kind, detail = (
+            "failed",
+            f"{type(error).__name__}: {str(error)[:80]!r} at {_place(error.__traceback__)}",
+        )
     finally:
         signal.alarm(0)
     return Outcome(case, kind, detail, time.monotonic() - begun)
@@ -171,5 +175,12 @@ def _read_one(target: Target, work: Path, case: int) -> Outcome:
 def _place(trace: object) -> str:
     """The last lines of the project in a trace."""
     root = str(Path(__file__).resolve().parents[2])
-    frames = [frame for frame in traceback.extract_tb(trace) if frame.filename.startswith((f"{root}/clip2", f"{root}/data_prep"))]  # type: ignore[arg-type]
-    return " < ".join(f"{Path(f.filename).relative_to(root)}:{f.lineno}" for f in reversed(frames[-2:])) or "outside the project"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(trace)
+        if frame.filename.startswith((f"{root}/clip2", f"{root}/data_prep"))
+    ]  # type: ignore[arg-type]
+    return (
+        " < ".join(f"{Path(f.filename).relative_to(root)}:{f.lineno}" for f in reversed(frames[-2:]))
+        or "outside the project"
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import pickle
 import zipfile
 import zlib
@@ -19,6 +18,7 @@ from clip2.evaluation.class_lists import ClassList, unknown_labels
 from clip2.evaluation.objects import Cloud, ObjectSet
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.storage.extras import require_extra
+from data_prep.storage.parsing import parse_json, read_array
 
 # What numpy's own object arrays need. Nothing else that a file names is ever called.
 _ALLOWED = {
@@ -77,7 +77,7 @@ def read_object_npy(path: Path) -> Any:
             )
             _, _, dtype = read(file)
             if not dtype.hasobject:
-                return np.load(path, allow_pickle=False)
+                return read_array(path)
             content = _ArraysOnly(io.BytesIO(file.read())).load()
     except (
         OSError,
@@ -254,7 +254,7 @@ def _set(
 
 def _json_list(path: Path) -> list[Any]:
     try:
-        rows = json.loads(path.read_bytes())
+        rows = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise BadDatasetError(f"is not readable JSON ({error})", source=path, fix="copy it again") from error
     if not isinstance(rows, list):

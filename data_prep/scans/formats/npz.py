@@ -1,27 +1,18 @@
-"""npz reader: ``points``, ``colors`` and ``intensity`` of a cloud as plain numpy arrays.
-
-Ours on purpose: ``numpy.load`` takes as much memory as an archive promises; this reader checks every array's header first.
-"""
+"""npz reader: ``points``, ``colors`` and ``intensity`` of a cloud as plain numpy arrays."""
 
 from __future__ import annotations
 
 import io
-import math
-import zipfile
-import zlib
 from pathlib import Path
-from tokenize import TokenError
 
 import numpy as np
-from numpy.typing import NDArray
 
 from data_prep.errors import BadFrameError
 from data_prep.scans.formats.records import RawCloud, require_at_most
 from data_prep.scans.formats.text import unreadable
+from data_prep.storage.parsing import read_arrays
 
 _ARRAYS = ("points", "colors", "intensity")
-_PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what numpy writes; the others may ask for gigabytes
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def read_npz(path: Path, content: bytes | None = None, max_points: int | None = None) -> RawCloud:
@@ -35,25 +26,20 @@ def read_npz(path: Path, content: bytes | None = None, max_points: int | None = 
     Raises:
         BadFrameError: not an npz of plain arrays, cut short, or other arrays than these.
     """
+
+    def require(values: int, dtype: np.dtype) -> None:
+        require_at_most(path, -(-values // 3), 3 * dtype.itemsize, max_points)
+
     try:
-        with zipfile.ZipFile(path if content is None else io.BytesIO(content)) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            if unknown := sorted(set(members) - set(_ARRAYS)):
-                raise BadFrameError(
-                    "is not an array of it",
-                    source=path,
-                    field=unknown[0],
-                    fix="use points, colors, intensity",
-                )
-            arrays = {
-                name: _read_array(archive, info, path, max_points)
-                for name, info in sorted(members.items(), key=lambda item: _ARRAYS.index(item[0]))
-            }
+        arrays = read_arrays(path if content is None else io.BytesIO(content), require)
     except BadFrameError:
         raise
-    # RuntimeError: a password; TokenError and SyntaxError: numpy parses the header.
-    except (OSError, ValueError, EOFError, RuntimeError, SyntaxError, TokenError, zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
+    except (OSError, ValueError) as error:
         raise unreadable(path, "points", error) from error
+    if unknown := sorted(set(arrays) - set(_ARRAYS)):
+        raise BadFrameError(
+            "is not an array of it", source=path, field=unknown[0], fix="use points, colors, intensity"
+        )
     points, colors, intensity = (arrays.get(name) for name in _ARRAYS)
     count = -1 if points is None or points.ndim != 2 else len(points)
     for name, array, shape, kinds in (
@@ -78,26 +64,3 @@ def read_npz(path: Path, content: bytes | None = None, max_points: int | None = 
     return RawCloud(
         points.astype(np.float64), colors, None if intensity is None else intensity.astype(np.float32)
     )
-
-
-def _read_array(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, max_points: int | None
-) -> NDArray:
-    """One member of the archive, whose header is believed only as far as ``max_points``."""
-    if info.compress_type not in _PLAIN:
-        raise ValueError("a compression that numpy does not write")
-    with archive.open(info) as file:
-        version = np.lib.format.read_magic(file)
-        if version not in _HEADERS:
-            raise ValueError(f"an array of format {version}")
-        shape, fortran, dtype = _HEADERS[version](file)
-        if dtype.hasobject:
-            raise ValueError("a pickled array")
-        if min(shape, default=0) < 0:
-            raise ValueError(f"an array of shape {shape}")
-        values = math.prod(shape)
-        require_at_most(path, -(-values // 3), 3 * dtype.itemsize, max_points)
-        raw = file.read(values * dtype.itemsize)
-        if len(raw) < values * dtype.itemsize or file.read(1):
-            raise ValueError(f"not the {values:,} values that its header promises")
-    return np.frombuffer(raw, dtype).reshape(shape, order="F" if fortran else "C")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import BadFrameError, InputError
+from data_prep.storage.parsing import parse_json
 
 
 def read_lines(path: Path, field: str) -> list[str]:
@@ -56,8 +56,8 @@ def read_json(path: Path, content: bytes | None = None) -> dict[str, Any]:
         InputError: missing, not JSON, or not an object.
     """
     try:
-        record = json.loads(path.read_bytes() if content is None else content)
-    except (OSError, ValueError, RecursionError) as error:
+        record = parse_json(path.read_bytes() if content is None else content)
+    except (OSError, ValueError) as error:
         raise unreadable(path, "JSON", error) from error
     if not isinstance(record, dict):
         raise InputError("is not an object with keys", source=path, fix="complete the export")

@@ -30,6 +30,7 @@ from data_prep.scans.frame import Annotations3D, Frame, View
 from data_prep.scans.layout.records import CameraRecord, DepthRecord, FrameRecord, PointsRecord, ScanRecord
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
+from data_prep.storage.parsing import read_array
 
 _SUFFIXES = (".npz", ".npy", ".ply", ".pcd", ".bin")
 
@@ -152,7 +153,7 @@ class LayoutScan(IndexedScan[Path]):
         if record.units_per_meter is not None:
             return (read_depth(path) / np.float32(record.units_per_meter)).astype(np.float32)
         try:
-            depth = np.load(path, allow_pickle=False)
+            depth = read_array(path)
         except (OSError, ValueError, EOFError) as error:
             raise unreadable(path, "depth", error) from error
         if not isinstance(depth, np.ndarray) or depth.dtype != np.float32 or depth.ndim != 2:

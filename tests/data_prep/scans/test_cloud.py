@@ -388,7 +388,7 @@ def test_real_meshes(real_data: Path) -> None:
 
 def test_a_file_that_is_no_npy_is_not_called_a_pickle(tmp_path: Path) -> None:
     (tmp_path / "a.npy").write_text("1 2 3")
-    with pytest.raises(BadFrameError, match=r"does not begin like a \.npy file") as caught:
+    with pytest.raises(BadFrameError, match="reading magic string") as caught:
         read(tmp_path / "a.npy")
     assert "pickle" not in str(caught.value)
 
