@@ -223,7 +223,7 @@ class Instances3D:
             raise InputError(
                 f"cannot be read ({error.strerror})", source=name, fix="check the path"
             ) from error
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"is not a {FORMAT.name} file ({error!r})", source=name) from error

@@ -14,7 +14,6 @@ import math
 import os
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from numpy.typing import NDArray
 from clip2.training.clouds import Block, Clouds, sample_object
 from data_prep.errors import InputError
 from data_prep.storage.files import require_writable
-from data_prep.storage.parsing import parse_json
+from data_prep.storage.parsing import parse_json, read_arrays
 from data_prep.triplets import Provenance, Triplet, TripletSet
 
 CACHE, INDEX, POINTS, COLORS, OBJECTS = "cache", "index.json", "points.f16", "colors.u8", "objects.npz"
@@ -212,16 +211,16 @@ def _load(folder: Path, digest: str) -> StoredObjects | None:
     """Objects of a cache; None: it does not exist or is incomplete."""
     try:
         index = parse_json((folder / INDEX).read_text(encoding="utf-8"))
-        with np.load(folder / OBJECTS) as file:
-            count, scale, has_color, frames, problem = (
-                file[name] for name in ("count", "scale", "has_color", "frames", "problem")
-            )
-            whose = file["triplets"] if "views" in index else np.arange(len(count))
-        stored, reasons = int(index["points"]), index["reasons"]
+        file = read_arrays(folder / OBJECTS)
+        count, scale, has_color, frames, problem = (
+            file[name] for name in ("count", "scale", "has_color", "frames", "problem")
+        )
+        whose = file["triplets"] if "views" in index else np.arange(len(count))
+        stored, reasons, known = int(index["points"]), index["reasons"], index["digest"]
         points_bytes, colors_bytes = (os.path.getsize(folder / name) for name in (POINTS, COLORS))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    if index["digest"] != digest or count.sum() != stored or points_bytes != 6 * stored:
+    if known != digest or count.sum() != stored or points_bytes != 6 * stored:
         return None
     if colors_bytes != (3 * stored if has_color.any() else 0):
         return None

@@ -44,6 +44,30 @@ def parse_json(content: str | bytes) -> Any:
         raise ValueError("is nested too deeply") from None
 
 
+class ShallowStream:
+    """A stream of JSON for a parser that takes quadratic time on deep nesting: such a stream is refused as it is read.
+
+    Args:
+        stream: of bytes.
+        most: levels that are accepted.
+    """
+
+    def __init__(self, stream: BinaryIO, most: int = 1000) -> None:
+        self._stream, self._most, self._depth = stream, most, 0
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes.
+
+        Raises:
+            ValueError: more than ``most`` brackets are open.
+        """
+        block = self._stream.read(size)
+        self._depth += block.count(b"[") + block.count(b"{") - block.count(b"]") - block.count(b"}")
+        if self._depth > self._most:
+            raise ValueError("is nested too deeply")
+        return block
+
+
 def parse_array(content: bytes) -> NDArray:
     """The array of an npy file that lies in memory.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from data_prep.errors import InputError
 from data_prep.geometry import Camera, Distortion, OrientedBox, invert, validate_rigid
@@ -16,7 +16,15 @@ from data_prep.scans.frame import Annotations3D
 from data_prep.storage.versioned import FileFormat
 
 Numbers = list[float]
-Matrix = list[Numbers]
+
+
+def _rectangular(rows: list[Numbers]) -> list[Numbers]:
+    if len({len(row) for row in rows}) > 1:
+        raise ValueError("has rows of different lengths")
+    return rows
+
+
+Matrix = Annotated[list[Numbers], AfterValidator(_rectangular)]
 Vector = Annotated[Numbers, Field(min_length=3, max_length=3)]
 FORMAT = FileFormat("clip2-scan", 1)
 _Record = TypeVar("_Record", bound="Record")

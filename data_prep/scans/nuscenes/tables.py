@@ -10,9 +10,10 @@ import ijson
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import BadDatasetError, shared_by_all_frames
+from data_prep.errors import BadDatasetError, InputError, shared_by_all_frames
 from data_prep.geometry.camera import validate_intrinsics
 from data_prep.geometry.transforms import quaternion_pose
+from data_prep.storage.parsing import ShallowStream
 
 _FIX = "use the tables of one complete version folder"
 Row = dict[str, Any]
@@ -44,7 +45,7 @@ class Table:
                 if not stream.read(64).lstrip().startswith(b"["):
                     raise self.error("is not a list", "start")
                 stream.seek(0)
-                for row in ijson.items(stream, "item", use_float=True):
+                for row in ijson.items(ShallowStream(stream), "item", use_float=True):
                     if not isinstance(row, dict):
                         raise self.error("is not an object", f"row {number}")
                     number += 1
@@ -53,7 +54,9 @@ class Table:
             raise BadDatasetError(
                 "is missing", source=self.path, fix="unpack the metadata archive again"
             ) from error
-        except (OSError, ijson.JSONError) as error:
+        except InputError:
+            raise
+        except (OSError, ValueError, ijson.JSONError) as error:
             reason = " ".join(str(error).split())[:100]
             raise self.error(f"is not JSON, or cut short ({reason})", f"row {number}") from error
 

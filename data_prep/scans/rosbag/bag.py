@@ -21,7 +21,7 @@ _FILES = (".bag", ".mcap", ".db3")
 # What parsers raise on bytes that are not what they should be, whatever the format.
 _DAMAGE = (
     struct.error, ValueError, TypeError, KeyError, IndexError, EOFError, OSError, RuntimeError, AssertionError,
-    zlib.error, sqlite3.Error,
+    zlib.error, sqlite3.Error, OverflowError, MemoryError,  # the last two: a length that lies
 )  # fmt: skip
 
 
@@ -182,12 +182,14 @@ def _open(root: Path, files: list[Path]) -> AnyReader:
 
 def _damage() -> tuple[type[Exception], ...]:
     """Exceptions of broken files; those of rosbags can be named only where it is installed."""
+    from apsw import Error as SqliteError
     from rosbags.highlevel import AnyReaderError
     from rosbags.highlevel.anyreader import ReaderErrors
     from rosbags.serde import SerdeError
     from rosbags.typesys import TypesysError
+    from zstandard import ZstdError
 
-    return (*_DAMAGE, *ReaderErrors, AnyReaderError, SerdeError, TypesysError)
+    return (*_DAMAGE, *ReaderErrors, AnyReaderError, SerdeError, TypesysError, SqliteError, ZstdError)
 
 
 def _words(error: Exception) -> str:

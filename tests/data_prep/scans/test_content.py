@@ -10,11 +10,11 @@ import zlib
 
 import numpy as np
 import pytest
+from siege.damage import damaged
 
 from data_prep.errors import BadFrameError, InputError
 from data_prep.scans.formats.content import read_content
 from data_prep.scans.formats.records import TooManyPointsError
-from tests.data_prep.scans.test_damaged_files import damage
 
 POINTS = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
 COLORS = np.random.default_rng(1).integers(0, 256, (50, 3)).astype(np.uint8)
@@ -67,7 +67,7 @@ def test_damaged_bytes_give_a_cloud_or_one_line(kind):
     for _ in range(40):
         problem = "body: "
         try:
-            read_content(damage(content, rng), columns=columns, max_points=1000)
+            read_content(damaged(content, rng), columns=columns, max_points=1000)
         except InputError as error:
             problem = str(error)
         assert problem.startswith("body: ")

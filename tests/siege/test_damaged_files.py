@@ -1,0 +1,77 @@
+"""Damage any file: what reads it gives a result or one clear line, and nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from siege.damage import damaged
+from siege.targets import TARGETS, check_frame, cloud
+from siege.trial import Outcome, Target, run_cases
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_result_or_one_line(tmp_path: Path, name: str) -> None:
+    assert failures(TARGETS[name], tmp_path, 12) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_result_or_one_line_many_times(tmp_path: Path, name: str) -> None:
+    assert failures(TARGETS[name], tmp_path, 1000) == []
+
+
+def failures(target: Target, folder: Path, cases: int) -> list[Outcome]:
+    outcomes = list(run_cases(target, folder, range(cases)))
+    assert [outcome.case for outcome in outcomes] == list(range(cases))
+    return [outcome for outcome in outcomes if outcome.kind == "failed"]
+
+
+def test_a_case_is_the_same_whenever_it_is_run() -> None:
+    sound = b"{" + b'"key": [1, 2, 3], ' * 20 + b'"last": 0}'
+    first, again = ([damaged(sound, np.random.default_rng(seed)) for seed in range(50)] for _ in range(2))
+    assert first == again
+    assert len(set(first)) > 40
+
+
+def crash(folder: Path) -> None:
+    import ctypes
+
+    ctypes.string_at(0)
+
+
+def raise_key_error(folder: Path) -> None:
+    raise KeyError("key")
+
+
+def take_memory(folder: Path) -> None:
+    np.ones(1 << 40)
+
+
+@pytest.mark.parametrize(
+    ("read", "detail"),
+    [(raise_key_error, "KeyError: "), (take_memory, "MemoryError"), (crash, "the process ended (SIGSEGV)")],
+)
+def test_what_is_neither_is_a_failure(tmp_path: Path, read: object, detail: str) -> None:
+    sound = cloud("array.npy")
+    calls = []
+
+    def only_damaged(folder: Path) -> None:
+        check = sound.read if not calls else read
+        calls.append(folder)
+        check(folder)  # type: ignore[operator]
+
+    outcomes = list(run_cases(Target(sound.make, only_damaged), tmp_path, range(8)))
+    kinds = Counter(outcome.kind for outcome in outcomes)
+    assert kinds["failed"] >= 2
+    assert any(outcome.detail.startswith(detail) for outcome in outcomes if outcome.kind == "failed")
+
+
+def test_a_frame_of_another_contract_is_a_failure() -> None:
+    from data_prep.scans import Frame
+
+    frame = Frame("a", np.zeros((1, 3), np.float32), intensity=np.array([2.0], np.float32))
+    with pytest.raises(AssertionError, match="intensity"):
+        check_frame(frame)
