@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -24,6 +25,7 @@ from data_prep.triplets.manifest import Manifest
 from data_prep.triplets.mining import Progress, mine
 from data_prep.world import ProceduralScan, Setting, list_categories
 from data_prep.world.palette import COLORS
+from data_prep.world.world import PlacedObject
 
 TRUTH_FILE = "truth.npz"
 MIN_PIXELS, MAX_HIDDEN = 200, 0.5
@@ -123,10 +125,14 @@ def _look_up(triplets: TripletSet) -> tuple[NDArray[np.int64], NDArray[np.int64]
     scan = ProceduralScan(manifest.root or "", **json.loads(json.dumps(manifest.options["scan"])))
     names, colors = list_categories(), list(COLORS)
     frame_of = {frame_id: index for index, frame_id in enumerate(scan.frame_ids())}
+
+    @lru_cache(maxsize=8)  # triplets of a frame follow each other
+    def objects_of(frame_id: str) -> dict[int, PlacedObject]:
+        return {o.instance: o for o in scan.world_objects(frame_of[frame_id])}
+
     category, color = [], []
     for triplet in read_triplets(triplets):
-        seen = {o.instance: o for o in scan.world_objects(frame_of[triplet.provenance.frame])}
-        placed = seen.get(int(triplet.provenance.attributes["track_id"]))
+        placed = objects_of(triplet.provenance.frame).get(int(triplet.provenance.attributes["track_id"]))
         known = placed is not None and placed.label in names
         category.append(names.index(placed.label) if placed is not None and known else -1)
         color.append(colors.index(placed.color) if placed is not None and known else -1)
