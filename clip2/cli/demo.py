@@ -11,7 +11,7 @@ from pathlib import Path
 class Demo:
     """Run the whole path offline on the synthetic world, from scans to named objects, and write a report page.
 
-    The teacher is "mini", a small stand-in for CLIP that knows only this world. Interrupted, the same command continues.
+    Training continues from the shipped mini-points, which learned from other scenes of this world. The teacher is "mini", a small stand-in for CLIP that knows only this world. Interrupted, the same command continues.
     """
 
     out: Path = Path("demo")
@@ -47,10 +47,19 @@ class Demo:
             print(json_format.dumps(result.figures()))
             return 0
         table = Table(
-            "objects of unseen scenes", "how many", "labels", "most frequent", "this run", "teacher mini"
+            "objects of unseen scenes",
+            "how many",
+            "labels",
+            "most frequent",
+            "mini-points, at the start",
+            "this run",
+            "teacher mini",
         )
         for name, each in result.naming.items():
-            shares = (f"{share:.1%}" for share in (each.commonest, each.encoder.top1, each.teacher.top1))
+            start = each.shipped.top1 if each.shipped is not None else float("nan")
+            shares = (
+                f"{share:.1%}" for share in (each.commonest, start, each.encoder.top1, each.teacher.top1)
+            )
             table.add_row(name, str(each.objects), str(each.words), *shares)
         out = Console(highlight=False)
         out.print(table)

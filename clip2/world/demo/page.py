@@ -38,8 +38,8 @@ from data_prep.world import Setting, list_categories
 
 _INTRO = (
     "Synthetic rooms and streets were rendered, a simulated detector drew 2D boxes, the boxes were lifted to points, a "
-    "frozen teacher embedded crops and labels, a small point encoder learned to match it, and then named objects in scenes "
-    "it had never seen. Everything ran offline, with the commands you would use on your own scans."
+    "frozen teacher embedded crops and labels, the small point encoder mini-points went on learning to match it, and then "
+    "named objects in scenes it had never seen. Everything ran offline, with the commands you would use on your own scans."
 )
 _NOTICE = (
     "The teacher here is “mini”, a small stand-in for CLIP that ships with the package and was trained on this synthetic "
@@ -69,6 +69,8 @@ def _summary(page: DemoPage, result: DemoResult) -> None:
     mined = sum(each["objects"] for each in result.mined.values())
     frames = sum(each["frames"] for each in result.mined.values())
     named = f"of {whole.objects:,} objects in unseen scenes named correctly among {whole.words} labels"
+    if whole.shipped is not None:
+        named += f"; mini-points, from which it started: {_percent(whole.shipped.top1)}"
     teacher = "by the teacher, from image crops of the same objects: the ceiling for the point encoder"
     constant = f"by always answering the most frequent label; chance is {_percent(1 / whole.words)}"
     page.tiles(
@@ -127,7 +129,7 @@ def add_training(page: DemoPage, result: DemoResult) -> None:
     page.columns(
         drawing(curves_svg(read_curves(run / "metrics.jsonl"))),
         f"<p>A PointNet++ of {result.parameters / 1e6:.1f} million parameters, {plan.steps:,} steps of {plan.batch_size} objects with {plan.num_points} "
-        "points each. Two loss terms pull the embedding of an object towards the frozen embeddings of its label and its image; "
+        "points each, from the weights of the shipped mini-points, which learned from other scenes of this world. Two loss terms pull the embedding of an object towards the frozen embeddings of its label and its image; "
         "faint lines are single steps.</p><p>Augmentation rotates an object about the vertical, thins and jitters it, and sometimes removes "
         "its color, so that the same model serves depth cameras and LiDAR.</p>",
     )
@@ -259,7 +261,7 @@ def _group_bars(each: Naming) -> list[tuple[str, float, str]]:
         ("teacher mini, from crops", each.teacher.top1, GOOD),
     ]
     if each.shipped is not None:
-        rows.insert(2, ("mini-points, shipped", each.shipped.top1, "#7c5cd6"))
+        rows.insert(2, ("mini-points, before this run", each.shipped.top1, "#7c5cd6"))
     return rows
 
 
@@ -274,7 +276,7 @@ def _score_cards(result: DemoResult) -> str:
         [_FIGURES.get(key, key.replace("_", " ")), *(_shown(each.get(key)) or "–" for each in cards)]
         for key in keys
     ]
-    note = "The shipped model trained longer and was measured on other scenes."
+    note = "This run started from the shipped model. The shipped model's card was measured on other scenes."
     if not shipped:
         note = "This installation holds no trained mini-points to compare with."
     return table(columns, rows) + f"<p>{escape(note)}</p>"
