@@ -51,6 +51,7 @@ ALSO = {
     "bookshelf": ("bookcase",),
     "monitor": ("computer monitor",),
     "garbage bin": ("trash can",),
+    "garbagebin": ("trash can",),
     "television": ("tv", "television set"),
     "lamppost": ("street light", "streetlight"),
     "potted plant": ("houseplant", "flowerpot"),
@@ -203,12 +204,12 @@ def score(
 ) -> dict[str, Any]:
     """Top-1 and top-5 among ``choices`` (none: the objects' own labels) and among all names of the bank.
 
-    Objects and choices without a vector do not count. An answer is right if it is one of the label's names. ``unseen`` counts the objects of labels without any training
-    object.
+    Objects and choices without a vector do not count. An answer is right if it is one of the label's names. ``unseen``
+    counts the objects of labels without any training object.
     """
-    kept = [i for i, label in enumerate(labels) if phrases(label, bank)]
-    clouds, labels = [clouds[i] for i in kept], [labels[i] for i in kept]
     own = sorted({name for label in choices or labels for name in phrases(label, bank)[:1]})
+    kept = [i for i, label in enumerate(labels) if set(phrases(label, bank)) & set(own)]
+    clouds, labels = [clouds[i] for i in kept], [labels[i] for i in kept]
     vectors = model.encode([cloud.points for cloud in clouds]).numpy()
     new = np.array([not set(phrases(label, bank)) & set(trained) for label in labels])
     found: dict[str, Any] = {"objects": len(labels), "unseen_objects": int(new.sum())}

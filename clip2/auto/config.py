@@ -12,7 +12,7 @@ from data_prep.triplets.config import MiningConfig
 
 # A small network that two cores train in minutes, on objects in meters that are seen in part; configs/train/own_scan.yaml.
 OWN_SCAN: dict[str, Any] = {
-    "data": {"hold_out": 0.15},
+    "data": {"hold_out": 0.15, "views": True},
     "model": {"encoder": {"name": "pointnet2_ssg_small"}, "preprocessing": {"num_points": 512, "size": True}},
     "augmentation": {"point_dropout": 0.5, "tilt_degrees": 3.0},
     "objective": {"text_negatives": "vocabulary"},

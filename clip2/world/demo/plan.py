@@ -43,7 +43,7 @@ class Plan:
     unseen_frames: Mapping[Setting, int] = field(default_factory=lambda: _per_setting(room=32, street=20))
     views: Mapping[Setting, int] = field(default_factory=lambda: _per_setting(room=16, street=1))
     shown_large: bool = True
-    steps: int = 800
+    steps: int = 300
     batch_size: int = 64
     num_points: int = 256
 
