@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import resource
@@ -126,6 +127,7 @@ def _read_all(target: Target, folder: Path, cases: range, send: int) -> None:
     def ring(*_: object) -> None:
         raise _TooSlowError
 
+    faulthandler.disable()  # pytest would print the trace of every crash
     signal.signal(signal.SIGALRM, ring)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
