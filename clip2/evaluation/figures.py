@@ -17,6 +17,7 @@ from data_prep.storage.files import write_atomically
 _DPI = 110
 # Above this many classes the counts in the cells are too small to read.
 _MOST_WITH_NUMBERS = 20
+_MOST_MARKERS = 40
 
 
 def draw_figures(result: EvalResult, others: tuple[EvalResult, ...] = ()) -> dict[str, Any]:
@@ -100,15 +101,22 @@ def _confusion(confusion: Confusion, title: str) -> Any:
 
 
 def _chart(title: str, lines: list[tuple[EvalResult, Curve]], several: bool) -> Any:
-    figure, axes = _new_figure(8.6 if len(lines) > 6 else 7, 4.4)
+    first = lines[0][1]
+    if first.unit_square:
+        figure, axes = _new_figure(5.6, 5.2)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    else:
+        figure, axes = _new_figure(8.6 if len(lines) > 6 else 7, 4.4)
+    if first.diagonal:
+        axes.plot((0, 1), (0, 1), linestyle="--", linewidth=1, color="0.6", zorder=0)
     palette = _colors(len(lines))
     for (result, curve), color in zip(lines, palette, strict=True):
         name = f"{curve.name} ({result.model})" if several else curve.name
-        axes.plot(curve.x, curve.y, marker="o", markersize=3.5, linewidth=1.6, label=name, color=color)
+        marker = "o" if len(curve.x) <= _MOST_MARKERS else None
+        axes.plot(curve.x, curve.y, marker=marker, markersize=3.5, linewidth=1.6, label=name, color=color)
         if curve.spread:
             middle, half = np.array(curve.y), np.array(curve.spread)
             axes.fill_between(curve.x, middle - half, middle + half, alpha=0.15, color=color, linewidth=0)
-    first = lines[0][1]
     if first.log_x:
         axes.set_xscale("log", base=2)
         ticks = sorted({x for _, curve in lines for x in curve.x})

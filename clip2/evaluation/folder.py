@@ -111,5 +111,7 @@ def _add_classes(page: Page, group: list[EvalResult]) -> None:
         (first, *_) = group[0].classes[0].values
         counted = [row for row in group[0].classes if row.count]
         page.paragraph(f"{first} of each class:")
-        page.bars([Bar(row.label, float(row.values[first]), f" of {row.count:,}") for row in counted])
+        page.bars(
+            [Bar(row.label, float(row.values[first]), f" of {row.count:,}") for row in counted], most=1.0
+        )
     page.table(table.columns, table.rows)

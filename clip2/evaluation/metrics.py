@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from clip2.classification import finite_array
 from data_prep.errors import InputError
 
+_CELLS_AT_ONCE = 1 << 24  # scores of a search in memory
+
 
 @dataclass(frozen=True, eq=False)
 class ZeroShotReport:
@@ -186,14 +188,60 @@ def retrieval_metrics(scores: ArrayLike, relevant: ArrayLike) -> dict[str, float
     >>> retrieval_metrics([[0.1, 0.9, 0.5]], [[False, False, True]])["R@1"]
     0.0
     """
-    given, right = np.asarray(scores), np.asarray(relevant, bool)
+    return _retrieval_means(*_ranks_and_ndcg(np.asarray(scores), np.asarray(relevant, bool)))
+
+
+def search_by_class(
+    queries: NDArray[np.float32],
+    gallery: NDArray[np.float32],
+    wanted: NDArray[np.int64],
+    classes: NDArray[np.int64],
+    itself: NDArray[np.int64] | None = None,
+) -> dict[str, float]:
+    """:func:`retrieval_metrics` of an exact search by cosine, a few queries at a time.
+
+    Beside the vectors it needs half a gigabyte at most, whatever the size of the gallery.
+
+    Args:
+        queries, gallery: (Q, D) and (M, D) unit rows.
+        wanted: (Q,) class of each query; every one occurs in the gallery, besides the query itself.
+        classes: (M,) class of each item.
+        itself: (Q,) position of each query in the gallery, which it does not find; None: queries are no items.
+
+    >>> search_by_class(np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32), np.array([0, 1]), np.array([0, 1]))["R@1"]
+    1.0
+    """
+    step, parts = max(1, _CELLS_AT_ONCE // len(gallery)), []
+    for start in range(0, len(queries), step):
+        rows = slice(start, start + step)
+        scores = queries[rows] @ gallery.T
+        relevant = wanted[rows, None] == classes[None]
+        if itself is not None:
+            own = (np.arange(len(scores)), itself[rows])
+            scores[own], relevant[own] = -2, False  # below every cosine
+        parts.append(_ranks_and_ndcg(scores, relevant))
+    return _retrieval_means(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _ranks_and_ndcg(
+    given: NDArray, right: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """(Q,) rank of the best relevant item, and NDCG@5."""
     ranks = best_ranks(given, right)
-    order = np.argsort(-given, axis=1, kind="stable")[:, :5]
-    gains = np.take_along_axis(right, order, axis=1) / np.log2(np.arange(2, order.shape[1] + 2))
-    best = np.arange(order.shape[1]) < right.sum(axis=1)[:, None]
-    ideal = (best / np.log2(np.arange(2, order.shape[1] + 2))).sum(axis=1)
+    first = min(5, given.shape[1])
+    # Sorted by position first, so that of equal scores the earlier item ranks higher.
+    near = np.sort(np.argpartition(-given, first - 1, axis=1)[:, :first], axis=1)
+    inner = np.argsort(-np.take_along_axis(given, near, axis=1), axis=1, kind="stable")
+    order = np.take_along_axis(near, inner, axis=1)
+    discount = np.log2(np.arange(2, first + 2))
+    gains = np.take_along_axis(right, order, axis=1) / discount
+    ideal = ((np.arange(first) < right.sum(axis=1)[:, None]) / discount).sum(axis=1)
+    return ranks, gains.sum(axis=1) / ideal
+
+
+def _retrieval_means(ranks: NDArray[np.int64], ndcg: NDArray[np.float64]) -> dict[str, float]:
     return {
         **{f"R@{k}": float((ranks < k).mean()) for k in (1, 5, 10)},
         "median rank": float(np.median(ranks + 1)),
-        "NDCG@5": float((gains.sum(axis=1) / ideal).mean()),
+        "NDCG@5": float(ndcg.mean()),
     }

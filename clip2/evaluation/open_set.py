@@ -84,13 +84,14 @@ class Reliability:
         """The diagram without its empty bins."""
         full = self.counts > 0
         return Curve(
-            "reliability",
+            "reliability (below the diagonal: too sure)",
             name,
             "confidence",
             "share that is right",
             tuple(self.confidence[full].tolist()),
             tuple(self.accuracy[full].tolist()),
             unit_square=True,
+            diagonal=True,
         )
 
 
@@ -208,7 +209,15 @@ class OpenSetReport:
         axes = "share of others accepted", "share of known objects accepted"
         thin = {name: _thinned(rows).tolist() for name, rows in self.roc.items()}
         found = [
-            Curve("known or none of these", name, *axes, tuple(x), tuple(y), unit_square=True)
+            Curve(
+                "known or none of these (upper left is better)",
+                name,
+                *axes,
+                tuple(x),
+                tuple(y),
+                unit_square=True,
+                diagonal=True,
+            )
             for name, (x, y) in thin.items()
         ]
         return (*found, *(() if self.calibration is None else (self.calibration.curve("known objects"),)))

@@ -75,7 +75,8 @@ class Curve:
         x, y: N values each.
         spread: N values, half the height of the band around the line; empty: no band.
         log_x: whether the x axis is logarithmic.
-        unit_square: whether both axes go from 0 to 1, with the diagonal drawn for comparison.
+        unit_square: whether both axes go from 0 to 1.
+        diagonal: whether the diagonal is drawn for comparison.
     """
 
     chart: str
@@ -87,6 +88,7 @@ class Curve:
     spread: tuple[float, ...] = ()
     log_x: bool = False
     unit_square: bool = False
+    diagonal: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clip2.evaluation.corruptions import CORRUPTIONS, Corrupt, Turn
 from clip2.evaluation.embedding import embed_objects
-from clip2.evaluation.metrics import bootstrap_interval, retrieval_metrics, top_k_accuracy
+from clip2.evaluation.metrics import bootstrap_interval, search_by_class, top_k_accuracy
 from clip2.evaluation.objects import ObjectSet
 from clip2.evaluation.open_set import NONE_OF_THESE, score_open_set
 from clip2.evaluation.protocol import PROTOCOLS, Protocol, Settings
@@ -121,35 +121,32 @@ def retrieval(subject: Subject, entry: SetEntry, root: Path, settings: Settings)
     objects = test_objects(entry, root, settings)
     text, prompts = label_vectors(subject, objects)
     found = embed_objects(subject, objects, settings)
-    classes = np.arange(len(objects.labels))
-    present = np.isin(classes, objects.targets)
-    same = objects.targets[:, None] == objects.targets[None]
-    np.fill_diagonal(same, False)
-    several = same.any(axis=1)
-    searches = {
-        "label to cloud": (text[present], found.embeddings, classes[present, None] == objects.targets[None])
-    }
-    if several.any():
-        searches["cloud to cloud"] = (found.embeddings[several], found.embeddings, same[several])
+    targets = objects.targets
+    counts = np.bincount(targets, minlength=len(objects.labels))
+    present, several = np.flatnonzero(counts), np.flatnonzero(counts[targets] > 1)
+    metrics = _search("label to cloud", text[present], found.embeddings, present, targets)
+    if len(several):
+        metrics |= _search(
+            "cloud to cloud", found.embeddings[several], found.embeddings, targets[several], targets, several
+        )
     notes: tuple[str, ...] = ()
     if objects.crops is not None:
         images, has_crop = objects.crops.read(subject.model.teacher.name)
-        clouds, own = found.embeddings[has_crop], np.eye(int(has_crop.sum()), dtype=bool)
+        clouds, images = found.embeddings[has_crop], images[has_crop]
+        own = np.arange(len(clouds))
         notes = (f"{len(own)} of {len(objects)} objects have a crop; only the crop's own object is right",)
         if len(own):
-            searches["crop to cloud"] = (images[has_crop], clouds, own)
-            searches["cloud to crop"] = (clouds, images[has_crop], own)
-    metrics: dict[str, float] = {}
-    for name, (queries, gallery, relevant) in searches.items():
-        scores = queries @ gallery.T
-        if name == "cloud to cloud":  # a cloud does not find itself
-            scores[np.arange(len(scores)), np.flatnonzero(several)] = -2
-        metrics |= {f"{name} {key}": value for key, value in retrieval_metrics(scores, relevant).items()}
+            metrics |= _search("crop to cloud", images, clouds, own, own)
+            metrics |= _search("cloud to crop", clouds, images, own, own)
     return _result(
         subject, objects, settings,
         {name: Metric(value, unit="rank" if "rank" in name else "") for name, value in metrics.items()},
         prompts, found.data_digest, notes=notes,
     )  # fmt: skip
+
+
+def _search(name: str, *arrays: NDArray) -> dict[str, float]:
+    return {f"{name} {key}": value for key, value in search_by_class(*arrays).items()}
 
 
 def linear_probe(subject: Subject, entry: SetEntry, root: Path, settings: Settings) -> EvalResult:

@@ -51,9 +51,9 @@ class Spread:
     query: Query | None = None
 
 
-def bar_chart(bars: Sequence[Bar]) -> str:
-    """Bars below each other on one scale, in as many columns as fit."""
-    longest = max((bar.value for bar in bars), default=0) or 1
+def bar_chart(bars: Sequence[Bar], most: float | None = None) -> str:
+    """Bars below each other on one scale, in as many columns as fit; ``most`` is the value of a full bar, else the largest."""
+    longest = most or max((bar.value for bar in bars), default=0) or 1
     rows = []
     for bar in bars:
         number = f"{bar.value:,}" if isinstance(bar.value, int) else f"{bar.value:.3f}"

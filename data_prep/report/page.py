@@ -163,9 +163,14 @@ class Page:
             f'<div class="gallery">{"".join(card_element(card, CardSize()) for card in cards)}</div>'
         )
 
-    def bars(self, bars: Sequence[Bar]) -> Page:
-        """Add a bar chart; a click on a bar with a query filters the page's :meth:`explorer`."""
-        return self._add(bar_chart(bars)) if bars else self
+    def bars(self, bars: Sequence[Bar], most: float | None = None) -> Page:
+        """Add a bar chart; a click on a bar with a query filters the page's :meth:`explorer`.
+
+        Args:
+            bars: from above.
+            most: value of a full bar, 1 for shares; None: the largest.
+        """
+        return self._add(bar_chart(bars, most)) if bars else self
 
     def spreads(self, spreads: Sequence[Spread], unit: str) -> Page:
         """Add a chart of the spread of values in groups, on one logarithmic scale in ``unit``."""

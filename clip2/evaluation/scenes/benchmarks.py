@@ -63,7 +63,8 @@ class SceneBenchmark(Protocol):
     def run(self, subject: Subject, root: Path, settings: Settings) -> EvalResult:
         scan = LabeledScan.open(root, settings, self._min_points)
         found = self._run(subject, scan, settings)
-        small = f", {scan.ignored} with fewer than {scan.min_points} points ignored" if scan.ignored else ""
+        few = "without points" if scan.min_points == 1 else f"with fewer than {scan.min_points} points"
+        small = f", {scan.ignored} {few} ignored" if scan.ignored else ""
         frames = f"the first {scan.frames}" if scan.limit is not None else str(scan.frames)
         return EvalResult(
             benchmark=self.name,

@@ -53,7 +53,6 @@ def detection(subject: Subject, scan: LabeledScan, settings: Settings) -> Scores
                 "AP25": number_of(at_25[name].ap),
                 "AP50": number_of(at_50[name].ap),
                 "recall at IoU 0.25": number_of(at_25[name].recall),
-                "predictions": float(at_25[name].predictions),
             },
         )
         for name in asked.names
@@ -61,7 +60,15 @@ def detection(subject: Subject, scan: LabeledScan, settings: Settings) -> Scores
     most = sorted((n for n in asked.names if at_25[n].objects), key=lambda n: -at_25[n].objects)
     lines = {name: at_25[name].curve.tolist() for name in most[:_MOST_CURVES] if at_25[name].predictions}
     curves = tuple(
-        Curve("precision and recall at IoU 0.25", name, "recall", "precision", tuple(x), tuple(y))
+        Curve(
+            "precision and recall at IoU 0.25",
+            name,
+            "recall",
+            "precision",
+            tuple(x),
+            tuple(y),
+            unit_square=True,
+        )
         for name, (x, y) in lines.items()
     )
     return Scores(metrics, rows, curves, _foreign(predicted, asked), {"labels": asked.said})

@@ -9,7 +9,7 @@ from support.evaluation_stand_ins import FLAT, TALL, TEN, RuleModel, flat_or_tal
 
 import clip2
 from clip2.evaluation.corruptions import CORRUPTIONS, Corrupt, Turn
-from clip2.evaluation.metrics import retrieval_metrics
+from clip2.evaluation.metrics import retrieval_metrics, search_by_class
 from clip2.evaluation.objects import Cloud
 
 BALL = np.random.default_rng(0).normal(size=(1024, 3))
@@ -90,6 +90,19 @@ def test_retrieval_against_torchmetrics() -> None:
     hits = np.mean([float(functional.retrieval_hit_rate(s, r, top_k=5)) for s, r in pairs])
     assert found["NDCG@5"] == pytest.approx(ndcg, abs=1e-6)
     assert found["R@5"] == pytest.approx(hits)
+
+
+def test_a_search_in_blocks_is_a_search_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(1)
+    rows = random.normal(size=(60, 8)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    classes = np.arange(60) % 7
+    scores, same = rows @ rows.T, classes[:, None] == classes[None]
+    np.fill_diagonal(scores, -2)
+    np.fill_diagonal(same, False)
+    whole = retrieval_metrics(scores, same)
+    monkeypatch.setattr("clip2.evaluation.metrics._CELLS_AT_ONCE", 60 * 11)
+    assert search_by_class(rows, rows, classes, classes, np.arange(60)) == pytest.approx(whole)
 
 
 @pytest.mark.parametrize("task", ["retrieval", "linear-probe", "few-shot"])
