@@ -14,6 +14,7 @@ from clip2.recognition.proposals.region_tree import BORDER_FEATURES, NODE_FEATUR
 from clip2.recognition.proposals.room import RoomSurface, choose_nodes, read_room
 from clip2.recognition.proposals.scorer import Scorer
 from clip2.world.proposals.fit import calibrated, fit_scorer
+from data_prep.errors import BadFrameError
 from data_prep.geometry.voxels import voxel_index
 from data_prep.world import ProceduralScan
 from data_prep.world.sensors import DEPTH_CAMERAS
@@ -52,7 +53,10 @@ def training_clouds(count: int, seed: int) -> Iterator[Cloud]:
             image_size=sizes[number // 2 % 3],
             depth_camera=cameras[number // 2 % 4],
         )
-        yield _single(scan, int(random.integers(len(scan))), random)
+        try:
+            yield _single(scan, int(random.integers(len(scan))), random)
+        except BadFrameError:  # a camera nearer than its shortest range sees nothing
+            continue
     for number in range(count):
         # Every third is like a mesh: no noise, seen from all around.
         setting, whole = ("tabletop", "room", "room", "room")[number % 4], number % 3 == 0
@@ -79,9 +83,10 @@ def _single(scan: ProceduralScan, index: int, random: np.random.Generator) -> Cl
 
 def _fused(scan: ProceduralScan, count: int, random: np.random.Generator) -> Cloud:
     views = sorted(random.choice(len(scan), count, replace=False).tolist())
-    points = np.concatenate([scan[i].world_points() for i in views])
-    colors = np.concatenate([np.asarray(scan[i].colors) for i in views])
-    truth = np.concatenate([scan.ground_truth(i).instances for i in views])
+    seen = [(scan[i], scan.ground_truth(i)) for i in views]
+    points = np.concatenate([frame.world_points() for frame, _ in seen])
+    colors = np.concatenate([np.asarray(frame.colors) for frame, _ in seen])
+    truth = np.concatenate([known.instances for _, known in seen])
     first, _ = voxel_index(points, float(random.choice([0.01, 0.02, 0.03])))
     printed = _printed(points[first], colors[first], random) if random.random() < 0.5 else None
     return Cloud(points[first], printed, None, truth[first])

@@ -127,6 +127,20 @@ def test_masks_that_overlap_share_the_points_and_empty_ones_are_nothing(table):
     assert len(propose_with_masks(world, [])) == 0
 
 
+def test_boxes_outside_the_image_hold_nothing(table):
+    frame, world, _, detections = table
+    box = detections[0].boxes[detections[0].attributes["pixels"].argmax()]
+
+    def lifted(*boxes):
+        scores = np.ones(len(boxes))
+        drawn = Detections2D(np.float32(boxes), scores, ("x",) * len(boxes))
+        return [index.tolist() for index in propose_with_masks(world, [(frame, [drawn])]).indices]
+
+    alone = lifted(box)
+    assert len(alone) == 1
+    assert lifted(box, (200, 10, 250, 60), (-90, -90, -10, -10)) == alone
+
+
 def test_bad_input_is_named(table):
     frame, world, _, detections = table
     with pytest.raises(InputError, match="masks: given for 2 images, the frame has 1"):

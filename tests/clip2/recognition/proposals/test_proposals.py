@@ -8,6 +8,7 @@ from support.recognition_stand_ins import (
     without_what_is_covered,
 )
 
+from clip2.evaluation.scenes.proposals import mask_overlaps
 from clip2.recognition import fit_upright_box, propose_objects
 from clip2.recognition.proposals.lidar import members_with_feet, propose_lidar
 from clip2.recognition.proposals.sweep import beam_gap, seen_from
@@ -48,6 +49,53 @@ def test_a_cup_on_a_table_is_an_object_of_its_own():
     sizes = [fit_upright_box(points[index]).size for index in propose_objects(points).objects().indices]
     assert any(size == pytest.approx([0.12, 0.12, 0.16], abs=0.05) for size in sizes)
     assert any(size[:2] == pytest.approx([1.2, 0.8], abs=0.06) for size in sizes)
+
+
+@pytest.fixture(scope="module")
+def table():
+    """World points of a synthetic table top, the camera's pose and the instance of each point."""
+    scan = open_scan("procedural", "tabletop", frames=1, seed=3)
+    return scan[0].world_points(), scan[0].T_world_points, scan.ground_truth(0).instances
+
+
+def found_of(points, truth, eye) -> tuple[int, int]:
+    """How many instances of 40 points or more are found, and how many proposals there are."""
+    found = propose_objects(points, "room", eye).objects()
+    ids, counts = np.unique(truth[truth >= 0], return_counts=True)
+    masks = [truth == i for i in ids[counts >= 40]]
+    return int((mask_overlaps(found.indices, masks).max(axis=0) >= 0.5).sum()), len(found)
+
+
+def test_flying_pixels_cost_few_objects(table):
+    points, pose, truth = table
+    eye, random = pose[:3, 3], np.random.default_rng(0)
+    reach = np.linalg.norm(points - eye, axis=1)
+    edge = np.flatnonzero(np.abs(np.diff(reach)) > 0.05)
+    between = reach[edge] + random.random(len(edge)) * (reach[edge + 1] - reach[edge])
+    flying = points.copy()
+    flying[edge] = eye + (points[edge] - eye) * (between / reach[edge])[:, None]
+    assert len(edge) > 1000
+    clean, noisy = found_of(points, truth, eye), found_of(flying, truth, eye)
+    assert noisy[0] >= clean[0] - 2
+    assert noisy[1] <= 1.5 * clean[1]
+
+
+def test_a_table_in_camera_axes_is_leveled(table):
+    points, pose, truth = table
+    camera = (points - pose[:3, 3]) @ pose[:3, :3]
+    ahead = camera[:, [0, 2, 1]] * [1, 1, -1]  # as if the camera looked straight ahead
+    assert found_of(ahead, truth, np.zeros(3))[0] >= found_of(points, truth, pose[:3, 3])[0] - 1
+
+
+def test_somebody_who_walks_through_a_fused_scan_costs_no_object():
+    points, random = three_boxes_on_a_floor(0.014), np.random.default_rng(1)
+    turn = random.uniform(0, 2 * np.pi, 3000)
+    body = np.column_stack([0.22 * np.cos(turn), 0.18 * np.sin(turn), random.uniform(0, 1.7, 3000)])
+    walk = [body + [x, 2.2, 0] for x in np.arange(-1.5, 1.5, 0.3)]
+    cloud = np.concatenate([points, *walk])
+    sure = [fit_upright_box(cloud[index]) for index in propose_objects(cloud).objects()[:3].indices]
+    for center, _, _ in THREE_BOXES:
+        assert min(np.linalg.norm(box.center - center) for box in sure) < 0.05
 
 
 def test_walls_and_floor_are_no_objects():
