@@ -31,9 +31,12 @@ _BATCH = 1000  # objects per transaction
 # Below, reading every vector is as fast and exact.
 VECTOR_INDEX_FROM = 20_000
 _STALE = 0.2  # share of rows without a vector index from which it is built anew
-# Partitions that a search looks into, and how many times the wanted hits it compares with their full vectors. Chosen on
-# one generated set and measured on another: python -m benchmarks.search.
+# Partitions that a search looks into, and how many times the wanted hits it compares with their full vectors:
+# python -m benchmarks.search measures them.
 _PROBES, _REFINE = 50, 10
+# Nothing near a query, such as a label among objects that are near images: its neighbors are in no few partitions, so it
+# is compared with the codes of all.
+_FAR, _REFINE_FAR = 0.5, 40
 _SAME_PLACE = 0.5  # of the larger box's diagonal: hits of one scan with nearer centers are one object
 _MARGIN = 5  # hits read for each that is wanted, as several can be one object
 
@@ -215,16 +218,32 @@ class Index:
         if query.ndim != 1 or not np.isfinite(query).all() or not np.any(query):
             raise InputError(f"has shape {query.shape} or no length", field="vector")
         self._require_space(model, len(query), create=False)
-        search = self._table.search(query, vector_column_name="vector").distance_type("cosine")
-        if where := _where(near, since, until, scan):
-            search = search.where(where, prefilter=True)
-        search = search.bypass_vector_index() if exact else search.nprobes(_PROBES).refine_factor(_REFINE)
-        columns = [name for name in self._table.schema.names if name != "id"]
-        table = search.limit(_MARGIN * k).select([*columns, "_distance"]).to_arrow()
+        where = _where(near, since, until, scan)
+        if exact:
+            table = self._nearest(query, k, where, None)
+        else:
+            table = self._nearest(query, k, where, (_PROBES, _REFINE))
+            rows = len(self)
+            partitions = _partitions(rows)
+            indexed = rows >= VECTOR_INDEX_FROM and partitions > _PROBES
+            if indexed and len(table) and 1 - table["_distance"][0].as_py() < _FAR:
+                table = self._nearest(query, k, where, (partitions, _REFINE_FAR))
         vectors = table["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self.width)
-        rows = table.drop_columns(["vector"]).to_pylist()
-        found = [(from_row(row, v), 1 - row["_distance"]) for row, v in zip(rows, vectors, strict=True)]
+        records = table.drop_columns(["vector"]).to_pylist()
+        found = [(from_row(row, v), 1 - row["_distance"]) for row, v in zip(records, vectors, strict=True)]
         return list(islice(_grouped(found), k))
+
+    def _nearest(self, query: NDArray[np.float32], k: int, where: str, effort: tuple[int, int] | None) -> Any:
+        """Arrow table of the rows nearest to a query; ``effort``: partitions and refinement, None for every vector."""
+        search = self._table.search(query, vector_column_name="vector").distance_type("cosine")
+        if where:
+            search = search.where(where, prefilter=True)
+        if effort is None:
+            search = search.bypass_vector_index()
+        else:
+            search = search.nprobes(effort[0]).refine_factor(effort[1])
+        columns = [name for name in self._table.schema.names if name != "id"]
+        return search.limit(_MARGIN * k).select([*columns, "_distance"]).to_arrow()
 
     def scans(self) -> list[str]:
         """Names of all scans."""
@@ -241,7 +260,7 @@ class Index:
             rows = len(self)
             self._table.optimize(cleanup_older_than=timedelta(days=7))
             if rows >= VECTOR_INDEX_FROM and self._without_index() > _STALE * rows:
-                config = IvfRq(distance_type="cosine", num_partitions=max(1, round(rows**0.5)))
+                config = IvfRq(distance_type="cosine", num_partitions=_partitions(rows))
                 self._table.create_index("vector", config=config, replace=True)
 
     def _without_index(self) -> int:
@@ -304,6 +323,11 @@ class Index:
     def _lock(self) -> AbstractContextManager[object]:
         """One writer at a time: two that add the same object at once would both find it missing."""
         return FolderLock(Path(self.path), wait=True) if self._is_local else nullcontext()
+
+
+def _partitions(rows: int) -> int:
+    """Partitions of a vector index over so many objects."""
+    return max(1, round(rows**0.5))
 
 
 def _first_line(error: Exception) -> str:

@@ -37,7 +37,9 @@ def _card(rank: int, hit: Hit) -> Card:
         f"similarity {hit.similarity:.3f} · {one.num_points:,} points",
         f"{length:.2f} × {width:.2f} × {height:.2f} m at ({x:.1f}, {y:.1f}, {z:.1f})",
         f"{one.scan}{'' if one.timestamp is None else f' · {_moment(one.timestamp)}'}",
-        one.source if "#" in one.source else f"object {one.number} of {one.source}",
+        one.source
+        if "#" in one.source
+        else f"object {one.number}{f' of {one.source}' if one.source else ''}",
     ]
     if hit.others:
         lines.append(f"seen {1 + len(hit.others)} times")

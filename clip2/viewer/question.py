@@ -23,6 +23,8 @@ class Question:
     def __init__(self, page: Page, labels: str) -> None:
         self._page, self._turn = page, 0
         gui, session = page.server.gui, page.session
+        # What stands there at the start is finished; what is typed is finished by its comma.
+        labels = f"{labels.rstrip(', ')}, " if labels else ""
         self._labels = gui.add_text("labels", labels, hint="What to look for, separated by commas")
         self._suggestions = gui.add_button_group("", ("…",), visible=False)
         self._rejected = gui.add_html("")

@@ -95,7 +95,7 @@ class Timeline:
         self._shown = self._position
         self._question.ask()
         if first and len(content.objects):
-            if session.labels:
+            if session.labels and session.naming.wanted.any():  # otherwise all would be gray
                 appearance.mode = "similarity"
             elif content.colors is None and appearance.mode == "height":
                 appearance.mode = "object"

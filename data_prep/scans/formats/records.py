@@ -35,8 +35,8 @@ class RawCloud:
     intensity: NDArray[np.float32] | None = None
     total: int | None = None
 
-    def __getitem__(self, kept: NDArray[np.bool_]) -> RawCloud:
-        """The points of an (N,) mask with their attributes."""
+    def __getitem__(self, kept: NDArray[np.bool_] | NDArray[np.int64]) -> RawCloud:
+        """The points of an (N,) mask, or of row numbers, with their attributes."""
         colors = None if self.colors is None else self.colors[kept]
         intensity = None if self.intensity is None else self.intensity[kept]
         return RawCloud(self.points[kept], colors, intensity, self.total)

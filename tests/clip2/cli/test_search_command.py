@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 from support.recognition_stand_ins import box_surface, ground
 
-from clip2 import Recognizer, load
+from clip2 import Index, Recognizer, load
 from clip2.cli import main
+from clip2.search import StoredObject
 
 SIZES = {"a": (0.5, 0.5, 0.9), "b": (0.3, 0.3, 0.3)}
 
@@ -99,3 +100,16 @@ def test_no_index_and_no_result(results, tmp_path, capsys):
     assert main(["index", str(tmp_path / "other.json"), "--out", str(tmp_path / "db")]) == 2
     assert "other.json" in capsys.readouterr().err
     assert not (tmp_path / "db").exists()
+
+
+def test_codes_for_the_terminal_are_shown_as_text(tmp_path, capsys):
+    model = load("mini-points")
+    (vector,) = model.text_source().embed_labels(["mug"])
+    evil = "mug\x1b[31m\x07"
+    Index(tmp_path / "db").add([StoredObject(vector, np.ones(7), evil, scan=evil)], model.teacher.name)
+    assert main(["search", str(tmp_path / "db"), "mug"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert out.count("mug\\x1b[31m") == 2
+    assert main(["search", str(tmp_path / evil), "mug"]) == 2
+    assert "\x1b" not in capsys.readouterr().err
