@@ -49,12 +49,11 @@ class Auto(ScanCommand):
 
     def run(self) -> int:
         """Plan, run the stages that are not done, report."""
-        from rich.console import Console
-
         from clip2.auto.plan import make_plan, spread_over
         from clip2.auto.report import mined_labels, write_report
         from clip2.auto.stages import Record, first_stages, last_stages
         from clip2.cli.main import EXIT_OK
+        from clip2.cli.terminal import Console
         from data_prep.storage.files import require_writable
 
         console = Console(stderr=True, highlight=False)

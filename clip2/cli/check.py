@@ -32,9 +32,8 @@ class Check(ScanCommand):
 
     def run(self) -> int:
         """Read, measure, report."""
-        from rich.console import Console
-
         from clip2.cli.outputs import require_outputs, writing
+        from clip2.cli.terminal import Console
         from data_prep.check import check_scan
         from data_prep.check.page import write_check_page
 

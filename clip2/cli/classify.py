@@ -36,7 +36,7 @@ class Classify(CloudCommand):
 
     def run(self) -> int:
         """Classify and print."""
-        from rich.console import Console
+        from clip2.cli.terminal import Console
 
         if not self.clouds:
             raise InputError("no files given", field="FILE", fix="name at least one file")

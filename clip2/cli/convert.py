@@ -28,8 +28,7 @@ class Convert(ScanCommand):
 
     def run(self) -> int:
         """Convert and report."""
-        from rich.console import Console
-
+        from clip2.cli.terminal import Console
         from clip2.progress import FrameBar
         from data_prep.scans.layout.save import save_layout
 

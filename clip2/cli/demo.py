@@ -28,9 +28,9 @@ class Demo:
 
     def run(self) -> int:
         """Run the demo, print the scores and the path of the report."""
-        from rich.console import Console
         from rich.table import Table
 
+        from clip2.cli.terminal import Console
         from clip2.labels import parse_labels
         from clip2.world.demo.plan import Plan
         from data_prep.errors import InputError

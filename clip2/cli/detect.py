@@ -67,8 +67,7 @@ class Detect(ScanCommand):
 
     def run(self) -> int:
         """Detect and report."""
-        from rich.console import Console
-
+        from clip2.cli.terminal import Console
         from clip2.progress import FrameBar
         from data_prep.detect.detection_run import detect_scan
 

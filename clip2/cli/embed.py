@@ -54,9 +54,9 @@ class Embed:
 
     def run(self) -> int:
         """Embed what is missing and report."""
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
+        from clip2.cli.terminal import Console
         from clip2.progress import ProgressBar
         from clip2.teacher.embed import embed_triplets
         from clip2.teacher.features import FEATURES

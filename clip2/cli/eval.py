@@ -73,8 +73,7 @@ class Eval:
 
     def run(self) -> int:
         """Measure, compare, write, and report."""
-        from rich.console import Console
-
+        from clip2.cli.terminal import Console
         from clip2.evaluation.protocol import chosen_protocols
         from clip2.evaluation.result import read_results
         from clip2.evaluation.tables import changes
@@ -192,10 +191,10 @@ class Eval:
         return {**document, "notes": notices} if notices else document
 
     def _print(self, results: list[EvalResult], changed: list[Change], notices: list[str]) -> None:
-        from rich.console import Console
         from rich.table import Table
 
         from clip2.cli.model_options import print_notice
+        from clip2.cli.terminal import Console
         from clip2.evaluation.tables import by_benchmark, change_table, metric_table
 
         for notice in notices:

@@ -31,9 +31,8 @@ class Export:
 
     def run(self) -> int:
         """Export and report."""
-        from rich.console import Console
-
         import clip2
+        from clip2.cli.terminal import Console
         from clip2.export import export_onnx
 
         with Console(stderr=True).status("exporting"):

@@ -24,9 +24,9 @@ class Fetch:
 
     def run(self) -> int:
         """List, download, convert."""
-        from rich.console import Console
         from rich.table import Table
 
+        from clip2.cli.terminal import Console
         from clip2.pretrained.catalog import find_pretrained
         from clip2.pretrained.fetch import fetch_pretrained, planned_files
         from clip2.teacher.text_tower import find_text_tower

@@ -33,8 +33,7 @@ class IndexCommand:
 
     def run(self) -> int:
         """Add and report."""
-        from rich.console import Console
-
+        from clip2.cli.terminal import Console
         from clip2.search import Index
         from clip2.search.sources import needs_model
 

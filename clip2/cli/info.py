@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from data_prep.storage.parsing import parse_json
 from data_prep.storage.room import megabytes
 
 if TYPE_CHECKING:
@@ -46,8 +45,9 @@ class Info:
 
     def run(self) -> int:
         """Print the facts."""
-        from rich.console import Console
         from rich.table import Table
+
+        from clip2.cli.terminal import Console
 
         if self.pretrained:
             return _list_pretrained(self.json)
@@ -175,6 +175,8 @@ def _score_card(folder: Path) -> dict[str, Any]:
     path = folder / _SCORE_CARD
     if not path.is_file():
         return {}
+    from data_prep.storage.parsing import parse_json
+
     card = parse_json(path.read_text(encoding="utf-8"))
     return {f"score: {name}": value for name, value in card.items() if not isinstance(value, dict | list)}
 

@@ -40,8 +40,8 @@ class Label(MiningCommand):
     def run(self) -> int:
         """Label and report."""
         from pydantic_core import to_jsonable_python
-        from rich.console import Console
 
+        from clip2.cli.terminal import Console
         from clip2.progress import FrameBar
         from data_prep.autolabel import FORMATS, label_scan, score_labels
         from data_prep.detect import CocoDetections

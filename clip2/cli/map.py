@@ -74,8 +74,7 @@ class Map(ScanCommand):
 
     def run(self) -> int:
         """Build the map, write it, and report."""
-        from rich.console import Console
-
+        from clip2.cli.terminal import Console
         from clip2.progress import FrameBar
 
         console = Console(stderr=True)
@@ -280,7 +279,7 @@ class Map(ScanCommand):
                 write_map_recording(object_map, self.rerun)
 
     def _report(self, object_map: ObjectMap, frames: int, bad: list[str], note: str) -> None:
-        from rich.console import Console
+        from clip2.cli.terminal import Console
 
         result = object_map.query()
         if self.json:

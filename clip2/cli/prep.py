@@ -42,8 +42,8 @@ class Prep(MiningCommand):
     def run(self) -> int:
         """Mine and report."""
         from pydantic_core import to_jsonable_python
-        from rich.console import Console
 
+        from clip2.cli.terminal import Console
         from clip2.progress import FrameBar
         from data_prep.detect import CocoDetections
         from data_prep.scale import create_engine

@@ -77,9 +77,8 @@ class Recognize(CloudCommand):
 
     def run(self) -> int:
         """Recognize, write the three files, and report."""
-        from rich.console import Console
-
         from clip2.cli.outputs import require_outputs
+        from clip2.cli.terminal import Console
         from clip2.recognition import Recognizer
 
         console = Console(stderr=self.json)

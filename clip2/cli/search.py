@@ -53,9 +53,8 @@ class Search:
 
     def run(self) -> int:
         """Search and print."""
-        from rich.console import Console
-
         from clip2.cli.outputs import require_outputs, writing
+        from clip2.cli.terminal import Console
         from clip2.search import Index
         from clip2.search.page import write_hits
 

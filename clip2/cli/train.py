@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
+
+from clip2.cli.terminal import Console
 
 
 @dataclass
