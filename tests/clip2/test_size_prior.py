@@ -92,4 +92,3 @@ def test_sizes_travel_with_the_checkpoint_and_old_ones_have_none(tmp_path) -> No
     del config["model"]["sizes"]  # as releases before wrote it
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert clip2.load(tmp_path).config.sizes == {}
-    assert clip2.load("mini-points").config.sizes == {}
