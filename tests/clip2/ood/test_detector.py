@@ -80,7 +80,9 @@ def test_a_detector_comes_back_from_its_file(fitted: OODDetector, tmp_path: Path
 def test_a_file_of_release_0_1_0_gives_the_same_answers(tmp_path: Path) -> None:
     old = RELEASE_0_1_0 / "familiarity.safetensors"
     detector, tensors = OODDetector.load(old), load_file(old)
-    features = np.random.default_rng(0).normal(tensors["net.center"], 1 / tensors["net.scale"], (200, len(tensors["net.center"])))
+    features = np.random.default_rng(0).normal(
+        tensors["net.center"], 1 / tensors["net.scale"], (200, len(tensors["net.center"]))
+    )
     hidden = (features - tensors["net.center"]) * tensors["net.scale"] @ tensors["net.hidden_weight"].T
     logit = -(np.maximum(hidden + tensors["net.hidden_bias"], 0) @ tensors["net.out_weight"])
     expected = logit - tensors["net.out_bias"]
