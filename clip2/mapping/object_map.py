@@ -30,7 +30,7 @@ from clip2.mapping.update import MapUpdate
 from clip2.mapping.whole_boxes import whole_boxes
 from clip2.recognition.instances import Instances3D, instance_palette
 from clip2.recognition.proposals.sweep import may_be_seen_from
-from data_prep.check.units import looks_like_millimeters
+from data_prep.check.units import millimeter_note
 from data_prep.detect.detections import Detections2D
 from data_prep.errors import InputError
 from data_prep.geometry.box_iou import box_rows
@@ -129,8 +129,7 @@ class ObjectMap:
         now = self._pose.check(frame)
         world = frame.world_points()
         eye = self._viewpoint(frame, world)
-        told = looks_like_millimeters(world)
-        self.notes = (*frame.notes, *((told,) if told else ()))
+        self.notes = (*frame.notes, *millimeter_note(world))
         kind, depth_points = self.config.proposals, self.config.depth_points
         seen = see(frame, world, eye, detections, kind, self.range, depth_points)
         found = time.perf_counter()

@@ -21,7 +21,7 @@ from clip2.recognition.proposals.masks import MaskedFrames, propose_with_masks
 from clip2.recognition.proposals.sweep import viewpoint_of
 from clip2.size_prior import size_plausibility
 from clip2.teacher.text_source import labels_and_vectors
-from data_prep.check.units import looks_like_millimeters
+from data_prep.check.units import millimeter_note
 from data_prep.detect.detections import Detections2D
 from data_prep.errors import InputError
 from data_prep.geometry import OrientedBox, rigid
@@ -152,10 +152,7 @@ class Recognizer:
         background = found[np.array([label is not None for label in found.background], dtype=bool)]
         self._found = _Found(frame, objects, background, boxes, viewpoint, floor, embeddings, features)
         self._shared_world = weakref.ref(world)
-        self.notes = frame.notes
-        if told := looks_like_millimeters(world):
-            fix = "scale the points to meters (a cloud file: --option scale=0.001)"
-            self.notes = (*self.notes, f"{told}. If so, {fix}")
+        self.notes = (*frame.notes, *millimeter_note(world))
         self.seconds = {
             "propose": proposed - started,
             "boxes": fitted - proposed,

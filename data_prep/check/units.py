@@ -34,6 +34,13 @@ def looks_like_millimeters(points: NDArray) -> str | None:
     return f"it spans {sides} m: it looks like millimeters"
 
 
+def millimeter_note(points: NDArray) -> tuple[str, ...]:
+    """What to tell beside a result of (N, 3) points: nothing, or one line with the fix if they look like millimeters."""
+    told = looks_like_millimeters(points)
+    fix = "scale the points to meters (a cloud file: --option scale=0.001)"
+    return () if told is None else (f"{told}. If so, {fix}",)
+
+
 def check_units(sample: Sample) -> list[Finding]:
     """Find frames that look like millimeters.
 

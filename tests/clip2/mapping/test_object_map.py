@@ -7,6 +7,7 @@ import clip2
 from clip2.mapping import MapConfig
 from data_prep.errors import BadFrameError, InputError
 from data_prep.geometry import rigid
+from data_prep.scans import Frame
 
 CRATE, POST, SCREEN = ((4, 0, 0.5), (1, 1, 1)), ((0, 5, 0.75), (0.4, 0.4, 1.5)), ((2, 0, 1), (0.2, 4, 2))
 
@@ -105,6 +106,21 @@ def test_a_pose_that_jumps_costs_one_frame(empty_map):
         take(empty_map, {0: CRATE}, [0.3], T=T)
     take(empty_map, {0: CRATE}, [0.4], T=T)
     assert empty_map.frames == 4
+
+
+def test_a_cloud_in_millimeters_is_said_with_the_fix(empty_map):
+    room = np.random.default_rng(0).uniform(0, [5000, 4000, 2600], (500, 3))
+    empty_map.update(Frame.build("0", room))
+    (note,) = empty_map.notes
+    assert "it looks like millimeters. If so, scale the points to meters" in note
+
+
+@pytest.mark.parametrize("points", [np.ones((1, 3)), np.ones((5, 3))])
+def test_a_frame_of_one_place_shows_nothing_and_the_map_goes_on(empty_map, points):
+    take(empty_map, {0: CRATE}, np.arange(3) / 10)
+    assert len(empty_map.update(Frame.build("one", points, timestamp=0.3))) == 0
+    take(empty_map, {0: CRATE}, [0.4])
+    assert confirmed(empty_map) == [0]
 
 
 def test_after_a_correction_the_same_object_is_one_again(empty_map):
