@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from clip2.model import Clip2Model
+    from clip2.object_model import ObjectModel
     from clip2.search.index import Hit
 
 
@@ -99,7 +99,7 @@ class Search:
         parts = [self.query, *(path and path.name for path in (self.image, self.cloud))]
         return " + ".join(part for part in parts if part)
 
-    def _vector(self, model: Clip2Model) -> NDArray[np.float32]:
+    def _vector(self, model: ObjectModel) -> NDArray[np.float32]:
         """One direction from label, image and cloud."""
         from clip2.search.index import mean_direction
         from data_prep.scans import open_scan
@@ -111,10 +111,10 @@ class Search:
             vectors.append(self._image_vector(self.image, model))
         if self.cloud is not None:
             frame = open_scan("cloud", self.cloud)[0]
-            vectors.append(model.encode([frame.world_points()], [frame.colors]).numpy()[0])
+            vectors.append(model.describe([frame.world_points()], [frame.colors]).embeddings[0])
         return mean_direction(vectors)
 
-    def _image_vector(self, image: Path, model: Clip2Model) -> NDArray[np.float32]:
+    def _image_vector(self, image: Path, model: ObjectModel) -> NDArray[np.float32]:
         from clip2.teacher import Teacher
         from clip2.teacher.bundled import bundled_teacher
         from data_prep.scans.formats.images import read_image

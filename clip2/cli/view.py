@@ -17,7 +17,7 @@ from clip2.cli.scan_options import CloudCommand
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
-    from clip2.model import Clip2Model
+    from clip2.object_model import ObjectModel
     from clip2.teacher.text_source import TextSource
     from clip2.viewer.gate import Gate
     from clip2.viewer.moments import Moments
@@ -225,10 +225,10 @@ class _Loader:
 
     def __init__(self, options: ModelOptions, teacher: str = "") -> None:
         self._options, self._teacher = options, teacher
-        self._loaded: tuple[Clip2Model, TextSource] | None = None
+        self._loaded: tuple[ObjectModel, TextSource] | None = None
         self._lock = threading.Lock()
 
-    def __call__(self) -> tuple[Clip2Model, TextSource]:
+    def __call__(self) -> tuple[ObjectModel, TextSource]:
         with self._lock:
             if self._loaded is None:
                 model = self._options.load_model()
@@ -246,4 +246,4 @@ class _Loader:
         from clip2.viewer.naming import Vocabulary
 
         model, text = self()
-        return Vocabulary(text, float(model.log_text_scale.detach().exp()), model.config.sizes)
+        return Vocabulary(text, model.logit_scale, model.config.sizes)

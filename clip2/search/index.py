@@ -21,7 +21,7 @@ from data_prep.storage.lock import LOCK, FolderLock
 from data_prep.storage.versioned import FileFormat
 
 if TYPE_CHECKING:
-    from clip2.model import Clip2Model
+    from clip2.object_model import ObjectModel
     from clip2.recognition.instances import Instances3D
     from data_prep.scans import Frame
 
@@ -164,7 +164,7 @@ class Index:
             self.optimize()
         return added
 
-    def add_path(self, path: str | Path, model: Clip2Model | None = None, scan: str = "") -> int:
+    def add_path(self, path: str | Path, model: ObjectModel | None = None, scan: str = "") -> int:
         """Add what a path holds: a result of ``clip2 recognize``, a map of ``clip2 map``, or a triplet folder.
 
         Args:

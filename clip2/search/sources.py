@@ -22,14 +22,14 @@ from data_prep.triplets import open_triplets
 from data_prep.triplets.triplet import Triplet
 
 if TYPE_CHECKING:
-    from clip2.model import Clip2Model
+    from clip2.object_model import ObjectModel
     from data_prep.scans import Frame
 
 _BATCH = 256
 
 
 def read_objects(
-    path: str | Path, model: Clip2Model | None = None, scan: str = ""
+    path: str | Path, model: ObjectModel | None = None, scan: str = ""
 ) -> tuple[str, Iterator[StoredObject]]:
     """Space of the vectors, and the objects, of what one path holds.
 
@@ -138,11 +138,11 @@ def _from_map_object(
     )
 
 
-def _from_triplets(path: str, model: Clip2Model, scan: str) -> Iterator[StoredObject]:
+def _from_triplets(path: str, model: ObjectModel, scan: str) -> Iterator[StoredObject]:
     triplets = iter(open_triplets(path))
     number = 0
     while batch := list(islice(triplets, _BATCH)):
-        vectors = model.encode([one.points for one in batch], [one.colors for one in batch]).numpy()
+        vectors = model.describe([one.points for one in batch], [one.colors for one in batch]).embeddings
         for one, vector in zip(batch, vectors, strict=True):
             yield _from_triplet(one, vector, path, number, scan)
             number += 1

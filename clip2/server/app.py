@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
-from clip2.model import Clip2Model, Description
+from clip2.object_model import Description, ObjectModel
 from clip2.recognition.proposals import Kind
 from clip2.recognition.recognizer import Unknown
 from clip2.server.edge import FACTS, REQUEST_ID, Edge, error_response
@@ -73,7 +73,7 @@ Threshold = Annotated[float, Query(ge=0, le=1, description="Leave out objects wi
 
 
 def create_app(
-    model: Clip2Model,
+    model: ObjectModel,
     text: TextSource | None = None,
     labels: str | None = None,
     limits: Limits | None = None,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from clip2.model import Clip2Model, Description
+from clip2.object_model import Description, ObjectModel
 from clip2.recognition import Recognizer
 from clip2.recognition.proposals import Kind
 from clip2.recognition.recognizer import Unknown
@@ -42,9 +42,9 @@ class Engine:
     """
 
     def __init__(
-        self, model: Clip2Model, metrics: Metrics, text: TextSource | None = None, labels: str | None = None
+        self, model: ObjectModel, metrics: Metrics, text: TextSource | None = None, labels: str | None = None
     ) -> None:
-        self.model, self.text, self.labels = model.eval(), model.text_source(text), labels
+        self.model, self.text, self.labels = model, model.text_source(text), labels
         self.batcher = Batcher(model.describe, observe=metrics.observe_batch)
         self.check(labels)
 

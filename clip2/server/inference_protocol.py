@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.model import Clip2Model
+from clip2.object_model import ObjectModel
 from clip2.version import __version__
 from data_prep.errors import InputError
 
@@ -25,7 +25,7 @@ def server_metadata() -> dict[str, Any]:
     return {"name": "clip2", "version": __version__, "extensions": []}
 
 
-def model_metadata(model: Clip2Model) -> dict[str, Any]:
+def model_metadata(model: ObjectModel) -> dict[str, Any]:
     """Answer of ``GET /v2/models/encode``; -1 is any size."""
     return {
         "name": MODEL,

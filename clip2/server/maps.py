@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clip2.mapping import ObjectMap
-from clip2.model import Clip2Model
+from clip2.object_model import ObjectModel
 from clip2.server.engine import without_arrays
 from clip2.server.gate import Gate
 from clip2.server.limits import Refusal
@@ -41,7 +41,7 @@ class LiveMaps:
     """
 
     def __init__(
-        self, model: Clip2Model, text: TextSource | None, labels: str | None, gate: Gate, most: int
+        self, model: ObjectModel, text: TextSource | None, labels: str | None, gate: Gate, most: int
     ) -> None:
         self._model, self._text, self._labels, self._gate, self._most = model, text, labels, gate, most
         self._maps: dict[str, _LiveMap] = {}

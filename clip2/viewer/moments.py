@@ -13,7 +13,7 @@ from clip2.viewer.content import Content
 from data_prep.scans import Frame, Scan
 
 if TYPE_CHECKING:
-    from clip2.model import Clip2Model
+    from clip2.object_model import ObjectModel
     from clip2.recognition.proposals import Kind
     from clip2.teacher.text_source import TextSource
 
@@ -65,7 +65,7 @@ class Moments:
 def moments_of_scan(
     scan: Scan,
     positions: Sequence[int],
-    load: Callable[[], tuple[Clip2Model, TextSource]] | None,
+    load: Callable[[], tuple[ObjectModel, TextSource]] | None,
     proposals: Kind = "auto",
 ) -> Moments:
     """Frames of a scan.
@@ -92,7 +92,7 @@ def moments_of_scan(
 
 
 def moments_of_frame(
-    frame: Frame, load: Callable[[], tuple[Clip2Model, TextSource]] | None, proposals: Kind = "auto"
+    frame: Frame, load: Callable[[], tuple[ObjectModel, TextSource]] | None, proposals: Kind = "auto"
 ) -> Moments:
     """One frame, such as a fused sequence; arguments as in :func:`moments_of_scan`."""
     frame = thinned(frame)
