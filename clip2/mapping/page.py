@@ -85,7 +85,7 @@ def write_page(
     for one in shown:
         groups.setdefault(_LOST if one.state == _LOST else names.get(one.id, (UNKNOWN, 0))[0], []).append(one)
     rows = [
-        [label, len(group), f"{np.mean([one.frames for one in group]):.1f}"]
+        [label, len(group), float(np.mean([one.frames for one in group]))]
         for label, group in sorted(groups.items(), key=lambda item: -len(item[1]))
     ]
     page.heading("Labels").table(["label", "objects", "mean number of frames"], rows)
