@@ -88,7 +88,8 @@ def build_surface(
     level = _levels(columns, None if viewpoint is None else viewpoint - middle)
     element, count, size = _number(columns, level)
     while count > _MOST:
-        level = level + 1
+        # No cloud has fewer voxels than the cube of their side takes away: as many steps at once as are surely needed.
+        level = level + max(1, int(np.log(count / _MOST) / (3 * np.log(_STEP))))
         element, count, size = _number(columns, level)
     if count < 4:
         return None

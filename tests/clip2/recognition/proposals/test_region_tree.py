@@ -4,6 +4,7 @@ from support.recognition_stand_ins import box_surface, ground, without_what_is_c
 
 from clip2.recognition.proposals.region_tree import BORDER_FEATURES, NODE_FEATURES, RegionTree
 from clip2.recognition.proposals.room import background_label, choose_nodes, read_room
+from clip2.recognition.proposals.surface import build_surface
 
 
 def a_tree(*merges, leaves):
@@ -86,3 +87,10 @@ def test_parts_of_a_room_are_called_by_their_shape(height, width, bottom, level,
         "top": bottom + height, "level": level, "log_area": np.log(middle * reach),
     }  # fmt: skip
     assert background_label(features) == label
+
+
+@pytest.mark.parametrize("size", [(6, 5, 0.005), (8, 8, 2)], ids=["a floor", "a full volume"])
+def test_a_dense_cloud_gets_as_many_elements_as_allowed_and_no_coarser_ones(size):
+    points = np.random.default_rng(0).random((400_000, 3)) * size
+    surface = build_surface(points, None, None)
+    assert 60_000 / 1.3**3 < len(surface.points) <= 60_000
