@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,7 @@ from benchmarks.textbook import LAYOUT, cube, same_weights
 from clip2 import ops
 from clip2.encoders import create_encoder
 from clip2.pretrained import fill_encoder
+from clip2.training import load_config, pack, plan_training
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ CASES = (
     Case("training_step_1024", 8, 1024, training=True),
 )
 TRAINED, TRAINING_BATCH, TRAINING_POINTS = ("pointnet2_ssg", "pointnet2_ssg_small"), 32, (256, 512, 1024)
+STEPS, STEP_BATCH = ("pointnet2_ssg", "pointnext_s", "uni3d"), 64
 POINTS = (256, 1024, 4096, 8192, 16_384)
 OBJECTS = (1, 2, 4, 8, 16)
 SAMPLED = (1024, 4096, 16_384, 65_536)
@@ -164,6 +167,36 @@ def _throughput(name: str, points: int, bfloat16: bool, repeats: int) -> Row:
     (times,) = take_turns({"step": step}, max(2, repeats // 2)).values()
     case = f"training {name}, {TRAINING_BATCH} x {points}, {'bf16' if bfloat16 else 'float32'} products"
     return row("encoder", case, unit="clouds/s", ours=TRAINING_BATCH / median(times))
+
+
+def training(settings: Settings) -> Iterator[Row]:
+    """Objects per second of real training steps: reading, augmentation, both losses, optimizer and weight average."""
+    random = np.random.default_rng(0)
+    count, width = 2 * STEP_BATCH, 512
+    vectors = random.normal(size=(8 + count, width)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    clouds = [
+        (cube(1, 4096)[0].numpy(), random.integers(0, 256, (4096, 3), dtype=np.uint8)) for _ in range(count)
+    ]
+    data = pack(
+        clouds,
+        [[row % 8] for row in range(count)],
+        [f"label {row}" for row in range(8)],
+        vectors[:8],
+        "ViT-B-32/openai",
+        images=vectors[8:].astype(np.float16),
+        image_present=np.ones(count, bool),
+    )
+    for name in STEPS[:1] if settings.quick else STEPS:
+        config = load_config(
+            None,
+            [f"model.encoder.name={name}", f"loop.batch_size={STEP_BATCH}", "optimizer.ema=0.999"],
+        )
+        plan = plan_training(config, data)
+        where = "GPU" if torch.cuda.is_available() else f"{torch.get_num_threads()} threads"
+        note = f"{where}, {plan.memory / 1e9:.1f} GB"
+        case = f"training steps of {name}, {STEP_BATCH} x {config.model.preprocessing.num_points}"
+        yield row("training", case, unit="objects/s", ours=plan.objects_per_second, note=note)
 
 
 def _gflops(settings: Settings) -> Row:

@@ -51,6 +51,11 @@ BENCHMARKS: dict[str, Benchmark] = {
     "recognition": Benchmark("a whole sweep, step by step", "recognition_speed:rows", takes_data=True),
     "gpu": Benchmark("encoders, operations and training steps on a CUDA device", "gpu:rows"),
     "curves": Benchmark("time and memory by size and threads, as pictures", "encoder_speed:curves"),
+    "training": Benchmark(
+        "objects per second of training steps: SSG, PointNeXt-S, Uni3D-Ti; on a GPU if there is one",
+        "encoder_speed:training",
+        default=False,
+    ),
     "pretrained": Benchmark(
         "public point encoders on one and two cores, float32 and bf16", "pretrained:rows", default=False
     ),

@@ -12,6 +12,7 @@ from pydantic import AliasChoices, Field, field_validator, model_validator
 from clip2.model_config import EncoderConfig
 from clip2.objectives import ObjectiveConfig
 from clip2.preprocessing import Preprocessing
+from clip2.training.loggers import LoggerName
 from data_prep import config
 from data_prep.config import TypedConfig
 
@@ -141,6 +142,7 @@ class LoopConfig(TypedConfig):
         checkpoint_every: steps between saved states.
         evaluate_every: passes between evaluations on the held-out frames.
         log_every: steps between logged metrics.
+        loggers: what receives the metrics besides ``metrics.jsonl`` (:mod:`clip2.training.loggers`).
     """
 
     batch_size: int = Field(default=128, ge=2, le=MOST_OBJECTS_PER_STEP)
@@ -150,6 +152,7 @@ class LoopConfig(TypedConfig):
     checkpoint_every: int = Field(default=500, ge=1)
     evaluate_every: float = Field(default=1, gt=0)
     log_every: int = Field(default=10, ge=1)
+    loggers: tuple[LoggerName, ...] = ("tensorboard",)
 
 
 class DeviceConfig(TypedConfig):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +147,12 @@ def peak_memory(device: torch.device) -> int:
 
 def environment() -> dict[str, str]:
     """Versions that a run depends on, and the commit of the folder it was started in, if that is a git checkout."""
-    facts = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    facts = {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "lightning-fabric": version("lightning-fabric"),
+        "numpy": np.__version__,
+    }
     try:
         state = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12"],

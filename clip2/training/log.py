@@ -1,11 +1,13 @@
-"""Training log: summary of the data, progress bar, ``metrics.jsonl`` and TensorBoard scalars."""
+"""Training log: summary of the data, progress bar, ``metrics.jsonl``, curves, and loggers by name."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 
 from clip2.model_config import ColorsSeen
 from clip2.progress import ProgressBar
+from clip2.training.curves import draw_curves
 from clip2.training.dataset import TrainingSet
+from clip2.training.loggers import METRICS_FILE, LoggerName, open_logger, read_metrics
+from data_prep.errors import InputError
 
-METRICS_FILE, TENSORBOARD_FOLDER = "metrics.jsonl", "tensorboard"
 _COLORS_SEEN = {
     "absent": "clouds are shown without color only: the model will ignore colors",
     "present": "clouds are shown with color only: the model will reject clouds without "
@@ -36,7 +40,8 @@ def summary(data: TrainingSet, train_on: NDArray[np.int64], held_out: int, seen:
     """
     textless = int((data.own_texts[train_on, 0] < 0).sum())
     images, colors = int(data.image_present[train_on].sum()), int(data.has_color[train_on].sum())
-    clouds = data.clouds
+    clouds, first = data.clouds, data.own_texts[train_on, 0]
+    single = int((np.bincount(first[first >= 0], minlength=len(data.texts)) == 1).sum())
     where = {
         "memory": "in memory",
         "files": "mapped from the float16 files beside the shards",
@@ -46,6 +51,7 @@ def summary(data: TrainingSet, train_on: NDArray[np.int64], held_out: int, seen:
         f"{len(train_on)} objects ({images} with an image, {colors} with color), {len(data.texts)} texts, "
         f"{held_out} objects held out, vectors of {data.teacher.name}",
         *([f"{textless} objects have no text and train by their image alone"] if textless else []),
+        *([f"{single} texts have one object each and are hardly learned"] if single else []),
         f"points: {clouds.nbytes / 1e6:.1f} MB {where}",
         _COLORS_SEEN[seen],
         *(f"{count} objects left out: {reason}" for reason, count in data.left_out.items()),
@@ -60,19 +66,30 @@ class RunLog:
         first: steps already done; metrics of later steps, left by a killed run, are dropped.
         total: steps in total.
         console: for the bar and lines; None: write nothing (ranks other than the first).
+        loggers: names of further receivers of the metrics.
+        config: configuration of the run, flat, for them.
+
+    Raises:
+        InputError: the package of a logger is not installed.
     """
 
-    def __init__(self, run: Path, first: int, total: int, console: Console | None) -> None:
-        self.console = console
+    def __init__(
+        self,
+        run: Path,
+        first: int,
+        total: int,
+        console: Console | None,
+        loggers: Sequence[LoggerName] = (),
+        config: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        self.console, self._run = console, run
         if console is None:
             return
-        from torch.utils.tensorboard import SummaryWriter
-
         path = run / METRICS_FILE
-        kept = _lines_up_to(path, first)
+        kept = [json.dumps(record) + "\n" for record in read_metrics(run) if record["step"] <= first]
         path.write_text("".join(kept), encoding="utf-8")
         self._file = path.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(run / TENSORBOARD_FOLDER), purge_step=first)
+        self._loggers = [open_logger(name, run, first, config) for name in loggers]
         self._progress = ProgressBar(
             TextColumn("training"),
             BarColumn(),
@@ -97,7 +114,12 @@ class RunLog:
         if self.console is not None:
             self._progress.__exit__(kind, error, traceback)
             self._file.close()
-            self._board.close()
+            for logger in self._loggers:
+                logger.close()
+            try:
+                draw_curves(self._run)
+            except InputError as missing:
+                self.say(str(missing))
 
     def advance(self, step: int) -> None:
         """Move the bar to ``step`` steps done."""
@@ -111,8 +133,8 @@ class RunLog:
         record = {"step": step, "time": round(time.time(), 3), **metrics}
         self._file.write(json.dumps(record) + "\n")
         self._file.flush()
-        for name, value in metrics.items():
-            self._board.add_scalar(name, value, step)
+        for logger in self._loggers:
+            logger.log(step, metrics)
         if "train/loss" in metrics:
             shown = [
                 f"{name.replace('_loss', '')} {metrics[f'train/{name}']:.3f}"
@@ -127,17 +149,3 @@ class RunLog:
         """Print a line above the bar."""
         if self.console is not None:
             self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _lines_up_to(path: Path, step: int) -> list[str]:
-    if not path.is_file():
-        return []
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            break  # a killed run was writing this line
-        if line.endswith("\n") and record["step"] <= step:
-            kept.append(line)
-    return kept

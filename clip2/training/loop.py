@@ -39,9 +39,11 @@ from clip2.training.packing import configured_training_set
 from clip2.training.run_folder import (
     CONFIG_FILE,
     check_run,
+    flat,
     init_weights,
     load_state,
     read_facts,
+    room_needed,
     save_state,
 )
 from clip2.training.sampler import ObjectSampler, balancing_weights, step_seed
@@ -113,7 +115,7 @@ def train(
     fabric = create_fabric(config.device)
     if data is None:
         data = configured_training_set(config.data, console if fabric.is_global_zero else None)
-    with reproducible(fabric.device), lost_ranks(fabric):
+    with reproducible(fabric.device), lost_ranks(fabric), room_needed(run):
         return TrainingRun(config, run, data, fabric, console, fresh=latest is None).go(latest)
 
 
@@ -188,7 +190,11 @@ class TrainingRun:
             write_atomically(self.run / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
         self.fabric.barrier()
         self._summarize(first)
-        with RunLog(self.run, first, self.total, self.console) as log, StopRequest() as stop:
+        loggers, config = self.config.loop.loggers, flat(self.config.model_dump())
+        with (
+            RunLog(self.run, first, self.total, self.console, loggers, config) as log,
+            StopRequest() as stop,
+        ):
             step = self._steps(first, log, stop)
             if step == self.total:
                 self._evaluate(step, log)

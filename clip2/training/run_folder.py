@@ -6,7 +6,12 @@ average, optimizer and step are the whole state. A state is one safetensors file
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +31,16 @@ from data_prep.storage.parsing import parse_json
 
 CONFIG_FILE, STATE_FOLDER = "config.yaml", "state"
 _STATES_KEPT = 2
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # Keys that do not change what is learned; a resumed run may differ in them.
-_FREE = ("device.", "loop.checkpoint_every", "loop.log_every", "loop.evaluate_every", "data.folders")
+_FREE = (
+    "device.",
+    "loop.checkpoint_every",
+    "loop.log_every",
+    "loop.loggers",
+    "loop.evaluate_every",
+    "data.folders",
+)
 
 
 def check_run(run: Path, config: TrainConfig, resume: bool) -> Path | None:
@@ -50,7 +63,7 @@ def check_run(run: Path, config: TrainConfig, resume: bool) -> Path | None:
             field="--out",
             fix="add --resume to continue it, or name another folder",
         )
-    before, now = _flat(load_config(run / CONFIG_FILE).model_dump()), _flat(config.model_dump())
+    before, now = flat(load_config(run / CONFIG_FILE).model_dump()), flat(config.model_dump())
     for key in sorted(before | now):
         if before.get(key) != now.get(key) and not key.startswith(_FREE):
             raise InputError(
@@ -61,6 +74,28 @@ def check_run(run: Path, config: TrainConfig, resume: bool) -> Path | None:
             )
     states = _saved_states(run)
     return states[-1] if states else None
+
+
+@contextmanager
+def room_needed(run: Path) -> Iterator[None]:
+    """Inside, the system's error for a full disk is one line.
+
+    Raises:
+        InputError: there is no room for a file of the run; what was saved before is whole.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        code = getattr(error, "errno", None)
+        found = re.search(r"os error (\d+)", str(error))  # safetensors' own
+        if (int(found[1]) if found else code) not in _NO_ROOM:
+            raise
+        raise InputError(
+            f"has no room for the next file ({os.strerror(int(found[1]) if found else code or 0)})",
+            source=run,
+            field="--out",
+            fix="free some space, then continue with --resume",
+        ) from error
 
 
 def init_weights(model: Clip2Model, source: str) -> None:
@@ -167,11 +202,12 @@ def _saved_states(run: Path) -> list[Path]:
     return sorted((run / STATE_FOLDER).glob("step-*.safetensors"))
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with keys like ``loop.steps``."""
+    found: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = value
-    return flat
+            found[prefix + key] = value
+    return found

@@ -46,6 +46,7 @@ def test_a_run_describes_itself(shapes: TrainingSet, tiny: Tiny, tmp_path: Path)
         "README.md",
         "config.json",
         "config.yaml",
+        "curves.png",
         "metrics.jsonl",
         "model.safetensors",
         "state",
