@@ -160,6 +160,9 @@ class DeviceConfig(TypedConfig):
 
     Attributes:
         workers: processes per device that read shards, with ``data.stream``; 0: the training process itself.
+        strategy: how several devices share the work. ``ddp``: each holds the whole model; ``fsdp``: each holds a part of
+            the encoder's weights, gradients and moments, for encoders that do not fit otherwise
+            (:mod:`clip2.training.sharding`).
         precision: ``auto``: bf16-mixed on a GPU that supports it, otherwise 32-true.
         threads: CPU threads per process; None: ``OMP_NUM_THREADS`` if set, otherwise one per physical core.
     """
@@ -167,6 +170,7 @@ class DeviceConfig(TypedConfig):
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: int = Field(default=1, ge=1, le=MOST_DEVICES)
     nodes: int = Field(default=1, ge=1, le=MOST_DEVICES)
+    strategy: Literal["ddp", "fsdp"] = "ddp"
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     threads: int | None = Field(default=None, ge=1, le=MOST_THREADS)
     workers: int = Field(default=2, ge=0, le=MOST_THREADS)
@@ -196,6 +200,8 @@ class TrainConfig(TypedConfig):
         world = self.device.devices * self.device.nodes
         if self.loop.batch_size % world:
             raise ValueError(f"loop.batch_size {self.loop.batch_size} does not divide by {world} devices")
+        if self.device.strategy == "fsdp" and self.loop.part is not None:
+            raise ValueError("loop.part works with device.strategy ddp only")
         lanes = self.data.stream
         if lanes and self.data.views:
             raise ValueError("data.views needs the cache: set data.stream to 0")

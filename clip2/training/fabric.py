@@ -18,6 +18,7 @@ import torch
 
 from clip2.device import parse_device
 from clip2.training.config import DeviceConfig
+from clip2.training.sharding import sharding_strategy
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,12 +55,16 @@ def create_fabric(config: DeviceConfig) -> Fabric:
     several = config.devices * config.nodes > 1
     if several:
         _require_fresh_stores()
+    strategy: Any = "auto"
+    if several:
+        sharded = config.strategy == "fsdp"
+        strategy = sharding_strategy(config.devices * config.nodes) if sharded else "ddp"
     fabric = Fabric(
         accelerator=accelerator,
         devices=config.devices,
         num_nodes=config.nodes,
         precision=precision,
-        strategy="ddp" if several else "auto",
+        strategy=strategy,
     )
     fabric.launch()
     return fabric

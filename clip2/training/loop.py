@@ -47,6 +47,7 @@ from clip2.training.run_folder import (
     save_state,
 )
 from clip2.training.sampler import ObjectSampler, balancing_weights, step_seed
+from clip2.training.sharding import agree, clip_gradients, share_buffers
 from clip2.training.sizes import trained_sizes
 from clip2.training.stream import StreamedBatches
 from data_prep.errors import BadDatasetError, InputError
@@ -170,9 +171,10 @@ class TrainingRun:
             init_weights(self.model, config.init_from)
         self.model.to(fabric.device)
         self.average = WeightAverage(self.model, config.optimizer.ema)
-        self.network, self.optimizer = fabric.setup(
-            self.model, create_optimizer(self.model, config.optimizer)
-        )
+        self.network = fabric.setup_module(self.model)
+        self.optimizer = fabric.setup_optimizers(create_optimizer(self.model, config.optimizer))
+        self.average.follow(self.model)
+        self.sharded = fabric.world_size > 1 and config.device.strategy == "fsdp"
         self.objective = ContrastiveObjective(config.objective)
         self.batches = BatchMaker(data, network.preprocessing, config.augmentation, fabric.device)
         self.latest_metrics: dict[str, float] = {}
@@ -262,9 +264,14 @@ class TrainingRun:
             self.fabric.backward(losses.total)
         else:
             losses = backward_in_parts(self.fabric, self.network, self.objective, clouds, targets, part, seed)
-        self.fabric.clip_gradients(
-            self.network, self.optimizer, max_norm=config.optimizer.clip, error_if_nonfinite=False
-        )
+        if self.sharded:
+            agree(self.model)
+            clip_gradients(self.model.parameters(), config.optimizer.clip)
+            share_buffers(self.model)
+        else:
+            self.fabric.clip_gradients(
+                self.network, self.optimizer, max_norm=config.optimizer.clip, error_if_nonfinite=False
+            )
         self.optimizer.step()
         self.model.clamp_scales()
         self.average.update(self.model, step)
@@ -275,6 +282,7 @@ class TrainingRun:
         return math.floor(done * per_step) > math.floor((done - 1) * per_step)
 
     def _evaluate(self, step: int, log: RunLog) -> None:
+        self.average.collect()
         if len(self.held_out) and self.fabric.is_global_zero:
             self._update_statistics()
             metrics = zero_shot(self.average.model, self.data, self.held_out)
@@ -308,14 +316,18 @@ class TrainingRun:
 
     def _checkpoint(self, step: int) -> None:
         """Save the state first: the export can always be repeated from it."""
-        if self.fabric.is_global_zero:
-            facts = {
-                "total": self.total,
-                "fingerprint": self.fingerprint,
-                "seconds": round(self.seconds, 1),
-                "metrics": self.latest_metrics,
-            }
-            save_state(self.run, step, self.model, self.average.model, self.optimizer.optimizer, facts)
+        self.average.collect()
+        facts = {
+            "total": self.total,
+            "fingerprint": self.fingerprint,
+            "seconds": round(self.seconds, 1),
+            "metrics": self.latest_metrics,
+        }
+        first = self.fabric.is_global_zero
+        if first or self.sharded:
+            optimizer = self.optimizer.optimizer
+            save_state(self.run, step, self.model, self.average.model, optimizer, facts, write=first)
+        if first:
             self._update_statistics()
             save(self.average.model, self.run, self.bank, self._metrics(step))
             write_model_card(self.run)
@@ -341,6 +353,7 @@ class TrainingRun:
                 fix="give the same folders, or begin in another folder",
             )
         load_state(latest, self.model, self.average.model, self.optimizer.optimizer)
+        self.average.distribute()
         # Called `figures` until 0.1.0.
         self.seconds = facts["seconds"]
         self.latest_metrics = facts["metrics"] if "metrics" in facts else facts["figures"]

@@ -8,11 +8,13 @@ from collections.abc import Iterable
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import update_bn
 
 from clip2.model import Clip2Model
 from clip2.preprocessing import PreparedClouds
 from clip2.training.config import OptimizerConfig
+from clip2.training.sharding import copy_whole, whole
 
 
 def create_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
@@ -22,7 +24,9 @@ def create_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.A
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas)
+    # Sharded and whole tensors cannot be updated in one call.
+    sharded = any(isinstance(parameter, DTensor) for parameter in parameters)
+    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, foreach=False if sharded else None)
 
 
 def learning_rate(step: int, total: int, config: OptimizerConfig) -> float:
@@ -57,12 +61,29 @@ class WeightAverage:
         self.decay = decay
         self.model: Clip2Model = copy.deepcopy(model)
         self.model.eval().requires_grad_(False)
+        self._parts: list[torch.Tensor] | None = None
+
+    def follow(self, model: nn.Module) -> None:
+        """Keep the average of a model that was sharded since, with the same initial weights, sharded alike."""
+        if any(isinstance(parameter, DTensor) for parameter in model.parameters()):
+            self._parts = [parameter.detach().clone() for parameter in model.parameters()]
+
+    @torch.no_grad()
+    def collect(self) -> None:
+        """Bring ``model`` up to date if the average is sharded; all ranks must call it."""
+        for average, part in zip(self.model.parameters(), self._parts or (), strict=False):
+            average.copy_(whole(part))
+
+    def distribute(self) -> None:
+        """Take the average from ``model``, which was loaded on all ranks."""
+        for average, part in zip(self.model.parameters(), self._parts or (), strict=False):
+            copy_whole(part, average)
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         """Move the average towards ``model`` after the optimizer's step number ``step``, counted from 0."""
         weight = 1 - min(self.decay, (1 + step) / (10 + step)) if self.decay else 1.0
-        for average, current in zip(self.model.parameters(), model.parameters(), strict=True):
+        for average, current in zip(self._parts or self.model.parameters(), model.parameters(), strict=True):
             average.lerp_(current, weight)
 
     def update_statistics(self, batches: Iterable[PreparedClouds]) -> None:

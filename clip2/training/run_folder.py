@@ -25,6 +25,7 @@ from clip2.model import Clip2Model
 from clip2.pretrained.loading import load
 from clip2.state_dict import require_same_shapes
 from clip2.training.config import TrainConfig, load_config
+from clip2.training.sharding import copy_whole, like, whole
 from data_prep.errors import InputError
 from data_prep.storage.files import require_writable, write_atomically
 from data_prep.storage.parsing import parse_json
@@ -133,21 +134,25 @@ def save_state(
     average: nn.Module,
     optimizer: torch.optim.Optimizer,
     facts: dict[str, Any],
+    write: bool = True,
 ) -> None:
-    """Write the state after ``step`` steps and delete all but the latest two.
+    """Write the state after ``step`` steps and delete all but the latest two. All ranks must call it; the first writes.
 
     Args:
         run: the run's folder.
         step: optimizer steps done.
         model, average, optimizer: what to save.
         facts: JSON-able, returned by :func:`read_facts`.
+        write: whether this rank writes.
     """
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"average/{name}": value for name, value in average.state_dict().items()}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer/{key}/{name}"] = torch.as_tensor(value)
-    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    tensors = {name: whole(value.detach()).cpu().contiguous() for name, value in tensors.items()}
+    if not write:
+        return
     metadata = {"clip2": json.dumps({"step": step, **facts})}
     folder = run / STATE_FOLDER
     folder.mkdir(exist_ok=True)
@@ -187,14 +192,16 @@ def load_state(path: Path, model: nn.Module, average: nn.Module, optimizer: torc
         kind, _, rest = name.partition("/")
         parts[kind][rest] = value
     for kind, module in (("model", model), ("average", average)):
-        require_same_shapes(parts[kind], module.state_dict(), owner="the network of this run", source=path)
-        module.load_state_dict(parts[kind])
+        current = module.state_dict()
+        require_same_shapes(parts[kind], current, owner="the network of this run", source=path)
+        for name, value in parts[kind].items():
+            copy_whole(current[name], value)
     by_name = dict(model.named_parameters())
     for name, value in parts["optimizer"].items():
         key, _, parameter_name = name.partition("/")
         parameter = by_name[parameter_name]
         # AdamW keeps its step count on the CPU by default.
-        optimizer.state[parameter][key] = value if key == "step" else value.to(parameter.device)
+        optimizer.state[parameter][key] = value if key == "step" else like(parameter, value)
 
 
 def _saved_states(run: Path) -> list[Path]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 from support.ranks import elastic, ranks
 from support.stream_twin import make_triplets
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+import clip2
 from clip2.training import TrainConfig, load_training_set, train
 from clip2.training.batches import BatchMaker
 from clip2.training.loop import TrainingRun
@@ -109,3 +113,52 @@ def test_without_restarts_the_agent_ends_the_others(tiny: Tiny, triplets: Path, 
     with pytest.raises(ChildFailedError, match=r"SIGKILL|Signal 9"):
         elastic(3, job, settings(tiny, triplets), tmp_path / "run", 7)
     assert len(load_training_set([triplets], stream=True)) == 89
+
+
+# -- sharded encoders ----------------------------------------------------------------------------------------------
+
+
+def large(tiny: Tiny, triplets: Path, strategy: str) -> TrainConfig:
+    """A transformer over patches; a large one differs by its numbers only."""
+    return tiny(
+        f"data.folders=['{triplets}']",
+        "data.hold_out=0.2",
+        "data.ood=false",
+        "data.cache=false",
+        "model.encoder.name=uni3d",
+        "model.encoder.options={num_patches: 6, patch_size: 8, patch_width: 16, dim: 16, depth: 2, hidden: 24, heads: 2}",
+        "device.devices=2",
+        f"device.strategy={strategy}",
+        "loop.steps=6",
+        "loop.checkpoint_every=3",
+        "optimizer.lr=1e-3",
+    )
+
+
+def together(world: int, *arguments: object) -> None:
+    for process in (processes := ranks(world, job, *arguments)):
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * world
+
+
+def test_a_sharded_run_learns_what_a_whole_one_learns_and_continues_as_either(
+    tiny: Tiny, triplets: Path, tmp_path: Path
+) -> None:
+    sharded, plain = large(tiny, triplets, "fsdp"), large(tiny, triplets, "ddp")
+    together(2, sharded, tmp_path / "sharded")
+    together(2, plain, tmp_path / "plain")
+    weights = {name: load_file(tmp_path / name / "model.safetensors") for name in ("sharded", "plain")}
+    assert weights["sharded"].keys() == weights["plain"].keys()
+    for name, value in weights["plain"].items():
+        torch.testing.assert_close(weights["sharded"][name], value, rtol=1e-3, atol=1e-4)
+    assert clip2.load(tmp_path / "sharded").parameter_count() > 0
+    whole = (tmp_path / "sharded" / "model.safetensors").read_bytes()
+    for again, config in (("same", sharded), ("other", plain)):
+        shutil.copytree(tmp_path / "sharded", tmp_path / again)
+        (tmp_path / again / "state" / "step-000000006.safetensors").unlink()
+        (tmp_path / again / "model.safetensors").unlink()
+        together(2, config, tmp_path / again)
+        if again == "same":
+            assert (tmp_path / again / "model.safetensors").read_bytes() == whole
+        for name, value in load_file(tmp_path / again / "model.safetensors").items():
+            torch.testing.assert_close(weights["sharded"][name], value, rtol=1e-3, atol=1e-4)
