@@ -56,9 +56,12 @@ def create_fabric(config: DeviceConfig) -> Fabric:
     if several:
         _require_fresh_stores()
     strategy: Any = "auto"
-    if several:
-        sharded = config.strategy == "fsdp"
-        strategy = sharding_strategy(config.devices * config.nodes) if sharded else "ddp"
+    if several and config.strategy == "fsdp":
+        strategy = sharding_strategy(config.devices * config.nodes)
+    elif several:
+        # DDP regroups gradients after its first step, unless it searches for unused ones. With three or more ranks the
+        # groups decide the order of sums, so that a resumed run would differ in the last bits.
+        strategy = "ddp_find_unused_parameters_true" if accelerator == "cpu" else "ddp"
     fabric = Fabric(
         accelerator=accelerator,
         devices=config.devices,
