@@ -8,7 +8,10 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import lightning_fabric  # noqa: F401 - here, so that forked processes need not import it each
+import matplotlib.figure  # noqa: F401
 import pytest
+import torch._dynamo  # noqa: F401
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 
