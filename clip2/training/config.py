@@ -142,7 +142,8 @@ class LoopConfig(TypedConfig):
         checkpoint_every: steps between saved states.
         evaluate_every: passes between evaluations on the held-out frames.
         log_every: steps between logged metrics.
-        loggers: what receives the metrics besides ``metrics.jsonl`` (:mod:`clip2.training.loggers`).
+        loggers: what receives the metrics besides ``metrics.jsonl`` (:mod:`clip2.training.loggers`); ``curves``: a
+            picture at the end.
     """
 
     batch_size: int = Field(default=128, ge=2, le=MOST_OBJECTS_PER_STEP)
@@ -152,7 +153,7 @@ class LoopConfig(TypedConfig):
     checkpoint_every: int = Field(default=500, ge=1)
     evaluate_every: float = Field(default=1, gt=0)
     log_every: int = Field(default=10, ge=1)
-    loggers: tuple[LoggerName, ...] = ("tensorboard",)
+    loggers: tuple[LoggerName, ...] = ("tensorboard", "curves")
 
 
 class DeviceConfig(TypedConfig):

@@ -89,7 +89,8 @@ class RunLog:
         kept = [json.dumps(record) + "\n" for record in read_metrics(run) if record["step"] <= first]
         path.write_text("".join(kept), encoding="utf-8")
         self._file = path.open("a", encoding="utf-8")
-        self._loggers = [open_logger(name, run, first, config) for name in loggers]
+        self._curves = "curves" in loggers
+        self._loggers = [open_logger(name, run, first, config) for name in loggers if name != "curves"]
         self._progress = ProgressBar(
             TextColumn("training"),
             BarColumn(),
@@ -116,10 +117,11 @@ class RunLog:
             self._file.close()
             for logger in self._loggers:
                 logger.close()
-            try:
-                draw_curves(self._run)
-            except InputError as missing:
-                self.say(str(missing))
+            if self._curves:
+                try:
+                    draw_curves(self._run)
+                except InputError as missing:
+                    self.say(str(missing))
 
     def advance(self, step: int) -> None:
         """Move the bar to ``step`` steps done."""

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
 
-LoggerName = Literal["tensorboard", "csv", "wandb", "mlflow"]
+LoggerName = Literal["tensorboard", "curves", "csv", "wandb", "mlflow"]
 METRICS_FILE, CSV_FILE, TENSORBOARD_FOLDER = "metrics.jsonl", "metrics.csv", "tensorboard"
 
 
@@ -31,11 +31,11 @@ class MetricsLogger(Protocol):
         ...
 
 
-def open_logger(name: LoggerName, run: Path, first: int, config: Mapping[str, Any]) -> MetricsLogger:
+def open_logger(name: str, run: Path, first: int, config: Mapping[str, Any]) -> MetricsLogger:
     """Open a logger by its name.
 
     Args:
-        name: ``tensorboard``: files in the run's folder; ``csv``: a table there; ``wandb`` and ``mlflow``: as their
+        name: of :data:`LoggerName`, without ``curves``, which are drawn at the end. ``tensorboard``: files in the run's folder; ``csv``: a table there; ``wandb`` and ``mlflow``: as their
             environment variables say (``WANDB_MODE``, ``MLFLOW_TRACKING_URI``), in the run's folder if nothing else.
         run: the run's folder. A continued run continues its record there.
         first: steps already done.

@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.storage.store import Store, open_store
@@ -143,7 +143,7 @@ class TripletSet:
         try:
             with self._store.open(shard.name) as stream:
                 hashed = _Hashed(stream)
-                with tarfile.open(fileobj=hashed, mode="r|", bufsize=_BLOCK) as tar:
+                with tarfile.open(fileobj=cast(BinaryIO, hashed), mode="r|", bufsize=_BLOCK) as tar:
                     for member in tar:
                         file = tar.extractfile(member)
                         if file is not None:

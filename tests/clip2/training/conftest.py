@@ -21,6 +21,7 @@ TINY = (
     "loop.steps=12",
     "loop.checkpoint_every=5",
     "loop.log_every=4",
+    "loop.loggers=[]",
     "device.accelerator=cpu",
     "device.threads=1",
 )

@@ -41,7 +41,7 @@ def test_csv_and_tensorboard_hold_the_metrics_of_a_continued_run_once(
 
 
 def test_curves_are_drawn(shapes: TrainingSet, tiny: Tiny, tmp_path: Path) -> None:
-    train(tiny("data.hold_out=0.2", "data.ood=false"), tmp_path, data=shapes)
+    train(tiny("data.hold_out=0.2", "data.ood=false", "loop.loggers=[curves]"), tmp_path, data=shapes)
     with Image.open(tmp_path / "curves.png") as picture:
         colors = picture.convert("RGB").getcolors(1 << 20)
         assert picture.size[0] > 900
@@ -59,7 +59,10 @@ def test_without_matplotlib_the_run_says_so(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     said = io.StringIO()
     result = train(
-        tiny("loop.steps=2"), tmp_path, data=shapes, console=Console(file=said, width=200, color_system=None)
+        tiny("loop.steps=2", "loop.loggers=[curves]"),
+        tmp_path,
+        data=shapes,
+        console=Console(file=said, width=200),
     )
     assert result.finished
     assert "the curves of the run: needs matplotlib" in said.getvalue()

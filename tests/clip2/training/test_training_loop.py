@@ -41,7 +41,8 @@ def test_it_learns_to_name_objects_it_has_not_seen(shapes: TrainingSet, tiny: Ti
 
 
 def test_a_run_describes_itself(shapes: TrainingSet, tiny: Tiny, tmp_path: Path) -> None:
-    result = train(tiny("data.hold_out=0.2", "loop.evaluate_every=2"), tmp_path, data=shapes)
+    config = tiny("data.hold_out=0.2", "loop.evaluate_every=2", "loop.loggers=[tensorboard, curves]")
+    result = train(config, tmp_path, data=shapes)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "README.md",
         "config.json",
