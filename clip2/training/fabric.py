@@ -61,7 +61,8 @@ def create_fabric(config: DeviceConfig) -> Fabric:
     elif several:
         # DDP regroups gradients after its first step, unless it searches for unused ones. With three or more ranks the
         # groups decide the order of sums, so that a resumed run would differ in the last bits.
-        strategy = "ddp_find_unused_parameters_true" if accelerator == "cpu" else "ddp"
+        exact = accelerator == "cpu" and config.devices * config.nodes > 2
+        strategy = "ddp_find_unused_parameters_true" if exact else "ddp"
     fabric = Fabric(
         accelerator=accelerator,
         devices=config.devices,

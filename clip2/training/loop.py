@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -150,7 +150,7 @@ class TrainingRun:
         lanes = config.data.stream
         shards = data.clouds.block[self.train_on] if lanes else None
         self.sampler = ObjectSampler(self.train_on, weights, size, config.seed, shards, lanes or 1)
-        self._stream: Iterator[Clouds] | None = None
+        self._stream: Generator[Clouds] | None = None
         self.terms = self._terms()
         teacher = data.teacher
         self.bank = (
@@ -197,7 +197,11 @@ class TrainingRun:
             RunLog(self.run, first, self.total, self.console, loggers, config) as log,
             StopRequest() as stop,
         ):
-            step = self._steps(first, log, stop)
+            try:
+                step = self._steps(first, log, stop)
+            finally:
+                if self._stream is not None:
+                    self._stream.close()  # ends its processes
             if step == self.total:
                 self._evaluate(step, log)
                 self._fit_ood(step, log)

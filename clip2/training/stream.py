@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswer
 from pathlib import Path
@@ -221,7 +221,7 @@ class StreamedBatches(IterableDataset):
         self._clouds, self._sampler, self._steps = clouds, sampler, steps
         self._lanes = np.arange(sampler.lanes).reshape(world, -1)[rank]
 
-    def loader(self, workers: int) -> Iterator[Clouds]:
+    def loader(self, workers: int) -> Generator[Clouds]:
         """Clouds of the rank's objects for each step, in the order of the batch, read by ``workers`` processes.
 
         Raises:
