@@ -172,7 +172,9 @@ class TrainingRun:
         self.model.to(fabric.device)
         self.average = WeightAverage(self.model, config.optimizer.ema)
         self.network = fabric.setup_module(self.model)
-        self.optimizer = fabric.setup_optimizers(create_optimizer(self.model, config.optimizer))
+        optimizer = fabric.setup_optimizers(create_optimizer(self.model, config.optimizer))
+        assert not isinstance(optimizer, tuple)  # one goes in
+        self.optimizer = optimizer
         self.average.follow(self.model)
         self.sharded = fabric.world_size > 1 and config.device.strategy == "fsdp"
         self.objective = ContrastiveObjective(config.objective)

@@ -172,6 +172,7 @@ def _fill(
             file.flush()
             os.fsync(file.fileno())
     reasons = sorted(set(problems))
+    extra: dict[str, Any] = {"triplets": np.array(whose, np.int64)} if "views" in index else {}
     np.savez(
         folder / OBJECTS,
         count=np.array(counts, np.int64),
@@ -179,7 +180,7 @@ def _fill(
         has_color=np.array(has_color, bool),
         frames=np.array(frames, np.int64),
         problem=np.array([reasons.index(problem) for problem in problems], np.int64),
-        **({"triplets": np.array(whose, np.int64)} if "views" in index else {}),
+        **extra,
     )
     (folder / INDEX).write_text(
         json.dumps({**index, "points": stored, "reasons": reasons}) + "\n", encoding="utf-8"
