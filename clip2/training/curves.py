@@ -55,7 +55,7 @@ def draw_curves(run: Path) -> None:
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
         if title.startswith("held-out"):
-            axes.set_ylim(0, 1)
+            axes.set_ylim(0, 1.03)  # a curve at 100 % stays visible
             axes.yaxis.set_major_formatter("{x:.0%}")
         if len(curves) > 1:
             axes.legend()
