@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from support.recognition_stand_ins import box_surface, ground
 
 from benchmarks.outlines import FOLDER, Outlines
 from benchmarks.plain_proposals import TABLETOP, plain_proposals
-from data_prep.geometry import Camera
+from benchmarks.proposal_cases import Case
+from benchmarks.proposal_stages import stages
+from data_prep.geometry import Camera, OrientedBox
 from data_prep.scans import Frame
 
 
@@ -65,3 +68,21 @@ def test_every_outline_file_lies_inside_its_image() -> None:
         # Whatever is drawn is seen: nothing lies wholly behind what is in front of it.
         seen = set(np.unique(outlines.pixels()).tolist())
         assert set(range(len(outlines.names))) <= seen, file.name
+
+
+def test_a_box_on_a_floor_is_lost_at_no_stage_and_a_patch_of_the_floor_at_the_first() -> None:
+    thing = box_surface((0, 0, 0.25), (0.5, 0.5, 0.5), spacing=0.02)
+    points = np.concatenate([ground(1.5, 0.03), thing])
+    case = Case("none", "0", points, None, "room", complete=True)
+    case.add("box", np.arange(len(points)) >= len(points) - len(thing))
+    case.add("patch of the floor", np.arange(len(points)) < 200)
+    rows, removed = stages(case)
+    assert (rows[0] > 0.8).all()
+    assert (rows[1] < 0.1).all()
+    assert removed is not None
+    assert removed > 0.9
+    case.boxes, case.masks = [OrientedBox((0, 0, 0.25), (0.5, 0.5, 0.5))], []
+    case.labels, case.complete = ["box"], False
+    rows, removed = stages(case)
+    assert (rows[0] > 0.8).all()
+    assert removed is None
