@@ -38,7 +38,7 @@ def main(cases: int = 200, first: int = 0, only: tuple[str, ...] = (), shown: in
     table = Table("target", "cases", "read", "refused", "failed", "slowest, s")
     with tempfile.TemporaryDirectory() as scratch:
         for name in only or TARGETS:
-            outcomes = list(run_cases(TARGETS[name], Path(scratch) / name, range(first, first + cases)))
+            outcomes = list(run_cases(name, Path(scratch) / name, range(first, first + cases)))
             kinds = Counter(outcome.kind for outcome in outcomes)
             row = [name, len(outcomes), *(kinds[kind] for kind in ("read", "refused", "failed"))]
             table.add_row(*map(str, row), f"{max(outcome.seconds for outcome in outcomes):.1f}")

@@ -32,7 +32,7 @@ def parse_yaml(text: str) -> Any:
 class _StrictLoader(yaml.SafeLoader):
     """SafeLoader that reads 1e-3 as a number (YAML 1.2) and rejects repeated keys."""
 
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()
             raise yaml.composer.ComposerError(

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import json
+import multiprocessing
 import os
 import resource
-import select
 import shutil
 import signal
-import struct
 import sys
 import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass
+from importlib import import_module
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from siege.damage import damaged
 from data_prep.errors import BadFrameError, InputError
 
 SECONDS, GIGABYTES = 20, 6.0
+_PATIENCE, _UNSOUND = 3 * SECONDS, 3
 
 
 @dataclass(frozen=True)
@@ -63,77 +64,79 @@ class _TooSlowError(BaseException):
     pass
 
 
-def run_cases(target: Target, folder: Path, cases: range) -> Iterator[Outcome]:
+def run_cases(name: str, folder: Path, cases: range, module: str = "siege.targets") -> Iterator[Outcome]:
     """Damage one file of a copy per case, read the copy, put the file back.
 
-    The files are made and read in child processes only: a thread pool that this process had used would be dead in them.
+    The files are made and read in child processes of a server that has used no thread: one that is forked from a process with
+    threads inherits their locks and hangs.
 
     Args:
-        target: what is tried.
+        name: of the target.
         folder: empty, for its files; on a fast disk.
         cases: numbers of the cases; each gives the same damage whenever it is run.
+        module: whose ``TARGETS`` has the target.
     """
     following = cases
     while following:
         last = following.start - 1
-        for outcome in _in_child(target, folder, following):
+        for outcome in _in_child(module, name, folder, following):
             last = outcome.case
             yield outcome
         following = range(last + 1, cases.stop)
 
 
-def _in_child(target: Target, folder: Path, cases: range) -> Iterator[Outcome]:
+def _in_child(module: str, name: str, folder: Path, cases: range) -> Iterator[Outcome]:
     """Outcomes until the child ends; one that dies by a signal or hangs gives a failure for the case it was at."""
-    receive, send = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(receive)
-        try:
-            _read_all(target, folder, cases, send)
-        except BaseException:  # noqa: BLE001 of the sound files: the trial itself is wrong
-            traceback.print_exc()
-            os._exit(3)
-        finally:
-            os._exit(0)
-    os.close(send)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["siege.targets"])
+    receive, send = context.Pipe(duplex=False)
+    child = context.Process(target=_read_all, args=(module, name, folder, cases, send), daemon=True)
+    child.start()
+    send.close()
     case, cause = cases.start, ""
-    with os.fdopen(receive, "rb", buffering=0) as stream:
+    try:
         # The alarm inside the child cannot interrupt native code; this clock can.
-        while select.select([stream], [], [], 3 * SECONDS)[0]:
-            if not (head := stream.read(4)):
-                break
-            outcome = Outcome(*json.loads(stream.read(struct.unpack("<I", head)[0])))
+        while receive.poll(_PATIENCE):
+            outcome = Outcome(*receive.recv())
             case = outcome.case + 1
             yield outcome
-        else:
-            os.kill(child, signal.SIGKILL)
-            cause = f"native code that runs for more than {3 * SECONDS} s"
-    _, status = os.waitpid(child, 0)
-    if os.waitstatus_to_exitcode(status) == 3:
+        child.kill()
+        cause = f"native code that runs for more than {_PATIENCE} s"
+    except EOFError:
+        pass
+    finally:
+        child.join()
+        receive.close()
+    if child.exitcode == _UNSOUND:
         raise RuntimeError(f"the sound files in {folder} cannot be read")
     if case < cases.stop:
-        ended = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"exit {status}"
+        code = child.exitcode or 0
+        ended = signal.Signals(-code).name if code < 0 else f"exit {code}"
         yield Outcome(case, "failed", cause or f"the process ended ({ended})")
 
 
-def _read_all(target: Target, folder: Path, cases: range, send: int) -> None:
-    sound, work = folder / "sound", folder / "damaged"
-    if not sound.exists():
-        sound.mkdir(parents=True)
-        target.make(sound)
-        with contextlib.suppress(BadFrameError):  # some twins hold a frame that is not to be used
-            target.read(shutil.copytree(sound, work))
-
+def _read_all(module: str, name: str, folder: Path, cases: range, send: Connection) -> None:
     def ring(*_: object) -> None:
         raise _TooSlowError
 
     faulthandler.disable()  # pytest would print the trace of every crash
     signal.signal(signal.SIGALRM, ring)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    warnings.simplefilter("ignore")
+    sound, work = folder / "sound", folder / "damaged"
+    try:
+        target: Target = import_module(module).TARGETS[name]
+        if not sound.exists():
+            sound.mkdir(parents=True)
+            target.make(sound)
+            with contextlib.suppress(BadFrameError):  # some twins hold a frame that is not to be used
+                target.read(shutil.copytree(sound, work))
+    except BaseException:  # noqa: BLE001 the trial itself is wrong
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(_UNSOUND)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     limit = used + int(GIGABYTES * 2**30)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    warnings.simplefilter("ignore")
     names = sorted(
         path.relative_to(sound)
         for path in sound.rglob("*")
@@ -141,13 +144,11 @@ def _read_all(target: Target, folder: Path, cases: range, send: int) -> None:
     )
     for case in cases:
         rng = np.random.default_rng(case)
-        name = names[rng.integers(len(names))]
+        file = names[rng.integers(len(names))]
         shutil.rmtree(work, ignore_errors=True)
         shutil.copytree(sound, work)
-        (work / name).write_bytes(damaged((sound / name).read_bytes(), rng))
-        outcome = _read_one(target, work, case)
-        record = json.dumps(astuple(outcome)).encode()
-        os.write(send, struct.pack("<I", len(record)) + record)
+        (work / file).write_bytes(damaged((sound / file).read_bytes(), rng))
+        send.send(astuple(_read_one(target, work, case)))
 
 
 def _read_one(target: Target, work: Path, case: int) -> Outcome:
