@@ -13,7 +13,7 @@ from siege.trial import Outcome, run_cases
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_result_or_one_line(tmp_path: Path, name: str) -> None:
-    assert failures(name, tmp_path, 12) == []
+    assert failures(name, tmp_path, 8) == []
 
 
 @pytest.mark.slow

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
 import struct
+import subprocess
+import sys
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,6 +22,14 @@ from data_prep.scans.formats.records import RawCloud, scale_colors, spread, unit
 from data_prep.scans.formats.text import unreadable
 from data_prep.storage.extras import require_extra
 
+_DECOMPRESS = """
+import sys, laspy
+source, target, piece = sys.argv[1:]
+with laspy.open(source, read_evlrs=False) as reader:
+    with laspy.open(target, "w", header=reader.header, do_compress=False) as writer:
+        for points in reader.chunk_iterator(int(piece)):
+            writer.write_points(points)
+"""
 _VARIABLE_CHUNKS = 0xFFFFFFFF
 _PIECE = 1_000_000  # points in memory at a time, where only some are wanted
 _RECORD_HEADER = 54  # bytes before the content of a variable length record
@@ -47,19 +60,24 @@ def read_las(path: Path, most: int | None = None) -> RawCloud:
     laspy, errors = _laspy()
     try:
         size = path.stat().st_size
-        _require_records(path, size)
-        with laspy.open(path, read_evlrs=False) as reader:
-            header = reader.header
-            count = header.point_count
-            if count == 0:
-                raise BadFrameError("holds no points", source=path, field="points", fix="give at least one")
-            if header.are_points_compressed:
+        compressed = _require_records(path, size)
+        with path.open("rb") as file:
+            header = laspy.LasHeader.read_from(file)
+        count = header.point_count
+        if count == 0:
+            raise BadFrameError("holds no points", source=path, field="points", fix="give at least one")
+        with TemporaryDirectory(prefix="clip2-laz-") if compressed else nullcontext() as folder:
+            plain = path
+            if compressed:
                 _require_chunks(path, header, size)
+                plain = Path(folder) / "points.las"
+                _decompress(path, plain)
             else:
                 more = bool(header.number_of_evlrs or header.start_of_waveform_data_packet_record)
                 room = size - header.offset_to_point_data
                 require_size(path, room, count, header.point_format.size, at_least=more)
-            pieces = _pieces(reader, path, count, most)
+            with laspy.open(plain, read_evlrs=False) as reader:
+                pieces = _pieces(reader, path, count, most)
 
         def column(name: str) -> NDArray:
             return np.concatenate([np.asarray(getattr(piece, name)) for piece in pieces])
@@ -113,15 +131,32 @@ def _colors(values: NDArray[np.uint16]) -> NDArray[np.uint8] | None:
     return values.astype(np.uint8) if values.max() <= 255 else scale_colors(values)
 
 
-def _require_records(path: Path, size: int) -> None:
-    """Refuse a header whose variable length records cannot lie before its points: laspy would read them all."""
+def _decompress(path: Path, plain: Path) -> None:
+    """Write the points of a LAZ as a LAS, in a process of its own: damaged bytes can crash the decompressor."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _DECOMPRESS, path.absolute(), plain, str(_PIECE)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
+    )  # fmt: skip
+    if ended.returncode < 0:
+        raise OSError(f"its decompressor ended by {signal.Signals(-ended.returncode).name}")
+    if ended.returncode:
+        raise OSError(next(iter(reversed(ended.stderr.splitlines())), "its decompressor failed"))
+
+
+def _require_records(path: Path, size: int) -> bool:
+    """Refuse a header whose variable length records cannot lie before its points: laspy would read them all.
+
+    Returns:
+        Whether the points are compressed.
+    """
     with path.open("rb") as file:
-        header = file.read(104)
-    if len(header) < 104 or not header.startswith(b"LASF"):
+        header = file.read(105)
+    if len(header) < 105 or not header.startswith(b"LASF"):
         raise _cut_short(path, "does not begin like a LAS file")
     header_size, points, records = struct.unpack_from("<HII", header, 94)
     if not header_size <= points <= size or records * _RECORD_HEADER > points - header_size:
         raise _cut_short(path, f"promises {records} records before byte {points} of {size}")
+    return bool(header[104] & 0x80)
 
 
 def _require_chunks(path: Path, header: Any, size: int) -> None:
