@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clip2.evaluation.objects import Cloud, ObjectSet, cloud_digest, draw_points
 from clip2.evaluation.protocol import Settings
 from clip2.evaluation.subject import Subject
+from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
 
 # Objects read, embedded and cached at once: 100 MB of clouds of 10,000 colored points.
@@ -87,6 +88,13 @@ def embed_objects(
     Raises:
         InputError: an object that cannot be read or holds NaN, or that lacks the color that the model needs.
     """
+    if subject.model.config.colors_seen == "present" and not (objects.colored and settings.color):
+        raise InputError(
+            f"the model needs color; {objects.name} {'is left without (--color drop)' if objects.colored else 'has none'}",
+            source=subject.name,
+            field="color",
+            fix="train with augmentation.color_drop above 0, or take another model",
+        )
     count = points or settings.points or objects.points
     work = _ReadChunk(objects, count, settings.seed, settings.color, change, CHUNK)
     starts = list(range(0, len(objects), CHUNK))

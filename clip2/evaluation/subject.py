@@ -72,6 +72,15 @@ class Subject:
             )
         return self.loaded
 
+    def color_state(self, kept: bool) -> str:
+        """What becomes of the colors in the data, in words; ``kept``: they are given to the model."""
+        if not kept:
+            return "left out"
+        config = self.model.config
+        if not config.preprocessing.color or config.colors_seen == "absent":
+            return "as stored, but this model does not read it"
+        return "as stored"
+
     @property
     def predictions(self) -> Path:
         """The file of predictions.

@@ -104,7 +104,8 @@ def robustness(subject: Subject, entry: SetEntry, root: Path, settings: Settings
         "clean top-1": Metric(clean),
         "top-1 under random SO(3)": Metric(top1(change=Turn(settings.seed), doing="random rotations")),
     }
-    if objects.colored and settings.color and subject.model.config.colors_seen != "present":
+    can_do_without = subject.model.config.colors_seen == "both" and subject.model.config.preprocessing.color
+    if objects.colored and settings.color and can_do_without:
         from dataclasses import replace
 
         bare = embed_objects(subject, objects, replace(settings, color=False), doing="without color")

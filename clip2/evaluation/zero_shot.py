@@ -145,22 +145,13 @@ def object_conditions(
         f"of which the model keeps {model.preprocessing.num_points:,}",
         seed=settings.seed,
         prompts=prompts,
-        color=_color_state(subject, objects, settings),
+        color=subject.color_state(settings.color) if objects.colored else "none in the data",
         axes=objects.axes,
         other={
             "size": "meters" if objects.metric else "not metric: the largest side is set to 1 m",
             **({"class list": objects.source} if objects.source else {}),
         },
     )
-
-
-def _color_state(subject: Subject, objects: ObjectSet, settings: Settings) -> str:
-    if not objects.colored:
-        return "none in the data"
-    if not settings.color:
-        return "left out"
-    seen = subject.model.config.colors_seen
-    return "as stored, ignored: the model was trained without" if seen == "absent" else "as stored"
 
 
 def _absent_classes(objects: ObjectSet) -> Sequence[str]:

@@ -12,7 +12,7 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any, BinaryIO, Literal
@@ -108,13 +108,16 @@ def read_array(path: Path, mapped: bool = False) -> NDArray:
 
 
 def read_arrays(
-    file: Path | BinaryIO, require: Callable[[int, np.dtype], None] | None = None
+    file: Path | BinaryIO,
+    require: Callable[[int, np.dtype], None] | None = None,
+    names: Collection[str] | None = None,
 ) -> dict[str, NDArray]:
     """The arrays of an npz file by name.
 
     Args:
         file: path or stream.
         require: called with the number of values and the type of each array before it is unpacked; may raise.
+        names: read only these; what the file lacks is left out. None: all.
 
     Raises:
         OSError: it cannot be opened.
@@ -124,10 +127,13 @@ def read_arrays(
     try:
         with zipfile.ZipFile(file) as archive:
             for info in archive.infolist():
+                name = info.filename.removesuffix(".npy")
+                if names is not None and name not in names:
+                    continue
                 if info.compress_type not in _PLAIN:
                     raise ValueError("has a compression that numpy does not write")
                 with archive.open(info) as member:
-                    arrays[info.filename.removesuffix(".npy")] = _read_member(member, require)
+                    arrays[name] = _read_member(member, require)
     # RuntimeError: a password; NotImplementedError, which is one: a zip of a later version.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error) as error:
         raise ValueError(f"is not an npz ({error})") from error

@@ -74,7 +74,7 @@ class SceneBenchmark(Protocol):
             conditions=Conditions(
                 counted=f"{scan.objects:,} objects{small}, in {frames} labeled of {len(scan.scan)} frames",
                 points="",
-                color="" if subject.loaded is None else "as stored" if settings.color else "left out",
+                color="" if subject.loaded is None else subject.color_state(settings.color),
                 axes="the scan's z-up world",
                 other={"reader": scan.scan.source, **found.stated},
             ),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import pickle
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,7 @@ from clip2.evaluation.class_lists import ClassList, unknown_labels
 from clip2.evaluation.objects import Cloud, ObjectSet
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.storage.extras import require_extra
-from data_prep.storage.parsing import parse_json, read_array
+from data_prep.storage.parsing import parse_json, read_array, read_arrays
 
 # What numpy's own object arrays need. Nothing else that a file names is ever called.
 _ALLOWED = {
@@ -50,12 +48,10 @@ def read_npz(file: Path, required: Sequence[str], optional: Sequence[str] = ()) 
         InputError: it is no npz file, is cut short, or lacks a required array.
     """
     try:
-        with np.load(file, allow_pickle=False) as data:
-            missing = [name for name in required if name not in data.files]
-            names = [name for name in (*required, *optional) if name in data.files]
-            arrays = {} if missing else {name: data[name] for name in names}
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        arrays = read_arrays(file, names=(*required, *optional))
+    except (OSError, ValueError) as error:
         raise InputError(f"is not a readable npz file ({error})", source=file, fix="copy it again") from error
+    missing = [name for name in required if name not in arrays]
     if missing:
         raise InputError(f"lacks {', '.join(missing)}", source=file, fix=f"store {', '.join(required)}")
     return arrays

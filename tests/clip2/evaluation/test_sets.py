@@ -97,6 +97,25 @@ def test_objaverse_lvis(tmp_path: Path) -> None:
     assert (count, share) == (3, pytest.approx(2 / 3))
 
 
+def test_color_of_a_colored_set_is_told(tmp_path: Path) -> None:
+    save_pickled(tmp_path / "a.npy", {"xyz": y_up(SLAB), "rgb": np.full((60, 3), 0.5)})
+    (tmp_path / "lvis.json").write_text(
+        json.dumps([{"uid": "a", "category": "table", "data_path": "a.npy"}])
+    )
+
+    def measured(reads: bool, seen: str, **settings: bool) -> str:
+        model = RuleModel(("chair", "table"), flat_or_tall, color=reads, seen=seen)
+        (result,) = clip2.evaluate(model, "objaverse-lvis", tmp_path, settings=Settings(**settings))
+        return result.conditions.color
+
+    assert measured(True, "both") == "as stored"
+    assert measured(True, "both", color=False) == "left out"
+    for reads, seen in ((False, "both"), (True, "absent")):
+        assert measured(reads, seen) == "as stored, but this model does not read it"
+    with pytest.raises(InputError, match=r"the model needs color; objaverse-lvis is left without"):
+        measured(True, "present", color=False)
+
+
 def test_shapenetpart(tmp_path: Path) -> None:
     listed = []
     for synset, cloud in (("04379243", SLAB), ("03001627", POST)):
