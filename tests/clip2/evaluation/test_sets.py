@@ -99,9 +99,7 @@ def test_objaverse_lvis(tmp_path: Path) -> None:
 
 def test_color_of_a_colored_set_is_told(tmp_path: Path) -> None:
     save_pickled(tmp_path / "a.npy", {"xyz": y_up(SLAB), "rgb": np.full((60, 3), 0.5)})
-    (tmp_path / "lvis.json").write_text(
-        json.dumps([{"uid": "a", "category": "table", "data_path": "a.npy"}])
-    )
+    (tmp_path / "lvis.json").write_text(json.dumps([{"uid": "a", "category": "table", "data_path": "a.npy"}]))
 
     def measured(reads: bool, seen: str, **settings: bool) -> str:
         model = RuleModel(("chair", "table"), flat_or_tall, color=reads, seen=seen)
