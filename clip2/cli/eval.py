@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -55,7 +55,7 @@ class Eval:
     limit: int | None = None
     """Only this many objects, drawn at random, or the first so many labeled frames, for a first look."""
     workers: int = 1
-    """Processes that read and sample objects."""
+    """Processes that read and sample objects; benchmarks on scans use one."""
     trained_on: tuple[Path, ...] = ()
     """Triplet folders, or roots of sets with a training split, that the model has seen: repeated objects are counted."""
     option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
@@ -87,11 +87,12 @@ class Eval:
             require_writable(self.out, "--out")
         console = Console(stderr=True)
         results: list[EvalResult] = []
-        notices = []
         for name in self.models:
             subject, notice = self._subject(name)
-            notices += [notice] if notice and notice not in notices else []
-            results += self._with_progress(console, partial(self._measure, subject))
+            found = self._with_progress(console, partial(self._measure, subject))
+            results += [
+                replace(result, notes=(*result.notes, notice)) if notice else result for result in found
+            ]
         changed = [] if earlier is None else changes(results, earlier)
         files = []
         if self.out is not None:
@@ -99,9 +100,9 @@ class Eval:
 
             files = write_folder(self.out, results, changed)
         if self.json:
-            print(json.dumps(self._document(results, changed, notices)))
+            print(json.dumps(self._document(results, changed)))
         else:
-            self._print(results, changed, notices)
+            self._print(results, changed)
         if files:
             console.print(f"wrote {files[-1]} and {len(files) - 1} more", highlight=False, soft_wrap=True)
         return 0
@@ -172,9 +173,7 @@ class Eval:
             progress=progress,
         )
 
-    def _document(
-        self, results: list[EvalResult], changed: list[Change], notices: list[str]
-    ) -> dict[str, object]:
+    def _document(self, results: list[EvalResult], changed: list[Change]) -> dict[str, object]:
         from clip2.evaluation.result import RESULTS_FORMAT
         from clip2.evaluation.tables import change_table
 
@@ -188,17 +187,14 @@ class Eval:
                 {**dict(zip(table.columns, row, strict=True)), "differences": list(change.differences)}
                 for row, change in zip(table.rows, changed, strict=True)
             ]
-        return {**document, "notes": notices} if notices else document
+        return document
 
-    def _print(self, results: list[EvalResult], changed: list[Change], notices: list[str]) -> None:
+    def _print(self, results: list[EvalResult], changed: list[Change]) -> None:
         from rich.table import Table
 
-        from clip2.cli.model_options import print_notice
         from clip2.cli.terminal import Console
         from clip2.evaluation.tables import by_benchmark, change_table, metric_table
 
-        for notice in notices:
-            print_notice(notice)
         console = Console()
         for name, group in by_benchmark(results).items():
             table = metric_table(group)

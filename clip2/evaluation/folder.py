@@ -14,6 +14,7 @@ from clip2.evaluation.tables import (
     class_table,
     condition_differences,
     markdown,
+    meanings,
     metric_table,
 )
 from data_prep.report import Page
@@ -21,7 +22,7 @@ from data_prep.report.charts import Bar
 from data_prep.storage.files import write_atomically
 
 RESULTS_FILE, MARKDOWN_FILE, PAGE_FILE = "results.json", "results.md", "index.html"
-_MOST_BARS = 60
+_MOST_BARS, _MOST_ROWS = 60, 20
 
 
 def write_folder(folder: Path, results: Sequence[EvalResult], changed: Sequence[Change] = ()) -> list[Path]:
@@ -75,6 +76,7 @@ def _add_benchmark(page: Page, folder: Path, name: str, group: list[EvalResult])
     page.heading(name).paragraph(f"{group[0].summary[:1].upper()}{group[0].summary[1:]}.")
     table = metric_table(group)
     page.table(table.columns, table.rows)
+    page.paragraph("\n\n".join(meanings(group)))
     for difference in dict.fromkeys(d for r in group[1:] for d in condition_differences(r, group[0])):
         page.paragraph(f"These models were not measured under equal conditions: {difference}")
     files = []
@@ -91,8 +93,6 @@ def _add_benchmark(page: Page, folder: Path, name: str, group: list[EvalResult])
             )
             files += save_figure(figure, folder, stem)
             page.image(picture(figure), f"{stem}.png, {stem}.svg")
-    if group[0].classes:
-        _add_classes(page, group)
     page.paragraph("What these numbers depend on:")
     for result in group:
         rows = [*result.conditions.rows(), *(("note", note) for note in result.notes)]
@@ -102,6 +102,8 @@ def _add_benchmark(page: Page, folder: Path, name: str, group: list[EvalResult])
             ("clip2", result.version),
         ]
         page.table(["condition", "value"], [list(row) for row in rows if row[1]])
+    if group[0].classes:
+        _add_classes(page, group)
     return files
 
 
@@ -114,4 +116,16 @@ def _add_classes(page: Page, group: list[EvalResult]) -> None:
         page.bars(
             [Bar(row.label, float(row.values[first]), f" of {row.count:,}") for row in counted], most=1.0
         )
-    page.table(table.columns, table.rows)
+    # A long and narrow table stands in several columns side by side.
+    blocks = 1 if len(group) > 1 else min(3, -(-len(table.rows) // _MOST_ROWS))
+    height = -(-len(table.rows) // blocks)
+    empty = [""] * len(table.columns)
+    rows = [
+        [
+            cell
+            for start in range(0, blocks * height, height)
+            for cell in (table.rows[start:] + [empty] * height)[row]
+        ]
+        for row in range(height)
+    ]
+    page.table(table.columns * blocks, rows)

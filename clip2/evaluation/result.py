@@ -44,6 +44,8 @@ class Metric:
             return "–"
         if self.unit == "count":
             return f"{self.value:,.0f}"
+        if self.unit == "rank":
+            return f"rank {self.value:,g}"
         interval = "" if self.low is None else f" [{self.low:.3f}, {self.high:.3f}]"
         interval += "" if self.spread is None else f" ± {self.spread:.3f}"
         return f"{self.value:.3f}{interval}{f' {self.unit}' if self.unit else ''}"

@@ -9,6 +9,22 @@ from clip2.evaluation.result import EvalResult, Metric
 from data_prep.errors import InputError
 
 Rows = list[list[str]]
+# What stands in the name of a metric → what it means.
+_MEANINGS = {
+    "top-": "top-k: the true label is among the k most similar ones.",
+    "class mean": "class mean: top-1 of each class, averaged over the classes.",
+    "R@": "R@k: share of searches with a right answer among the first k. A label looks for objects that bear it, a cloud for "
+    "other objects of its class, a crop for its own object.",
+    "median rank": "Median rank: place of the first right answer, 1 at best; half of the searches do better.",
+    "NDCG": "NDCG@5: how much of the first five answers is right, where the first counts most.",
+    "corruptions": "Corruptions: the 15 of ModelNet40-C at 5 severities each; by name, the mean over severities.",
+    "SO(3)": "Random SO(3): each object is turned arbitrarily, upside down too.",
+    "-shot": "n-shot: n training objects per class, drawn ten times. The cache compares with them without training.",
+    "AP25": "AP25, AP50: average precision of boxes that overlap the labeled one by a 3D IoU of 0.25 or 0.5.",
+    "AUROC": "AUROC: how well scores tell labeled objects from those that no label names; 0.5 is chance.",
+    "FPR95": "FPR95: share of the latter accepted when 95 % of the former are; 0 at best.",
+    "ECE": "ECE: how far confidence is from the share that is right; 0 at best.",
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +57,12 @@ def metric_table(results: Sequence[EvalResult]) -> Table:
         ["peak memory", *(f"{result.memory / 1e6:,.0f} MB" if result.memory else "–" for result in results)]
     )
     return Table(["metric", *(result.model for result in results)], rows)
+
+
+def meanings(results: Sequence[EvalResult]) -> list[str]:
+    """A sentence for each kind of metric that occurs."""
+    names = " | ".join(name for result in results for name in result.metrics)
+    return [sentence for sign, sentence in _MEANINGS.items() if sign in names]
 
 
 def class_table(results: Sequence[EvalResult]) -> Table:

@@ -48,7 +48,8 @@ class ZeroShot(Protocol):
         cosines = found.embeddings @ text.T
         metrics = accuracy_metrics(cosines, objects.targets, settings.seed)
         report = score_zero_shot(cosines, objects.targets, objects.labels)
-        notes = list(_absent_classes(objects))
+        guess = f"an answer by chance is right in {1 / len(objects.labels):.1%}, one of {len(objects.labels)} labels"
+        notes = [guess, *_absent_classes(objects)]
         seen = seen_digests(self.entry, root, settings)
         if seen.size:
             again = repeats(found.digests, seen.digests)

@@ -65,6 +65,7 @@ class SceneBenchmark(Protocol):
         found = self._run(subject, scan, settings)
         few = "without points" if scan.min_points == 1 else f"with fewer than {scan.min_points} points"
         small = f", {scan.ignored} {few} ignored" if scan.ignored else ""
+        alone = ["--workers has no effect here: one process reads the frames"] if settings.workers > 1 else []
         frames = f"the first {scan.frames}" if scan.limit is not None else str(scan.frames)
         return EvalResult(
             benchmark=self.name,
@@ -81,7 +82,7 @@ class SceneBenchmark(Protocol):
             data_digest=scan.digest,
             classes=found.classes,
             curves=found.curves,
-            notes=(*found.notes, *(f"left out: {line}" for line in scan.bad)),
+            notes=(*found.notes, *alone, *(f"left out: {line}" for line in scan.bad)),
         )
 
 

@@ -105,6 +105,8 @@ def test_the_folder_holds_everything_and_is_written_alike_twice(tmp_path: Path) 
     ]  # fmt: skip
     page = (tmp_path / "first" / "index.html").read_text()
     assert "a|b" in page
+    assert "the true label is among the k most similar" in page
+    assert "NDCG" not in page  # only what occurs is explained
     assert "<script src" not in page
     for name in names:
         if not name.endswith(".svg"):  # ids in an SVG are drawn anew

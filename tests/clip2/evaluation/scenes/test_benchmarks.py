@@ -95,6 +95,12 @@ def test_labels_in_a_file_and_boxes_in_the_axes_of_the_points(tmp_path: Path) ->
         measured(file, "detection", bare)
 
 
+def test_workers_on_a_scan_are_told_to_be_of_no_effect(scan: Path, tmp_path: Path) -> None:
+    file = put_objects(tmp_path / "tool.json", objects_as_labeled())
+    (result,) = clip2.evaluate(file, "detection", scan, settings=Settings(workers=2))
+    assert "--workers has no effect here: one process reads the frames" in result.notes
+
+
 def test_objects_with_few_points_count_neither_way(scan: Path, tmp_path: Path) -> None:
     frames = objects_as_labeled()
     file = put_objects(tmp_path / "tool.json", {"a": frames["a"]})
