@@ -1,4 +1,4 @@
-"""Contrastive training objective: text-3D and image-3D terms (CLIP², arXiv 2303.12417)."""
+"""Training objective: text-3D and image-3D contrast (CLIP², arXiv 2303.12417), and distillation of a point encoder."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from data_prep.config import TypedConfig
 
 
 class ObjectiveConfig(TypedConfig):
-    """Weights and variants of the two terms.
+    """Weights and variants of the terms.
 
     Attributes:
-        text_weight, image_weight: factors of the two terms.
+        text_weight, image_weight: factors of the two contrastive terms.
+        regression_weight: factor of 1 - cosine to the point teacher's embedding (``clip2 embed --points``).
+        relation_weight: factor of the squared differences between the cosines of all pairs of a batch and those of
+            their point teacher's embeddings (Park et al., "Relational Knowledge Distillation", CVPR 2019).
         same_text: role of samples that share a text: further positives (``multi_positive``), or left out of the
             denominator (``mask``). They are never negatives.
         text_negatives: negatives of the point→text direction: the texts of the ``batch``, as in the paper, or the
@@ -27,13 +30,15 @@ class ObjectiveConfig(TypedConfig):
 
     text_weight: float = Field(default=0.5, ge=0)
     image_weight: float = Field(default=0.5, ge=0)
+    regression_weight: float = Field(default=0.0, ge=0)
+    relation_weight: float = Field(default=0.0, ge=0)
     same_text: Literal["multi_positive", "mask"] = "multi_positive"
     text_negatives: Literal["batch", "vocabulary"] = "batch"
     symmetric_text: bool = True
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> ObjectiveConfig:
-        if self.text_weight == 0 and self.image_weight == 0:
+        if not (self.text_weight or self.image_weight or self.regression_weight or self.relation_weight):
             raise ValueError("text_weight and image_weight are both 0: nothing to learn")
         return self
 
@@ -60,6 +65,8 @@ class Targets(NamedTuple):
         own_texts: (B, M) int64 rows of ``texts``: all texts that are true of each sample, padded with -1.
         images: (B, D) unit rows, ignored for samples without an image; None if the set has no images.
         image_present: (B,) bool, or None with ``images``.
+        points: (B, D) unit rows, the point teacher's embeddings; rows of zeros for samples without one; None if the
+            set has none.
     """
 
     texts: torch.Tensor
@@ -67,27 +74,25 @@ class Targets(NamedTuple):
     own_texts: torch.Tensor
     images: torch.Tensor | None = None
     image_present: torch.Tensor | None = None
+    points: torch.Tensor | None = None
 
 
 class Losses(NamedTuple):
     """Scalar losses. ``total`` is the one to differentiate. A term is None if its weight is 0 or nothing in the global
-    batch has a text (or an image)."""
+    batch has a text (an image, an embedding of a point teacher)."""
 
     total: torch.Tensor
     text: torch.Tensor | None
     image: torch.Tensor | None
+    points: torch.Tensor | None = None
 
     def detach(self) -> Losses:
         """The same numbers without their graph."""
-        return Losses(
-            self.total.detach(),
-            None if self.text is None else self.text.detach(),
-            None if self.image is None else self.image.detach(),
-        )
+        return Losses(self.total.detach(), *(None if term is None else term.detach() for term in self[1:]))
 
 
 class ContrastiveObjective(nn.Module):
-    """Both terms, over the batches of all ranks.
+    """All terms, over the batches of all ranks.
 
     Each rank contrasts its own rows with the columns of all ranks, and gradients flow back through the gather
     (open_clip's ``local_loss`` and ``gather_with_grad``). Each rank's loss is its share of the global mean times the
@@ -115,7 +120,10 @@ class ContrastiveObjective(nn.Module):
             total = total + self.config.text_weight * text
         if image is not None:
             total = total + self.config.image_weight * image
-        return Losses(total, text, image)
+        points = self._points_term(embeddings, everywhere, targets)
+        if points is not None:
+            total = total + points
+        return Losses(total, text, image, points)
 
     def _text_term(
         self, embeddings: Embeddings, everywhere: torch.Tensor, targets: Targets
@@ -165,6 +173,26 @@ class ContrastiveObjective(nn.Module):
         loss = functional.cross_entropy(to_image, itself, reduction="sum")
         loss = (loss + functional.cross_entropy(to_points, itself, reduction="sum")) / 2
         return loss / count * _world_size()
+
+    def _points_term(
+        self, embeddings: Embeddings, everywhere: torch.Tensor, targets: Targets
+    ) -> torch.Tensor | None:
+        """Weighted sum of regression and relation."""
+        config = self.config
+        if targets.points is None or not (config.regression_weight or config.relation_weight):
+            return None
+        taught = targets.points.to(embeddings.points.dtype)
+        taught_everywhere = _gather_frozen(taught)
+        known, known_everywhere = taught.any(dim=1), taught_everywhere.any(dim=1)
+        count = int(known_everywhere.sum())
+        if count == 0:
+            return None
+        points, taught = embeddings.points[known], taught[known]
+        columns, taught_columns = everywhere[known_everywhere], taught_everywhere[known_everywhere]
+        loss = config.regression_weight * (1 - (points * taught).sum(dim=1))
+        differences = points @ columns.T - taught @ taught_columns.T
+        loss = loss + config.relation_weight * differences.square().mean(dim=1)
+        return loss.sum() / count * _world_size()
 
 
 def contrastive_loss(

@@ -42,8 +42,12 @@ class Embed:
     templates: Annotated[str | None, tyro.conf.arg(metavar="clip2|plain|ulip-64")] = None
     """Prompt set of --clip: clip2 ("a point cloud of a {}.", the default), plain ("a {}"), ulip-64 (the 64
     prompts of ULIP and OpenShape, averaged)."""
+    points: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Point encoder whose embeddings of the clouds become targets for a smaller one (clip2 train with
+    configs/train/distill.yaml): a public encoder, a run folder, mini-points. Alone, texts get the vectors of the bank
+    that it carries; --clip or --bank adds crops and texts."""
     device: str = "auto"
-    """Device of --clip: cpu, cuda, cuda:1, auto."""
+    """Device of --clip and --points: cpu, cuda, cuda:1, auto."""
     batch_size: int = 64
     """Crops per forward pass."""
     drop_disagreeing: Annotated[float | None, tyro.conf.arg(metavar="TIMES")] = None
@@ -68,6 +72,11 @@ class Embed:
         require_writable(self.triplets / FEATURES)
         columns = (TextColumn("embedding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         teacher, bank = self._teacher(), self._bank()
+        points = None
+        if self.points is not None:
+            from clip2.cli.model_options import load_point_teacher
+
+            points = load_point_teacher(self.points, self.device, "--device")
         with ProgressBar(*columns, console=Console(stderr=True)) as bar:
             task = bar.add_task("embedding", total=None)
             report = embed_triplets(
@@ -77,22 +86,26 @@ class Embed:
                 templates=self.templates or "clip2",
                 batch_size=self.batch_size,
                 drop_disagreeing=self.drop_disagreeing,
+                points=points,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
         if self.json:
             print(json_format.dumps(asdict(report), ensure_ascii=False))
         else:
-            _print_report(Console(), report, with_images=teacher is not None)
+            _print_report(Console(), report, teacher is not None, self.points)
         return 0
 
     def _check_options(self) -> None:
         from data_prep.errors import InputError
 
-        if (self.clip is None) == (self.bank is None):
+        if self.clip is not None and self.bank is not None:
+            raise InputError("exclude each other", field="--clip and --bank", fix="give one of them")
+        if self.clip is None and self.bank is None and self.points is None:
             raise InputError(
-                "exclude each other" if self.clip else "are both missing",
-                field="--clip and --bank",
-                fix="give --clip NAME/TAG for crops and texts, or --bank FILE for texts alone",
+                "are all missing",
+                field="--clip, --bank and --points",
+                fix="give --clip NAME/TAG for crops and texts, --bank FILE for texts alone, or --points NAME for the "
+                "embeddings of a point encoder",
             )
         if self.bank_model is not None and self.bank is None:
             raise InputError("needs --bank", field="--bank-model", fix="add --bank FILE")
@@ -118,7 +131,7 @@ class Embed:
         return TextBank.load(self.bank, model=self.bank_model)
 
 
-def _print_report(console: Console, report: EmbedReport, with_images: bool) -> None:
+def _print_report(console: Console, report: EmbedReport, with_images: bool, points: str | None) -> None:
     from rich.table import Table
 
     console.print(f"{report.model}, vectors {report.width} wide", highlight=False, markup=False)
@@ -134,7 +147,9 @@ def _print_report(console: Console, report: EmbedReport, with_images: bool) -> N
     table.add_row("with a text vector", f"{report.objects - report.without_text:,}")
     table.add_row("different texts", f"{report.texts:,}")
     console.print(table)
-    if not with_images:
+    if points is not None:
+        console.print(f"Every cloud has an embedding by {points}.", highlight=False, markup=False)
+    elif not with_images:
         console.print("A text bank has no image vectors: training on this set uses texts alone.")
     if report.unknown_texts:
         console.print(

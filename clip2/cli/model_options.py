@@ -10,7 +10,31 @@ from data_prep.errors import InputError
 
 if TYPE_CHECKING:
     from clip2.object_model import ObjectModel
+    from clip2.teacher.point_teacher import PointTeacher
     from clip2.teacher.text_source import TextSource
+
+
+def load_point_teacher(name: str, device: str, field: str) -> PointTeacher:
+    """The point encoder ``name`` as a teacher of others.
+
+    Raises:
+        InputError: it cannot be loaded, or the device does not exist.
+    """
+    import clip2
+    from clip2.device import parse_device
+    from clip2.teacher.point_teacher import PointTeacher
+    from clip2.teacher.teacher import weights_fingerprint
+
+    model = clip2.load(name, device=parse_device(device, field))
+    return PointTeacher(
+        name=name,
+        fingerprint=weights_fingerprint(model),
+        model=model.teacher.name,
+        width=model.teacher.width,
+        require=model.teacher.require,
+        encode=lambda clouds, colors: model.describe(clouds, colors).embeddings,
+        bank=model.text_bank,
+    )
 
 
 @dataclass(kw_only=True)

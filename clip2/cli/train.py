@@ -6,11 +6,14 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from clip2.cli.terminal import Console
+
+if TYPE_CHECKING:
+    from clip2.training.config import TrainConfig
 
 
 @dataclass
@@ -26,6 +29,9 @@ class Train:
     """Triplet folders, one or more. May be left out with --resume."""
     config: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """YAML file, like configs/train/pointnet2.yaml. Without it: the defaults, or with --resume the run's own."""
+    teacher_points: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Point encoder to learn from (with configs/train/distill.yaml); its embeddings of --data are computed first, as
+    clip2 embed --points NAME does."""
     overrides: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="KEY=VALUE")
     ] = ()
@@ -53,6 +59,8 @@ class Train:
         from clip2.training import plan_training, train
 
         console = Console(stderr=True)
+        if self.teacher_points is not None:
+            config = self._embedded(config, self.teacher_points)
         if self.dry_run:
             plan = plan_training(config)
             print(json.dumps(asdict(plan)) if self.json else plan)
@@ -71,3 +79,18 @@ class Train:
             )
             return EXIT_INTERRUPTED
         return EXIT_OK
+
+    @staticmethod
+    def _embedded(config: TrainConfig, name: str) -> TrainConfig:
+        """The configuration with the features of that point encoder, which are computed where they are missing."""
+        from clip2.cli.model_options import load_point_teacher
+        from clip2.teacher import embed_triplets
+        from data_prep.errors import InputError
+
+        slugs = set()
+        teacher = load_point_teacher(name, "auto", "--teacher-points")
+        for folder in config.data.folders:
+            slugs.add(Path(embed_triplets(folder, points=teacher).folder).name)
+        if not slugs:
+            raise InputError("no triplets given", field="--data", fix="name a folder made by clip2 prep")
+        return config.model_copy(update={"data": config.data.model_copy(update={"clip": slugs.pop()})})

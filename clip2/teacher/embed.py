@@ -23,6 +23,7 @@ from clip2.teacher.features import (
     read_texts,
     source_shard,
 )
+from clip2.teacher.point_teacher import PointTeacher
 from clip2.teacher.prompts import require_templates
 from clip2.teacher.teacher import Teacher
 from clip2.teacher.text_bank import TextBank
@@ -74,6 +75,7 @@ def embed_triplets(
     templates: str = "clip2",
     batch_size: int = 64,
     drop_disagreeing: float | None = None,
+    points: PointTeacher | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> EmbedReport:
     """Compute CLIP's vectors of all triplets of a folder and store them beside the shards.
@@ -83,13 +85,15 @@ def embed_triplets(
 
     Args:
         path: the triplet folder.
-        teacher: embeds crops and texts; give this or ``bank``.
+        teacher: embeds crops and texts; give this or ``bank``; with ``points`` neither is needed.
         bank: vectors of texts; texts that it does not have get no vector, and crops are not embedded.
         templates: prompt set of the teacher, a key of ``PROMPTS``.
         batch_size: crops per forward pass.
         drop_disagreeing: drop the texts of objects whose crop makes their first text less probable than this many
             times chance (:func:`~clip2.teacher.agreement.disagrees`); 1 is a good value. None: keep all texts. The
             stored vectors are the same either way, so another value can be chosen later.
+        points: a point encoder whose embeddings of the clouds become targets of training, beside the others; of the
+            same CLIP model.
         progress: called with the number of triplets done and of all.
 
     Raises:
@@ -115,7 +119,7 @@ def embed_triplets(
             f"is {drop_disagreeing}", field="drop_disagreeing", fix="give a number above 0, like 1"
         )
     require_writable(triplets.path / FEATURES)
-    source = ShardEmbedder(teacher, bank, templates, batch_size)
+    source = ShardEmbedder(teacher, bank, templates, batch_size, points)
     folder = triplets.path / FEATURES / source.index.slug
     folder.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(folder)
@@ -175,8 +179,16 @@ class ShardEmbedder:
     """
 
     def __init__(
-        self, teacher: Teacher | None, bank: TextBank | None, templates: str, batch_size: int
+        self,
+        teacher: Teacher | None,
+        bank: TextBank | None,
+        templates: str,
+        batch_size: int,
+        points: PointTeacher | None = None,
     ) -> None:
+        if points is not None:
+            bank = points.bank_beside(teacher, bank)
+        self._points = points
         self._teacher, self._bank = teacher, bank
         self._templates, self._batch_size = templates, batch_size
         self._cache: dict[str, NDArray[np.float32]] = {}
@@ -191,6 +203,7 @@ class ShardEmbedder:
                 weights=teacher.fingerprint,
                 bank=None,
                 preprocessing=teacher.preprocess.config,
+                points=points.origin if points else None,
             )
         elif bank is not None and teacher is None:
             self.index = FeatureIndex(
@@ -200,6 +213,11 @@ class ShardEmbedder:
                 weights=None,
                 bank=bank.fingerprint(),
                 preprocessing=None,
+                points=points.origin if points else None,
+            )
+        elif bank is None and points is not None:
+            self.index = FeatureIndex(
+                points.model, points.width, None, weights=None, bank=None, preprocessing=None, points=points.origin
             )
         else:
             raise InputError(
@@ -217,6 +235,8 @@ class ShardEmbedder:
         points: list[int] = []
         colored: list[bool] = []
         problems: dict[int, str] = {}
+        embedded: list[NDArray[np.float16]] = []
+        waiting: list[Triplet] = []
 
         def crops() -> Iterator[NDArray[np.uint8]]:
             for triplet in triplets:
@@ -226,6 +246,11 @@ class ShardEmbedder:
                     local_coordinates(triplet.points, triplet.colors, triplet.key)
                 except NotAnObject as error:
                     problems[len(points)] = error.reason
+                if self._points is not None:
+                    waiting.append(triplet)
+                    if len(waiting) == self._batch_size:
+                        embedded.append(self._points.embed(waiting))
+                        waiting.clear()
                 points.append(len(triplet.points))
                 colored.append(triplet.colors is not None)
                 yield from triplet.crops
@@ -237,11 +262,13 @@ class ShardEmbedder:
         else:
             for _ in crops():  # counts crops and collects texts
                 pass
+        if self._points is not None:
+            embedded.append(self._points.embed(waiting))
         first_spelling: dict[str, str] = {}
         for texts in all_texts:
             for text in texts:
                 first_spelling.setdefault(normalize_label(text), text)
-        known = [key for key, text in first_spelling.items() if self._bank is None or text in self._bank]
+        known = [key for key, text in first_spelling.items() if self._has_vector(text)]
         rows = {key: row for row, key in enumerate(known)}
         order = [list(dict.fromkeys(map(normalize_label, texts))) for texts in all_texts]
         return ShardFeatures(
@@ -253,6 +280,7 @@ class ShardEmbedder:
             text_ids=tuple(np.array([rows[key] for key in keys if key in rows], np.int64) for keys in order),
             unknown=Counter(key for keys in order for key in keys if key not in rows),
             contents=CloudContents(np.array(points, np.int64), np.array(colored, bool), problems),
+            point_embeddings=np.concatenate(embedded) if embedded else None,
         )
 
     def remember(self, feature_file: Path) -> None:
@@ -264,6 +292,9 @@ class ShardEmbedder:
         if self._teacher is not None:
             texts, vectors = read_texts(feature_file)
             self._cache.update(zip(map(normalize_label, texts), vectors, strict=True))
+
+    def _has_vector(self, text: str) -> bool:
+        return self._teacher is not None or (self._bank is not None and text in self._bank)
 
     def _vectors(self, texts: list[str]) -> NDArray[np.float32]:
         if not texts:

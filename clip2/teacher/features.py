@@ -80,6 +80,8 @@ class TripletFeatures:
         disagreeing: (m,) rows of objects that lost their texts because their crop disagrees with them.
         contents: what the objects' clouds are, so that a reader knows it without reading them; None if an older release
             embedded some shard.
+        points: (n, D) float16 unit rows, embeddings of the clouds by a point teacher, zeros for clouds that are no
+            objects; None without a point teacher.
     """
 
     model: str
@@ -92,6 +94,7 @@ class TripletFeatures:
     unknown_texts: Mapping[str, int] = field(default_factory=dict)
     disagreeing: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     contents: CloudContents | None = None
+    points: NDArray[np.float16] | None = None
 
     def __len__(self) -> int:
         return len(self.text_ids)
@@ -108,8 +111,9 @@ class TripletFeatures:
 
     @property
     def usable(self) -> NDArray[np.bool_]:
-        """(n,) bool, whether the object has a text or an image vector."""
-        return self.image_present | np.array([len(ids) > 0 for ids in self.text_ids], bool)
+        """(n,) bool, whether the object has a text, an image vector, or a point teacher's embedding."""
+        found = self.image_present | np.array([len(ids) > 0 for ids in self.text_ids], bool)
+        return found if self.points is None else found | self.points.any(axis=1)
 
 
 def load_features(path: str | Path, model: str | None = None) -> TripletFeatures:
@@ -173,6 +177,7 @@ def read_features(folder: Path, triplets: TripletSet) -> TripletFeatures:
     crops = np.concatenate([np.zeros(0, np.int64), *(part.crops for part in parts)])
     images = [part.image for part in parts if part.image is not None]
     image = np.concatenate([np.zeros((0, index.width), np.float16), *images])
+    taught = [part.point_embeddings for part in parts if part.point_embeddings is not None]
     contents = [part.contents for part in parts if part.contents is not None]
     agreement = Agreement.load(folder, shards_digest([shard.sha256 for shard in triplets.shards]))
     dropped = np.zeros(0, np.int64) if agreement is None else agreement.dropped
@@ -189,6 +194,9 @@ def read_features(folder: Path, triplets: TripletSet) -> TripletFeatures:
         unknown_texts=dict(unknown.most_common()),
         disagreeing=dropped,
         contents=CloudContents.join(contents) if len(contents) == len(parts) else None,
+        points=None
+        if index.points is None
+        else np.concatenate([np.zeros((0, index.width), np.float16), *taught]),
     )
 
 
@@ -203,6 +211,7 @@ class FeatureIndex:
         weights: fingerprint of the CLIP weights; None if a bank gave the text vectors.
         bank: fingerprint of the text bank; None if the model gave the text vectors.
         preprocessing: image settings; None if there are no image vectors.
+        points: name and fingerprint of the point teacher; None if there is none.
     """
 
     model: str
@@ -211,12 +220,14 @@ class FeatureIndex:
     weights: str | None
     bank: str | None
     preprocessing: Mapping[str, Any] | None
+    points: str | None = None
 
     @property
     def slug(self) -> str:
         """Folder name: readable, and unique to these values."""
-        text = json.dumps(asdict(self), sort_keys=True)
-        readable = re.sub(r"[^A-Za-z0-9.-]+", "_", f"{self.model}.{self.templates or 'bank'}")
+        text = json.dumps(self._record(), sort_keys=True)
+        origin = self.points or self.templates or "bank"
+        readable = re.sub(r"[^A-Za-z0-9.-]+", "_", f"{self.model}.{origin}")
         return f"{readable}.{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     @classmethod
@@ -239,9 +250,13 @@ class FeatureIndex:
 
     def save(self, folder: Path) -> None:
         """Write ``index.json``; it appears whole or not at all."""
-        record = {**FORMAT.header, **asdict(self)}
+        record = {**FORMAT.header, **self._record()}
         text = json.dumps(record, indent=1, sort_keys=True) + "\n"
         write_atomically(folder / INDEX, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+
+    def _record(self) -> dict[str, Any]:
+        """All values; without ``points`` where there are none, so that sets of earlier releases keep their name."""
+        return {key: value for key, value in asdict(self).items() if key != "points" or value is not None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,6 +272,7 @@ class ShardFeatures:
         text_ids: n arrays of rows of ``texts``.
         unknown: text without a vector → number of its objects.
         contents: what the clouds are; None in files of release 0.1.0.
+        point_embeddings: (n, D) float16 by a point teacher, zeros for clouds that are no objects; None without one.
     """
 
     shard_sha256: str
@@ -267,6 +283,7 @@ class ShardFeatures:
     text_ids: tuple[NDArray[np.int64], ...]
     unknown: Mapping[str, int]
     contents: CloudContents | None = None
+    point_embeddings: NDArray[np.float16] | None = None
 
     def save(self, path: Path) -> None:
         """Write a safetensors file; it appears whole or not at all."""
@@ -278,6 +295,8 @@ class ShardFeatures:
         }
         if self.image is not None:
             tensors["image"] = np.ascontiguousarray(self.image)
+        if self.point_embeddings is not None:
+            tensors["point_embeddings"] = np.ascontiguousarray(self.point_embeddings)
         record = {
             "shard_sha256": self.shard_sha256,
             "texts": list(self.texts),
@@ -316,6 +335,7 @@ class ShardFeatures:
                 text_ids=tuple(np.split(tensors["text_ids"], ends)),
                 unknown=record["unknown"],
                 contents=contents,
+                point_embeddings=tensors.get("point_embeddings"),
             )
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise InputError(f"cannot be read ({error!r})", source=path, fix=_REPEAT) from error

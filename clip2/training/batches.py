@@ -52,6 +52,8 @@ class BatchMaker:
         self.own_texts = torch.from_numpy(data.own_texts).to(home)
         self.images = None if data.images is None else torch.from_numpy(data.images).to(home)
         self.image_present = torch.from_numpy(data.image_present).to(home)
+        taught = data.point_targets
+        self.point_targets = None if taught is None else torch.from_numpy(taught).to(home)
         self._generator = torch.Generator(device=home)
 
     def make(
@@ -115,7 +117,13 @@ class BatchMaker:
         if self.images is not None:
             shown = self.image_present[chosen]
             present = (shown if recolored is None else shown & ~recolored).to(self.device)
-        return Targets(self.texts, text_ids.to(self.device), own.to(self.device), images, present)
+        taught = None
+        if self.point_targets is not None:
+            taught = self.point_targets[chosen].float()
+            if recolored is not None:  # the teacher saw the true color
+                taught = taught * ~recolored[:, None]
+            taught = taught.to(self.device)
+        return Targets(self.texts, text_ids.to(self.device), own.to(self.device), images, present, taught)
 
 
 def _free_bytes(device: torch.device) -> int:

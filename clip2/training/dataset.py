@@ -37,6 +37,8 @@ class TrainingSet:
         teacher: the CLIP model of all vectors.
         triplets: (n,) int64 number of each object's triplet in its folder; the single views of a triplet share it.
         left_out: reason → number of objects left out for it.
+        point_targets: (n, D) float16 unit rows, embeddings of a point teacher, zeros where it has none; None: no object
+            has one.
     """
 
     clouds: Clouds
@@ -50,6 +52,7 @@ class TrainingSet:
     teacher: TeacherSpec
     triplets: NDArray[np.int64]
     left_out: Mapping[str, int] = field(default_factory=dict)
+    point_targets: NDArray[np.float16] | None = None
 
     def __len__(self) -> int:
         return len(self.has_color)
@@ -70,6 +73,7 @@ class TrainingSet:
             images=None if self.images is None else self.images[rows],
             image_present=self.image_present[rows],
             triplets=self.triplets[rows],
+            point_targets=None if self.point_targets is None else self.point_targets[rows],
         )
 
     def without_texts(self, texts: Sequence[str]) -> TrainingSet:
@@ -113,6 +117,8 @@ class TrainingSet:
         arrays = (points, colors, self.has_color, *spans, self.frames, self.own_texts, self.text_vectors)
         for array in (*arrays, self.images, self.image_present):
             digest.update(b"-" if array is None else np.ascontiguousarray(array).data)
+        if self.point_targets is not None:  # sets without them keep the fingerprint of earlier releases
+            digest.update(np.ascontiguousarray(self.point_targets).data)
         return digest.hexdigest()
 
 
@@ -158,9 +164,6 @@ def combine(packs: Sequence[TrainingSet], names: Sequence[str]) -> TrainingSet:
         owns.append(rows[np.pad(one.own_texts, padding, constant_values=-1)])
         frames.append(one.frames + next_frame)
         next_frame += int(one.frames.max()) + 1
-    images = [
-        np.zeros((len(one), teacher.width), np.float16) if one.images is None else one.images for one in packs
-    ]
     return TrainingSet(
         teacher=teacher,
         clouds=Clouds.join([one.clouds for one in packs]),
@@ -169,10 +172,27 @@ def combine(packs: Sequence[TrainingSet], names: Sequence[str]) -> TrainingSet:
         texts=tuple(texts),
         text_vectors=np.array(vectors, np.float32).reshape(-1, teacher.width),
         own_texts=np.concatenate(owns),
-        images=np.concatenate(images) if any(one.images is not None for one in packs) else None,
+        images=_joined([one.images for one in packs], [len(one) for one in packs], teacher.width),
         image_present=np.concatenate([one.image_present for one in packs]),
         triplets=np.concatenate([one.triplets for one in packs]),
         left_out=sum((Counter(one.left_out) for one in packs), Counter()),
+        point_targets=_joined(
+            [one.point_targets for one in packs], [len(one) for one in packs], teacher.width
+        ),
+    )
+
+
+def _joined(
+    parts: Sequence[NDArray[np.float16] | None], counts: Sequence[int], width: int
+) -> NDArray[np.float16] | None:
+    """Vectors of all sets, zeros for a set without them; None if none has them."""
+    if all(part is None for part in parts):
+        return None
+    return np.concatenate(
+        [
+            np.zeros((count, width), np.float16) if part is None else part
+            for part, count in zip(parts, counts, strict=True)
+        ]
     )
 
 

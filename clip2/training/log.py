@@ -140,7 +140,7 @@ class RunLog:
         if "train/loss" in metrics:
             shown = [
                 f"{name.replace('_loss', '')} {metrics[f'train/{name}']:.3f}"
-                for name in ("loss", "text_loss", "image_loss")
+                for name in ("loss", "text_loss", "image_loss", "points_loss")
                 if f"train/{name}" in metrics
             ]
             shown.append(f"{metrics['train/objects_per_second']:.0f} objects/s")

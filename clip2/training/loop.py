@@ -401,9 +401,18 @@ class TrainingRun:
     def _terms(self) -> str:
         """Terms of the objective that the data has targets for."""
         objective, data = self.config.objective, self.data
+        distill = objective.regression_weight > 0 or objective.relation_weight > 0
+        taught = data.point_targets is not None and bool(data.point_targets[self.train_on].any())
+        if distill and not taught:
+            raise BadDatasetError(
+                "has no embeddings of a point teacher, and objective.regression_weight or relation_weight asks for them",
+                field="--data",
+                fix="run clip2 embed TRIPLETS --points NAME, or train with --teacher-points NAME",
+            )
         present = {
             "text": objective.text_weight > 0 and (data.own_texts[self.train_on] >= 0).any(),
             "image": objective.image_weight > 0 and data.image_present[self.train_on].any(),
+            "point teacher's": distill,
         }
         if not any(present.values()):
             raise BadDatasetError(
@@ -416,9 +425,11 @@ class TrainingRun:
     def _summarize(self, first: int) -> None:
         for line in summary(self.data, self.train_on, len(self.held_out), self.colors_seen):
             self._say(line)
-        if self.terms != "text and image":
+        if self.terms in ("text", "image"):
             missing = "images" if self.terms == "text" else "texts"
             self._say(f"no {missing} to learn from: training on the {self.terms} term alone")
+        elif self.terms != "text and image":
+            self._say(f"training on the {self.terms} term{'s' if ' and ' in self.terms else ''}")
         self._say(
             f"{self.config.model.encoder.name}, {self.model.parameter_count() / 1e6:.2f} M parameters, on "
             f"{self.fabric.world_size} x {self.fabric.device.type} with {torch.get_num_threads()} threads; "

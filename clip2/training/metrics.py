@@ -25,7 +25,8 @@ class Meters:
         self.steps += 1
         self.data_seconds += data_seconds
         self.seconds += seconds
-        for name, value in (("loss", losses.total), ("text_loss", losses.text), ("image_loss", losses.image)):
+        names = ("loss", "text_loss", "image_loss", "points_loss")
+        for name, value in zip(names, losses, strict=True):
             if value is not None:
                 so_far, count = self._sums.get(name, (torch.zeros_like(value), 0))
                 self._sums[name] = so_far + value, count + 1

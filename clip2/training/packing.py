@@ -97,6 +97,7 @@ def pack(
     source: str | Path = "objects",
     templates: str | None = None,
     nameless: Sequence[str] = NAMELESS,
+    point_targets: NDArray[np.float16] | None = None,
 ) -> TrainingSet:
     """Training set from arrays in memory, without a triplet folder.
 
@@ -112,6 +113,7 @@ def pack(
         templates: prompt set of the text vectors; None: unknown.
         nameless: texts that name nothing. They are excluded from targets and negatives; an object without another
             text trains by its image alone, and is left out if it has none.
+        point_targets: (n, D) float16 embeddings of a point teacher, zeros where there is none; or None.
 
     Raises:
         BadDatasetError: no object can be learned from.
@@ -122,7 +124,7 @@ def pack(
     numbers = np.arange(len(found)) if frames is None else np.asarray(frames)
     return _training_set(
         _stored(found, numbers, np.arange(len(found))),
-        _Targets(own_texts, texts, text_vectors, model, templates, images, image_present),
+        _Targets(own_texts, texts, text_vectors, model, templates, images, image_present, point_targets),
         nameless,
         source,
     )
@@ -139,6 +141,7 @@ class _Targets:
     templates: str | None
     images: NDArray[np.float16] | None
     image_present: NDArray[np.bool_] | None
+    point_targets: NDArray[np.float16] | None = None
 
 
 def _one(
@@ -176,6 +179,7 @@ def _one(
         features.templates,
         None if features.image is None else features.image[found.triplets],
         features.image_present[found.triplets],
+        None if features.points is None else features.points[found.triplets],
     )
     return _training_set(found, targets, nameless, folder)
 
@@ -211,12 +215,14 @@ def _training_set(
         has_image = np.zeros(len(objects.frames), bool)
     else:
         has_image = targets.image_present
+    taught = targets.point_targets
+    usable = has_image if taught is None else has_image | taught.any(axis=1)
     silent = {normalize_label(text) for text in nameless}
     names = [normalize_label(text) not in silent for text in texts]
     left_out: Counter[str] = Counter()
     kept = []
     for i, problem in enumerate(objects.problems):
-        if not has_image[i] and not any(names[int(row)] for row in own_texts[i]):
+        if not usable[i] and not any(names[int(row)] for row in own_texts[i]):
             some = "that names anything" if len(own_texts[i]) else "with a vector"
             left_out[f"no image, and no text {some}"] += 1
         elif problem:
@@ -255,6 +261,7 @@ def _training_set(
         triplets=objects.triplets[kept],
         teacher=TeacherSpec(name=targets.model, width=vectors.shape[1], templates=targets.templates),
         left_out=left_out,
+        point_targets=None if taught is None else taught[kept].astype(np.float16),
     )
 
 

@@ -155,12 +155,31 @@ def test_nothing_to_learn_is_refused() -> None:
         ObjectiveConfig(text_weight=0, image_weight=0)
 
 
+def test_regression_and_relation_by_hand() -> None:
+    taught = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.6, 0.8]])  # sample 1 has no embedding and must not matter
+    points = torch.tensor([[1.0, 0.0], [math.nan, math.nan], [0.0, 1.0]])
+    only = {"text_weight": 0, "image_weight": 0}
+    ids = torch.tensor([-1, -1, -1])
+    blank = targets(text_ids=ids, own_texts=ids[:, None], points=taught)
+    regression = objective(**only, regression_weight=2.0)(embeddings(points), blank)
+    assert regression.points.item() == pytest.approx(2 * (0 + (1 - 0.8)) / 2)
+    # The cosine of the pair is 0, of its teacher's embeddings 0.6; each of the two rows has itself and the other.
+    relation = objective(**only, relation_weight=3.0)(embeddings(points), blank)
+    assert relation.points.item() == pytest.approx(3 * 0.6**2 / 2)
+
+
+def test_no_embedding_in_the_batch_is_no_term() -> None:
+    losses = objective(regression_weight=1.0)(embeddings(), targets(points=torch.zeros(3, 2)))
+    assert losses.points is None
+
+
 # -- the batch spread over two processes ---------------------------------------------------------------------------
 
 CONFIGS = [
     {"symmetric_text": True},
     {"same_text": "mask"},
     {"text_negatives": "vocabulary", "symmetric_text": True},
+    {"regression_weight": 2.0, "relation_weight": 3.0},
 ]
 
 
@@ -172,7 +191,9 @@ def _whole_batch() -> tuple[torch.Tensor, torch.Tensor, Targets]:
     own = torch.tensor([[0, 1], [0, -1], [2, -1], [-1, -1], [1, 3], [4, -1], [0, -1], [5, -1]])
     images = normalize(torch.randn(8, 4, generator=random))
     seen = torch.tensor([True, True, True, False, False, False, True, False])  # three here, one there
-    return inputs, weight, Targets(texts, own[:, 0].clone(), own, images, seen)
+    taught = normalize(torch.randn(8, 4, generator=random))
+    taught[[2, 5, 6]] = 0  # no embedding: one here, two there
+    return inputs, weight, Targets(texts, own[:, 0].clone(), own, images, seen, taught)
 
 
 def _gradients(config: dict, part: slice) -> list[torch.Tensor]:
