@@ -217,7 +217,13 @@ class ShardEmbedder:
             )
         elif bank is None and points is not None:
             self.index = FeatureIndex(
-                points.model, points.width, None, weights=None, bank=None, preprocessing=None, points=points.origin
+                points.model,
+                points.width,
+                None,
+                weights=None,
+                bank=None,
+                preprocessing=None,
+                points=points.origin,
             )
         else:
             raise InputError(

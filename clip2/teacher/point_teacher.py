@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +40,8 @@ class PointTeacher:
 
     @property
     def origin(self) -> str:
-        """Name and fingerprint, unique to the weights."""
-        return f"{self.name}@{self.fingerprint}"
+        """Name without folders, and fingerprint: unique to the weights."""
+        return f"{Path(self.name).name}@{self.fingerprint}"
 
     def bank_beside(self, teacher: TextSource | None, bank: TextBank | None) -> TextBank | None:
         """Source of the text vectors beside this encoder: what is given, or else the bank that it carries.

@@ -156,7 +156,9 @@ def test_nothing_to_learn_is_refused() -> None:
 
 
 def test_regression_and_relation_by_hand() -> None:
-    taught = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.6, 0.8]])  # sample 1 has no embedding and must not matter
+    taught = torch.tensor(
+        [[1.0, 0.0], [0.0, 0.0], [0.6, 0.8]]
+    )  # sample 1 has no embedding and must not matter
     points = torch.tensor([[1.0, 0.0], [math.nan, math.nan], [0.0, 1.0]])
     only = {"text_weight": 0, "image_weight": 0}
     ids = torch.tensor([-1, -1, -1])
