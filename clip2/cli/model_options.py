@@ -34,6 +34,7 @@ def load_point_teacher(name: str, device: str, field: str) -> PointTeacher:
         require=model.teacher.require,
         encode=lambda clouds, colors: model.describe(clouds, colors).embeddings,
         bank=model.text_bank,
+        templates=model.teacher.templates,
     )
 
 

@@ -188,6 +188,7 @@ class ShardEmbedder:
     ) -> None:
         if points is not None:
             bank = points.bank_beside(teacher, bank)
+            templates = points.templates or templates
         self._points = points
         self._teacher, self._bank = teacher, bank
         self._templates, self._batch_size = templates, batch_size
@@ -219,7 +220,7 @@ class ShardEmbedder:
             self.index = FeatureIndex(
                 points.model,
                 points.width,
-                None,
+                points.templates,
                 weights=None,
                 bank=None,
                 preprocessing=None,

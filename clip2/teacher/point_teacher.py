@@ -28,6 +28,7 @@ class PointTeacher:
         require: checks that label vectors are of that CLIP model; raises InputError.
         encode: (B, D) unit rows of B clouds (n, 3) in meters with their colors (n, 3) uint8 or None.
         bank: label vectors that the encoder carries, or None.
+        templates: prompt set of its labels; the student keeps it. None if unknown.
     """
 
     name: str
@@ -37,6 +38,7 @@ class PointTeacher:
     require: Callable[[TextSource], object]
     encode: Encode
     bank: TextBank | None = None
+    templates: str | None = None
 
     @property
     def origin(self) -> str:
