@@ -107,6 +107,10 @@ class Embed:
                 fix="give --clip NAME/TAG for crops and texts, --bank FILE for texts alone, or --points NAME for the "
                 "embeddings of a point encoder",
             )
+        if self.points is not None and self.templates is not None:
+            raise InputError(
+                "is stated by the encoder of --points", field="--templates", fix="leave the option out"
+            )
         if self.bank_model is not None and self.bank is None:
             raise InputError("needs --bank", field="--bank-model", fix="add --bank FILE")
         if self.clip_model is not None and self.clip is None:

@@ -31,7 +31,7 @@ class Train:
     """YAML file, like configs/train/pointnet2.yaml. Without it: the defaults, or with --resume the run's own."""
     teacher_points: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Point encoder to learn from (with configs/train/distill.yaml); its embeddings of --data are computed first, as
-    clip2 embed --points NAME does."""
+    clip2 embed --points NAME does (not with --dry-run, which writes nothing)."""
     overrides: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="KEY=VALUE")
     ] = ()
@@ -59,7 +59,7 @@ class Train:
         from clip2.training import plan_training, train
 
         console = Console(stderr=True)
-        if self.teacher_points is not None:
+        if self.teacher_points is not None and not self.dry_run:
             config = self._embedded(config, self.teacher_points)
         if self.dry_run:
             plan = plan_training(config)

@@ -69,7 +69,7 @@ def test_with_a_bank_it_says_what_is_missing(
 @pytest.mark.parametrize(
     "options, said",
     [
-        ([], "--clip and --bank: are both missing"),
+        ([], "--clip, --bank and --points: are all missing"),
         (["--clip", "ViT-B-32/openai", "--bank", "BANK"], "--clip and --bank: exclude each other"),
         (["--clip", "ViT-B-32/openai", "--bank-model", "ViT-B/32"], "needs --bank"),
         (["--bank", "BANK", "--clip-model", "ViT-B/32"], "needs --clip"),
@@ -78,6 +78,7 @@ def test_with_a_bank_it_says_what_is_missing(
         (["--bank", "BANK"], "does not state the CLIP model"),
         (["--bank", "nowhere.npz"], "nowhere.npz: does not exist"),
         (["--bank", "BANK", "--bank-model", "ViT-B/32", "--batch-size", "0"], "batch_size: is 0"),
+        (["--points", "mini-points", "--templates", "plain"], "--templates: is stated by"),
         (["--clip", "ViT-B-33/openai"], "no model 'ViT-B-33'"),
     ],
 )
