@@ -16,6 +16,7 @@ from data_prep.scans.formats.text import unreadable
 
 # Formats of cameras and datasets; Pillow would also start a PostScript interpreter for an image of that kind.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")
+_MOST_SINGLE = 100_000
 # What Pillow raises for files that are not images, cut short, or absurdly large.
 _IMAGE_ERRORS = (
     OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error, zlib.error, Image.DecompressionBombError
@@ -108,9 +109,25 @@ def require_centered(K: NDArray, width: int, height: int, image: Path, down: flo
         )
 
 
+class _Markers(io.BytesIO):
+    """Bytes of an image. Pillow looks for the next marker of a JPEG one byte at a time, through megabytes if they are zeros."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._single = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size == 1:
+            self._single += 1
+            if self._single > _MOST_SINGLE:
+                raise OSError("no image data follows its header")
+        return super().read(size)
+
+
 def _open_image(path: Path, content: bytes | None = None, max_pixels: int | None = None) -> Image.Image:
     try:
-        with Image.open(path if content is None else io.BytesIO(content), formats=_FORMATS) as image:
+        data = _Markers(path.read_bytes() if content is None else content)
+        with Image.open(data, formats=_FORMATS) as image:
             if max_pixels is not None and image.width * image.height > max_pixels:
                 raise BadFrameError(
                     f"has {image.width} x {image.height} pixels, at most {max_pixels:,} are accepted",

@@ -70,7 +70,7 @@ def read_las(path: Path, most: int | None = None) -> RawCloud:
             plain = path
             if compressed:
                 _require_chunks(path, header, size)
-                plain = Path(folder) / "points.las"
+                plain = Path(str(folder)) / "points.las"
                 _decompress(path, plain)
             else:
                 more = bool(header.number_of_evlrs or header.start_of_waveform_data_packet_record)

@@ -11,6 +11,7 @@ meters, LZFSE-compressed. The *EXR + JPG* export is not read: export ``r3d``.
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from pathlib import Path
@@ -29,7 +30,15 @@ from data_prep.scans.rgbd.depth import T_WORLD_ARKIT, arkit_frame
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 
-_ZIP_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError)
+_ZIP_ERRORS = (
+    lzma.LZMAError,
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    EOFError,
+    RuntimeError,
+)
 _LZFSE = b"bvx"  # the first bytes of every block
 
 
