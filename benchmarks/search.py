@@ -3,10 +3,11 @@
     python -m benchmarks.search --rows 20000                                # quick, synthetic labels
     python -m benchmarks.search --rows 1000000 --data ../shared/data --objects mixes   # as in docs/search.md
 
-Two sets of objects, so that the index's settings can be chosen on one and measured on the other:
+Three sets of objects, so that the index's settings can be chosen on some and measured on another:
 
 - ``around``: a label's vector plus noise of the same length in all directions: cosine 0.7 to its label.
 - ``mixes``: two image vectors mixed, plus noise of half their length that varies as labels do: no clusters.
+- ``clusters``: 300 clusters of objects that share a common direction, as image vectors do, with noise of half to twice the cluster's own part.
 
 Labels are the 1,592 CLIP vectors of ``DATA/clip/vit_b32_text_bank.npz``, images the 328 of ``coco_val2014_328_image_vectors.npz``; without DATA
 both are random. Half of the queries are labels, half are new objects. Recall is that of the ten nearest, against comparing with every
@@ -37,7 +38,8 @@ def main(
     rows: int = 20_000,
     queries: int = 100,
     data: Path | None = None,
-    objects: Literal["around", "mixes"] = "around",
+    objects: Literal["around", "mixes", "clusters"] = "around",
+    seed: int = 0,
     folder: Path | None = None,
     json: bool = False,
 ) -> int:
@@ -48,16 +50,17 @@ def main(
         queries: half labels, half objects.
         data: folder with clip/vit_b32_text_bank.npz and clip/coco_val2014_328_image_vectors.npz.
         objects: how they are generated.
+        seed: of objects and queries.
         folder: to build the index in; default: a temporary one.
         json: print one JSON object.
     """
-    source = Mixes(data) if objects == "mixes" else Around(data)
+    source = {"around": Around, "mixes": Mixes, "clusters": Clusters}[objects](data)
     place = Path(tempfile.mkdtemp(dir=folder))
     try:
-        result = _measure(place / "db", source, rows, queries)
+        result = _measure(place / "db", source, rows, queries, seed)
     finally:
         shutil.rmtree(place)
-    return emit({"vectors": "real" if data else "random", "objects": objects, **result}, json, show)
+    return emit({"vectors": "real" if data else "random", "objects": objects, "seed": seed, **result}, json, show)
 
 
 class Around:
@@ -96,6 +99,26 @@ class Mixes(Around):
         return _unit(share * one + (1 - share) * other + noise)
 
 
+class Clusters(Around):
+    """Clusters of objects around a common direction, of unequal width, along the axes in which images differ."""
+
+    def __init__(self, data: Path | None, count: int = 300) -> None:
+        super().__init__(data)
+        images = _vectors(data, "coco_val2014_328_image_vectors.npz", 328)
+        self._mean = images.mean(axis=0)
+        _, spread, axes = np.linalg.svd(images - self._mean, full_matrices=False)
+        self._axes = axes * (spread / np.sqrt(len(images)))[:, None]
+        rng = np.random.default_rng(count)
+        self._centers = rng.normal(size=(count, len(axes))) @ self._axes
+        self._widths = rng.uniform(0.5, 2.0, size=(count, 1))
+
+    def __call__(self, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """(count, 512) unit rows."""
+        one = rng.integers(len(self._centers), size=count)
+        noise = self._widths[one] * (rng.normal(size=(count, len(self._axes))) @ self._axes)
+        return _unit(self._mean + self._centers[one] + noise)
+
+
 def _vectors(data: Path | None, name: str, count: int) -> NDArray[np.float32]:
     if data is None:
         return _unit(np.random.default_rng(count).normal(size=(count, WIDTH)))
@@ -108,18 +131,19 @@ def _unit(rows: NDArray) -> NDArray[np.float32]:
     return unit
 
 
-def _measure(path: Path, source: Around, rows: int, queries: int) -> dict[str, Any]:
+def _measure(path: Path, source: Around, rows: int, queries: int, seed: int) -> dict[str, Any]:
     index = Index(path)
-    rng = np.random.default_rng(99)
+    seed <<= 40  # far from the numbers that tell blocks apart
+    rng = np.random.default_rng(seed + 99)
     half = queries // 2
     # Noise of their own: with the noise of a stored object they would have neighbors of two kinds in distant partitions.
-    new = source(queries - half, np.random.default_rng(2**32 + 1))
+    new = source(queries - half, np.random.default_rng(seed + 2**32 + 1))
     asked = np.concatenate([source.labels[rng.integers(len(source.labels), size=half)], new])
     best = np.full((len(asked), 10), -2.0, np.float32)
     numbers = np.zeros((len(asked), 10), np.int64)
     began, number = time.perf_counter(), 0
     for first in range(0, rows, BLOCK):
-        block = source(min(BLOCK, rows - first), np.random.default_rng(first + 1))
+        block = source(min(BLOCK, rows - first), np.random.default_rng(seed + first + 1))
         cosines = np.concatenate([best, asked @ block.T], axis=1)
         ids = np.concatenate(
             [numbers, np.tile(np.arange(number, number + len(block)), (len(asked), 1))], axis=1

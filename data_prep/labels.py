@@ -1,4 +1,4 @@
-"""Label normalization, and labels as a terminal may show them."""
+"""Label normalization: the form in which two spellings are the same label."""
 
 from __future__ import annotations
 
@@ -13,12 +13,3 @@ def normalize_label(label: str) -> str:
     'traffic light'
     """
     return " ".join(label.replace("_", " ").lower().split())
-
-
-def printable(text: str) -> str:
-    """The text with control characters spelled out: a terminal would obey them.
-
-    >>> print(printable("mug" + chr(27) + "[31m"))
-    mug\\x1b[31m
-    """
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

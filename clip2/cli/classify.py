@@ -82,15 +82,13 @@ class Classify(CloudCommand):
         from rich.table import Table
         from rich.text import Text
 
-        from data_prep.labels import printable
-
         table = Table(box=None, header_style="bold")
         table.add_column("file", overflow="fold")
         for rank in range(min(self.top, len(answer.labels))):
             table.add_column("label" if rank == 0 else "")
         for path, best, known in self._answers(answer):
-            cells = [Text.assemble(printable(label), " ", (f"{score:.2f}", "dim")) for label, score in best]
+            cells = [Text.assemble(label, " ", (f"{score:.2f}", "dim")) for label, score in best]
             if not known:  # the nearest label still tells what it looks like
-                cells = [Text.assemble(UNKNOWN, (f" ({printable(best[0][0])}?)", "dim"))]
-            table.add_row(Text(printable(str(path)), overflow="fold"), *cells)
+                cells = [Text.assemble(UNKNOWN, (f" ({best[0][0]}?)", "dim"))]
+            table.add_row(Text(str(path), overflow="fold"), *cells)
         return table

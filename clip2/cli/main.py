@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import NamedTuple, Protocol
 
 from data_prep.errors import InputError
-from data_prep.labels import printable
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130
 
@@ -85,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _require_known(name)
         return _parse(name, arguments[1:]).run()
     except InputError as error:
-        print("clip2:", "\n".join(map(printable, str(error).splitlines())), file=sys.stderr)
+        print(f"clip2: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]

@@ -310,8 +310,6 @@ def _table(console: Console, object_map: ObjectMap) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from data_prep.labels import printable
-
     table = Table(box=None, header_style="bold")
     for column in ("id", "label", "score", "frames", "size l w h (m)", "center x y z (m)"):
         table.add_column(column, justify="left" if column == "label" else "right")
@@ -321,7 +319,7 @@ def _table(console: Console, object_map: ObjectMap) -> None:
         strange = result.labels[i] == UNKNOWN
         table.add_row(
             str(id),
-            Text(printable(result.labels[i]), style="dim" if strange else ""),
+            Text(result.labels[i], style="dim" if strange else ""),
             "" if strange else f"{result.scores[i]:.2f}",
             f"{object_map.objects[id].frames:,}",
             " ".join(f"{v:.2f}" for v in result.boxes[i, 3:6]),

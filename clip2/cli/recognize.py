@@ -324,8 +324,6 @@ def _table(result: Instances3D) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from data_prep.labels import printable
-
     table = Table(box=None, header_style="bold")
     for column in ("label", "score", "points", "size l w h (m)", "center x y z (m)"):
         table.add_column(column, justify="left" if column == "label" else "right")
@@ -334,7 +332,7 @@ def _table(result: Instances3D) -> Table:
         center, size = result.boxes[i, :3], result.boxes[i, 3:6]
         strange = result.labels[i] == UNKNOWN
         table.add_row(
-            Text(printable(result.labels[i]), style="dim" if strange else ""),
+            Text(result.labels[i], style="dim" if strange else ""),
             "" if strange else f"{result.scores[i]:.2f}",
             f"{len(result.indices[i]):,}",
             " ".join(f"{v:.2f}" for v in size),

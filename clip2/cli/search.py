@@ -160,8 +160,6 @@ def _table(hits: list[Hit]) -> object:
     from rich.table import Table
     from rich.text import Text
 
-    from data_prep.labels import printable
-
     table = Table(box=None, header_style="bold")
     for column in ("similarity", "label", "scan", "center x y z (m)", "points", "seen"):
         table.add_column(column, justify="left" if column in ("label", "scan") else "right", overflow="fold")
@@ -169,8 +167,8 @@ def _table(hits: list[Hit]) -> object:
         one = hit.object
         table.add_row(
             f"{hit.similarity:.3f}",
-            Text(printable(one.label)),
-            Text(printable(one.scan)),
+            Text(one.label),
+            Text(one.scan),
             " ".join(f"{value:.2f}" for value in one.box[:3]),
             f"{one.num_points:,}",
             str(1 + len(hit.others)),
