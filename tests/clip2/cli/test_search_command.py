@@ -110,6 +110,6 @@ def test_codes_for_the_terminal_are_shown_as_text(tmp_path, capsys):
     assert main(["search", str(tmp_path / "db"), "mug"]) == 0
     out = capsys.readouterr().out
     assert "\x1b" not in out
-    assert out.count("mug\\x1b[31m") == 2
+    assert out.count("mug\\x1b") == 2  # the table may cut the cell
     assert main(["search", str(tmp_path / evil), "mug"]) == 2
     assert "\x1b" not in capsys.readouterr().err
