@@ -84,7 +84,9 @@ def test_the_notebook_runs_in_jupyter():
     from nbclient import NotebookClient
 
     notebook = nbformat.read(EXAMPLES / "tour.ipynb", as_version=4)
-    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    # Pages are megabytes: on a busy machine they come seconds after the cell is done, and by default they are then left out.
+    waits = {"timeout": 300, "iopub_timeout": 300, "raise_on_iopub_timeout": True}
+    NotebookClient(notebook, kernel_name="python3", **waits).execute()
     shown = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     assert sum("text/html" in output.get("data", {}) for output in shown) == 2
 
