@@ -53,14 +53,14 @@ def opened(page, gate, app):
 
 def test_the_scene_follows_what_is_typed(room):
     """The short form: the page is served and its scene is checked, without a browser."""
-    with served(str(room), "--labels", "fan") as (gate, app):
+    with served(str(room), "--labels", "table") as (gate, app):
         with urllib.request.urlopen(gate.url, timeout=5) as page:
             assert b"<html" in page.read()
         until(lambda: app.page.appearance.mode == "similarity")
-        (fan, *_) = np.flatnonzero(app.session.naming.wanted)
-        until(lambda: fan in app.stage.captions)
-        assert np.ptp(colors_sent(app, fan).astype(int), axis=1).min() > 40
-        assert app.stage.captions[fan].text == "fan"
+        (table, *_) = np.flatnonzero(app.session.naming.wanted)
+        until(lambda: table in app.stage.captions)
+        assert np.ptp(colors_sent(app, table).astype(int), axis=1).min() > 40
+        assert app.stage.captions[table].text == "table"
         assert len(app.stage.boxes.points) == 12 * app.session.naming.wanted.sum()
 
 
@@ -70,13 +70,13 @@ def test_what_is_typed_lights_up(room):
     with served(str(room)) as (gate, app), visitor((640, 400)) as page:
         opened(page, gate, app)
         session = app.session
-        field(page, "labels").fill("fa")
-        page.get_by_role("button", name="fan", exact=True).click()
-        until(lambda: session.labels == ("fan",) and app.page.appearance.mode == "similarity")
-        (fan, *_) = np.flatnonzero(session.naming.wanted)
-        assert session.naming.labels[fan] == "fan"
+        field(page, "labels").fill("tab")
+        page.get_by_role("button", name="table", exact=True).click()
+        until(lambda: session.labels == ("table",) and app.page.appearance.mode == "similarity")
+        (table, *_) = np.flatnonzero(session.naming.wanted)
+        assert session.naming.labels[table] == "table"
         page.wait_for_timeout(500)
-        lit = colors_sent(app, fan).astype(int)
+        lit = colors_sent(app, table).astype(int)
         assert np.ptp(lit, axis=1).min() > 40  # colored
         dark = colors_sent(app, int(np.flatnonzero(~session.naming.wanted)[0])).astype(int)
         assert np.ptp(dark, axis=1).max() < 15  # gray
