@@ -60,7 +60,9 @@ def main(
         result = _measure(place / "db", source, rows, queries, seed)
     finally:
         shutil.rmtree(place)
-    return emit({"vectors": "real" if data else "random", "objects": objects, "seed": seed, **result}, json, show)
+    return emit(
+        {"vectors": "real" if data else "random", "objects": objects, "seed": seed, **result}, json, show
+    )
 
 
 class Around:
