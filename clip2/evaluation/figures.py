@@ -110,10 +110,14 @@ def _chart(title: str, lines: list[tuple[EvalResult, Curve]], several: bool) -> 
     if first.diagonal:
         axes.plot((0, 1), (0, 1), linestyle="--", linewidth=1, color="0.6", zorder=0)
     palette = _colors(len(lines))
-    for (result, curve), color in zip(lines, palette, strict=True):
+    for number, ((result, curve), color) in enumerate(zip(lines, palette, strict=True)):
         name = f"{curve.name} ({result.model})" if several else curve.name
         marker = "o" if len(curve.x) <= _MOST_MARKERS else None
-        axes.plot(curve.x, curve.y, marker=marker, markersize=3.5, linewidth=1.6, label=name, color=color)
+        # The second of two colors that look alike is dashed.
+        style = "--" if len(lines) > 10 and number % 2 else "-"
+        axes.plot(
+            curve.x, curve.y, style, marker=marker, markersize=3.5, linewidth=1.6, label=name, color=color
+        )
         if curve.spread:
             middle, half = np.array(curve.y), np.array(curve.spread)
             axes.fill_between(curve.x, middle - half, middle + half, alpha=0.15, color=color, linewidth=0)
@@ -121,6 +125,8 @@ def _chart(title: str, lines: list[tuple[EvalResult, Curve]], several: bool) -> 
         axes.set_xscale("log", base=2)
         ticks = sorted({x for _, curve in lines for x in curve.x})
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    if not first.unit_square and all(min(curve.y, default=0) >= 0 for _, curve in lines):
+        axes.set_ylim(bottom=0)  # or a change of one object would fill the chart
     axes.set_xlabel(first.x_name)
     axes.set_ylabel(first.y_name)
     axes.set_title(title, fontsize=10)

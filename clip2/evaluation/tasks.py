@@ -19,7 +19,7 @@ from clip2.evaluation.protocol import PROTOCOLS, Protocol, Settings
 from clip2.evaluation.result import Curve, EvalResult, Metric
 from clip2.evaluation.sets.registry import OBJECT_SETS, SetEntry
 from clip2.evaluation.subject import Subject
-from clip2.evaluation.zero_shot import label_vectors, object_conditions, test_objects
+from clip2.evaluation.zero_shot import accuracy_metrics, label_vectors, object_conditions, test_objects
 from clip2.labels import normalize_label, parse_labels
 from clip2.teacher.prompts import require_templates
 from data_prep.errors import InputError
@@ -76,7 +76,8 @@ def robustness(subject: Subject, entry: SetEntry, root: Path, settings: Settings
         return top_k_accuracy(found.embeddings @ text.T, objects.targets, 1)
 
     plain = embed_objects(subject, objects, settings)
-    clean = top_k_accuracy(plain.embeddings @ text.T, objects.targets, 1)
+    untouched = accuracy_metrics(plain.embeddings @ text.T, objects.targets, settings.seed)["top-1"]
+    clean = untouched.value
     values = {
         (name, severity): top1(change=Corrupt(name, severity, settings.seed), doing=f"{name} {severity}")
         for name, severity in product(CORRUPTIONS, range(1, 6))
@@ -101,7 +102,7 @@ def robustness(subject: Subject, entry: SetEntry, root: Path, settings: Settings
     )
     metrics = {
         "mean top-1 of 75 corruptions": Metric(float(np.mean(list(values.values())))),
-        "clean top-1": Metric(clean),
+        "clean top-1": untouched,
         "top-1 under random SO(3)": Metric(top1(change=Turn(settings.seed), doing="random rotations")),
     }
     can_do_without = subject.model.config.colors_seen == "both" and subject.model.config.preprocessing.color

@@ -75,7 +75,7 @@ class SceneBenchmark(Protocol):
             conditions=Conditions(
                 counted=f"{scan.objects:,} objects{small}, in {frames} labeled of {len(scan.scan)} frames",
                 points="",
-                color="" if subject.loaded is None else subject.color_state(settings.color),
+                color=_color(subject, scan, settings),
                 axes="the scan's z-up world",
                 other={"reader": scan.scan.source, **found.stated},
             ),
@@ -84,6 +84,12 @@ class SceneBenchmark(Protocol):
             curves=found.curves,
             notes=(*found.notes, *alone, *(f"left out: {line}" for line in scan.bad)),
         )
+
+
+def _color(subject: Subject, scan: LabeledScan, settings: Settings) -> str:
+    if subject.loaded is None:
+        return ""
+    return subject.color_state(settings.color) if scan.colored else "none in the data"
 
 
 def _has_images(subject: Subject, scan: LabeledScan, first: LabeledFrame) -> bool:

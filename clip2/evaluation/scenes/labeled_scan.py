@@ -81,6 +81,7 @@ class LabeledScan:
         progress: called with each frame.
         bad: frames that could not be read, as one line each; this and the counts are of the last iteration.
         frames, objects, ignored: labeled frames, their objects that count, and those with fewer points.
+        colored: whether points of any labeled frame have colors.
     """
 
     scan: Scan
@@ -92,6 +93,7 @@ class LabeledScan:
     frames: int = 0
     objects: int = 0
     ignored: int = 0
+    colored: bool = False
     _hash: Any = field(default_factory=hashlib.sha256, repr=False)
 
     @classmethod
@@ -128,6 +130,7 @@ class LabeledScan:
         self.bad.clear()
         self._hash = hashlib.sha256()
         self.frames = self.objects = self.ignored = 0
+        self.colored = False
         for index, id in enumerate(self.scan.frame_ids()):
             if self.limit is not None and self.frames >= self.limit:
                 break
@@ -140,6 +143,7 @@ class LabeledScan:
                 continue
             if labeled is not None:
                 self.frames += 1
+                self.colored |= labeled.frame.colors is not None
                 self.ignored += int(labeled.truth.ignored.sum())
                 self.objects += int((~labeled.truth.ignored).sum())
                 yield labeled
