@@ -121,11 +121,11 @@ def add_by_rectangle(
 
 
 def labeled(session: Session) -> list[int]:
-    """Numbers of the objects that :meth:`annotations` holds."""
+    """Numbers of the objects that :func:`to_annotations` holds."""
     return [int(i) for i in np.flatnonzero(session.naming.wanted)]
 
 
-def annotations(session: Session) -> Annotations3D:
+def to_annotations(session: Session) -> Annotations3D:
     """The named objects as labels, with boxes in the axes of the frame's points."""
     T_points_world = invert(session.content.T_world_points)
     numbers = labeled(session)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from clip2.viewer.appearance import MODE_TEXTS
-from clip2.viewer.corrections import annotations, labeled
+from clip2.viewer.corrections import labeled, to_annotations
 from clip2.viewer.page import Page
 from clip2.viewer.panel import message_html, with_legend
 from clip2.viewer.saving import save_labels
@@ -90,7 +90,7 @@ class Downloads:
             now, moments = self._page.session, {}
             for title, (content, edits) in self._timeline.edited().items():
                 session = now if content is now.content else Session.like(now, content, edits)
-                moments[title] = (content, annotations(session), labeled(session))
+                moments[title] = (content, to_annotations(session), labeled(session))
             written = save_labels(self._out, self._root, self._source, moments)
         objects = sum(len(found) for _, found, _ in moments.values())
         text = f"{objects} labels of {len(moments)} frames: {', '.join(map(str, written))}"

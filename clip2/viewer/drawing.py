@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from clip2.viewer.page import Page
+
+if TYPE_CHECKING:
+    from viser import ClientHandle
 
 _REST = 0.35  # s without a move after which all points are drawn again
 
@@ -27,17 +31,21 @@ class Drawing:
             size = gui.add_slider("point size", 0.2, 5.0, 0.1, 1.0)
             detail = gui.add_slider("detail", 0.05, 1.0, 0.05, 1.0, hint="Share of the points drawn")
 
-        def mark(name: str, shown: bool) -> None:
-            page.marks[name] = shown
+        def mark(_: object) -> None:
+            page.marks.update({name: box.value for name, box in marks.items()})
             page.mark()
 
-        for name, box in marks.items():
-            box.on_update(lambda _, name=name, box=box: mark(name, box.value))
+        for box in marks.values():
+            box.on_update(mark)
         cameras.on_update(lambda _: self._locked(lambda: stage.show_cameras(page.session, cameras.value)))
         ground.on_update(lambda _: self._locked(lambda: stage.show_layers(ground=ground.value)))
         detail.on_update(lambda _: self._locked(lambda: stage.show_layers(detail=detail.value)))
         size.on_update(lambda _: self._locked(lambda: stage.resize(size.value)))
-        page.server.on_client_connect(lambda client: client.camera.on_update(lambda _: self._on_move()))
+
+        def follow(client: ClientHandle) -> None:
+            client.camera.on_update(lambda _: self._on_move())
+
+        page.server.on_client_connect(follow)
 
     def _on_move(self) -> None:
         """Draw fewer points while the view turns, and all again soon after."""

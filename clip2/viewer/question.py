@@ -94,7 +94,7 @@ class Question:
         with self._page.lock:
             chosen = [mode for mode, text in MODE_TEXTS.items() if text == self._mode.value]
             if chosen and chosen[0] != appearance.mode:
-                appearance.mode = chosen[0]  # type: ignore[assignment]
+                appearance.mode = chosen[0]
                 self._page.stage.recolor(appearance)
                 self._page.refresh_panel()
 

@@ -14,13 +14,13 @@ from clip2.viewer.corrections import (
     add_by_box,
     add_by_click,
     add_by_rectangle,
-    annotations,
     first_box,
     labeled,
     move_box,
     remove,
     rename,
     settle_box,
+    to_annotations,
 )
 from clip2.viewer.picking import Eye
 from data_prep import InputError
@@ -208,7 +208,7 @@ def test_a_box_moved_by_hand_takes_the_points_in_it_and_is_saved(session):
     assert not np.isin(session.content.objects.indices[table], np.flatnonzero(others)).any()
     place = session.result().labels.index("table")
     np.testing.assert_allclose(session.result().boxes[place, :6], [*moved.center, *moved.size])
-    saved = annotations(session)
+    saved = to_annotations(session)
     row = labeled(session).index(table)
     assert saved.attributes["corrected"][row]
     T = session.content.T_world_points
