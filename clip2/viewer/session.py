@@ -163,11 +163,15 @@ class Session:
     # What follows.
 
     def unknown(self) -> NDArray[np.bool_]:
-        """(N,) bool, objects that are called ``unknown``."""
-        return np.array(
-            [label == UNKNOWN and i not in self.edits.removed for i, label in enumerate(self.naming.labels)],
-            dtype=bool,
+        """(N,) bool, objects that are called ``unknown``; as in a query, not those most like a wall or a tree."""
+        naming = self.naming
+        unknown = np.array(
+            [label == UNKNOWN and i not in self.edits.removed for i, label in enumerate(naming.labels)], bool
         )
+        if self.labels and not self.against_all and len(naming.background):
+            found, offered = naming.probabilities.shape  # what a person added comes after these
+            unknown[:found] &= naming.probabilities.argmax(axis=1) < offered - len(naming.background)
+        return unknown
 
     def result(self) -> Instances3D:
         """What ``clip2 recognize`` would write, with the corrections: named and unknown objects, best first."""
