@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -159,6 +160,12 @@ def read_features(folder: Path, triplets: TripletSet) -> TripletFeatures:
             fix=_REPEAT,
         )
     parts = [ShardFeatures.load(feature_file(folder, shard.name)) for shard in triplets.shards]
+    for shard, part in zip(triplets.shards, parts, strict=True):
+        promised = (index.preprocessing is not None, index.points is not None)
+        if promised != (part.image is not None, part.point_embeddings is not None):
+            raise InputError(
+                f"holds other vectors than {INDEX} says", source=feature_file(folder, shard.name), fix=_REPEAT
+            )
     rows: dict[str, int] = {}
     texts: list[str] = []
     vectors = [np.zeros((0, index.width), np.float32)]
@@ -198,6 +205,9 @@ def read_features(folder: Path, triplets: TripletSet) -> TripletFeatures:
         if index.points is None
         else np.concatenate([np.zeros((0, index.width), np.float16), *taught]),
     )
+
+
+_PER_OBJECT = ("crops", "image_present", "image", "points", "has_color", "point_embeddings")
 
 
 @dataclass(frozen=True)
@@ -241,7 +251,8 @@ class FeatureIndex:
         try:
             record = parse_json(path.read_text(encoding="utf-8"))
             FORMAT.require(record, path, fix="embed again")
-            return cls(**{key: value for key, value in record.items() if key not in FORMAT.header})
+            fields = {key: value for key, value in record.items() if key not in FORMAT.header}
+            return TypeAdapter(cls).validate_python(fields)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
@@ -320,7 +331,15 @@ class ShardFeatures:
             with safe_open(path, framework="numpy") as file:
                 record = parse_json((file.metadata() or {})[_RECORD])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-            ends = np.cumsum(tensors["text_counts"])[:-1]
+            counts, ids, texts = tensors["text_counts"], tensors["text_ids"], tuple(record["texts"])
+            if (
+                any(len(tensors[key]) != len(counts) for key in _PER_OBJECT if key in tensors)
+                or len(ids) != counts.sum()
+                or len(texts) != len(tensors["text_embeddings"])
+                or (len(ids) and not 0 <= ids.min() <= ids.max() < len(texts))
+            ):
+                raise ValueError("arrays that do not fit together")
+            ends = np.cumsum(counts)[:-1]
             contents = None
             if "points" in tensors:
                 problems = {int(row): str(problem) for row, problem in record["problems"].items()}
@@ -330,14 +349,14 @@ class ShardFeatures:
                 image=tensors.get("image"),
                 # Older files only say whether the object has a crop.
                 crops=tensors["crops" if "crops" in tensors else "image_present"].astype(np.int64),
-                texts=tuple(record["texts"]),
+                texts=texts,
                 text_embeddings=tensors["text_embeddings"],
-                text_ids=tuple(np.split(tensors["text_ids"], ends)),
+                text_ids=tuple(np.split(ids, ends)),
                 unknown=record["unknown"],
                 contents=contents,
                 point_embeddings=tensors.get("point_embeddings"),
             )
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             raise InputError(f"cannot be read ({error!r})", source=path, fix=_REPEAT) from error
 
 

@@ -177,6 +177,13 @@ class Frame:
         >>> Frame.from_depth("0", camera, np.zeros((2, 2, 3), np.uint8), np.full((2, 2), 4.0)).points[0].tolist()
         [-1.0, -1.0, 4.0]
         """
+        if image.shape[:2] != depth.shape:
+            raise BadFrameError(
+                f"has {image.shape[1]}x{image.shape[0]} pixels, the depth {depth.shape[1]}x{depth.shape[0]}",
+                source=f"frame {id}",
+                field="color",
+                fix="register the color image to the depth, at its size",
+            )
         points, pixels = camera.unproject(np.asarray(depth, np.float32))
         if len(points) == 0:
             raise BadFrameError(

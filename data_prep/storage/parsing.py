@@ -104,7 +104,7 @@ def read_array(path: Path, mapped: bool = False) -> NDArray:
             raise ValueError(f"holds {there:,} of the {promised:,} bytes that its header promises")
         if mapped and promised:
             return np.memmap(file, dtype, "r", file.tell(), shape, order)
-        return np.fromfile(file, dtype, math.prod(shape)).reshape(shape, order=order)
+        return _text_checked(np.fromfile(file, dtype, math.prod(shape))).reshape(shape, order=order)
 
 
 def read_arrays(
@@ -154,7 +154,7 @@ def _read_member(file: IO[bytes], require: Callable[[int, np.dtype], None] | Non
         content += block
     if file.read(1):
         raise ValueError(f"holds more than the {size:,} bytes that its header promises")
-    return np.frombuffer(content, dtype, count).reshape(shape, order=order)
+    return _text_checked(np.frombuffer(content, dtype, count)).reshape(shape, order=order)
 
 
 def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype]:
@@ -179,3 +179,12 @@ def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], Literal["C", "F"], n
     if dtype.itemsize == 0 or any(type(size) is not int or size < 0 for size in shape):
         raise ValueError(f"has the shape {shape} of {dtype}")
     return shape, "F" if fortran else "C", dtype
+
+
+def _text_checked(values: NDArray) -> NDArray:
+    """Values as they are, unless they are text with numbers that no character has: Python fails on them much later."""
+    if values.dtype.kind == "U" and len(values):
+        codes = values.view(values.dtype.byteorder.replace("=", "<").replace("|", "<") + "u4")
+        if codes.max() > 0x10FFFF:
+            raise ValueError("holds text that is none")
+    return values
