@@ -24,7 +24,7 @@ PAGE = "inspect.html"
 class Inspect:
     """Summarize a triplet set (counts, points, labels, rejections) and write an HTML page of samples.
 
-    Exit code 0: sound; 2: it cannot be read or, with --verify, a shard differs from its checksum.
+    Exit code 0: sound; 2: it cannot be read, or a shard differs from its checksum.
     """
 
     triplets: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TRIPLETS")]

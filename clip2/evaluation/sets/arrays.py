@@ -93,7 +93,7 @@ def read_object_npy(path: Path) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class ArrayClouds:
-    """Clouds of one array or list; ``y_up`` ones are turned."""
+    """Clouds of one array or list, whose colors may be None; ``y_up`` ones are turned."""
 
     points: Any
     colors: Any
@@ -101,7 +101,8 @@ class ArrayClouds:
 
     def __call__(self, index: int) -> Cloud:
         points = np.asarray(self.points[index], np.float32)[:, :3]
-        colors = None if self.colors is None else _as_bytes(np.asarray(self.colors[index]))
+        colors = None if self.colors is None else self.colors[index]
+        colors = None if colors is None else _as_bytes(np.asarray(colors))
         return Cloud(to_z_up(points) if self.y_up else points, colors)
 
 

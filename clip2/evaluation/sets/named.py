@@ -22,12 +22,13 @@ def read_named(file: Path) -> ObjectSet:
     """Clouds with a name each; the distinct names are the labels to choose from.
 
     Keys: ``points`` (M, n, 3), or (M, n, 6) with colors from 0 to 1; ``name`` (M,). Optional: ``bank_name`` (M,), the
-    name to ask a text bank for, objects without one are left out; ``up_axis`` (M,), ``y`` or ``z``.
+    name to ask a text bank for, objects without one are left out; ``up_axis`` (M,), ``y`` or ``z``; ``has_color`` (or
+    ``has_colour``) (M,) bool, false where the stored color is a filler.
 
     Raises:
         InputError: keys are missing or of another shape, or it is no npz file.
     """
-    arrays = read_npz(file, ("points", "name"), ("bank_name", "up_axis"))
+    arrays = read_npz(file, ("points", "name"), ("bank_name", "up_axis", "has_color", "has_colour"))
     points = arrays["points"]
     if points.ndim != 3 or points.shape[2] not in (3, 6):
         raise InputError(f"has shape {points.shape}", source=file, field="points", fix="store (M, n, 3 or 6)")
@@ -36,7 +37,10 @@ def read_named(file: Path) -> ObjectSet:
     kept = np.flatnonzero(names != "")
     labels, targets = np.unique(names[kept], return_inverse=True)
     clouds = [to_z_up(points[i, :, :3]) if up[i] == "y" else points[i, :, :3] for i in kept]
-    colors = points[kept, :, 3:] if points.shape[2] == 6 else None
+    measured = next(
+        (arrays[key] for key in ("has_color", "has_colour") if key in arrays), np.ones(len(points), bool)
+    )
+    colors = [points[i, :, 3:] if measured[i] else None for i in kept] if points.shape[2] == 6 else None
     return ObjectSet(
         name="named-objects",
         labels=tuple(map(str, labels)),
@@ -44,7 +48,7 @@ def read_named(file: Path) -> ObjectSet:
         names=tuple(f"{number} ({names[number]})" for number in kept),
         load=ArrayClouds(clouds, colors, False),
         axes="as up_axis of the file says" if "up_axis" in arrays else "z up, not turned",
-        colored=colors is not None,
+        colored=colors is not None and any(each is not None for each in colors),
         left_out=f"{len(points) - len(kept)} objects without a name in the bank left out",
         source=f"the distinct names in {file.name}",
     )

@@ -15,6 +15,7 @@ import clip2
 from clip2.evaluation.class_lists import class_list
 from clip2.evaluation.protocol import PROTOCOLS, Settings
 from clip2.evaluation.sets.arrays import read_object_npy, to_z_up
+from clip2.evaluation.sets.named import read_named
 from clip2.evaluation.sets.registry import OBJECT_SETS
 from clip2.teacher import TextBank
 from data_prep.errors import InputError
@@ -198,6 +199,17 @@ def test_named_objects_of_your_own(tmp_path: Path) -> None:
     np.savez(file, points=points)
     with pytest.raises(InputError, match="lacks name"):
         top1("named-objects", tmp_path, ("chair", "table"))
+
+
+def test_a_filler_is_no_color(tmp_path: Path) -> None:
+    points = np.concatenate([np.random.default_rng(0).random((2, 50, 3)), np.full((2, 50, 3), 0.5)], axis=2)
+    file = tmp_path / "named_objects.npz"
+    np.savez(
+        file, points=points.astype(np.float32), name=np.array(["chair", "table"]), has_color=[True, False]
+    )
+    objects = read_named(file)
+    assert objects.colored
+    assert [objects.load(index).colors is None for index in range(2)] == [False, True]
 
 
 def test_a_bank_of_another_space_is_at_chance(tmp_path: Path) -> None:

@@ -102,13 +102,15 @@ def test_three_ranks_with_two_readers_each_killed_and_restarted(
     assert steps.count(5) == 1
 
 
+@pytest.mark.slow  # three processes with two readers each: on a busy machine one may give up before the loss
 def test_a_lost_rank_is_one_line_and_no_hang(tiny: Tiny, triplets: Path, tmp_path: Path) -> None:
     processes = ranks(3, job, settings(tiny, triplets), tmp_path / "run", 7)
     for process in processes:
         process.join(300)
-    assert sorted(process.exitcode for process in processes) == [-9, 2, 2]
+    lines = {path.name: path.read_text() for path in tmp_path.glob("run-*.error")}
+    assert [process.exitcode for process in processes] == [2, -9, 2], lines
     for rank in (0, 2):
-        line = (tmp_path / f"run-{rank}.error").read_text()
+        line = lines[f"run-{rank}.error"]
         assert f"rank {rank} lost another of the 3 processes of this run. Fix:" in line
         assert "--resume" in line
 
