@@ -61,7 +61,7 @@ class InputError(ValueError):
             for part, most in zip((source, field), limits, strict=True)
             if part is not None
         )
-        advice = f". Fix: {fix}" if fix else ""
+        advice = f". Fix: {_clip(fix, _LONGEST_PROBLEM)}" if fix else ""
         super().__init__(printable(" ".join(f"{where}{_clip(problem, _LONGEST_PROBLEM)}{advice}".split())))
 
     def as_kind(

@@ -330,8 +330,10 @@ class ObjectMap:
             one.motion.rest(one.motion.place)  # what moved then is somewhere else now
             one.moves = 0.0
             new._store.add(one)
-        new._store.next_id = max(new._store.next_id, int(facts.get("next_id", 0)))
-        new.frames = int(facts.get("frames", 0))
+        counts = [facts.get(name, 0) for name in ("next_id", "frames")]
+        if any(type(count) is not int for count in counts):
+            raise InputError("holds counts that are none", source=folder, fix="make the map again")
+        new._store.next_id, new.frames = max(new._store.next_id, counts[0]), counts[1]
         return new
 
     def _require_space(self, name: object, width: object, source: str) -> None:

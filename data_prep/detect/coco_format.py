@@ -283,7 +283,9 @@ def _read_images(path: Path, entries: list[Any]) -> dict[Hashable, ImageRows]:
             isinstance(entry, dict)
             and isinstance(entry.get("id"), (int, str))
             and isinstance(entry.get("file_name"), str)
-            and all(_is_number(entry.get(side)) and entry[side] >= 1 for side in ("width", "height"))
+            and all(
+                _is_number(entry.get(side)) and 1 <= entry[side] < math.inf for side in ("width", "height")
+            )
         )
         if not valid or entry["id"] in images or entry["file_name"] in names:
             raise BadDatasetError(
