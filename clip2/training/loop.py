@@ -52,6 +52,7 @@ from clip2.training.sizes import trained_sizes
 from clip2.training.stream import StreamedBatches
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.storage.files import write_atomically
+from data_prep.storage.lock import FolderLock
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -116,7 +117,9 @@ def train(
     fabric = create_fabric(config.device)
     if data is None:
         data = configured_training_set(config.data, console if fabric.is_global_zero else None)
-    with reproducible(fabric.device), lost_ranks(fabric), room_needed(run):
+    run.mkdir(parents=True, exist_ok=True)
+    writer = FolderLock(run) if fabric.is_global_zero else nullcontext()
+    with reproducible(fabric.device), lost_ranks(fabric), room_needed(run), writer:
         return TrainingRun(config, run, data, fabric, console, fresh=latest is None).go(latest)
 
 

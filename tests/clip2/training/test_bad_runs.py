@@ -16,6 +16,7 @@ from support.training_shapes import WORDS, surface, unit_rows
 import clip2
 from clip2.training import TrainConfig, TrainingSet, pack, train
 from data_prep.errors import InputError
+from data_prep.storage.lock import FolderLock
 
 Tiny = Callable[..., TrainConfig]
 
@@ -84,3 +85,13 @@ def test_with_nothing_held_out_the_run_says_that_it_cannot_say_unknown(
 def test_a_batch_smaller_than_the_ranks_is_refused(tiny: Tiny) -> None:
     with pytest.raises(InputError, match="batch_size 2 does not divide by 3 devices"):
         tiny("loop.batch_size=2", "device.devices=3")
+
+
+def test_two_runs_in_one_folder_are_one_line(shapes: TrainingSet, tiny: Tiny, tmp_path: Path) -> None:
+    train(tiny(), tmp_path, data=shapes)
+    last = max((tmp_path / "state").iterdir())
+    last.unlink()
+    with FolderLock(tmp_path), pytest.raises(InputError, match="is being written"):
+        train(tiny(), tmp_path, resume=True, data=shapes)
+    assert not last.exists()
+    assert train(tiny(), tmp_path, resume=True, data=shapes).finished
