@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from data_prep.errors import InputError
 
 _BITS = 21  # per axis: three of them fit into an int64
+_BLOCK = 1 << 24  # points numbered at once while thinning
+_GROWTH = 1.25  # of the voxels' side, from each thinning to the next
 
 
 def voxel_index(points: NDArray, size: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -38,6 +40,42 @@ def voxel_index(points: NDArray, size: float) -> tuple[NDArray[np.int64], NDArra
     voxel = np.empty_like(order)
     voxel[order] = np.repeat(rank[first], np.diff(starts, append=len(key)))
     return np.flatnonzero(is_first), voxel
+
+
+def thin(points: NDArray, most: int, size: float = 0.01) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Keep one point per voxel, with voxels just large enough that at most ``most`` points remain.
+
+    Points join block by block, so that memory stays small next to the points themselves.
+
+    Args:
+        points: (N, 3) meters.
+        most: at least 1.
+        size: meters, of the first voxels.
+
+    Returns:
+        kept (M,): the points that stay, ascending; stands_for (N,): which of the M each point is represented by, at most
+        a few voxels away.
+
+    >>> kept, stands_for = thin(np.array([[0, 0, 0], [5, 0, 0], [0.1, 0, 0]]), 2, size=1.0)
+    >>> kept.tolist(), stands_for.tolist()
+    ([0, 1], [0, 1, 0])
+    """
+    if len(points) > most:
+        size = max(size, float(np.ptp(points, axis=0).max()) / (1 << (_BITS - 1)))
+    kept, stands_for = np.zeros(0, np.int64), np.empty(len(points), np.int64)
+    for start in range(0, len(points), _BLOCK):
+        stop = min(start + _BLOCK, len(points))
+        united = np.append(kept, np.arange(start, stop))
+        place = np.arange(len(united))
+        while len(united) > most:
+            first, voxel = voxel_index(points.take(united, axis=0), size)
+            united, place = united[first], voxel[place]
+            if len(united) > most:
+                size *= _GROWTH
+        stands_for[:start] = place[stands_for[:start]]
+        stands_for[start:stop] = place[len(kept) :]
+        kept = united
+    return kept, stands_for
 
 
 def voxel_cells(columns: NDArray, size: float) -> NDArray[np.int64]:

@@ -8,14 +8,17 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from clip2.recognition.proposals.groups import group_indices
 from clip2.recognition.proposals.lidar import propose_lidar
 from clip2.recognition.proposals.proposals import Proposals
 from clip2.recognition.proposals.room import propose_room
 from data_prep.errors import InputError
 from data_prep.geometry.strays import far_strays
+from data_prep.geometry.voxels import thin
 
 Kind = Literal["auto", "lidar", "room"]
 OUTDOOR_EXTENT = 25.0  # m across: rooms and the range of their depth cameras end before
+MOST_POINTS = 4_000_000  # of larger clouds, objects are found among one point per voxel
 
 
 def propose_objects(
@@ -32,6 +35,8 @@ def propose_objects(
         viewpoint: (3,) position of the sensor in the points' frame; None: unknown, or several views. It lets
             ``lidar`` bridge the gaps between beams further out.
         colors: (N, 3) RGB of the points, or None. ``room`` uses them, ``lidar`` does not.
+
+    Clouds of more than ``MOST_POINTS`` points are thinned: every point joins the group of its voxel.
 
     Returns:
         Groups of points that do not overlap: objects by falling objectness, then parts of the background. Strays far
@@ -59,6 +64,11 @@ def propose_objects(
         kept = np.flatnonzero(~strays)
         found = propose_objects(points[kept], kind, viewpoint, None if colors is None else colors[kept])
         return replace(found, indices=tuple(kept[index] for index in found.indices))
+    if len(points) > MOST_POINTS:
+        first, voxel = thin(points, MOST_POINTS)
+        found = propose_objects(points[first], kind, viewpoint, None if colors is None else colors[first])
+        owner = found.owners(len(first))[voxel]
+        return replace(found, indices=tuple(group_indices(owner, len(found))))
     if kind == "auto":
         kind = "lidar" if spread(points) > OUTDOOR_EXTENT else "room"
     eye = None if viewpoint is None else np.asarray(viewpoint)

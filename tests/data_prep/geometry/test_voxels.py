@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep import InputError
-from data_prep.geometry.voxels import voxel_codes, voxel_index
+from data_prep.geometry import voxels
+from data_prep.geometry.voxels import thin, voxel_codes, voxel_index
 
 
 @settings(max_examples=30, deadline=None)
@@ -48,3 +49,20 @@ def test_codes_of_two_clouds_can_be_compared():
     second = voxel_codes(origin + np.array([[0.09, 0.05, 0.02], [-1, 0, 0]]), 0.1, origin)
     assert first[0] == second[0]
     assert len({*first, *second}) == 3
+
+
+def test_thinning_keeps_few_points_and_each_near_those_it_stands_for(monkeypatch):
+    monkeypatch.setattr(voxels, "_BLOCK", 700)  # so that blocks are joined
+    points = np.random.default_rng(0).uniform(0, [4, 3, 0.01], (5000, 3))
+    kept, stands_for = thin(points, 400)
+    assert 200 < len(kept) <= 400
+    assert (stands_for[kept] == np.arange(len(kept))).all()
+    assert np.linalg.norm(points - points[kept][stands_for], axis=1).max() < 0.8  # 400 on 12 m²: 0.17 m apart
+
+
+def test_thinning_leaves_a_small_cloud_and_counts_a_vast_one():
+    points = np.random.default_rng(0).normal(size=(50, 3)) * 1e8
+    assert [part.tolist() for part in thin(points, 50)] == [[*range(50)]] * 2
+    kept, stands_for = thin(np.concatenate([points, points]), 60)
+    assert len(kept) == 50
+    assert stands_for.tolist() == [*range(50)] * 2

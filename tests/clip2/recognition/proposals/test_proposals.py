@@ -9,7 +9,7 @@ from support.recognition_stand_ins import (
 )
 
 from clip2.evaluation.scenes.proposals import mask_overlaps
-from clip2.recognition import fit_upright_box, propose_objects
+from clip2.recognition import fit_upright_box, propose_objects, proposals
 from clip2.recognition.proposals.lidar import members_with_feet, propose_lidar
 from clip2.recognition.proposals.sweep import beam_gap, seen_from
 from data_prep import InputError, open_scan
@@ -33,6 +33,29 @@ def test_turning_and_moving_the_world_changes_nothing():
     turned = points @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) + [12.0, -7.0, 3.0]
     sure = [int((propose_objects(p).objects().objectness > 0.8).sum()) for p in (points, turned)]
     assert sure == [3, 3]
+
+
+@pytest.mark.parametrize("kind", ["room", "lidar"])
+def test_a_large_cloud_is_thinned_and_every_point_still_has_its_object(monkeypatch, kind):
+    points = three_boxes_on_a_floor(0.01) if kind == "room" else street_of_boxes()
+    whole = propose_objects(points, kind).objects()
+    monkeypatch.setattr(proposals, "MOST_POINTS", len(points) // 3)
+    thinned = propose_objects(points, kind).objects()
+    assert len(thinned) == len(whole) == 3
+    assert mask_overlaps(thinned.indices, [owned(index, points) for index in whole.indices]).max(axis=1) == (
+        pytest.approx([1, 1, 1], abs=0.1)
+    )
+
+
+def owned(index, points) -> np.ndarray:
+    mask = np.zeros(len(points), dtype=bool)
+    mask[index] = True
+    return mask
+
+
+def street_of_boxes() -> np.ndarray:
+    cars = [box_surface((x, 6, 0.8), (4, 1.8, 1.5), spacing=0.04) for x in (-12, 0, 12)]
+    return np.concatenate([ground(40, 0.15), *cars])
 
 
 def test_proposals_do_not_overlap():
