@@ -9,7 +9,7 @@ from support.recognition_stand_ins import (
 )
 
 from clip2.evaluation.scenes.proposals import mask_overlaps
-from clip2.recognition import fit_upright_box, propose_objects, proposals
+from clip2.recognition import fit_upright_box, proposals, propose_objects
 from clip2.recognition.proposals.lidar import members_with_feet, propose_lidar
 from clip2.recognition.proposals.sweep import beam_gap, seen_from
 from data_prep import InputError, open_scan
