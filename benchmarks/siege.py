@@ -1,10 +1,9 @@
-"""Damaged files against every reader: what each case ended in.
+"""Sieges: damaged files, kills, full disks, long work. Each prints one table and ends with 1 if something did not hold.
 
-    python -m benchmarks.siege --cases 500                 # of each target, one table
-    python -m benchmarks.siege --only "text bank" --first 17 --cases 1
-
-The readers must end in a result or in one line that says what is wrong; anything else is a failure and is printed with
-the number of its case.
+    python -m benchmarks.siege files --cases 500           # damaged files, of each reader
+    python -m benchmarks.siege files --only "text bank" --first 17 --cases 1
+    python -m benchmarks.siege kills                       # 116 kills of 14 jobs
+    python -m benchmarks.siege kills --only prep --kills 3 --seed 7
 """
 
 from __future__ import annotations
@@ -21,8 +20,10 @@ from rich.table import Table
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 
 
-def main(cases: int = 200, first: int = 0, only: tuple[str, ...] = (), shown: int = 20) -> None:
-    """Damage files and read them.
+def files(cases: int = 200, first: int = 0, only: tuple[str, ...] = (), shown: int = 20) -> None:
+    """Damage files and read them: a result or one line that says what is wrong.
+
+    Anything else is a failure and is printed with the number of its case.
 
     Args:
         cases: of each target.
@@ -30,7 +31,6 @@ def main(cases: int = 200, first: int = 0, only: tuple[str, ...] = (), shown: in
         only: targets; empty: all.
         shown: different failures printed per target.
     """
-    sys.path.insert(0, str(TESTS))  # the twins of the datasets are the tests'
     from siege.targets import TARGETS
     from siege.trial import run_cases
 
@@ -53,5 +53,38 @@ def main(cases: int = 200, first: int = 0, only: tuple[str, ...] = (), shown: in
     sys.exit(bool(failures))
 
 
+def kills(only: tuple[str, ...] = (), kills: int | None = None, seed: int = 0) -> None:
+    """Kill jobs at random moments, continue each with the same command, and compare with an undisturbed run.
+
+    Args:
+        only: jobs; empty: all.
+        kills: of each job; default: 116 in all.
+        seed: of moments and victims.
+    """
+    from siege.kills import JOBS, Siege, make_inputs
+
+    console, failures = Console(), 0
+    table = Table("job", "kills", "whom", "not the same result")
+    with tempfile.TemporaryDirectory() as scratch:
+        inputs = make_inputs(Path(scratch) / "inputs")
+        for name in only or JOBS:
+            siege = Siege(name, inputs, Path(scratch) / f"job-{len(table.rows)}", seed)
+            outcomes = []
+            for outcome in siege.kills(JOBS[name].kills if kills is None else kills):
+                outcomes.append(outcome)
+                if outcome.problem:
+                    where = f"{outcome.victim or 'nobody'} after {outcome.moment:.2f} s"
+                    console.print(f"{name}, {where}: {outcome.problem}", markup=False, soft_wrap=True)
+            whom = Counter(outcome.victim for outcome in outcomes if outcome.victim)
+            failed = sum(bool(outcome.problem) for outcome in outcomes)
+            told = ", ".join(f"{victim} {count}" for victim, count in sorted(whom.items()))
+            table.add_row(name, str(whom.total()), told, str(failed))
+            console.print(f"{name}: {told}; {failed} not the same", style="dim")
+            failures += failed
+    console.print(table)
+    sys.exit(bool(failures))
+
+
 if __name__ == "__main__":
-    tyro.cli(main)
+    sys.path.insert(0, str(TESTS))  # the twins of the datasets are the tests'
+    tyro.extras.subcommand_cli_from_dict({"files": files, "kills": kills})

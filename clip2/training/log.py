@@ -20,6 +20,7 @@ from clip2.training.curves import draw_curves
 from clip2.training.dataset import TrainingSet
 from clip2.training.loggers import METRICS_FILE, LoggerName, open_logger, read_metrics
 from data_prep.errors import InputError
+from data_prep.storage.files import write_atomically
 
 _COLORS_SEEN = {
     "absent": "clouds are shown without color only: the model will ignore colors",
@@ -86,8 +87,8 @@ class RunLog:
         if console is None:
             return
         path = run / METRICS_FILE
-        kept = [json.dumps(record) + "\n" for record in read_metrics(run) if record["step"] <= first]
-        path.write_text("".join(kept), encoding="utf-8")
+        kept = "".join(json.dumps(record) + "\n" for record in read_metrics(run) if record["step"] <= first)
+        write_atomically(path, lambda scratch: scratch.write_text(kept, encoding="utf-8"))
         self._file = path.open("a", encoding="utf-8")
         self._curves = "curves" in loggers
         self._loggers = [open_logger(name, run, first, config) for name in loggers if name != "curves"]
