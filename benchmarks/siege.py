@@ -1,9 +1,9 @@
 """Sieges: damaged files, kills, full disks, long work. Each prints one table and ends with 1 if something did not hold.
 
-    python -m benchmarks.siege files --cases 500           # damaged files, of each reader
-    python -m benchmarks.siege files --only "text bank" --first 17 --cases 1
-    python -m benchmarks.siege kills                       # 116 kills of 14 jobs
-    python -m benchmarks.siege kills --only prep --kills 3 --seed 7
+python -m benchmarks.siege files --cases 500           # damaged files, of each reader
+python -m benchmarks.siege files --only "text bank" --first 17 --cases 1
+python -m benchmarks.siege kills                       # 116 kills of 14 jobs
+python -m benchmarks.siege kills --only prep --kills 3 --seed 7
 """
 
 from __future__ import annotations

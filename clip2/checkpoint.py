@@ -21,7 +21,7 @@ from clip2.encoders import weights_follow
 from clip2.model import Clip2Model
 from clip2.model_config import ModelConfig
 from clip2.ood.detector import OODDetector
-from clip2.state_dict import require_same_shapes
+from clip2.state_dict import require_same_shapes, save_tensors
 from clip2.teacher.text_bank import TextBank
 from clip2.version import __version__
 from data_prep.config import TypedConfig, parse_config
@@ -154,7 +154,7 @@ def save(
         bank_record = FileRecord(file=BANK_FILE, sha256=file_sha256(folder / BANK_FILE))
     ood_record = None if model.ood_detector is None else _write_detector(folder, model.ood_detector)
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    write_atomically(folder / WEIGHTS_FILE, lambda path: safetensors.torch.save_file(tensors, path))
+    save_tensors(folder / WEIGHTS_FILE, tensors)
     config = CheckpointConfig(
         format="clip2-checkpoint",
         format_version=1,

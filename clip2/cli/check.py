@@ -32,10 +32,11 @@ class Check(ScanCommand):
 
     def run(self) -> int:
         """Read, measure, report."""
-        from clip2.cli.outputs import require_outputs, writing
+        from clip2.cli.outputs import require_outputs
         from clip2.cli.terminal import Console
         from data_prep.check import check_scan
         from data_prep.check.page import write_check_page
+        from data_prep.storage.files import writing
 
         if self.out is not None:
             require_outputs([self.out], [Path(self.root)], "--out")

@@ -41,10 +41,11 @@ class Inspect:
 
     def run(self) -> int:
         """Read, report, and write the page."""
-        from clip2.cli.outputs import require_outputs, writing
+        from clip2.cli.outputs import require_outputs
         from clip2.cli.terminal import Console
         from data_prep.report.gallery import write_gallery
         from data_prep.report.metrics import measure_triplets
+        from data_prep.storage.files import writing
         from data_prep.triplets import open_triplets
         from data_prep.triplets.manifest import MANIFEST
 

@@ -267,7 +267,7 @@ class Map(ScanCommand):
             yield publish
 
     def _write(self, object_map: ObjectMap, notes: str) -> None:
-        from clip2.cli.outputs import writing
+        from data_prep.storage.files import writing
 
         name = Path(self.root).name or self.root
         with writing(self.out, "--out"):

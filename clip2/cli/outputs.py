@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.errors import InputError
@@ -36,24 +35,6 @@ def require_outputs(files: Sequence[Path], inputs: Sequence[Path], field: str) -
         if file.is_dir():
             raise InputError("is a folder", source=file, field=field, fix="give the name of a file")
         require_writable(file.parent, field)
-
-
-@contextmanager
-def writing(file: Path, field: str) -> Iterator[None]:
-    """Turn an error of the file system (disk full, read-only folder) into one line.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"cannot be written ({error.strerror or error})",
-            source=file,
-            field=field,
-            fix="make room, or choose another place",
-        ) from error
 
 
 def _same(a: Path, b: Path) -> bool:

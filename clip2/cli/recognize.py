@@ -250,7 +250,7 @@ class Recognize(CloudCommand):
         return _of_views(found, frame)
 
     def _write(self, result: Instances3D, files: list[Path], frame: Frame, note: str) -> None:
-        from clip2.cli.outputs import writing
+        from data_prep.storage.files import writing
 
         document, ply, html, *recordings = files
         origin = "found by geometry alone"

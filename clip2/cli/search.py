@@ -53,10 +53,11 @@ class Search:
 
     def run(self) -> int:
         """Search and print."""
-        from clip2.cli.outputs import require_outputs, writing
+        from clip2.cli.outputs import require_outputs
         from clip2.cli.terminal import Console
         from clip2.search import Index
         from clip2.search.page import write_hits
+        from data_prep.storage.files import writing
 
         if self.query is None and self.image is None and self.cloud is None:
             raise InputError(

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import safetensors.torch
 from torch import Tensor
 
 from clip2.pretrained.layouts import SLIP
+from clip2.state_dict import save_tensors
 from clip2.teacher.text_tower import CONFIG_FILE, WEIGHTS_FILE, is_of_text, kept_tower
 from data_prep.storage.files import write_atomically
 
@@ -41,7 +41,7 @@ def keep_text_tower(tensors: Mapping[str, Tensor], clip: str) -> Path | None:
         for key, value in tensors.items()
         if is_of_text(key) and not key.startswith(("point_encoder.", "pc_projection", "image_projection"))
     }
-    write_atomically(folder / WEIGHTS_FILE, lambda path: safetensors.torch.save_file(tower, path))
+    save_tensors(folder / WEIGHTS_FILE, tower)
     text = json.dumps(_CONFIG, indent=2) + "\n"
     write_atomically(folder / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
     return folder

@@ -20,7 +20,7 @@ from clip2.training.curves import draw_curves
 from clip2.training.dataset import TrainingSet
 from clip2.training.loggers import METRICS_FILE, LoggerName, open_logger, read_metrics
 from data_prep.errors import InputError
-from data_prep.storage.files import write_atomically
+from data_prep.storage.files import write_atomically, writing
 
 _COLORS_SEEN = {
     "absent": "clouds are shown without color only: the model will ignore colors",
@@ -115,7 +115,8 @@ class RunLog:
     ) -> None:
         if self.console is not None:
             self._progress.__exit__(kind, error, traceback)
-            self._file.close()
+            with writing(self._run / METRICS_FILE, "--out"):
+                self._file.close()
             for logger in self._loggers:
                 logger.close()
             if self._curves:
@@ -134,8 +135,9 @@ class RunLog:
         if self.console is None:
             return
         record = {"step": step, "time": round(time.time(), 3), **metrics}
-        self._file.write(json.dumps(record) + "\n")
-        self._file.flush()
+        with writing(self._run / METRICS_FILE, "--out"):
+            self._file.write(json.dumps(record) + "\n")
+            self._file.flush()
         for logger in self._loggers:
             logger.log(step, metrics)
         if "train/loss" in metrics:

@@ -43,7 +43,6 @@ from clip2.training.run_folder import (
     init_weights,
     load_state,
     read_facts,
-    room_needed,
     save_state,
 )
 from clip2.training.sampler import ObjectSampler, balancing_weights, step_seed
@@ -119,7 +118,7 @@ def train(
         data = configured_training_set(config.data, console if fabric.is_global_zero else None)
     run.mkdir(parents=True, exist_ok=True)
     writer = FolderLock(run) if fabric.is_global_zero else nullcontext()
-    with reproducible(fabric.device), lost_ranks(fabric), room_needed(run), writer:
+    with reproducible(fabric.device), lost_ranks(fabric), writer:
         return TrainingRun(config, run, data, fabric, console, fresh=latest is None).go(latest)
 
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from clip2.training.clouds import Block, Clouds, sample_object
 from data_prep.errors import InputError
-from data_prep.storage.files import require_writable
+from data_prep.storage.files import move_durably, require_writable
 from data_prep.storage.parsing import parse_json, read_arrays
 from data_prep.triplets import Provenance, Triplet, TripletSet
 
@@ -122,7 +122,7 @@ def _write(
     try:
         _fill(scratch, triplets, max_points, index, progress)
         scratch.chmod(0o755)
-        os.replace(scratch, folder)
+        move_durably(scratch, folder)
     except OSError as error:
         raise InputError(
             f"cannot be written ({error.strerror or error})",
@@ -168,9 +168,6 @@ def _fill(
                 progress(number + 1, len(triplets))
         if any(has_color):
             colors_file.truncate(3 * stored)
-        for file in (points_file, colors_file):
-            file.flush()
-            os.fsync(file.fileno())
     reasons = sorted(set(problems))
     extra: dict[str, Any] = {"triplets": np.array(whose, np.int64)} if "views" in index else {}
     np.savez(

@@ -6,12 +6,8 @@ average, optimizer and step are the whole state. A state is one safetensors file
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +19,15 @@ from torch import nn
 
 from clip2.model import Clip2Model
 from clip2.pretrained.loading import load
-from clip2.state_dict import require_same_shapes
+from clip2.state_dict import require_same_shapes, save_tensors
 from clip2.training.config import TrainConfig, load_config
 from clip2.training.sharding import copy_whole, like, whole
 from data_prep.errors import InputError
-from data_prep.storage.files import require_writable, write_atomically
+from data_prep.storage.files import require_writable, writing
 from data_prep.storage.parsing import parse_json
 
 CONFIG_FILE, STATE_FOLDER = "config.yaml", "state"
 _STATES_KEPT = 2
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # Keys that do not change what is learned; a resumed run may differ in them.
 _FREE = (
     "device.",
@@ -75,28 +70,6 @@ def check_run(run: Path, config: TrainConfig, resume: bool) -> Path | None:
             )
     states = _saved_states(run)
     return states[-1] if states else None
-
-
-@contextmanager
-def room_needed(run: Path) -> Iterator[None]:
-    """Inside, the system's error for a full disk is one line.
-
-    Raises:
-        InputError: there is no room for a file of the run; what was saved before is whole.
-    """
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        code = getattr(error, "errno", None)
-        found = re.search(r"os error (\d+)", str(error))  # safetensors' own
-        if (int(found[1]) if found else code) not in _NO_ROOM:
-            raise
-        raise InputError(
-            f"has no room for the next file ({os.strerror(int(found[1]) if found else code or 0)})",
-            source=run,
-            field="--out",
-            fix="free some space, then continue with --resume",
-        ) from error
 
 
 def init_weights(model: Clip2Model, source: str) -> None:
@@ -155,11 +128,9 @@ def save_state(
         return
     metadata = {"clip2": json.dumps({"step": step, **facts})}
     folder = run / STATE_FOLDER
-    folder.mkdir(exist_ok=True)
-    write_atomically(
-        folder / f"step-{step:09d}.safetensors",
-        lambda path: safetensors.torch.save_file(tensors, path, metadata),
-    )
+    with writing(run, "--out"):
+        folder.mkdir(exist_ok=True)
+    save_tensors(folder / f"step-{step:09d}.safetensors", tensors, metadata)
     for old in _saved_states(run)[:-_STATES_KEPT]:
         old.unlink(missing_ok=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from data_prep.autolabel.formats import LabelFormat
 from data_prep.autolabel.labels import LabeledFrame
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.scans import Scan
-from data_prep.storage.files import require_writable, write_atomically
+from data_prep.storage.files import move_durably, require_writable, write_atomically
 from data_prep.storage.lock import LOCK
 from data_prep.storage.parsing import parse_json
 from data_prep.storage.urls import as_path, as_url
@@ -118,7 +117,7 @@ def publish(
         target = folder / path.name
         if target.is_dir():  # of a run that was killed while it moved files
             shutil.rmtree(target)
-        os.replace(path, target)
+        move_durably(path, target)
     new.rmdir()
     text = json.dumps({**_HEADER.header, **vars(report)}, indent=1, ensure_ascii=False) + "\n"
     write_atomically(folder / _REPORT, lambda path: path.write_text(text, encoding="utf-8"))

@@ -13,10 +13,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing import connection
+from mmap import ACCESS_READ, mmap
+from multiprocessing import connection, reduction
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
 from data_prep.errors import InputError
@@ -28,6 +28,7 @@ from data_prep.scale.engine import (
     Result,
     item_keeps_dying,
 )
+from data_prep.storage.files import writing
 
 _WAITING_PER_WORKER = 2  # one in progress and one queued, so that a worker never waits for its next item
 _IMPORTED_ONCE = "data_prep.triplets.frame_miner"  # a name, not an import: mining builds on this package
@@ -60,34 +61,32 @@ class Processes:
         results: dict[int, Result] = {}
         deaths: Counter[int] = Counter()
         to_do = _ToDo(len(items))
-        with _in_a_file(work) as file:
-            try:
-                for taken in range(len(items)):
-                    while taken not in results:
-                        while len(workers) < min(self.workers, len(items) - taken):
-                            workers.append(self._start(file))
-                        self._hand_out(
-                            to_do, items, workers, limit=taken + IN_FLIGHT_PER_WORKER * self.workers
-                        )
-                        ready = connection.wait([worker.pipe for worker in workers])
-                        for worker in [worker for worker in workers if worker.pipe in ready]:
-                            if not worker.receive(results):
-                                workers.remove(worker)
-                                how = worker.end()
-                                if not worker.given:
-                                    raise InputError(
-                                        f"could not start ({how})", source="worker process", fix=_START_ADVICE
-                                    )
-                                deaths[worker.given[0]] += 1
-                                if deaths[worker.given[0]] == DEATHS_ALLOWED:
-                                    raise item_keeps_dying(items[worker.given[0]], how)
-                                to_do.again(worker.given)
-                    yield results.pop(taken)
-            finally:
-                for worker in workers:
-                    worker.process.terminate()
-                for worker in workers:
-                    worker.end()
+        pickled = _Pickled(work)
+        try:
+            for taken in range(len(items)):
+                while taken not in results:
+                    while len(workers) < min(self.workers, len(items) - taken):
+                        workers.append(self._start(pickled))
+                    self._hand_out(to_do, items, workers, limit=taken + IN_FLIGHT_PER_WORKER * self.workers)
+                    ready = connection.wait([worker.pipe for worker in workers])
+                    for worker in [worker for worker in workers if worker.pipe in ready]:
+                        if not worker.receive(results):
+                            workers.remove(worker)
+                            how = worker.end()
+                            if not worker.given:
+                                raise InputError(
+                                    f"could not start ({how})", source="worker process", fix=_START_ADVICE
+                                )
+                            deaths[worker.given[0]] += 1
+                            if deaths[worker.given[0]] == DEATHS_ALLOWED:
+                                raise item_keeps_dying(items[worker.given[0]], how)
+                            to_do.again(worker.given)
+                yield results.pop(taken)
+        finally:
+            for worker in workers:
+                worker.process.terminate()
+            for worker in workers:
+                worker.end()
 
     def _hand_out(self, to_do: _ToDo, items: Sequence, workers: Sequence[_Worker], limit: int) -> None:
         """Give the next items to the workers with the fewest, up to the position ``limit``."""
@@ -99,7 +98,7 @@ class Processes:
             # If the worker is dead, reading its pipe will show it, and the item is repeated.
             worker.give(position, items[position])
 
-    def _start(self, work: Path) -> _Worker:
+    def _start(self, work: _Pickled) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs, work), daemon=True)
         with one_thread_each():
@@ -163,14 +162,13 @@ class _Worker:
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def _work(pipe: Connection, file: Path) -> None:
+def _work(pipe: Connection, load: Callable[[], Callable]) -> None:
     """Main function of a worker: load the function, then process items until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent decides
     # A closed pipe means that the parent is gone or finished.
     with suppress(EOFError, OSError):
         try:
-            with file.open("rb") as stream:
-                work = pickle.load(stream)  # noqa: S301  (written by the parent a moment ago)
+            work = load()
             while True:
                 item = pipe.recv()
                 pipe.send((_Failed.or_result(work, item), None))
@@ -193,20 +191,41 @@ class _Failed(Exception):
             raise _Failed from error
 
 
-@contextmanager
-def _in_a_file(work: Callable) -> Iterator[Path]:
-    """The pickled function in a file: sent through pipes, it would delay the start of each next worker."""
-    with tempfile.TemporaryDirectory(prefix="clip2-work-") as folder:
-        file = Path(folder) / "work.pickle"
+class _Pickled:
+    """A pickled function in a file that has no name, so that a killed run leaves nothing; workers inherit it open.
+
+    Sent through pipes, it would delay the start of each next worker.
+    """
+
+    def __init__(self, work: Callable) -> None:
         try:
-            file.write_bytes(pickle.dumps(work, pickle.HIGHEST_PROTOCOL))
+            content = pickle.dumps(work, pickle.HIGHEST_PROTOCOL)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise InputError(
                 f"cannot be sent to another process ({error})",
                 source=type(work).__name__,
                 fix="use one worker, or classes and functions that live in an importable module",
             ) from error
-        yield file
+        with writing(tempfile.gettempdir(), "TMPDIR"):
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the object)
+            self._file.write(content)
+            self._file.flush()
+
+    def __reduce__(self) -> tuple:
+        if sys.platform == "win32":  # its processes inherit no files
+            self._file.seek(0)
+            return _unpickler, (self._file.read(),)
+        return _unpickler, (reduction.DupFd(self._file.fileno()),)
+
+
+def _unpickler(content: Any) -> Callable[[], Callable]:
+    def load() -> Any:
+        if isinstance(content, bytes):
+            return pickle.loads(content)  # noqa: S301  (written by the parent a moment ago)
+        with open(content.detach(), "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
+            return pickle.loads(mapped)  # type: ignore[arg-type]  # noqa: S301
+
+    return load
 
 
 @contextmanager

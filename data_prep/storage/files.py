@@ -1,14 +1,54 @@
-"""Atomic file writes, checksums, and checks that a folder is writable."""
+"""Atomic and durable file writes, checksums, and one line for a disk that refuses."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from data_prep.errors import InputError
+
+
+class UnwritableError(InputError):
+    """A place cannot be written: no room, no right, or the folder is gone."""
+
+
+@contextmanager
+def writing(
+    place: str | Path,
+    field: str | None = None,
+    errors: tuple[type[BaseException], ...] = (OSError,),
+) -> Iterator[None]:
+    """Turn the system's error for a full disk, a read-only or a removed folder into one line.
+
+    Args:
+        place: file, folder or URL that is written.
+        field: the option that names it.
+        errors: what the file system raises.
+
+    Raises:
+        UnwritableError: the system refused; the field is also added to the complaint of a nested call.
+
+    >>> with writing("/run/1", "--out"):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    data_prep.storage.files.UnwritableError: /run/1: --out: cannot be written (No space left on device). Fix: make room
+    there, get the right to write, or choose another place, and run the same again
+    """
+    try:
+        yield
+    except UnwritableError as error:
+        raise error.as_kind(UnwritableError, field=field) from error
+    except errors as error:
+        raise UnwritableError(
+            f"cannot be written ({getattr(error, 'strerror', None) or error})",
+            source=place,
+            field=field,
+            fix="make room there, get the right to write, or choose another place, and run the same again",
+        ) from error
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -17,18 +57,38 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Args:
         path: the file; replaced if it exists. A killed process leaves at most a ``.NAME.….part``.
         write: called with the scratch file's path.
+
+    Raises:
+        UnwritableError: the disk is full or read-only, or the folder is not there any more.
     """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(descriptor)
-    scratch = Path(name)
+    with writing(path):
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(descriptor)
+        scratch = Path(name)
+        try:
+            write(scratch)
+            scratch.chmod(0o644)
+            move_durably(scratch, path)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+def move_durably(scratch: Path, path: Path) -> None:
+    """Give a complete file, or a folder of files, its final name; it survives a power cut from then on."""
+    for below in (*(scratch.rglob("*") if scratch.is_dir() else ()), scratch):
+        _flush(below)
+    os.replace(scratch, path)
+    _flush(path.parent)  # makes the renaming itself durable
+
+
+def _flush(path: Path) -> None:
+    if path.is_dir() and os.name != "posix":  # elsewhere a folder cannot be opened, and renames need no flush
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
     try:
-        write(scratch)
-        with scratch.open("rb") as file:
-            os.fsync(file.fileno())
-        scratch.chmod(0o644)
-        os.replace(scratch, path)
+        os.fsync(descriptor)
     finally:
-        scratch.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def file_sha256(path: Path) -> str:

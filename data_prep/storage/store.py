@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from data_prep.errors import BadDatasetError, InputError
+from data_prep.errors import BadDatasetError
+from data_prep.storage import files
 from data_prep.storage.lease import Lease
 from data_prep.storage.lock import FolderLock
 from data_prep.storage.urls import as_path, as_url, cache_folder, open_url, url_errors
@@ -148,16 +148,8 @@ class _PartFile:
         self.write = self._file.write
 
     def publish(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
         self._file.close()
-        os.replace(self._part, self._final)
-        if os.name == "posix":  # elsewhere a folder cannot be opened, and renames need no flush
-            folder = os.open(self._final.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)  # makes the renaming itself durable
-            finally:
-                os.close(folder)
+        files.move_durably(self._part, self._final)
 
     def discard(self) -> None:
         with suppress(OSError):  # a full disk refuses even the last buffer, which is not wanted any more
@@ -254,14 +246,6 @@ class _Upload:
             os.unlink(self._path)
 
 
-@contextmanager
-def writing(store: Store) -> Iterator[None]:
-    """Turn the system's error for a full disk or a read-only folder into one line."""
-    try:
-        yield
-    except store.error_types() as error:
-        raise InputError(
-            f"cannot be written ({getattr(error, 'strerror', None) or error})",
-            source=store.place,
-            fix="make room or get the right to write there, and run the same again; it will continue",
-        ) from error
+def writing(store: Store) -> AbstractContextManager[None]:
+    """:func:`data_prep.storage.files.writing` with the errors of a store."""
+    return files.writing(store.place, errors=store.error_types())

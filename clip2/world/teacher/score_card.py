@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from scipy.special import softmax
 
+from clip2.state_dict import save_tensors
 from clip2.teacher.teacher import Teacher
 from clip2.world.teacher.pictures import Pictures, draw_objects, draw_scene
 from clip2.world.teacher.training import WEIGHTS_FILE
-from data_prep.storage.files import write_atomically
 from data_prep.world import get_category, list_categories
 from data_prep.world.palette import COLORS
 
@@ -168,5 +168,5 @@ def calibrate(folder: Path, seed: int, per_category: int = 10) -> float:
     path = folder / WEIGHTS_FILE
     weights = load_file(path)
     weights["logit_scale"] = torch.tensor(math.log(best), dtype=weights["logit_scale"].dtype)
-    write_atomically(path, lambda scratch: save_file(weights, str(scratch)))
+    save_tensors(path, weights)
     return best

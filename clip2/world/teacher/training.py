@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 
+from clip2.state_dict import save_tensors
 from clip2.world.teacher.batches import FILL, MEAN, STD, Batch, Batches, Mixture
 from clip2.world.teacher.pictures import SIZE, Pictures
 from data_prep.storage.files import file_sha256, write_atomically
@@ -305,7 +305,7 @@ def save_network(network: Any, folder: Path) -> None:
         for key, value in network.state_dict().items()
         if not key.startswith("heads.")
     }
-    write_atomically(folder / WEIGHTS_FILE, lambda path: save_file(weights, str(path)))
+    save_tensors(folder / WEIGHTS_FILE, weights)
 
 
 def seal(folder: Path) -> None:

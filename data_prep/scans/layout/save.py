@@ -79,6 +79,7 @@ def save_layout(
         if target.exists():
             kept += 1
         else:
+            _require_begun(folder)
             try:
                 frame = scan[position]
                 record = _write_frame(
@@ -90,6 +91,7 @@ def save_layout(
                 _write_json(target, _without_nulls(record.model_dump()))
                 written += 1
         on_frame(done + 1, len(chosen))
+    _require_begun(folder)
     there = {path.stem for path in (folder / "frames").glob("*.json")}
     if not there:
         raise BadFrameError(
@@ -126,6 +128,12 @@ def _begin(scan: Scan, folder: Path) -> None:
     (folder / "frames").mkdir(parents=True, exist_ok=True)
     if not (folder / "scan.json").exists():
         _write_json(folder / _ORIGIN, origin)
+
+
+def _require_begun(folder: Path) -> None:
+    """Refuse to go on in a folder that was removed meanwhile: what it held would be missing in the end."""
+    if not any((folder / name).exists() for name in (_ORIGIN, "scan.json")):
+        raise InputError("was removed while it was written", source=folder, fix="run the same again")
 
 
 def _origin(scan: Scan) -> dict[str, str]:

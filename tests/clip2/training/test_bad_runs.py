@@ -41,8 +41,8 @@ def test_a_disk_that_fills_is_one_line_and_loses_nothing(
     child.start()
     child.join(300)
     assert (tmp_path / "error").read_text() == (
-        f"{run}: --out: has no room for the next file (File too large). "
-        "Fix: free some space, then continue with --resume"
+        f"{run}/state/step-000000012.safetensors: cannot be written (File too large). "
+        "Fix: make room there, get the right to write, or choose another place, and run the same again"
     )
     clip2.load(run)  # whole, of the last checkpoint
     assert not list(run.rglob("*.part"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.errors import InputError
-from data_prep.storage.files import file_sha256, require_writable, write_atomically
+from data_prep.storage.files import UnwritableError, file_sha256, require_writable, write_atomically
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -16,9 +16,9 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
 
     def half(scratch: Path) -> None:
         scratch.write_text("ha")
-        raise OSError("No space left on device")
+        raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="space"):
+    with pytest.raises(UnwritableError, match=r"a.txt: cannot be written \(No space left on device\)"):
         write_atomically(path, half)
     assert path.read_text() == "whole"
     assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
