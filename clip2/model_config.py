@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, field_validator
 
 from clip2.preprocessing import MOST_POINTS, Preprocessing
+from clip2.score_calibration import ScoreCalibration
 from clip2.size_prior import SizeRange
 from clip2.teacher.text_source import TextSource, canonical_model
 from data_prep.config import TypedConfig
@@ -82,6 +83,7 @@ class ModelConfig(TypedConfig):
             ``present``.
         sizes: label → sizes of its training objects, which make a label less probable for objects outside them; empty
             for models that are not told sizes, and for those of release 0.2.0 and before.
+        calibration: turns evidence into the scores of named objects; None: a score is the product of its parts.
     """
 
     encoder: EncoderConfig = EncoderConfig()
@@ -89,3 +91,4 @@ class ModelConfig(TypedConfig):
     teacher: TeacherSpec
     colors_seen: ColorsSeen = "both"
     sizes: dict[str, SizeRange] = Field(default_factory=dict)
+    calibration: ScoreCalibration | None = None

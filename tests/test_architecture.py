@@ -32,6 +32,7 @@ LAYERS = {
             "encoders",
             "preprocessing",
             "size_prior",
+            "score_calibration",
             "sampling_order",
             "cuda_graphs",
             "objectives",

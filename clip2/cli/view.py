@@ -246,4 +246,4 @@ class _Loader:
         from clip2.viewer.naming import Vocabulary
 
         model, text = self()
-        return Vocabulary(text, model.logit_scale, model.config.sizes)
+        return Vocabulary(text, model.logit_scale, model.config.sizes, model.config.calibration)

@@ -19,6 +19,7 @@ from clip2.recognition.proposals import OUTDOOR_EXTENT, Kind, Proposals, propose
 from clip2.recognition.proposals.lifted import propose_lifted
 from clip2.recognition.proposals.masks import MaskedFrames, propose_with_masks
 from clip2.recognition.proposals.sweep import viewpoint_of
+from clip2.score_calibration import object_scores
 from clip2.size_prior import size_plausibility
 from clip2.teacher.text_source import labels_and_vectors
 from data_prep.check.units import millimeter_note
@@ -185,9 +186,10 @@ class Recognizer:
             max_objects: keep at most this many, those with the highest objectness; None: all.
 
         Returns:
-            The objects, highest scores first. A score is how likely the points are an object of that label: the
-            probability among labels and background at the temperature that the model learned, times the plausibility
-            of the object's size for the label, times its objectness. Objects labeled ``unknown`` get no probability:
+            The objects, highest scores first. A score is how likely the points are an object of that label. Its parts are
+            the probability among labels and background at the temperature that the model learned, times the plausibility
+            of the object's size for the label; and the objectness. A model with a ``calibration`` maps them to the share
+            of such names that were right in synthetic scenes; without one the score is their product. Objects labeled ``unknown`` get no probability:
             they come last, and any threshold above 0 leaves them out.
 
         Raises:
@@ -207,16 +209,10 @@ class Recognizer:
         others = parse_labels(background, source="background") if background else ()
         wanted, vectors = self.check(labels, others)
         offered = (*wanted, *others)
-        scale = self._model.logit_scale
-        scores = softmax(scale * found.embeddings @ vectors.T, axis=1)
-        # A label that the size excludes loses its probability; the others do not win it.
-        sizes = np.array([box.size for box in found.boxes]).reshape(-1, 3)
-        scores *= size_plausibility(self._model.config.sizes, sizes, offered)
-        best = scores.argmax(axis=1)
-        likely = scores[np.arange(len(scores)), best].astype(np.float32)
+        best, likely = self._likeliest(offered, vectors)
         strange = np.zeros(len(best), bool) if unknown == "name" else ~self.is_in_distribution()
         likely[strange] = 0
-        score = likely * found.objects.objectness
+        score = object_scores(likely, found.objects.objectness, self._model.config.calibration)
         keep = (best < len(wanted)) & (score >= threshold) & (found.objects.objectness >= min_objectness)
         if unknown == "drop":
             keep &= ~strange
@@ -225,6 +221,36 @@ class Recognizer:
         labels_kept = tuple(UNKNOWN if strange[i] else wanted[best[i]] for i in kept)
         background_points = self._background(offered, best, len(wanted))
         return self._instances(kept, labels_kept, score[kept], likely[kept], wanted, background_points)
+
+    def likeliest(
+        self, labels: str | Iterable[str], background: str | Iterable[str] = ()
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The evidence behind scores: the best label of each object of :meth:`unnamed`, and its probability.
+
+        Args:
+            labels, background: as of :meth:`query`.
+
+        Returns:
+            best (N,) int64: position in labels, then background; likely (N,) float32: the label's probability times the
+            plausibility of the object's size.
+
+        Raises:
+            InputError: no scan set, or labels as in :meth:`query`.
+        """
+        wanted, vectors = self.check(labels, background)
+        others = parse_labels(background, source="background") if background else ()
+        return self._likeliest((*wanted, *others), vectors)
+
+    def _likeliest(
+        self, offered: Sequence[str], vectors: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        found = self._require_scan()
+        scores = softmax(self._model.logit_scale * found.embeddings @ vectors.T, axis=1)
+        # A label that the size excludes loses its probability; the others do not win it.
+        sizes = np.array([box.size for box in found.boxes]).reshape(-1, 3)
+        scores *= size_plausibility(self._model.config.sizes, sizes, offered)
+        best = scores.argmax(axis=1)
+        return best, scores[np.arange(len(scores)), best].astype(np.float32)
 
     def unnamed(self) -> Instances3D:
         """All objects of the scan in the order of :attr:`boxes`, each with an empty label and the score 0.

@@ -20,6 +20,7 @@ from data_prep.config import TypedConfig
 NAMELESS = ("object",)
 # Far beyond any real run: larger values are typing errors that would fail only after hours or for lack of memory.
 MOST_OBJECTS_PER_STEP = 1 << 16  # their pairwise similarities alone take 16 GiB
+MOST_CALIBRATION_FRAMES = 10_000
 MOST_STEPS, MOST_EPOCHS = 1_000_000_000, 1_000_000
 MOST_DEVICES, MOST_THREADS = 1024, 1024
 
@@ -40,6 +41,8 @@ class DataConfig(TypedConfig):
             nothing is written to disk (:mod:`clip2.training.stream`). 0: use ``cache``. Held out are then whole shards.
         balance: ``sqrt``: a label that is 100 times as frequent is drawn 10 times as often; ``none``: no balancing.
         ood: fit a detector of unknown objects at the end, if objects are held out (:mod:`clip2.training.fit_ood`).
+        calibrate: at the end, calibrate scores on this many new frames of each synthetic world that ``folders`` were mined
+            from (:mod:`clip2.training.calibration`); 0: a score stays the product of its parts.
         nameless: labels that name nothing, such as the one label of a class-agnostic detector. They are excluded from
             targets and negatives; an object without another text trains by its image alone, and is left out if it
             has none.
@@ -54,6 +57,7 @@ class DataConfig(TypedConfig):
     stream: int = Field(default=0, ge=0, le=MOST_DEVICES)
     balance: Literal["sqrt", "none"] = "sqrt"
     ood: bool = True
+    calibrate: int = Field(default=0, ge=0, le=MOST_CALIBRATION_FRAMES)
     nameless: tuple[str, ...] = NAMELESS
 
 

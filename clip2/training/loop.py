@@ -27,6 +27,7 @@ from clip2.teacher.text_bank import TextBank
 from clip2.training.accumulation import backward_in_parts
 from clip2.training.augmentation import colors_seen
 from clip2.training.batches import BatchMaker
+from clip2.training.calibration import calibrate, synthetic_manifests
 from clip2.training.clouds import Clouds
 from clip2.training.config import TrainConfig
 from clip2.training.dataset import TrainingSet
@@ -209,6 +210,7 @@ class TrainingRun:
             if step == self.total:
                 self._evaluate(step, log)
                 self._fit_ood(step, log)
+                self._calibrate(step, log)
             self._checkpoint(step)
         return self._result(step)
 
@@ -321,6 +323,27 @@ class TrainingRun:
         self.latest_metrics["held_out/ood_auroc"] = score
         log.write(step, {"held_out/ood_auroc": score})
         log.say(f"unknown objects: AUROC {score:.3f} on held-out objects against outliers made from them")
+
+    def _calibrate(self, step: int, log: RunLog) -> None:
+        """Calibrate scores on new scenes of the synthetic worlds that objects are from."""
+        frames = self.config.data.calibrate
+        if not frames or self.bank is None or not self.fabric.is_global_zero:
+            return
+        manifests = synthetic_manifests(self.config.data.folders)
+        if not manifests:
+            log.say("no folder was mined from the synthetic world: scores are not calibrated")
+            return
+        self._update_statistics()
+        model = self.average.model
+        calibration, metrics = calibrate(model, self.bank, manifests, frames)
+        model.config = model.config.model_copy(update={"calibration": calibration})
+        named = {f"calibration/{name}": value for name, value in metrics.items()}
+        self.latest_metrics |= named
+        log.write(step, named)
+        parts = ", ".join(f"{name.split('/')[1]} {value:.3f}" for name, value in named.items())
+        log.say(
+            f"scores calibrated on {frames} synthetic frames, measured in other worlds: {parts or 'too few names'}"
+        )
 
     def _checkpoint(self, step: int) -> None:
         """Save the state first: the export can always be repeated from it."""

@@ -11,6 +11,7 @@ from scipy.special import softmax
 
 from clip2.labels import UNKNOWN
 from clip2.recognition.instances import Instances3D
+from clip2.score_calibration import ScoreCalibration, object_scores
 from clip2.size_prior import SizeRange
 from clip2.teacher.text_source import TextSource
 
@@ -26,11 +27,13 @@ class Vocabulary:
         text: source of label vectors.
         scale: inverse temperature that the model learned.
         sizes: label → sizes of its training objects.
+        calibration: of the model's scores, if it has one.
     """
 
     text: TextSource
     scale: float
     sizes: Mapping[str, SizeRange] = field(default_factory=dict)
+    calibration: ScoreCalibration | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Naming:
         cosines: (N, K + B) float32.
         labels: N; ``unknown`` for objects unlike the training set.
         likely: (N,) float32, probability of the label, 0 for ``unknown``.
-        scores: (N,) float32, ``likely`` times objectness.
+        scores: (N,) float32, of :func:`~clip2.score_calibration.object_scores`.
         wanted: (N,) bool: named, not below the threshold, and not background.
         numbers: (N,) position of each object's label in ``vocabulary``, -1 for objects that are not wanted.
     """
@@ -89,6 +92,7 @@ def name_objects(
     objectness: NDArray[np.float32],
     plausible: NDArray[np.float32],
     threshold: float = 0.0,
+    calibration: ScoreCalibration | None = None,
 ) -> Naming:
     """Name objects as :meth:`~clip2.Recognizer.query` does.
 
@@ -102,6 +106,7 @@ def name_objects(
         objectness: (N,) 0..1, how likely each is one whole object.
         plausible: (N, K + B) 0..1, of the object's size for each label.
         threshold: score below which objects are not wanted.
+        calibration: of the model's scores, if it has one.
 
     >>> same, sure = np.eye(2, dtype=np.float32), np.ones(2, np.float32)
     >>> named = name_objects(same, same, ["mug", "box"], [], 10.0, sure > 0, sure, np.ones((2, 2), np.float32))
@@ -112,7 +117,7 @@ def name_objects(
     probabilities = softmax(scale * cosines, axis=1) * plausible if len(cosines) else cosines
     best = probabilities.argmax(axis=1) if len(vectors) else np.zeros(0, np.int64)
     likely = np.where(resembles, probabilities[np.arange(len(best)), best], 0).astype(np.float32)
-    scores = likely * objectness
+    scores = object_scores(likely, objectness, calibration)
     names = (*vocabulary, *background)
     labels = tuple(names[b] if known else UNKNOWN for b, known in zip(best, resembles, strict=True))
     wanted = resembles & (best < len(vocabulary)) & (scores >= threshold)

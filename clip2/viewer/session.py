@@ -236,6 +236,7 @@ class Session:
                 objects.objectness,
                 size_plausibility(self.vocabulary.sizes, objects.visible_boxes[:, 3:6], offered),
                 self.threshold,
+                self.vocabulary.calibration,
             )
         else:  # a result as it was written
             naming = as_written(objects, self.threshold)
