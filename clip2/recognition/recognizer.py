@@ -308,6 +308,7 @@ class Recognizer:
         background: dict[str, NDArray[np.int64]],
     ) -> Instances3D:
         found = self._require_scan()
+        world = self._world(found.frame)
         boxes = self._whole(kept, labels, likely)
         return Instances3D(
             indices=tuple(found.objects.indices[i] for i in kept),
@@ -319,7 +320,7 @@ class Recognizer:
             embeddings=found.embeddings[kept],
             objectness=found.objects.objectness[kept],
             background=background,
-            points=self._world(found.frame),
+            points=world,
             colors=found.frame.colors,
             frame_id=found.frame.id,
             timestamp=found.frame.timestamp,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,10 +44,10 @@ class OrientedBox:
     def __post_init__(self) -> None:
         for name, shape in (("center", (3,)), ("size", (3,)), ("rotation", (3, 3))):
             value = np.asarray(getattr(self, name), dtype=np.float64)
-            if value.shape != shape or not np.isfinite(value).all():
+            if value.shape != shape or not all(map(math.isfinite, value.ravel().tolist())):  # few for numpy
                 raise InputError(f"must be finite with shape {shape}, got {value.shape}", field=f"box.{name}")
             object.__setattr__(self, name, value)
-        if (self.size < 0).any():
+        if min(self.size.tolist()) < 0:
             raise InputError(f"is negative: {self.size.tolist()}", field="box.size", fix="give full lengths")
 
     @classmethod

@@ -30,8 +30,10 @@ def far_strays(points: NDArray) -> NDArray[np.bool_]:
     for column in np.ascontiguousarray(points.T, dtype=np.float64):
         # The rough bound spares exact quantiles of clouds without strays, which is nearly all of them.
         sample = column[:: max(1, len(column) // 4096)]
-        away = np.abs(column - np.median(sample))
-        if away.max() > _TIMES * float(np.quantile(np.abs(sample - np.median(sample)), 0.9)) + _MARGIN:
+        middle = np.median(sample)
+        farthest = max(column.max() - middle, middle - column.min())
+        if farthest > _TIMES * float(np.quantile(np.abs(sample - middle), 0.9)) + _MARGIN:
+            away = np.abs(column - middle)
             strays |= away > _TIMES * float(np.quantile(away, 1 - _MOST, method="lower")) + _MARGIN
     return strays
 

@@ -87,12 +87,15 @@ class ComponentTree:
         for below, above in links:
             parent[below] = above
         weight = total[stop] - total[start]
-        keep = _kept(parent.tolist(), weight.tolist(), min_weight)
-        new_id = np.full(made + 1, -1)  # the last entry is that of "no parent"
-        new_id[keep] = np.arange(len(keep))
-        for node in np.flatnonzero(new_id[:-1] < 0)[::-1]:  # those left out stand for the node above them
-            new_id[node] = new_id[parent[node]]
-        parent, born = new_id[parent[keep]], born[keep]
+        above = parent.tolist()
+        keep = _kept(above, weight.tolist(), min_weight)
+        stands = [-1] * (made + 1)  # new number of each node; the last entry is that of "no parent"
+        for number, node in enumerate(keep.tolist()):
+            stands[node] = number
+        for node in range(made - 1, -1, -1):  # those left out stand for the node above them
+            if stands[node] < 0:
+                stands[node] = stands[above[node]]
+        parent, born = np.array(stands)[parent[keep]], born[keep]
         died = np.where(parent >= 0, born[parent], levels)
         return cls(order, start[keep], stop[keep], parent, born, died, weight[keep], parts[keep], levels)
 
