@@ -82,7 +82,7 @@ def see(
         if most_range is not None and viewpoint is not None:
             rows = rows[np.linalg.norm(world[rows] - viewpoint, axis=1) < most_range]
         colors = None if frame.colors is None else frame.colors[rows]
-        found = propose_objects(world[rows], kind, viewpoint, colors).objects()
+        found = propose_objects(world[rows], kind, viewpoint, colors, alternatives=False).objects()
         found = replace(found, indices=tuple(rows[index] for index in found.indices))
         labels, scores = [None] * len(found), np.ones(len(found), np.float32)
     elif isinstance(detections, Instances3D):

@@ -58,6 +58,11 @@ class _Found:
     features: NDArray[np.float32]
     whole: dict[tuple[int, str | None], OrientedBox] = field(default_factory=dict)
 
+    @property
+    def distinct(self) -> int:
+        """How many objects are no alternatives; they come first."""
+        return int((~self.objects.alternative).sum())
+
 
 class Recognizer:
     """Finds the objects of a scan and names them from any list of labels.
@@ -131,7 +136,7 @@ class Recognizer:
         world = frame.world_points()
         viewpoint = viewpoint_of(frame, world)
         if detections is None:
-            found = propose_objects(world, proposals, viewpoint, frame.colors)
+            found = propose_objects(world, proposals, viewpoint, frame.colors, alternatives=masks is None)
             if masks is not None:
                 found = propose_with_masks(world, masks, found)
         else:
@@ -140,6 +145,8 @@ class Recognizer:
         clouds = [world.take(index, axis=0) for index in objects.indices]
         # A cloud of coincident points has no shape.
         shaped = [i for i, cloud in enumerate(clouds) if (cloud != cloud[0]).any()]
+        # Alternatives come last, so that the numbers of the others do not depend on them.
+        shaped.sort(key=lambda i: objects.alternative[i])
         objects, clouds = objects[np.array(shaped, np.int64)], [clouds[i] for i in shaped]
         proposed = time.perf_counter()
         boxes = fit_upright_boxes(clouds)
@@ -213,13 +220,17 @@ class Recognizer:
         strange = np.zeros(len(best), bool) if unknown == "name" else ~self.is_in_distribution()
         likely[strange] = 0
         score = object_scores(likely, found.objects.objectness, self._model.config.calibration)
-        keep = (best < len(wanted)) & (score >= threshold) & (found.objects.objectness >= min_objectness)
+        stays = np.zeros(len(best), bool)
+        enough = found.objects.objectness >= min_objectness
+        stays[self.settle(np.where(enough, score, 0))] = True
+        keep = stays & enough & (best < len(wanted)) & (score >= threshold)
         if unknown == "drop":
             keep &= ~strange
-        kept = np.flatnonzero(keep)[:max_objects]  # proposals come by falling objectness
+        kept = np.flatnonzero(keep)
+        kept = kept[np.argsort(-found.objects.objectness[kept], kind="stable")][:max_objects]
         kept = kept[np.argsort(-score[kept], kind="stable")]
         labels_kept = tuple(UNKNOWN if strange[i] else wanted[best[i]] for i in kept)
-        background_points = self._background(offered, best, len(wanted))
+        background_points = self._background(offered, np.where(stays, best, 0), len(wanted))
         return self._instances(kept, labels_kept, score[kept], likely[kept], wanted, background_points)
 
     def likeliest(
@@ -253,7 +264,7 @@ class Recognizer:
         return best, scores[np.arange(len(scores)), best].astype(np.float32)
 
     def unnamed(self) -> Instances3D:
-        """All objects of the scan in the order of :attr:`boxes`, each with an empty label and the score 0.
+        """All objects of the scan, each with an empty label and the score 0: those of :attr:`boxes`, then alternatives.
 
         Raises:
             InputError: no scan set.
@@ -280,6 +291,14 @@ class Recognizer:
             return np.ones(len(features), dtype=bool)
         detector = detector if false_alarms is None else detector.with_quantile(1 - false_alarms)
         return detector.is_in_distribution(features)
+
+    def settle(self, scores: NDArray[np.floating]) -> NDArray[np.int64]:
+        """Numbers of the objects of :meth:`unnamed` that stay if each has this score: of alternatives, the best named.
+
+        Raises:
+            InputError: no scan set.
+        """
+        return self._require_scan().objects.settle(scores)
 
     def whole_boxes(self, labels: Sequence[str], likely: NDArray[np.float32]) -> list[OrientedBox]:
         """Boxes of all N whole objects, shaped by the labels that are likely right.
@@ -389,8 +408,8 @@ class Recognizer:
 
     @property
     def boxes(self) -> tuple[OrientedBox, ...]:
-        """Boxes of all objects found by ``set_scan``, in world axes."""
-        return () if self._found is None else tuple(self._found.boxes)
+        """Boxes of all objects found by ``set_scan``, without alternatives, in world axes."""
+        return () if self._found is None else tuple(self._found.boxes[: self._found.distinct])
 
 
 def trained_background(

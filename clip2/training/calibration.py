@@ -110,9 +110,11 @@ def _named(
         for part, detections in zip(parts, (None, scan.detections(i)), strict=True):
             recognizer.set_scan(scan[i], detections)
             best, likely = recognizer.likeliest(wanted, background)
-            kept = np.flatnonzero((best < len(wanted)) & recognizer.is_in_distribution())
             objects = recognizer.unnamed()
             assert objects.objectness is not None
+            known = recognizer.is_in_distribution()
+            stays = recognizer.settle(np.where(known, likely * objects.objectness, 0))
+            kept = stays[(best[stays] < len(wanted)) & known[stays]]
             right = [
                 normalize_label(wanted[best[k]]) in names.get(_instance_of(objects.indices[k], truth), ())
                 for k in kept

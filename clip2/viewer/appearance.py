@@ -88,8 +88,8 @@ class Appearance:
         if mode == "intensity" and content.intensity is not None:
             return coloring.by_intensity(content.intensity)
         if mode == "object":
-            shown = np.array([i not in self.session.edits.removed for i in range(len(content.objects))], bool)
-            return coloring.by_object(content.owners, self._backdrop(), len(content.objects), shown)
+            shown = np.array([i not in self.session.hidden for i in range(len(content.objects))], bool)
+            return coloring.by_object(self.session.owners, self._backdrop(), len(content.objects), shown)
         if mode == "similarity":
             return self._similarity_colors()
         if mode == "heat":
@@ -121,7 +121,7 @@ class Appearance:
             values = self.similarity()
             if len(session.content.objects) and session.reference is None:
                 values = np.where(session.naming.labels == np.array(UNKNOWN), values * 0.3, values)
-            owners = session.content.owners
+            owners = session.owners
             self._heat = coloring.spread_heat(session.content.points, owners, values)
             self._heat_of = (session.naming, session.reference)
         return self._heat
@@ -191,11 +191,11 @@ class Appearance:
         if self.session.reference is not None:
             glow = coloring.ramp(self.similarity(), "heat")
             result = self._backdrop().copy()
-            lit = self.session.content.owners >= 0
-            result[lit] = glow[self.session.content.owners[lit]]
+            lit = self.session.owners >= 0
+            result[lit] = glow[self.session.owners[lit]]
             return result
         return coloring.by_similarity(
-            self.session.content.owners,
+            self.session.owners,
             self._backdrop(),
             self.session.naming.numbers,
             self.similarity(),

@@ -34,10 +34,10 @@ class Content:
         T_world_points: (4, 4) from the axes of the views' cameras to the world.
         resembles: share of false alarms (None: the model's own) → (N,) bool, whether objects resemble the training set.
         whole_boxes: labels and scores of all objects → their whole boxes; None: boxes never change.
+        settle: scores of all objects → numbers of those that stay, where several hold the same points; None: all stay.
         viewpoint: (3,) world position of the sensor, or None.
         notes: oddities, one line each.
         origin: (3,) whole meters, around which the page draws everything.
-        owners: (P,) number of the object of each point, -1 for none.
 
     Raises:
         InputError: objects without their points.
@@ -49,16 +49,15 @@ class Content:
     T_world_points: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
     resembles: Callable[[float | None], NDArray[np.bool_]] | None = None
     whole_boxes: Callable[[tuple[str, ...], NDArray[np.float32]], list[OrientedBox]] | None = None
+    settle: Callable[[NDArray[np.float32]], NDArray[np.int64]] | None = None
     viewpoint: NDArray[np.float64] | None = None
     notes: tuple[str, ...] = ()
     origin: NDArray[np.float64] = field(init=False)
-    owners: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
         points = self.points
         # float32 at kilometers from the origin has steps of a tenth of a millimeter to centimeters.
         object.__setattr__(self, "origin", np.floor(np.median(points, axis=0)))
-        object.__setattr__(self, "owners", self.objects.owners())
 
     @classmethod
     def of_frame(cls, frame: Frame) -> Content:
@@ -90,6 +89,7 @@ class Content:
             frame.T_world_points,
             recognizer.is_in_distribution,
             recognizer.whole_boxes,
+            recognizer.settle,
             recognizer.viewpoint,
             recognizer.notes,
         )
@@ -169,5 +169,5 @@ class Content:
         for label in known:
             found[self.objects.background[label]] = True
         if not known:
-            found = (height_above_ground(self.points) < _GROUND_HEIGHT) & (self.owners < 0)
+            found = (height_above_ground(self.points) < _GROUND_HEIGHT) & (self.objects.owners() < 0)
         return found

@@ -51,7 +51,7 @@ def move_box(session: Session, number: int, box: OrientedBox) -> None:
 def settle_box(session: Session, number: int) -> None:
     """Make the free points in an object's box, and those of its own in it, the points of the object."""
     content = session.content
-    mine = _free(session) | (content.owners == number)
+    mine = _free(session) | (session.owners == number)
     inside = mine & session.boxes[number].contains(content.points)
     selected = session.selected
     session.show(content.with_points(number, np.flatnonzero(inside)), session.edits)
@@ -141,7 +141,7 @@ def to_annotations(session: Session) -> Annotations3D:
 
 def _free(session: Session) -> NDArray[np.bool_]:
     removed = np.array(sorted(session.edits.removed), np.int64)
-    return (~session.ground) & ((session.content.owners < 0) | np.isin(session.content.owners, removed))
+    return (~session.ground) & ((session.owners < 0) | np.isin(session.owners, removed))
 
 
 def _add_points(session: Session, indices: NDArray[np.int64], label: str) -> int:

@@ -56,6 +56,8 @@ class Session:
         reference: number of the object that others are compared with, or None.
         edits: corrections.
         naming: names of the objects, after corrections.
+        hidden: numbers of objects that a person removed, or that others with the same points and a better name replace.
+        owners: (P,) number of the object of each point, -1 for none.
         boxes: N boxes in the world, of whole objects as far as labels tell.
         similarity_limits: cosines shown as "nothing alike" and "alike".
 
@@ -166,7 +168,7 @@ class Session:
         """(N,) bool, objects that are called ``unknown``; as in a query, not those most like a wall or a tree."""
         naming = self.naming
         unknown = np.array(
-            [label == UNKNOWN and i not in self.edits.removed for i, label in enumerate(naming.labels)], bool
+            [label == UNKNOWN and i not in self.hidden for i, label in enumerate(naming.labels)], bool
         )
         if self.labels and not self.against_all and len(naming.background):
             found, offered = naming.probabilities.shape  # what a person added comes after these
@@ -198,8 +200,8 @@ class Session:
             shown: indices of the points that are drawn.
         """
         point = self.pick(origin, direction, shown)
-        owner = -1 if point is None else int(self.content.owners[point])
-        self.selected = owner if owner >= 0 and owner not in self.edits.removed else None
+        owner = -1 if point is None else int(self.owners[point])
+        self.selected = owner if owner >= 0 and owner not in self.hidden else None
         return self.selected
 
     def pick(self, origin: NDArray, direction: NDArray, shown: NDArray[np.int64]) -> int | None:
@@ -240,7 +242,17 @@ class Session:
             )
         else:  # a result as it was written
             naming = as_written(objects, self.threshold)
-        self.naming = naming.with_given(self.edits.given, self.edits.removed)
+        self.hidden = set(self.edits.removed)
+        stay = np.arange(count)
+        if self.content.settle is not None and count:
+            found = len(known) if self.content.resembles is None else len(resembles)
+            settled = self.content.settle(naming.scores[:found])
+            stay = np.union1d(
+                [*settled, *range(found, count)], [*self.edits.given, *self.edits.boxes]
+            ).astype(np.int64)
+            self.hidden |= set(range(count)) - set(stay.tolist())
+        self.owners = np.append(stay, -1)[objects[stay].owners()]
+        self.naming = naming.with_given(self.edits.given, self.hidden)
         self.boxes = objects.oriented_boxes()
         if self.content.whole_boxes is not None and count:
             known_count = len(known) if self.content.resembles is None else len(resembles)

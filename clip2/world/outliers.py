@@ -38,7 +38,9 @@ def background_pieces(scan: ProceduralScan) -> Iterator[Cloud]:
     for i in range(len(scan)):
         frame, owners = scan[i], scan.ground_truth(i).instances
         world = frame.world_points()
-        for index in propose_objects(world, kind, frame.T_world_points[:3, 3], frame.colors).indices:
+        for index in propose_objects(
+            world, kind, frame.T_world_points[:3, 3], frame.colors, alternatives=False
+        ).indices:
             if (owners[index] < 0).mean() > 0.5 and np.ptp(world[index], axis=0).any():
                 yield world[index], None if frame.colors is None else frame.colors[index]
 

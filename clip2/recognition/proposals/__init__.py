@@ -26,6 +26,7 @@ def propose_objects(
     kind: Kind = "auto",
     viewpoint: NDArray | None = None,
     colors: NDArray[np.uint8] | None = None,
+    alternatives: bool = True,
 ) -> Proposals:
     """Find groups of points that might each be one object.
 
@@ -35,12 +36,14 @@ def propose_objects(
         viewpoint: (3,) position of the sensor in the points' frame; None: unknown, or several views. It lets
             ``lidar`` bridge the gaps between beams further out.
         colors: (N, 3) RGB of the points, or None. ``room`` uses them, ``lidar`` does not.
+        alternatives: whether ``room`` also proposes other ways to group the same points, where they are likely objects as
+            well: a chair beside its seat, two boxes that touch as one. What they are named tells which is right.
 
     Clouds of more than ``MOST_POINTS`` points are thinned: every point joins the group of its voxel.
 
     Returns:
-        Groups of points that do not overlap: objects by falling objectness, then parts of the background. Strays far
-        outside the scene are in none.
+        Groups of points: objects by falling objectness, then parts of the background. Only alternatives overlap others
+        (:meth:`Proposals.distinct`). Strays far outside the scene are in no group.
 
     Raises:
         InputError: points that are not finite (N, 3), colors of another shape, or an unknown kind.
@@ -62,19 +65,25 @@ def propose_objects(
     strays = far_strays(points)
     if strays.any():
         kept = np.flatnonzero(~strays)
-        found = propose_objects(points[kept], kind, viewpoint, None if colors is None else colors[kept])
+        shown = None if colors is None else colors[kept]
+        found = propose_objects(points[kept], kind, viewpoint, shown, alternatives)
         return replace(found, indices=tuple(kept[index] for index in found.indices))
     if len(points) > MOST_POINTS:
         first, voxel = thin(points, MOST_POINTS)
-        found = propose_objects(points[first], kind, viewpoint, None if colors is None else colors[first])
-        owner = found.owners(len(first))[voxel]
-        return replace(found, indices=tuple(group_indices(owner, len(found))))
+        shown = None if colors is None else colors[first]
+        found = propose_objects(points[first], kind, viewpoint, shown, alternatives)
+        indices = group_indices(found.owners(len(first))[voxel], len(found))
+        for number in np.flatnonzero(found.alternative).tolist():
+            inside = np.zeros(len(first), bool)
+            inside[found.indices[number]] = True
+            indices[number] = np.flatnonzero(inside[voxel])
+        return replace(found, indices=tuple(indices))
     if kind == "auto":
         kind = "lidar" if spread(points) > OUTDOOR_EXTENT else "room"
     eye = None if viewpoint is None else np.asarray(viewpoint)
     if kind == "lidar":
         return propose_lidar(points, eye)
-    return propose_room(points, eye, colors)
+    return propose_room(points, eye, colors, alternatives)
 
 
 def spread(points: NDArray) -> float:

@@ -43,7 +43,8 @@ def propose_with_masks(points: NDArray, frames: MaskedFrames, geometry: Proposal
     Args:
         points: (N, 3) meters, the scan in world axes: the points of a single frame in its order, or a cloud fused from all.
         frames: each with its detections, one set per view; read one at a time. Detections without a mask count by their box.
-        geometry: proposals for the same points (:func:`propose_objects`), or None: from masks alone.
+        geometry: proposals for the same points (:func:`propose_objects`), of which alternatives are not used; None: from
+            masks alone.
 
     Returns:
         Proposals without overlap. The objectness of an object found by masks is the detector's mean score, times the share
@@ -62,7 +63,7 @@ def propose_with_masks(points: NDArray, frames: MaskedFrames, geometry: Proposal
     points = np.asarray(points)
     if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
         raise InputError(f"must be finite with shape (N, 3), got {points.shape}", field="points")
-    geometry = geometry or Proposals.join([], [])
+    geometry = Proposals.join([], []) if geometry is None else geometry.distinct()
     if any(len(index) and index[-1] >= len(points) for index in geometry.indices):
         raise InputError(
             "holds points that the scan has not", field="geometry", fix="give proposals of these points"

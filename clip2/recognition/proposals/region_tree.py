@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,16 +71,36 @@ class RegionTree:
         """Number of leaves."""
         return int((self.children[:, 0] < 0).sum())
 
+    def under(self, node: int) -> NDArray[np.int64]:
+        """The leaves below a node."""
+        order, start, stop = self._order
+        return order[start[node] : stop[node]]
+
     def leaf_owners(self, nodes: Sequence[int]) -> NDArray[np.int64]:
         """(leaves,) place in ``nodes`` of the node above each leaf, -1 for none; the nodes do not overlap."""
-        owner = [-1] * len(self.children)
+        owner = np.full(self.leaves, -1)
         for place, node in enumerate(nodes):
-            owner[node] = place
-        children = self.children.tolist()
-        for node in range(len(owner) - 1, self.leaves - 1, -1):
-            if owner[node] >= 0:
-                owner[children[node][0]] = owner[children[node][1]] = owner[node]
-        return np.array(owner[: self.leaves], dtype=np.int64)
+            owner[self.under(node)] = place
+        return owner
+
+    @cached_property
+    def _order(self) -> tuple[NDArray[np.int64], list[int], list[int]]:
+        """Leaves in an order in which those of every node are a run, and where it starts and stops."""
+        children, parent = self.children.tolist(), self.parent.tolist()
+        count = [1] * len(children)
+        for node in range(self.leaves, len(count)):  # children come before their parents
+            first, second = children[node]
+            count[node] = count[first] + count[second]
+        start, free = [0] * len(count), 0
+        for node in range(len(count) - 1, -1, -1):
+            if parent[node] < 0:
+                start[node], free = free, free + count[node]
+            if node >= self.leaves:
+                first, second = children[node]
+                start[first], start[second] = start[node], start[node] + count[first]
+        order = np.empty(self.leaves, np.int64)
+        order[start[: self.leaves]] = np.arange(self.leaves)
+        return order, start, [at + many for at, many in zip(start, count, strict=True)]
 
 
 def first_regions(surface: Surface, fixed: NDArray[np.int64]) -> NDArray[np.int64]:

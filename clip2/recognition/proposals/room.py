@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,9 @@ _WORTH = 0.02  # objectness below which a proposal costs more than it brings
 # look like objects.
 _SECOND = 0.3
 _SCENERY = 0.1  # of a sure part of the room, against a sure object; all three chosen on synthetic rooms and table tops
+_OTHER = 0.1  # objectness from which another way to group points is proposed
+_SAME = 0.6  # IoU with a better proposal from which it says nothing new
+_FAINT = 0.15  # of the objectness of what it overlaps, below which it is no rival
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,21 @@ class RoomSurface:
         height = self.planes.floor_height
         return float(np.percentile(self.surface.points[:, 2], 0.5)) if height is None else height
 
-    def grow(self, judge: Judge) -> RegionTree:
-        """The tree of regions."""
-        return grow_tree(self.rest, self.leaf, self.support, self.floor_height, self.wall, judge)
+    @property
+    def leaf_points(self) -> NDArray[np.int64]:
+        """(leaves,) number of the cloud's points in each first region."""
+        inside = self.rest.element >= 0
+        return np.bincount(self.leaf[self.rest.element[inside]], minlength=int(self.leaf.max()) + 1)
+
+    def grow(self, judge: Judge, colored: bool = True) -> RegionTree:
+        """The tree of regions; by shape alone if ``colored`` is false."""
+        rest = self.rest if colored else replace(self.rest, colors=None)
+        return grow_tree(rest, self.leaf, self.support, self.floor_height, self.wall, judge)
 
 
-def propose_room(points: NDArray, viewpoint: NDArray | None, colors: NDArray[np.uint8] | None) -> Proposals:
+def propose_room(
+    points: NDArray, viewpoint: NDArray | None, colors: NDArray[np.uint8] | None, alternatives: bool = True
+) -> Proposals:
     """Proposals in a room; arguments as in :func:`propose_objects`."""
     room = read_room(points, viewpoint, colors)
     if room is None:
@@ -85,6 +97,8 @@ def propose_room(points: NDArray, viewpoint: NDArray | None, colors: NDArray[np.
     node = shipped_scorer("room-nodes", NODE_FEATURES)
     groups: list[NDArray[np.int64]] = []
     scores: list[float] = []
+    others: list[NDArray[np.int64]] = []
+    scores_of_others: list[float] = []
     background: dict[str, list[NDArray[np.int64]]] = {}
     if len(room.index):
         tree = room.grow(lambda rows, a, b: border(rows))
@@ -99,6 +113,17 @@ def propose_room(points: NDArray, viewpoint: NDArray | None, colors: NDArray[np.
             else:
                 label = background_label(dict(zip(NODE_FEATURES, tree.features[n], strict=True)))
                 background.setdefault(label, []).append(part)
+        if alternatives:
+            judges = [(tree, judged[:, 0])]
+            # Prints on things mislead in a single view; colors averaged over views help.
+            if viewpoint is not None and colors is not None:
+                plain = room.grow(lambda rows, a, b: border(rows), colored=False)
+                judges.append((plain, node(plain.features)[:, 0]))
+            chosen = [n for n, good in zip(nodes, is_object, strict=True) if good]
+            masks, scores_of_others = other_groups(judges, chosen, room.leaf_points)
+            in_group = np.zeros((len(masks), len(room.surface.points)), bool)
+            in_group[:, room.index] = masks[:, room.leaf]
+            others = [np.flatnonzero(mask[room.surface.element]) for mask in in_group]
     element = owners(groups, len(room.surface.points))
     _give_back_feet(room, element)
     for label in ("floor", "ceiling", "walls"):
@@ -111,7 +136,12 @@ def propose_room(points: NDArray, viewpoint: NDArray | None, colors: NDArray[np.
         scores.append(0.0)
     found = group_indices(element[room.surface.element], len(scores))
     full = [i for i, group in enumerate(found) if len(group)]
-    return Proposals.join([found[i] for i in full], [scores[i] for i in full], [labels[i] for i in full])
+    return Proposals.join(
+        [found[i] for i in full] + others,
+        [scores[i] for i in full] + scores_of_others,
+        [labels[i] for i in full] + [None] * len(others),
+        [False] * len(full) + [True] * len(others),
+    )
 
 
 def read_room(
@@ -161,11 +191,7 @@ def choose_nodes(tree: RegionTree, objectness: NDArray, background: NDArray) -> 
         objectness: (nodes,) probability that a node is one whole object.
         background: (nodes,) probability that it is part of the room.
     """
-    possible = (
-        (tree.area >= _SMALLEST)
-        & (np.exp(tree.features[:, 1]) >= _FEWEST - 0.5)
-        & (tree.features[:, 2] <= _LARGEST)
-    )
+    possible = _possible(tree)
     own = np.where(possible, objectness - _WORTH, -1.0)
     scenery = np.where(possible | (tree.features[:, 2] > _LARGEST), _SCENERY * (background - 0.5), -1.0)
     # Plain lists: the walk reads single entries.
@@ -187,6 +213,54 @@ def choose_nodes(tree: RegionTree, objectness: NDArray, background: NDArray) -> 
         else:
             stack += children[node]
     return nodes, is_object
+
+
+def other_groups(
+    trees: Sequence[tuple[RegionTree, NDArray]], chosen: Sequence[int], points: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], list[float]]:
+    """Groups that are likely objects too, but share points with those chosen: the whole of two, a part of one.
+
+    Args:
+        trees: of the same first regions, each with the objectness (nodes,) of its nodes.
+        chosen: nodes of the first tree.
+        points: (leaves,) number of points in each first region.
+
+    Returns:
+        (K, leaves) members of at most as many groups as were chosen, and the objectness of each, the highest first.
+    """
+    candidates = [
+        (float(judged[n]), tree.under(n))
+        for tree, judged in trees
+        for n in np.flatnonzero(_possible(tree) & (judged > _OTHER)).tolist()
+    ]
+    candidates.sort(key=lambda one: -one[0])
+    weight = np.float32(points)
+    members = np.zeros((2 * len(chosen), len(points)), np.float32)  # of groups so far
+    judged = np.zeros(len(members))
+    for row, n in enumerate(chosen):
+        members[row, trees[0][0].under(n)], judged[row] = 1, trees[0][1][n]
+    sizes, used = members @ weight, len(chosen)
+    for score, leaves in candidates:
+        if used == len(members):
+            break
+        size = weight[leaves].sum()
+        shared = members[:used, leaves] @ weight[leaves]
+        known = shared > _SAME * (sizes[:used] + size - shared)
+        rival = shared > 0.5 * np.minimum(sizes[:used], size)
+        if known.any() or score < _FAINT * judged[:used][rival].max(initial=0):
+            continue
+        members[used, leaves], sizes[used], judged[used] = 1, size, score
+        used += 1
+    return members[len(chosen) : used] > 0, judged[len(chosen) : used].tolist()
+
+
+def _possible(tree: RegionTree) -> NDArray[np.bool_]:
+    """(nodes,) True for regions of the size of an object."""
+    return (
+        (tree.area >= _SMALLEST)
+        & (np.exp(tree.features[:, 1]) >= _FEWEST - 0.5)
+        & (tree.features[:, 2] <= _LARGEST)
+    )
 
 
 def background_label(features: Mapping[str, float]) -> str:

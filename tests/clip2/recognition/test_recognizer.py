@@ -86,7 +86,8 @@ class Verdicts:
         self.strange = strange
 
     def is_in_distribution(self, features):
-        return ~np.array(self.strange)[: len(features)]
+        others = [True] * (len(features) - len(self.strange))  # alternatives, which come last
+        return ~np.array([*self.strange, *others])
 
 
 @pytest.fixture

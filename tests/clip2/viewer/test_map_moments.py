@@ -18,7 +18,7 @@ def test_objects_appear_when_the_map_confirmed_them():
     assert set(last.objects.track_ids) == set(object_map.query().track_ids)
     session = Session(last, vocabulary())
     assert session.naming.wanted.any()
-    assert (last.owners >= 0).all()
+    assert (session.owners >= 0).all()
 
 
 def _frames(count):

@@ -34,7 +34,7 @@ def pixels_of(image, color):
 
 def colors_sent(app, number):
     """The colors, as sent to the browser, of the points of one object."""
-    owners = app.session.content.owners
+    owners = app.session.owners
     return np.concatenate(
         [
             handle.colors[owners[part] == number]

@@ -66,7 +66,7 @@ def test_masks_find_what_geometry_alone_does_not(table):
 
 def test_without_masks_geometry_stays_as_it_is(table):
     frame, world, _, _ = table
-    geometry = propose_objects(world, "room", frame.T_world_points[:3, 3], frame.colors)
+    geometry = propose_objects(world, "room", frame.T_world_points[:3, 3], frame.colors).distinct()
     same = propose_with_masks(world, [(frame, [Detections2D.empty()])], geometry)
     assert [index.tolist() for index in same.indices] == [index.tolist() for index in geometry.indices]
     assert same.background == geometry.background

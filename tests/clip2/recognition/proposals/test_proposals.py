@@ -17,7 +17,7 @@ from data_prep import InputError, open_scan
 
 def test_three_boxes_on_a_floor_are_three_proposals_of_their_size():
     points = three_boxes_on_a_floor(0.014)
-    found = [fit_upright_box(points[index]) for index in propose_objects(points).objects().indices]
+    found = [fit_upright_box(points[index]) for index in propose_objects(points).distinct().objects().indices]
     assert len(found) == 3
     for center, size, yaw in THREE_BOXES:
         box = min(found, key=lambda box: np.linalg.norm(box.center - center))
@@ -31,7 +31,7 @@ def test_turning_and_moving_the_world_changes_nothing():
     points = three_boxes_on_a_floor(0.014)
     c, s = np.cos(0.7), np.sin(0.7)
     turned = points @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) + [12.0, -7.0, 3.0]
-    sure = [int((propose_objects(p).objects().objectness > 0.8).sum()) for p in (points, turned)]
+    sure = [int((propose_objects(p).distinct().objectness > 0.8).sum()) for p in (points, turned)]
     assert sure == [3, 3]
 
 
@@ -48,7 +48,7 @@ def test_a_large_cloud_is_thinned_and_every_point_still_has_its_object(monkeypat
 
 
 def sure_objects(points, kind) -> tuple[np.ndarray, ...]:
-    found = propose_objects(points, kind).objects()
+    found = propose_objects(points, kind).distinct()
     return found[found.objectness > 0.8].indices
 
 
@@ -57,9 +57,38 @@ def street_of_boxes() -> np.ndarray:
     return np.concatenate([ground(40, 0.2), *cars])
 
 
-def test_proposals_do_not_overlap():
-    found = np.concatenate(propose_objects(three_boxes_on_a_floor(0.024)).indices)
-    assert len(found) == len(np.unique(found))
+def test_only_alternatives_overlap():
+    points = three_boxes_on_a_floor(0.024)
+    every = propose_objects(points)
+    distinct = every.distinct()
+    inside = np.concatenate(distinct.indices)
+    assert len(inside) == len(np.unique(inside))
+    assert (every.owners(len(points)) >= 0).sum() == len(inside)
+    without = propose_objects(points, alternatives=False)
+    assert [index.tolist() for index in without.indices] == [index.tolist() for index in distinct.indices]
+
+
+def test_alternatives_find_more_things_on_a_table():
+    """Where two things that touch look like one, both groupings are proposed."""
+    found, more = 0, 0
+    for seed in (7, 9):
+        scan = open_scan("procedural", "tabletop", frames=1, seed=seed)
+        world, truth = scan[0].world_points(), scan.ground_truth(0).instances
+        every = propose_objects(world, "room", scan[0].T_world_points[:3, 3], scan[0].colors).objects()
+        masks = [truth == number for number in np.unique(truth[truth >= 0])]
+        overlap = mask_overlaps(every.indices, masks)
+        found += int((overlap[~every.alternative].max(axis=0) >= 0.5).sum())
+        more += int((overlap.max(axis=0) >= 0.5).sum())
+    assert more > found
+
+
+def test_a_better_name_decides_between_the_whole_and_its_parts():
+    parts, whole, apart = [np.arange(0, 50), np.arange(50, 100)], np.arange(100), np.arange(100, 150)
+    found = proposals.Proposals((*parts, apart, whole), np.full(4, 0.5), (None,) * 4, np.arange(4) == 3)
+    assert found.settle(np.array([0.2, 0.2, 0.1, 0.5])).tolist() == [2, 3]
+    assert found.settle(np.array([0.5, 0.2, 0.1, 0.2])).tolist() == [0, 1, 2]
+    assert found.settle(np.array([0.4, 0.4, 0.1, 0.5])).tolist() == [0, 1, 2]  # two good names beat one
+    assert found.settle(np.zeros(4)).tolist() == [0, 1, 2]
 
 
 def test_a_cup_on_a_table_is_an_object_of_its_own():
