@@ -183,14 +183,11 @@ class Recognize(CloudCommand):
 
     def _doubts(self, frame: Frame) -> list[str]:
         """What makes the up axis of a cloud file doubtful, with the option that states it."""
-        from data_prep.check.orientation import check_up, surfaces_facing
-        from data_prep.check.sample import Sample
+        from data_prep.check.orientation import up_note
 
         if self.source != "cloud" or self.up is not None:
             return []
-        sample = Sample(frames={0: frame})
-        found = [finding for finding in check_up(sample, surfaces_facing(sample)) if finding.severity != "ok"]
-        return [f"{self.scan}: {finding.message}. State the axis, like --up y" for finding in found]
+        return [f"{self.scan}: {note}. State the axis, like --up y" for note in up_note(frame)]
 
     def _require_one_world(self, scan: Scan) -> None:
         worlds = list(dict.fromkeys(scan.world_of(index) for index in range(len(scan))))

@@ -22,6 +22,7 @@ from clip2.recognition.proposals.sweep import viewpoint_of
 from clip2.score_calibration import object_scores
 from clip2.size_prior import size_plausibility
 from clip2.teacher.text_source import labels_and_vectors
+from data_prep.check.orientation import up_note
 from data_prep.check.units import millimeter_note
 from data_prep.detect.detections import Detections2D
 from data_prep.errors import InputError
@@ -160,7 +161,10 @@ class Recognizer:
         background = found[np.array([label is not None for label in found.background], dtype=bool)]
         self._found = _Found(frame, objects, background, boxes, viewpoint, floor, embeddings, features)
         self._shared_world = weakref.ref(world)
-        self.notes = (*frame.notes, *millimeter_note(world))
+        # A Frame comes from a reader that was told the axes.
+        doubts = () if isinstance(scan, Frame) else up_note(frame)
+        turn = "If so, turn the points (a file: open_scan('cloud', file, up='y')[0])"
+        self.notes = (*frame.notes, *millimeter_note(world), *(f"{note}. {turn}" for note in doubts))
         self.seconds = {
             "propose": proposed - started,
             "boxes": fitted - proposed,

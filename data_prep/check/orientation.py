@@ -58,6 +58,13 @@ def check_up(sample: Sample, facing: dict[str, float]) -> list[Finding]:
                     f"{facing['z']:.0%} face z", values, _fix(best))]  # fmt: skip
 
 
+def up_note(frame: Frame) -> tuple[str, ...]:
+    """What makes it doubtful that z is up in one frame: nothing, or one line without the fix."""
+    sample = Sample(frames={0: frame})
+    found = check_up(sample, surfaces_facing(sample))
+    return tuple(finding.message for finding in found if finding.severity != "ok")
+
+
 def surfaces_facing(sample: Sample) -> dict[str, float]:
     """Share of flat surface that faces each axis of the world, seen from the sensor; mean over frames."""
     shares = []

@@ -96,6 +96,8 @@ def test_turned_and_mirrored_rooms_are_scans_too(recognizer, flip):
     result = recognizer.set_scan(points).query("box")
     assert 1 <= len(result) <= 12
     assert np.linalg.det(result.rotations) == pytest.approx(np.ones(len(result)))
+    told = " ".join(recognizer.notes)  # which way is left, no cloud can tell
+    assert ("-z looks like up rather than z" in told) == (flip[2] < 0)
 
 
 def test_millimeters_are_said(recognizer):
