@@ -102,6 +102,10 @@ def parse_config(kind: type[Config], values: object, source: str | Path) -> Conf
             known = known_keys(kind, path[:-1])
             near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
             fix = f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}" if known else None
+        elif all(each["type"] == "missing" for each in problems):
+            path = [", ".join(".".join(map(str, each["loc"])) for each in problems)]
+            problem = "is missing" if len(problems) == 1 else "are missing"
+            problems = problems[:1]
         elif first["type"] == "missing":
             problem = "is missing"
         else:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clip2.auto.config import AutoConfig
-from data_prep.errors import InputError
+from data_prep.errors import BadFrameError, InputError
 
 if TYPE_CHECKING:
     from data_prep.scans import Scan
@@ -69,8 +69,9 @@ def make_plan(scan: Scan, config: AutoConfig, images: int) -> AutoPlan:
     frames = spread_over(len(scan), _PILOT_FRAMES)
     rows = []
     began = time.perf_counter()
-    for frame in frames:
-        _ = scan[frame].points
+    unreadable = [error for frame in frames if (error := _reading_error(scan, frame))]
+    if len(unreadable) == len(frames):
+        raise InputError(f"no frame of {len(frames)} can be read: {unreadable[0]}", source=scan.root)
     reading = (time.perf_counter() - began) / len(frames)
     rows.append(PlanRow("check", "8 frames", 8 * reading + 5))
     if config.detections is None:
@@ -101,6 +102,15 @@ def spread_over(count: int, wanted: int) -> list[int]:
     return [int((i + 0.5) * count / wanted) for i in range(wanted)]
 
 
+def _reading_error(scan: Scan, frame: int) -> BadFrameError | None:
+    """What is wrong with a frame; None if it can be read. A bad frame is left out by every stage."""
+    try:
+        _ = scan[frame].points
+    except BadFrameError as error:
+        return error
+    return None
+
+
 def _mine(scan: Scan, frames: Sequence[int], config: AutoConfig) -> tuple[float, int, int]:
     """Seconds, bytes and objects of mining some frames."""
     from data_prep.detect import CocoDetections
@@ -116,8 +126,4 @@ def _mine(scan: Scan, frames: Sequence[int], config: AutoConfig) -> tuple[float,
         began = time.perf_counter()
         manifest = mine(scan, detections, str(Path(folder) / "pilot"), mining, frames=list(frames))
         seconds = time.perf_counter() - began
-    if manifest.totals["frames"] == manifest.totals["bad_frames"]:
-        raise InputError(
-            f"no frame of {len(frames)} can be read: {manifest.bad_frames[0].error}", source=scan.root
-        )
     return seconds, manifest.totals["bytes"], manifest.totals["objects"]

@@ -27,7 +27,7 @@ class Classify(CloudCommand):
     """Name object clouds or meshes, one object per file, from any list of labels."""
 
     clouds: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE [FILE ...]")]
-    """Clouds .ply .pcd .xyz .bin .npy .las .laz .e57, or meshes .obj .off .glb."""
+    """Clouds .ply .pcd .xyz .bin .npy .las .laz .e57, or meshes .obj .off .stl .gltf .glb .dae .3mf."""
     options: ModelOptions
     unknown: Literal["keep", "name"] = "keep"
     """Objects unlike anything the model was trained on: keep them as "unknown", or name them like all others."""

@@ -6,6 +6,7 @@ import difflib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from data_prep.errors import InputError
@@ -111,8 +112,10 @@ def load_command(name: str) -> type[Command]:
 def _parse(name: str, arguments: Sequence[str]) -> Command:
     import tyro
 
+    command = load_command(name)
+    _require_source(name, command, arguments)
     return tyro.cli(
-        load_command(name),
+        command,
         prog=f"clip2 {name}",
         args=arguments,
         config=(
@@ -128,6 +131,30 @@ def _require_known(name: str) -> None:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         fix = f"did you mean clip2 {near[0]}?" if near else f"use one of {', '.join(COMMANDS)}"
         raise InputError(f"{name!r} is unknown", field="command", fix=fix)
+
+
+def _require_source(name: str, command: type[Command], arguments: Sequence[str]) -> None:
+    """Refuse a path where the reader's name belongs; the usage text alone would leave the reader's name open.
+
+    Raises:
+        InputError: the first argument is an existing path.
+    """
+    from clip2.cli.scan_options import ScanCommand
+
+    if not (issubclass(command, ScanCommand) and arguments and Path(arguments[0]).exists()):
+        return
+    from data_prep.scans.sources import list_sources
+
+    path = Path(arguments[0])
+    if arguments[0] in list_sources():
+        return
+    reader = "rosbag" if path.suffix in (".bag", ".mcap") else "cloud" if path.is_file() else "SOURCE"
+    known = f", SOURCE one of {', '.join(list_sources())}" if reader == "SOURCE" else ""
+    raise InputError(
+        f"{arguments[0]!r} is a path, but the reader's name comes first",
+        field="SOURCE",
+        fix=f"clip2 {name} {reader} {path} …{known}",
+    )
 
 
 def _overview() -> str:

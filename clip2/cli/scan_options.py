@@ -51,7 +51,7 @@ class CloudCommand:
     """Base of the commands that take cloud files, whose up axis can be stated."""
 
     up: str | None = None
-    """Axis that points up in a cloud file: x, y, z, -x, -y or -z. Default: z, for .glb y."""
+    """Axis that points up in a cloud file: x, y, z, -x, -y or -z. Default: z, for glTF y."""
     option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Option of the reader as key=value, for example columns=6 for a .bin of x y z r g b; may be repeated."""
     json: bool = False

@@ -1,4 +1,4 @@
-"""Cloud file reader: ``.ply .pcd .xyz .bin .npy .las .laz .e57``, and meshes ``.obj .off .glb`` sampled by area."""
+"""Cloud file reader: ``.ply .pcd .xyz .bin .npy .las .laz .e57``, and meshes (``.obj .stl .glb …``) sampled by area."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from data_prep.geometry.local_origin import local_origin
 from data_prep.geometry.transforms import T_zup_from
 from data_prep.scans.formats.e57 import read_e57
 from data_prep.scans.formats.las import read_las
-from data_prep.scans.formats.mesh import sample_mesh
+from data_prep.scans.formats.mesh import MESH_SUFFIXES, mesh_up, sample_mesh
 from data_prep.scans.formats.pcd import read_pcd
 from data_prep.scans.formats.ply import read_ply
 from data_prep.scans.formats.records import (
@@ -33,8 +33,7 @@ from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 from data_prep.storage.parsing import read_array
 
-_MESH_SUFFIXES = (".obj", ".off", ".glb")
-SUFFIXES = (".ply", ".pcd", ".xyz", ".bin", ".npy", ".las", ".laz", ".e57", *_MESH_SUFFIXES)
+SUFFIXES = (".ply", ".pcd", ".xyz", ".bin", ".npy", ".las", ".laz", ".e57", *MESH_SUFFIXES)
 # KITTI object, tracking and raw: x y z intensity. (Waymo's exports in this layout have seven digits and six values.)
 _KITTI = re.compile(r"/velodyne(/\d{4})?/\d{6}\.bin$|/velodyne_points/data/\d{10}\.bin$")
 
@@ -42,15 +41,15 @@ _KITTI = re.compile(r"/velodyne(/\d{4})?/\d{6}\.bin$|/velodyne_points/data/\d{10
 @register_source("cloud")
 class CloudScan(IndexedScan[Path]):
     """A cloud file, or a folder of them, one frame each. There are no images. Coordinates are meters unless ``scale``
-    says otherwise (a LAS file may state feet, they are converted).
+    says otherwise (LAS, 3MF and COLLADA files may state another unit, which is converted).
 
     Points keep the file's axes. Coordinates beyond 4 km (LAS, UTM) lose a whole-meter offset in float64 before
     they become float32; ``T_world_points`` gives it back, and turns ``up`` to z.
 
     Args:
         root: the file, or a folder whose files of these formats are taken in order of name.
-        up: the axis of the file that points up: ``z``, ``-y`` …; None = ``y`` for ``.glb``, as glTF defines,
-            else ``z``.
+        up: the axis of the file that points up: ``z``, ``-y`` …; None = ``y`` for glTF, what it says for
+            COLLADA, else ``z``.
         columns: float32 values per point of a ``.bin``: 3 x y z, 4 + intensity, 5 + ring, 6 x y z r g b;
             None = what the name says: 4 for KITTI's ``velodyne/000000.bin``, 5 for nuScenes' ``.pcd.bin``.
         sample: sample the faces of a ``.ply`` instead of taking its vertices.
@@ -110,8 +109,7 @@ class CloudScan(IndexedScan[Path]):
         cloud = read_cloud(
             entry, self._columns, self._sample, self._count, self._seed, self._scan, self._most
         )
-        up = self._up or ("y" if entry.suffix.lower() == ".glb" else "z")
-        return cloud_frame(id, cloud, entry, up, self._scale)
+        return cloud_frame(id, cloud, entry, self._up or mesh_up(entry), self._scale)
 
 
 def cloud_frame(id: str, cloud: RawCloud, source: Path, up: str = "z", scale: float = 1.0) -> Frame:
@@ -169,7 +167,7 @@ def read_cloud(
         BadFrameError: unreadable, or not what its name or header says.
     """
     suffix = path.suffix.lower()
-    if suffix in _MESH_SUFFIXES or (sample and suffix == ".ply"):
+    if suffix in MESH_SUFFIXES or (sample and suffix == ".ply"):
         if suffix == ".ply":
             read_ply(path)  # trimesh fills what a lying header promises with zeros; this refuses it
         return sample_mesh(path, count, seed).thinned(most)

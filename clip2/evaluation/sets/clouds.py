@@ -13,6 +13,7 @@ from data_prep.errors import InputError
 from data_prep.geometry.transforms import T_zup_from, transform_points
 from data_prep.labels import normalize_label
 from data_prep.scans.cloud import SUFFIXES, read_cloud
+from data_prep.scans.formats.mesh import mesh_up
 
 _MESH_POINTS = 10_000
 
@@ -33,7 +34,7 @@ def read_clouds(root: Path, axes: Axes, meters: bool) -> ObjectSet:
 
     Args:
         root: with a subfolder per label.
-        axes: ``auto``: z-up, and y-up for ``.glb`` as glTF defines.
+        axes: ``auto``: z-up, and y-up for glTF.
         meters: whether the files are in meters; others are scaled so that the largest side is 1 m.
 
     Raises:
@@ -58,7 +59,7 @@ def read_clouds(root: Path, axes: Axes, meters: bool) -> ObjectSet:
         targets=np.array([labels.index(label) for label, _ in pairs], np.int64),
         names=tuple(str(path.relative_to(root)) for _, path in pairs),
         load=load,
-        axes={"auto": "z up, .glb y up", "y-up": "y up, turned", "z-up": "z up, not turned"}[axes],
+        axes={"auto": "z up, glTF y up", "y-up": "y up, turned", "z-up": "z up, not turned"}[axes],
         colored=load(0).colors is not None,
         left_out=f"folders without clouds: {', '.join(empty)}" if empty else "",
         metric=meters,
@@ -74,6 +75,5 @@ class _Files:
     def __call__(self, index: int) -> Cloud:
         path = self.paths[index]
         raw = read_cloud(path, count=_MESH_POINTS)
-        is_y_up = self.axes == "y-up" or (self.axes == "auto" and path.suffix.lower() == ".glb")
-        T = T_zup_from("y" if is_y_up else "z")
+        T = T_zup_from(mesh_up(path) if self.axes == "auto" else self.axes[0])
         return Cloud(transform_points(T, np.asarray(raw.points, np.float64)), raw.colors)

@@ -1,8 +1,10 @@
-"""Mesh sampling: points drawn evenly from the surface of an OBJ, OFF, GLB or PLY mesh."""
+"""Mesh sampling: points drawn evenly from the surface of a mesh file."""
 
 from __future__ import annotations
 
+import re
 import struct
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,13 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
-from data_prep.errors import BadFrameError
+from data_prep.errors import BadFrameError, InputError
 from data_prep.scans.formats.records import RawCloud
 from data_prep.scans.formats.text import unreadable
+
+MESH_SUFFIXES = (".obj", ".off", ".stl", ".gltf", ".glb", ".dae", ".3mf")
+# Libraries that trimesh reads these formats with: name to import, and what pip calls it.
+_LIBRARIES = {".dae": ("collada", "pycollada lxml"), ".3mf": ("lxml", "lxml")}
 
 # What trimesh's parsers raise for files that are not what their name says.
 _PARSER_ERRORS = (
@@ -21,17 +27,36 @@ _PARSER_ERRORS = (
 )  # fmt: skip
 
 
+def mesh_up(path: Path) -> str:
+    """The axis of a mesh or cloud file that points up: y in glTF and, unless it says otherwise, in COLLADA; else z."""
+    suffix = path.suffix.lower()
+    if suffix == ".dae":
+        try:
+            stated = re.search(rb"<up_axis>\s*([XYZ])_UP", path.read_bytes())
+        except OSError as error:
+            raise unreadable(path, "mesh", error) from error
+        return stated[1].decode().lower() if stated else "y"
+    return "y" if suffix in (".glb", ".gltf") else "z"
+
+
 def sample_mesh(path: Path, count: int, seed: int) -> RawCloud:
     """Sample ``count`` points uniformly by area.
 
-    Colors come from vertex or face colors, the texture, or the material, as the file has them. Where one part
+    A file that states its unit (COLLADA, 3MF) is converted to meters. Colors come from vertex or face colors, the texture, or the material, as the file has them. Where one part
     has none, or an OBJ's material file is not beside it, the cloud has none: no gray is made up.
 
     Raises:
+        InputError: the library that the format needs is not installed.
         BadFrameError: unreadable, no faces, or no finite area.
     """
+    library, pip_names = _LIBRARIES.get(path.suffix.lower(), ("trimesh", ""))
+    if find_spec(library) is None:
+        raise InputError(
+            f"needs {pip_names.split()[0]}, which is not installed", source=path, fix=f"pip install {pip_names}"
+        )
     try:
         scene = trimesh.load_scene(path, process=False)
+        unit = 1.0 if scene.units is None else trimesh.units.unit_conversion(scene.units, "meters")
         parts = [part for part in scene.dump() if isinstance(part, trimesh.Trimesh) and len(part.faces)]
         areas = np.array([part.area for part in parts])
     except _PARSER_ERRORS as error:
@@ -59,7 +84,7 @@ def sample_mesh(path: Path, count: int, seed: int) -> RawCloud:
         except _PARSER_ERRORS as error:
             raise unreadable(path, "mesh", error) from error
     known = [color for color in colors if color is not None]
-    return RawCloud(np.concatenate(points), np.concatenate(known) if len(known) == len(colors) else None)
+    return RawCloud(np.concatenate(points) * unit, np.concatenate(known) if len(known) == len(colors) else None)
 
 
 def _is_painted(part: trimesh.Trimesh) -> bool:

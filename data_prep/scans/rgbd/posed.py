@@ -1,4 +1,4 @@
-"""Posed RGB-D folders: 7-Scenes naming, or ``color/ depth/ pose/`` with a ``scan.yaml``.
+"""RGB-D folders: 7-Scenes naming, or ``color/ depth/ pose/`` with a ``scan.yaml``; poses may be absent.
 
 7-Scenes (https://www.microsoft.com/en-us/research/project/rgb-d-dataset-7-scenes/), in the folder itself or in
 ``seq-*`` folders below::
@@ -42,11 +42,12 @@ _NO_DEPTH = 65535  # what Kinect-era recordings write for "nothing measured", be
 
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 _MATRIX = "write fx 0 cx / 0 fy cy / 0 0 1"
-_EXAMPLE = "{depth_scale: 1000, pose_direction: camera_to_world, up: z}"
+# Depth units per meter that cameras and datasets use; the first that gives the depth of a room is proposed.
+_USUAL_SCALES = (1000, 5000, 10_000, 256)
 
 
 class RgbdFiles(NamedTuple):
-    """The three files of one frame; the color file may be absent, then reading says so."""
+    """The three files of one frame; color and pose may be absent, then reading says so."""
 
     color: Path
     depth: Path
@@ -55,7 +56,7 @@ class RgbdFiles(NamedTuple):
 
 @register_source("rgbd")
 class RgbdScan(IndexedScan[RgbdFiles]):
-    """Posed RGB-D frames.
+    """RGB-D frames, with poses or without.
 
     Points are the unprojected depth of the color camera in camera axes (x right, y down, z forward), row by
     row, colored by their pixel; ``T_world_points`` is the pose followed by the rotation that puts up along z.
@@ -67,6 +68,9 @@ class RgbdScan(IndexedScan[RgbdFiles]):
 
     Up comes from ``up`` in ``scan.yaml``; 7-Scenes naming also accepts ``gravity-direction.txt``, three numbers
     that point **down** in the frame of the poses (checked on redkitchen: table and floor normals come out along +z).
+
+    Without poses (``pose_direction: none``) every frame has its own world, and ``up`` is an axis of the camera: ``-y``
+    for one that was held level.
 
     Args:
         root: the folder.
@@ -83,9 +87,23 @@ class RgbdScan(IndexedScan[RgbdFiles]):
         entries = find_seven_scenes(root) or find_generic(root)
         super().__init__(root, entries, "frame-NNNNNN.depth.png files, or color/ depth/ pose/ folders")
         seven_scenes = next(iter(entries.values())).depth.name.endswith(".depth.png")
+        posed = any(files.pose.exists() for files in entries.values())
         with shared_by_all_frames(root / "scan.yaml"):
             known = {**_SEVEN_SCENES, **_gravity(root)} if seven_scenes else {}
-            self._statement = RgbdStatement.load(root / "scan.yaml", known)
+            if not posed:
+                known.pop("pose_direction", None)
+            try:
+                self._statement = RgbdStatement.load(root / "scan.yaml", known)
+            except InputError as error:
+                raise error.as_kind(BadDatasetError, fix=_proposal(next(iter(entries.values())), posed)) from None
+            if not posed and self._statement.pose_direction != "none":
+                raise BadDatasetError(
+                    f"is {self._statement.pose_direction}, but there are no pose files, like "
+                    f"{next(iter(entries.values())).pose.relative_to(root)}",
+                    source=root / "scan.yaml",
+                    field="pose_direction",
+                    fix="write pose_direction: none, and up: -y for a camera that was held level",
+                )
             self.T_world_poses = T_zup_from(self._statement.up)
             distortion = self._statement.distortion
             self._lens = Distortion() if distortion is None else distortion.lens()
@@ -94,9 +112,7 @@ class RgbdScan(IndexedScan[RgbdFiles]):
             self._K_color = self._K_depth if color is None else _intrinsics(root / color)
 
     def read(self, id: str, entry: RgbdFiles) -> Frame:
-        pose = validate_rigid(read_matrix(entry.pose, (4, 4)), source=entry.pose, field="pose")
-        if self._statement.pose_direction == "world_to_camera":
-            pose = invert(pose)
+        pose = self._pose(entry.pose)
         raw = read_depth(entry.depth)
         depth = np.where(raw == _NO_DEPTH, 0, raw / np.float32(self._statement.depth_scale)).astype(
             np.float32
@@ -104,13 +120,16 @@ class RgbdScan(IndexedScan[RgbdFiles]):
         if self._statement.max_depth is not None:
             depth[depth > self._statement.max_depth] = 0
         image = read_image(entry.color)
+        if self._statement.color_intrinsics is None:
+            fix = (
+                f"write color_intrinsics: color.txt into {self.root / 'scan.yaml'}, and into color.txt the 3x3 matrix "
+                f"of the color images; {self._statement.intrinsics} stays that of the depth"
+            )
+            require_size(image, depth.shape[::-1], "its depth", entry.color, fix=fix)
         require_centered(self._K_color, image.shape[1], image.shape[0], entry.color)
         camera = Camera(self._K_color, image.shape[1], image.shape[0], distortion=self._lens)
         if self._statement.color_intrinsics is not None:
             depth = depth_seen_by(camera, depth, self._K_depth)
-        else:
-            fix = "give images registered to the depth, or state color_intrinsics in scan.yaml"
-            require_size(image, depth.shape[::-1], "its depth", entry.color, fix=fix)
         return Frame.from_depth(
             id, camera, image, depth, self.T_world_poses @ pose, self.image_name(id, entry)
         )
@@ -118,9 +137,16 @@ class RgbdScan(IndexedScan[RgbdFiles]):
     def image_name(self, id: str, entry: RgbdFiles) -> str:
         return entry.color.relative_to(self.root).as_posix()
 
-    def world(self, id: str, entry: RgbdFiles) -> str:
-        """The folder, of 7-Scenes too: its sequences are all in one world."""
-        return self.root.name
+    def world(self, id: str, entry: RgbdFiles) -> str | None:
+        """The folder, of 7-Scenes too: its sequences are all in one world. Without poses, the frame's own."""
+        return None if self._statement.pose_direction == "none" else self.root.name
+
+    def _pose(self, path: Path) -> NDArray[np.float64]:
+        """(4, 4) camera to world of the poses; without poses the camera is the world."""
+        if self._statement.pose_direction == "none":
+            return np.eye(4)
+        pose = validate_rigid(read_matrix(path, (4, 4)), source=path, field="pose")
+        return invert(pose) if self._statement.pose_direction == "world_to_camera" else pose
 
 
 def _gravity(root: Path) -> dict[str, list[float]]:
@@ -133,6 +159,23 @@ def _gravity(root: Path) -> dict[str, list[float]]:
             f"is {down.tolist()}, not a direction", source=path, fix="write the way things fall"
         )
     return {"up": (-down).tolist()}
+
+
+def _proposal(files: RgbdFiles, posed: bool) -> str:
+    """Advice for a folder that does not state its conventions: values that fit its first depth image."""
+    stated = "pose_direction: camera_to_world, up: z" if posed else "pose_direction: none, up: -y"
+    why = "" if posed else "; up -y is that of a level camera"
+    try:
+        depth = read_depth(files.depth)
+    except InputError:
+        depth = np.zeros((1, 1), np.uint16)
+    measured = depth[(depth > 0) & (depth < _NO_DEPTH)]
+    middle = float(np.median(measured)) if measured.size else 0.0
+    scale = next((scale for scale in _USUAL_SCALES if 0.3 < middle / scale < 8), _USUAL_SCALES[0])
+    return (
+        f"write for example {{depth_scale: {scale}, {stated}}}, with your values; half of "
+        f"{files.depth.name} is then nearer than {middle / scale:.2f} m{why}"
+    )
 
 
 def _intrinsics(path: Path) -> NDArray[np.float64]:
@@ -162,7 +205,7 @@ class RgbdStatement(TypedConfig):
 
     Attributes:
         depth_scale: depth units per meter; 1000 for millimeters, 5000 for TUM.
-        pose_direction: what the pose files hold.
+        pose_direction: what the pose files hold; ``none``: there are none.
         up: the world direction that points up: an axis (``z``, ``-y`` …) or three numbers.
         intrinsics: file with the 3x3 or 4x4 matrix, relative to the folder.
         color_intrinsics: the same for the color images, where they are not pixel for pixel with the depth.
@@ -172,7 +215,7 @@ class RgbdStatement(TypedConfig):
     """
 
     depth_scale: float = Field(gt=0)
-    pose_direction: Literal["camera_to_world", "world_to_camera"]
+    pose_direction: Literal["camera_to_world", "world_to_camera", "none"]
     up: str | tuple[float, ...]
     intrinsics: str = "intrinsics.txt"
     color_intrinsics: str | None = None
@@ -196,7 +239,7 @@ class RgbdStatement(TypedConfig):
         Raises:
             BadDatasetError: not YAML, an unknown key, a value of the wrong type, or a key that is missing.
         """
-        with shared_by_all_frames(path, fix=f"write for example {_EXAMPLE}, with your values"):
+        with shared_by_all_frames(path):
             stated = read_yaml(path) if path.exists() else {}
             values = {**known, **stated} if isinstance(stated, dict) else stated
             return parse_config(cls, values, source=path)

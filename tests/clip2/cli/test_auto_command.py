@@ -25,8 +25,8 @@ from clip2.teacher import TextBank
 from clip2.training import TrainConfig, load_config
 from data_prep import open_scan
 from data_prep.detect import CocoDetections
-from data_prep.errors import InputError
-from data_prep.scans import Scan
+from data_prep.errors import BadFrameError, InputError
+from data_prep.scans import Frame, Scan
 from data_prep.triplets import open_triplets
 
 OPTIONS = {"frames": 4, "seed": 3, "image_size": "160,120"}
@@ -199,6 +199,38 @@ def test_a_bare_cloud_is_sent_to_recognize(tmp_path: Path, capsys: pytest.Captur
     cloud = ["auto", "cloud", str(tmp_path / "room.npy"), "--out", str(tmp_path / "out")]
     assert main([*cloud, "--vocabulary", "coco", "--clip", "ViT-B-32/openai"]) == 2
     assert "clip2 recognize" in capsys.readouterr().err
+
+
+def test_a_path_without_its_reader_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, reader in (("room.ply", "cloud"), ("drive.bag", "rosbag")):
+        (tmp_path / name).write_bytes(b"")
+        assert main(["auto", str(tmp_path / name), "--out", str(tmp_path / "out")]) == 2
+        assert f"Fix: clip2 auto {reader} {tmp_path / name}" in capsys.readouterr().err
+    assert main(["auto", str(tmp_path)]) == 2
+    assert "SOURCE one of cloud, kitti" in capsys.readouterr().err
+
+
+class _BadFrames(Scan):
+    """A scan some of whose frames cannot be read."""
+
+    def __init__(self, scan: Scan, bad: set[int]) -> None:
+        self._scan, self._bad = scan, bad
+        self.source, self.root = scan.source, scan.root
+
+    def frame_ids(self) -> list[str]:
+        return self._scan.frame_ids()
+
+    def __getitem__(self, index: int) -> Frame:
+        if index in self._bad:
+            raise BadFrameError("is cut short", source=f"frame {index}")
+        return self._scan[index]
+
+
+def test_the_plan_leaves_out_bad_frames(inputs: dict[str, str]) -> None:
+    config = AutoConfig(**inputs)
+    assert make_plan(_BadFrames(open_room(), {1}), config, 4).seconds > 0
+    with pytest.raises(InputError, match="no frame of 4 can be read: frame 0: is cut short"):
+        make_plan(_BadFrames(open_room(), {0, 1, 2, 3}), config, 4)
 
 
 @pytest.mark.slow

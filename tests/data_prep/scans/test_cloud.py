@@ -214,10 +214,20 @@ def box_mesh(color: list[int] | None = None) -> trimesh.Trimesh:
     return trimesh.creation.box([4, 2, 1], face_colors=color)
 
 
-@pytest.mark.parametrize("suffix", [".off", ".obj", ".glb", ".ply"])
+def save_box(path: Path) -> Path:
+    """A file of the box; a .gltf keeps its numbers in a file beside it."""
+    if path.suffix == ".gltf":
+        files = trimesh.exchange.gltf.export_gltf(trimesh.Scene(box_mesh()))
+        for name, content in files.items():
+            path.with_name(path.name if name.endswith(".gltf") else name).write_bytes(content)
+    else:
+        box_mesh().export(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".off", ".obj", ".glb", ".ply", ".stl", ".gltf"])
 def test_meshes_are_sampled_by_area(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"box{suffix}"
-    box_mesh().export(path)
+    path = save_box(tmp_path / f"box{suffix}")
     frame = read(path, points=20_000, up="z", **({"sample": True} if suffix == ".ply" else {}))
     assert frame.points.shape == (20_000, 3)
     on_face = np.isclose(np.abs(frame.points), [2, 1, 0.5], atol=1e-5)
@@ -241,6 +251,45 @@ def test_gltf_is_y_up_by_its_specification(tmp_path: Path) -> None:
     box_mesh().export(tmp_path / "box.glb")
     heights = read(tmp_path / "box.glb").world_points()[:, 2]
     np.testing.assert_allclose([heights.min(), heights.max()], [-1, 1], atol=1e-6)
+
+
+COLLADA = """<?xml version="1.0"?>
+<COLLADA xmlns="http://www.collada.org/2005/11/COLLADASchema" version="1.4.1">
+<asset><created/><modified/><unit name="centimeter" meter="0.01"/>{up}</asset>
+<library_geometries><geometry id="g"><mesh>
+<source id="p"><float_array id="a" count="9">0 0 0 100 0 0 0 300 0</float_array><technique_common>
+<accessor source="#a" count="3" stride="3"><param name="X" type="float"/><param name="Y" type="float"/>
+<param name="Z" type="float"/></accessor></technique_common></source>
+<vertices id="v"><input semantic="POSITION" source="#p"/></vertices>
+<triangles count="1"><input semantic="VERTEX" source="#v" offset="0"/><p>0 1 2</p></triangles>
+</mesh></geometry></library_geometries>
+<library_visual_scenes><visual_scene id="s"><node><instance_geometry url="#g"/></node></visual_scene>
+</library_visual_scenes><scene><instance_visual_scene url="#s"/></scene></COLLADA>"""
+
+
+@pytest.mark.parametrize(("up", "axis"), [("", 2), ("<up_axis>Z_UP</up_axis>", 1)])
+def test_collada_states_its_unit_and_its_axes(tmp_path: Path, up: str, axis: int) -> None:
+    pytest.importorskip("collada")
+    path = tmp_path / "triangle.dae"
+    path.write_text(COLLADA.format(up=up))
+    world = read(path).world_points()
+    assert np.ptp(world, axis=0)[axis] == pytest.approx(3, rel=0.05)  # meters, up unless z is
+
+
+def test_3mf_is_in_millimeters_unless_it_says_otherwise(tmp_path: Path) -> None:
+    pytest.importorskip("lxml")
+    box_mesh().export(tmp_path / "box.3mf")
+    np.testing.assert_allclose(np.ptp(read(tmp_path / "box.3mf").points, axis=0), [0.004, 0.002, 0.001])
+
+
+@pytest.mark.parametrize(("suffix", "command"), [(".dae", "pycollada lxml"), (".3mf", "lxml")])
+def test_a_missing_library_is_one_line(
+    tmp_path: Path, suffix: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"a{suffix}").write_bytes(b"")
+    monkeypatch.setattr("data_prep.scans.formats.mesh.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=f"which is not installed. Fix: pip install {command}"):
+        read(tmp_path / f"a{suffix}")
 
 
 def test_face_colors_of_a_mesh(tmp_path: Path) -> None:

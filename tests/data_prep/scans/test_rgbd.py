@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -155,8 +156,32 @@ def test_seven_scenes_without_gravity_asks_which_way_is_up(tmp_path: Path) -> No
     assert_floor(open_scan("rgbd", root)[0], tolerance=0.6e-3)
 
 
+def test_without_poses_every_frame_is_its_own_world(tmp_path: Path) -> None:
+    root = write_generic(tmp_path / "scan")
+    shutil.rmtree(root / "pose")
+    with pytest.raises(BadDatasetError, match="there are no pose files, like pose/2.txt.*pose_direction: none"):
+        open_scan("rgbd", root)
+    (root / "scan.yaml").unlink()
+    with pytest.raises(BadDatasetError, match="write for example {depth_scale: 1000, pose_direction: none, up: -y}"):
+        open_scan("rgbd", root)
+    (root / "scan.yaml").write_text("{depth_scale: 1000, pose_direction: none, up: -y}")
+    scan = open_scan("rgbd", root)
+    assert scan.world_of(0) is None
+    points, world = scan[0].points, scan[0].world_points()
+    np.testing.assert_allclose(world, points[:, [0, 2, 1]] * [1, 1, -1], atol=1e-6)
+
+
+@pytest.mark.parametrize(("units", "scale"), [(1000, 1000), (5000, 5000)])
+def test_the_proposed_depth_scale_gives_meters(tmp_path: Path, units: int, scale: int) -> None:
+    root = write_generic(tmp_path / "scan", {})
+    for path in (root / "depth").iterdir():
+        write_depth(path, np.full((HEIGHT, WIDTH), 2.5), units)
+    with pytest.raises(BadDatasetError, match=f"depth_scale: {scale}, .* nearer than 2.50 m"):
+        open_scan("rgbd", root)
+
+
 STATEMENTS = {
-    "nothing said": ({}, "depth_scale: is missing"),
+    "nothing said": ({}, "depth_scale, pose_direction, up: are missing. Fix: write for example {depth_scale: 1000"),
     "no pose direction": ({"depth_scale": 1000, "up": "z"}, "pose_direction: is missing"),
     "no up": ({"depth_scale": 1000, "pose_direction": "camera_to_world"}, "up: is missing"),
     "unknown key": ({**STATED, "depth_sclae": 5}, "depth_sclae: is not a known key"),
