@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_format
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from data_prep.detect.detection_run import DetectionRun
     from data_prep.detect.detector import Detector, Segmenter
     from data_prep.detect.nms import Selection
+    from data_prep.detect.vocabulary import Vocabulary
 
 
 @dataclass(kw_only=True)
@@ -31,14 +32,24 @@ class Detect(ScanCommand):
     be read.
     """
 
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")] = ""
+    """Reader of the scan: kitti, kitti-tracking, nuscenes, sunrgbd, scannet, rgbd, rosbag, layout …"""
+    root: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ROOT")] = ""
+    """Folder or file of the scan; the contents of a URL like s3://bucket/scan are first copied to this machine."""
+    list: bool = False
+    """List detectors with license and size, and whether they give boxes or masks; needs nothing else."""
     vocabulary: str | None = None
     """Labels to search for: coco, lvis, objects365, nuscenes, nuscenes23, scannet200, a text file with one label per
     line, or labels like "mug,bottle". A detector with fixed labels keeps these of its own; default: all of them."""
-    out: Path
-    """COCO JSON to write, new or started by the same command."""
-    detector: str = "google/owlv2-base-patch16-ensemble"
-    """Zero-shot detection model of Hugging Face: a repository or a folder. Others: google/owlvit-base-patch32,
-    IDEA-Research/grounding-dino-tiny. Or a .yaml file that describes a detector exported to ONNX."""
+    out: Path | None = None
+    """COCO JSON to write, new or started by the same command. Required."""
+    detector: str | None = None
+    """Zero-shot detection model of Hugging Face: a repository or a folder; --list names some. Or a .yaml file that
+    describes a detector exported to ONNX. With --name-with: a generator of masks, SAM or SAM 2. Default:
+    google/owlv2-base-patch16-ensemble; with --name-with facebook/sam2.1-hiera-small."""
+    name_with: str | None = None
+    """CLIP model (NAME/TAG of open_clip, hf-hub:org/repo, local-dir:FOLDER) that gives the masks of a generator, which
+    knows no labels, those of --vocabulary by their crops."""
     revision: str | None = None
     """Commit, tag or branch of the detector's repository."""
     masks: str | None = None
@@ -68,6 +79,17 @@ class Detect(ScanCommand):
     def run(self) -> int:
         """Detect and report."""
         from clip2.cli.terminal import Console
+
+        if self.list:
+            return _list_detectors(self.json)
+        for value, field_name in ((self.source, "SOURCE"), (self.root, "ROOT"), (self.out, "--out")):
+            if not value:
+                raise InputError(
+                    "is missing",
+                    field=field_name,
+                    fix="like clip2 detect rgbd my_scan/ --vocabulary coco --out detections.json",
+                )
+        assert self.out is not None
         from clip2.progress import FrameBar
         from data_prep.detect.detection_run import detect_scan
 
@@ -98,19 +120,20 @@ class Detect(ScanCommand):
 
         vocabulary = None if self.vocabulary is None else Vocabulary.load(self.vocabulary)
         detector: Any
-        if self.detector.endswith((".yaml", ".yml")):
+        if self.name_with is not None:
+            return self._named_masks(vocabulary), None
+        if self.detector is not None and self.detector.endswith((".yaml", ".yml")):
             from data_prep.detect.onnx_detector import OnnxDetector
 
             detector = OnnxDetector(self.detector, vocabulary)
             return self._with_masks(detector)
         if vocabulary is None:
-            raise InputError(
-                "is missing", field="--vocabulary", fix='name what to search for: coco, or "mug,bottle"'
-            )
+            raise _no_vocabulary()
+        from data_prep.detect.catalog import OPEN_VOCABULARY
         from data_prep.detect.huggingface import HuggingFaceDetector
 
         detector = HuggingFaceDetector(
-            self.detector,
+            self.detector or OPEN_VOCABULARY,
             vocabulary,
             device=self.device,
             precision=self.precision,
@@ -118,6 +141,30 @@ class Detect(ScanCommand):
             revision=self.revision,
         )
         return self._with_masks(detector)
+
+    def _named_masks(self, vocabulary: Vocabulary | None) -> Detector:
+        if vocabulary is None:
+            raise _no_vocabulary()
+        if self.masks is not None or self.tiles is not None:
+            raise InputError(
+                "gives masks of whole images",
+                field="--name-with",
+                fix=f"leave out {'--masks' if self.masks is not None else '--tiles'}",
+            )
+        from clip2.teacher import Teacher
+        from clip2.teacher.crop_namer import ClipCropNamer
+        from data_prep.detect.catalog import MASK_GENERATOR
+        from data_prep.detect.named_masks import NamedMasks
+
+        assert self.name_with is not None
+        namer = ClipCropNamer(Teacher.load(self.name_with, self.device), vocabulary)
+        return NamedMasks(
+            self.detector or MASK_GENERATOR,
+            namer,
+            device=self.device,
+            precision=self.precision,
+            revision=self.revision,
+        )
 
     def _with_masks(self, detector: Any) -> tuple[Detector, Segmenter | None]:
         from data_prep.detect.segment import PromptableSegmenter
@@ -140,6 +187,42 @@ class Detect(ScanCommand):
             nms_across_labels=self.nms_across_labels,
             max_boxes=self.max_boxes,
         )
+
+
+def _no_vocabulary() -> InputError:
+    return InputError(
+        "is missing", field="--vocabulary", fix='name what to search for: coco, or "mug,bottle"'
+    )
+
+
+def _list_detectors(as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from data_prep.detect.catalog import KNOWN_DETECTORS
+
+    if as_json:
+        print(
+            json_format.dumps([asdict(one) | {"megabytes": one.megabytes} for one in KNOWN_DETECTORS])
+        )
+        return 0
+    from rich.table import Table
+
+    from clip2.cli.terminal import Console
+
+    table = Table("name", "gives", "labels", "MB", "license of the weights", box=None, header_style="bold")
+    table.columns[0].overflow = "fold"
+    table.columns[3].justify = "right"
+    for one in KNOWN_DETECTORS:
+        table.add_row(one.name, one.gives, one.labels, str(one.megabytes), one.license)
+    console = Console()
+    console.print(table)
+    console.print(
+        "boxes: --detector NAME; for an ONNX file --detector FILE.yaml. masks: --masks NAME adds them to boxes; "
+        "--detector NAME --name-with CLIP finds everything and lets CLIP name it.",
+        highlight=False,
+        markup=False,
+    )
+    return 0
 
 
 def _scores(given: tuple[str, ...]) -> dict[str | None, float]:

@@ -156,7 +156,7 @@ class PatchTransformer(PointEncoder):
             mask, padding = real[:, None, None], ~real[:, 1:, None]
         if self.positions == "once" and place is not None:
             x, place = x + place, None
-        x = self.norm(self.blocks(x, place, mask)).to(points.dtype)
+        x = self.norm(self.blocks(x, place, mask, first_only=self.readout == "class")).to(points.dtype)
         if self.readout == "class":
             return x[:, 0]
         tokens = x[:, 1:] if padding is None else x[:, 1:].masked_fill(padding, -torch.inf)
@@ -197,10 +197,19 @@ class Trunk(nn.ModuleList):
         super().__init__(_Block(dim, heads, hidden, qkv_bias, mlp, eps) for _ in range(depth))
         self.dim, self.eps = dim, eps
 
-    def forward(self, x: Tensor, place: Tensor | None, mask: Tensor | None) -> Tensor:
-        """x (B, T, C), place (B, T, C) added before every block or None, mask (B, 1, 1, T) of real tokens or None."""
-        for block in self:
-            x = block(x if place is None else x + place, mask)
+    def forward(
+        self, x: Tensor, place: Tensor | None, mask: Tensor | None, first_only: bool = False
+    ) -> Tensor:
+        """Run the blocks.
+
+        Args:
+            x: (B, T, C).
+            place: (B, T, C) added before every block, or None.
+            mask: (B, 1, 1, T) of real tokens, or None.
+            first_only: return the first token alone, (B, 1, C); the last block then computes no other.
+        """
+        for number, block in enumerate(self, 1):
+            x = block(x if place is None else x + place, mask, first_only and number == len(self))
         return x
 
 
@@ -227,12 +236,14 @@ class _Block(nn.Module):
         self.mlp = nn.ModuleDict(layers)
         self.heads = heads
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, first_only: bool = False) -> Tensor:
         batch, tokens, dim = x.shape
         qkv = self.attn["qkv"](self.norm1(x)).view(batch, tokens, 3, self.heads, dim // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        if first_only:
+            x, query = x[:, :1], query[:, :, :1]
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        x = x + self.attn["proj"](mixed.transpose(1, 2).reshape(batch, tokens, dim))
+        x = x + self.attn["proj"](mixed.transpose(1, 2).reshape(x.shape))
         return x + self.mlp["fc2"](self._inner(self.mlp["fc1"](self.norm2(x))))
 
     def _inner(self, x: Tensor) -> Tensor:
