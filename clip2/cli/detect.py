@@ -201,9 +201,7 @@ def _list_detectors(as_json: bool) -> int:
     from data_prep.detect.catalog import KNOWN_DETECTORS
 
     if as_json:
-        print(
-            json_format.dumps([asdict(one) | {"megabytes": one.megabytes} for one in KNOWN_DETECTORS])
-        )
+        print(json_format.dumps([asdict(one) | {"megabytes": one.megabytes} for one in KNOWN_DETECTORS]))
         return 0
     from rich.table import Table
 

@@ -24,9 +24,7 @@ class CropNamer(Protocol):
 
     labels: Sequence[str]
 
-    def name(
-        self, crops: Sequence[NDArray[np.uint8]]
-    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    def name(self, crops: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """Position in ``labels`` and probability of the best label of each crop (h, w, 3)."""
         ...
 

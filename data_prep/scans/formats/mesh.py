@@ -52,7 +52,9 @@ def sample_mesh(path: Path, count: int, seed: int) -> RawCloud:
     library, pip_names = _LIBRARIES.get(path.suffix.lower(), ("trimesh", ""))
     if find_spec(library) is None:
         raise InputError(
-            f"needs {pip_names.split()[0]}, which is not installed", source=path, fix=f"pip install {pip_names}"
+            f"needs {pip_names.split()[0]}, which is not installed",
+            source=path,
+            fix=f"pip install {pip_names}",
         )
     try:
         scene = trimesh.load_scene(path, process=False)
@@ -84,7 +86,9 @@ def sample_mesh(path: Path, count: int, seed: int) -> RawCloud:
         except _PARSER_ERRORS as error:
             raise unreadable(path, "mesh", error) from error
     known = [color for color in colors if color is not None]
-    return RawCloud(np.concatenate(points) * unit, np.concatenate(known) if len(known) == len(colors) else None)
+    return RawCloud(
+        np.concatenate(points) * unit, np.concatenate(known) if len(known) == len(colors) else None
+    )
 
 
 def _is_painted(part: trimesh.Trimesh) -> bool:

@@ -95,7 +95,9 @@ class RgbdScan(IndexedScan[RgbdFiles]):
             try:
                 self._statement = RgbdStatement.load(root / "scan.yaml", known)
             except InputError as error:
-                raise error.as_kind(BadDatasetError, fix=_proposal(next(iter(entries.values())), posed)) from None
+                raise error.as_kind(
+                    BadDatasetError, fix=_proposal(next(iter(entries.values())), posed)
+                ) from None
             if not posed and self._statement.pose_direction != "none":
                 raise BadDatasetError(
                     f"is {self._statement.pose_direction}, but there are no pose files, like "

@@ -80,7 +80,17 @@ def test_clip2_detect_names_masks_with_clip(
     monkeypatch.setattr(NamedMasks.__init__, "__kwdefaults__", {**defaults, **EASY})
     sam, clip = make_tiny_sam2(tmp_path / "sam"), make_tiny_clip(tmp_path / "clip")
     out = tmp_path / "masks.json"
-    command = ["detect", "procedural", "room", "--option", "frames=1", "--detector", str(sam), "--name-with", clip]
+    command = [
+        "detect",
+        "procedural",
+        "room",
+        "--option",
+        "frames=1",
+        "--detector",
+        str(sam),
+        "--name-with",
+        clip,
+    ]
     command += ["--out", str(out)]
     assert main([*command, "--vocabulary", "chair,floor", "--min-score", "0", "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)["words"]) <= {"chair", "floor"}

@@ -159,10 +159,14 @@ def test_seven_scenes_without_gravity_asks_which_way_is_up(tmp_path: Path) -> No
 def test_without_poses_every_frame_is_its_own_world(tmp_path: Path) -> None:
     root = write_generic(tmp_path / "scan")
     shutil.rmtree(root / "pose")
-    with pytest.raises(BadDatasetError, match="there are no pose files, like pose/2.txt.*pose_direction: none"):
+    with pytest.raises(
+        BadDatasetError, match=r"there are no pose files, like pose/2.txt.*pose_direction: none"
+    ):
         open_scan("rgbd", root)
     (root / "scan.yaml").unlink()
-    with pytest.raises(BadDatasetError, match="write for example {depth_scale: 1000, pose_direction: none, up: -y}"):
+    with pytest.raises(
+        BadDatasetError, match=r"write for example \{depth_scale: 1000, pose_direction: none, up: -y\}"
+    ):
         open_scan("rgbd", root)
     (root / "scan.yaml").write_text("{depth_scale: 1000, pose_direction: none, up: -y}")
     scan = open_scan("rgbd", root)
