@@ -34,7 +34,7 @@ def files(cases: int = 200, first: int = 0, only: tuple[str, ...] = (), shown: i
     from siege.targets import TARGETS
     from siege.trial import run_cases
 
-    console, failures = Console(), 0
+    console, progress, failures = Console(), Console(stderr=True), 0
     table = Table("target", "cases", "read", "refused", "failed", "slowest, s")
     with tempfile.TemporaryDirectory() as scratch:
         for name in only or TARGETS:
@@ -42,6 +42,7 @@ def files(cases: int = 200, first: int = 0, only: tuple[str, ...] = (), shown: i
             kinds = Counter(outcome.kind for outcome in outcomes)
             row = [name, len(outcomes), *(kinds[kind] for kind in ("read", "refused", "failed"))]
             table.add_row(*map(str, row), f"{max(outcome.seconds for outcome in outcomes):.1f}")
+            progress.print(*row, f"{sum(outcome.seconds for outcome in outcomes):.1f} s")
             details = Counter(outcome.detail for outcome in outcomes if outcome.kind == "failed")
             example = {outcome.detail: outcome.case for outcome in reversed(outcomes)}
             for detail, count in details.most_common(shown):

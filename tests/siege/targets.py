@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import zipfile
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +12,23 @@ import numpy as np
 import open3d as o3d
 import pye57
 import trimesh
+from pycocotools import mask as coco_mask
 from scipy.io import savemat
+from siege.targets_models import MODELS, small_model, yesterday
+from siege.targets_server import SERVER
 from siege.trial import Target
-from support import bag_scenes, bag_twins, coco_twins, rgbd_twins
+from support import bag_scenes, bag_twins, coco_twins, once_twin, posed_twin, rgbd_twins
 from support.box_world import sweep
 from support.nuscenes_twin import NuscenesTwin
-from support.recognition_stand_ins import tiny_bank, tiny_model
 from support.scan_twins import write_image, write_kitti, write_kitti_tracking
+from support.waymo_twin import write_waymo
 
 import clip2
-from clip2.mapping import ObjectMap
-from clip2.recognition.instances import Instances3D
 from clip2.server.limits import Limits
 from clip2.server.uploads import CloudForm, Part, read_frame
-from clip2.teacher import load_features
-from clip2.training import load_config, load_training_set
 from data_prep import BadFrameError
 from data_prep.detect import CocoDetections
 from data_prep.scans import Frame, open_scan
-from data_prep.triplets import open_triplets
-
-YESTERDAY = Path(__file__).resolve().parents[1] / "data" / "v0.1.0"
 
 
 def check_frame(frame: Frame) -> None:
@@ -136,35 +130,40 @@ def bag(format: str) -> Target:
     )
 
 
-def yesterday(name: str) -> Callable[[Path], object]:
-    """Files of the first version, which every later one reads."""
-    return lambda folder: shutil.copytree(YESTERDAY / name, folder / name)
+def write_once(folder: Path) -> None:
+    content = once_twin.sequence()
+    for frame in content["frames"]:  # the twin's last frame has no pose
+        if not any(frame["pose"]):
+            frame["pose"] = [0, 0, 0, 1, 10.0, 0, 1.9]
+    once_twin.write_once(folder, content)
 
 
-def read_triplets(folder: Path) -> None:
-    triplets = open_triplets(folder / "triplets")
-    for shard in triplets.shards:
-        for _ in triplets.iter_shard(shard.name):
-            pass
+def write_scannet(folder: Path) -> None:
+    rgbd_twins.write_scannet_export(folder / "scene0000_00")
+    for name in ("color/2.jpg", "depth/2.png", "pose/2.txt"):  # a frame without pose
+        (folder / "scene0000_00" / name).unlink()
 
 
-def read_model(folder: Path) -> None:
-    model = clip2.load(folder / "model")
-    model.encode(np.load(YESTERDAY / "model" / "clouds.npy")[:1])
+def write_detections(folder: Path) -> None:
+    """Boxes, and masks in each of COCO's three forms."""
+    mask = np.asfortranarray(coco_twins.mask_of_a_rectangle().astype(np.uint8))
+    packed = coco_mask.encode(mask)
+    counts = [820, *[40, 40] * 29, 40]
+    forms: tuple[Any, ...] = (
+        [[10, 20, 40, 20, 40, 60, 10, 60]],
+        {"size": packed["size"], "counts": packed["counts"].decode()},
+        {"size": [80, 100], "counts": [*counts, 8000 - sum(counts)]},
+    )
+    rows = [coco_twins.annotation()]
+    rows += [coco_twins.annotation(i + 2, segmentation=form) for i, form in enumerate(forms)]
+    coco_twins.write(folder / "boxes.json", coco_twins.content(*rows))
 
 
-def write_map(folder: Path) -> None:
-    object_map = ObjectMap(tiny_model(tiny_bank()))
-    for step in range(3):
-        object_map.update(
-            *sweep({0: ((4, 0, 0.5), (1, 1, 1)), 1: ((0, 5, 0.75), (0.4, 0.4, 1.5))}, step / 10)
-        )
-    object_map.save(folder / "map")
-
-
-@cache
-def small_model() -> clip2.Clip2Model:
-    return tiny_model(tiny_bank())
+def read_detections(folder: Path) -> None:
+    found = CocoDetections.load(folder / "boxes.json").for_image("a/img.png", 100, 80)
+    for i in range(len(found)):
+        if found.masks is not None:
+            _ = found.masks[i]
 
 
 def recognize(folder: Path) -> None:
@@ -208,22 +207,21 @@ TARGETS: dict[str, Target] = {
     "nuscenes": Target(NuscenesTwin, frames("nuscenes", sweeps=2, scenes="scene-0002")),
     "sunrgbd": Target(write_sunrgbd, frames("sunrgbd")),
     "tum": Target(rgbd_twins.write_tum, frames("tum", up="z")),
-    "scannet": Target(lambda f: rgbd_twins.write_scannet_export(f / "scene0000_00"), frames("scannet", file="scene0000_00")),
-    "scannet .sens": Target(lambda f: (f / "a.sens").write_bytes(rgbd_twins.sens_bytes()), frames("scannet", file="a.sens")),
+    "scannet": Target(write_scannet, frames("scannet", file="scene0000_00")),
+    "scannet .sens": Target(lambda f: (f / "a.sens").write_bytes(rgbd_twins.sens_bytes(frames=2)), frames("scannet", file="a.sens")),
     "replica": Target(rgbd_twins.write_replica, frames("replica")),
     "polycam": Target(rgbd_twins.write_polycam, frames("polycam")),
     "record3d": Target(write_record3d, frames("record3d", file="room.r3d")),
     **{f"bag {format}": bag(format) for format in bag_twins.FORMATS},
     "layout": Target(yesterday("layout"), frames("layout", file="layout")),
-    "detections": Target(lambda f: coco_twins.write(f / "boxes.json", coco_twins.content(coco_twins.annotation())), lambda f: CocoDetections.load(f / "boxes.json").for_image("a/img.png", 100, 80)),
-    "text bank": Target(lambda f: tiny_bank().save(f / "bank.npz"), lambda f: clip2.TextBank.load(f / "bank.npz")),
-    "triplets": Target(yesterday("triplets"), read_triplets, spare=("*/cache/*/*", "*/features/*/*")),
-    "features": Target(yesterday("triplets"), lambda f: load_features(f / "triplets"), spare=("*.tar", "*/cache/*/*")),
-    "training set": Target(yesterday("triplets"), lambda f: load_training_set([f / "triplets"], cache=True, max_points=64)),
-    "model": Target(yesterday("model"), read_model, spare=("clouds.npy", "expected.json")),
-    "training config": Target(lambda f: shutil.copy(YESTERDAY / "run" / "config.yaml", f), lambda f: load_config(f / "config.yaml", [])),
-    "result": Target(lambda f: shutil.copy(YESTERDAY / "result.json", f), lambda f: Instances3D.from_json(f / "result.json")),
-    "map": Target(write_map, lambda f: ObjectMap.load(f / "map", small_model()).query("chair"), spare=("*.html", "*.ply")),
+    "rgbd": Target(posed_twin.write_generic, frames("rgbd")),
+    "rgbd 7scenes": Target(lambda f: posed_twin.write_seven_scenes(f, [0, 2, 0]), frames("rgbd")),
+    "once": Target(write_once, frames("once")),
+    "waymo": Target(write_waymo, frames("waymo")),
+    "rgbd bag": Target(lambda f: bag_scenes.write_rgbd(f, "mcap"), lambda f: frames("rosbag")(next(f.iterdir()))),
+    "detections": Target(write_detections, read_detections),
     "sweep to names": Target(write_sweep, recognize),
     "uploads": Target(write_upload, read_uploads),
+    **MODELS,
+    **SERVER,
 }  # fmt: skip

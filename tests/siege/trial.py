@@ -14,15 +14,17 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 from siege.damage import damaged
+from siege.outside import Watch
+from siege.values import ESCAPE
 
-from data_prep.errors import BadFrameError, InputError
+from data_prep.errors import InputError
 
 SECONDS, GIGABYTES = 20, 6.0
 _PATIENCE, _UNSOUND = 3 * SECONDS, 3
@@ -36,11 +38,13 @@ class Target:
         make: writes sound files into an empty folder.
         read: reads them as a user's command would; what it returns is thrown away.
         spare: files of the folder (glob patterns) that are not damaged.
+        reseal: makes checksums in the folder right again, as who damages on purpose does; done after three of four damages.
     """
 
     make: Callable[[Path], object]
     read: Callable[[Path], object]
     spare: tuple[str, ...] = ()
+    reseal: Callable[[Path], object] | None = None
 
 
 @dataclass(frozen=True)
@@ -128,8 +132,7 @@ def _read_all(module: str, name: str, folder: Path, cases: range, send: Connecti
         if not sound.exists():
             sound.mkdir(parents=True)
             target.make(sound)
-            with contextlib.suppress(BadFrameError):  # some twins hold a frame that is not to be used
-                target.read(shutil.copytree(sound, work))
+            target.read(shutil.copytree(sound, work))
     except BaseException:  # noqa: BLE001 the trial itself is wrong
         traceback.print_exc()
         sys.stderr.flush()
@@ -142,13 +145,50 @@ def _read_all(module: str, name: str, folder: Path, cases: range, send: Connecti
         for path in sound.rglob("*")
         if path.is_file() and not any(path.match(pattern) for pattern in target.spare)
     )
+    outside = folder / "outside"  # what a name in a file must not lead to
+    if not outside.exists():
+        shutil.copytree(sound, outside)
+    watch = Watch(outside)
     for case in cases:
         rng = np.random.default_rng(case)
         file = names[rng.integers(len(names))]
         shutil.rmtree(work, ignore_errors=True)
         shutil.copytree(sound, work)
-        (work / file).write_bytes(damaged((sound / file).read_bytes(), rng))
-        send.send(astuple(_read_one(target, work, case)))
+        if rng.random() < 0.03:
+            _misplace(work / file, rng)
+        else:
+            (work / file).write_bytes(damaged((sound / file).read_bytes(), rng))
+            if target.reseal is not None and rng.random() < 0.75:
+                # A folder that cannot be sealed is damaged all the more.
+                with contextlib.suppress(
+                    ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError
+                ):
+                    target.reseal(work)
+        outcome = _read_one(target, work, case)
+        if touched := watch.touched():
+            outcome = replace(
+                outcome, kind="failed", detail=f"touched outside of the folder: {sorted(touched)}"
+            )
+        send.send(astuple(outcome))
+
+
+def _misplace(path: Path, rng: np.random.Generator) -> None:
+    """The file is gone, a folder, a pipe, a link to itself or to nothing, or has a neighbor with a hostile name."""
+    kind = rng.integers(8)
+    if kind == 6:
+        (path.parent / (ESCAPE + path.name)).write_bytes(path.read_bytes())
+    elif kind == 7:
+        (path.parent / os.fsdecode(b"\xff\xfe" + os.fsencode(path.name))).write_bytes(path.read_bytes())
+    else:
+        path.unlink()
+        (
+            lambda: None,
+            path.mkdir,
+            lambda: os.mkfifo(path),
+            lambda: path.symlink_to(path.name),
+            lambda: path.symlink_to("nothing"),
+            lambda: path.symlink_to("/dev/zero"),
+        )[kind]()
 
 
 def _read_one(target: Target, work: Path, case: int) -> Outcome:

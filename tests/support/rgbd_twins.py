@@ -108,9 +108,12 @@ def write_scannet_export(folder: Path) -> Path:
 
 
 def sens_bytes(
-    version: int = 4, coding: tuple[int, int] = (2, 1), extrinsic: np.ndarray | None = None
+    version: int = 4,
+    coding: tuple[int, int] = (2, 1),
+    extrinsic: np.ndarray | None = None,
+    frames: int = 3,
 ) -> bytes:
-    """A ``.sens`` of the same three frames."""
+    """A ``.sens`` of the same frames; the third has no pose."""
     K_color, K_depth = np.eye(4), np.eye(4)
     K_color[:3, :3], K_depth[:3, :3] = scaled_K(2), RGBD_K
     name = b"StructureSensor"
@@ -118,8 +121,8 @@ def sens_bytes(
     for matrix in (K_color, np.eye(4) if extrinsic is None else extrinsic, K_depth, np.eye(4)):
         out += matrix.astype("<f4").tobytes()
     out += struct.pack("<2i4If", *coding, 2 * WIDTH, 2 * HEIGHT, WIDTH, HEIGHT, 1000.0)
-    out += struct.pack("<Q", 3)
-    for number in range(3):
+    out += struct.pack("<Q", frames)
+    for number in range(frames):
         buffer = BytesIO()
         picture(2 * WIDTH, 2 * HEIGHT, seed=number).save(buffer, "JPEG" if coding[0] == 2 else "PNG")
         color = buffer.getvalue()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -11,62 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
+from support.once_twin import TIMES, sequence, write_once
 from support.scan_twins import write_image
 
 from data_prep import BadDatasetError, BadFrameError, InputError, open_scan
 
-K = [[1000.0, 0, 200], [0, 1000, 80], [0, 0, 1]]
-# The LiDAR has x left, y backward, z up. A camera that looks ahead has x right, y down, z forward.
-AHEAD = [[-1.0, 0, 0, 0.1], [0, 0, -1, -0.6], [0, -1, 0, -0.3], [0, 0, 0, 1]]
-BACK = [[1.0, 0, 0, 0], [0, 0, 1, 0.9], [0, -1, 0, -0.3], [0, 0, 0, 1]]
-BENT = [[-0.3, 0.1, 0.001, -0.002, 0.0]]  # the devkit's file has it as 1x5 or 5
-TIMES = ["1616343527200", "1616343527700", "1616343528200"]
-
-
-def sequence() -> dict[str, Any]:
-    # The car drives ahead at 10 m/s in a world whose x is ahead at the start: z turned by -90 degrees.
-    turn = Rotation.from_euler("z", 90, degrees=True).as_quat().tolist()
-    frames = [
-        {"sequence_id": "000076", "frame_id": time, "pose": [*turn, 5.0 * k, 0, 1.9]}
-        for k, time in enumerate(TIMES)
-    ]
-    frames[1]["annos"] = {
-        "names": ["Car", "Pedestrian"],
-        "boxes_3d": [[-2, -10, -1, 4, 2, 1.5, -np.pi / 2], [3, 8, -1, 0.5, 0.6, 1.7, 0.0]],
-        "boxes_2d": {"cam01": [[1, 2, 3, 4], [-1, -1, -1, -1]]},
-    }
-    frames[2]["pose"] = [0, 0, 0, 0, 0, 0, 0]
-    content = {
-        "meta_info": {"weather": "sunny"},
-        "calib": {
-            "cam01": {"cam_to_velo": AHEAD, "cam_intrinsic": K, "distortion": BENT},
-            "cam09": {"cam_to_velo": BACK, "cam_intrinsic": K, "distortion": [0.0] * 5},
-            "cam05": {"cam_to_velo": BACK, "cam_intrinsic": K, "distortion": [0.0] * 5},
-        },
-        "frames": frames[::-1],
-    }
-    return copy.deepcopy(content)  # tests spoil it
-
-
-def write(root: Path, content: object | None = None, name: str = "000076") -> Path:
-    folder = root / "data" / name
-    (folder / "lidar_roof").mkdir(parents=True, exist_ok=True)
-    text = json.dumps(sequence() if content is None else content)
-    (folder / f"{name}.json").write_text(text)
-    for number, time in enumerate(TIMES):
-        rng = np.random.default_rng(number)
-        sweep = np.c_[rng.uniform(-30, 30, (40, 3)), rng.integers(0, 255, 40)]
-        sweep[0, 3] = 255
-        sweep.astype("<f4").tofile(folder / "lidar_roof" / f"{time}.bin")
-        for camera in ("cam01", "cam09"):
-            write_image(folder / camera / f"{time}.jpg")
-    return root
-
 
 @pytest.fixture
 def once(tmp_path: Path) -> Path:
-    return write(tmp_path / "once")
+    return write_once(tmp_path / "once")
 
 
 def test_frames_in_time_order(once: Path) -> None:
@@ -129,7 +80,7 @@ def test_a_frame_without_pose_is_bad_unless_the_world_is_given_up(once: Path) ->
 
 
 def test_splits_and_sequences(once: Path) -> None:
-    write(once, name="000080")
+    write_once(once, name="000080")
     (once / "ImageSets").mkdir()
     (once / "ImageSets/train.txt").write_text("000080\n")
     assert len(open_scan("once", once)) == 6
@@ -194,7 +145,7 @@ BROKEN = {
 def test_a_broken_sequence_stops_before_the_start(tmp_path: Path, spoil: Callable, message: str) -> None:
     content = sequence()
     spoil(content)
-    write(tmp_path, content)
+    write_once(tmp_path, content)
     with pytest.raises(BadDatasetError) as caught:
         open_scan("once", tmp_path)
     assert message in str(caught.value)
@@ -211,7 +162,7 @@ def test_json_cut_short(once: Path) -> None:
 def test_a_pose_that_is_no_rotation_costs_its_frame(tmp_path: Path) -> None:
     content = sequence()
     content["frames"][2]["pose"] = [0, 0, 0, 3, 0, 0, 0]
-    scan = open_scan("once", write(tmp_path, content))
+    scan = open_scan("once", write_once(tmp_path, content))
     with pytest.raises(BadFrameError, match=r"frame 1616343527200: pose: is not a rotation"):
         scan[0]
     assert len(scan[1].points) == 40
@@ -240,7 +191,7 @@ def test_labels_that_do_not_fit(tmp_path: Path) -> None:
     content = sequence()
     content["frames"][1]["annos"]["names"].pop()
     with pytest.raises(InputError, match=r"annos: has 2 boxes for 1 names"):
-        open_scan("once", write(tmp_path, content)).annotations(1)
+        open_scan("once", write_once(tmp_path, content)).annotations(1)
 
 
 def test_a_label_that_is_no_box(tmp_path: Path) -> None:
@@ -249,4 +200,4 @@ def test_a_label_that_is_no_box(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"000076\.json: frame 1616343527700: annos\.boxes_3d: box\.size: is negative"
     ):
-        open_scan("once", write(tmp_path, content)).annotations(1)
+        open_scan("once", write_once(tmp_path, content)).annotations(1)
