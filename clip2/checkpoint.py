@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import safetensors.torch
 import torch
 from pydantic import Field
-from safetensors import SafetensorError
 
 from clip2.device import parse_device
 from clip2.encoders import weights_follow
@@ -23,11 +21,13 @@ from clip2.model_config import ModelConfig
 from clip2.ood.detector import OODDetector
 from clip2.state_dict import require_same_shapes, save_tensors
 from clip2.teacher.text_bank import TextBank
+from clip2.tensor_files import load_tensors
 from clip2.version import __version__
 from data_prep.config import TypedConfig, parse_config
 from data_prep.errors import InputError
 from data_prep.storage.files import file_sha256, write_atomically
 from data_prep.storage.parsing import parse_json
+from data_prep.storage.reading import read_text
 
 CONFIG_FILE, WEIGHTS_FILE, BANK_FILE, OOD_FILE = (
     "config.json",
@@ -103,10 +103,7 @@ def load(source: str | Path, device: str | torch.device = "cpu") -> Clip2Model:
         raise InputError(
             error.problem, source=folder / CONFIG_FILE, field=error.field, fix=error.fix
         ) from error
-    try:
-        tensors = safetensors.torch.load_file(weights)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"is not a safetensors file ({error})", source=weights) from error
+    tensors = load_tensors(weights, fix="download the checkpoint again, or train it again")
     require_same_shapes(
         tensors,
         model.state_dict(),
@@ -231,7 +228,7 @@ def read_config(folder: Path) -> CheckpointConfig:
     if not path.is_file():
         raise InputError(f"has no {CONFIG_FILE}", source=folder, fix="this is not a clip2 checkpoint")
     try:
-        values = parse_json(path.read_text(encoding="utf-8"))
+        values = parse_json(read_text(path))
     except (ValueError, OSError) as error:
         raise InputError(f"is not JSON ({error})", source=path) from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:

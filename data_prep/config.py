@@ -11,6 +11,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from data_prep.errors import InputError
+from data_prep.storage.reading import read_text
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -66,7 +67,7 @@ def read_yaml(path: str | Path) -> Any:
     from data_prep.yaml_text import parse_yaml  # a help page needs no YAML
 
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_text(path)
     except FileNotFoundError:
         raise InputError("does not exist", source=path, fix="check the path") from None
     except (OSError, UnicodeDecodeError) as error:

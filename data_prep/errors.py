@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import TypeVar
 Kind = TypeVar("Kind", bound="InputError")
 
 
+# The user and password of an address.
+_SECRET = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _LONGEST_SOURCE, _LONGEST_FIELD, _LONGEST_PROBLEM = 500, 100, 400
 
 
@@ -62,7 +65,8 @@ class InputError(ValueError):
             if part is not None
         )
         advice = f". Fix: {_clip(fix, _LONGEST_PROBLEM)}" if fix else ""
-        super().__init__(printable(" ".join(f"{where}{_clip(problem, _LONGEST_PROBLEM)}{advice}".split())))
+        line = " ".join(f"{where}{_clip(problem, _LONGEST_PROBLEM)}{advice}".split())
+        super().__init__(printable(_SECRET.sub("…", line)))
 
     def as_kind(
         self,

@@ -15,6 +15,7 @@ from clip2.auto.config import AutoConfig
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
 from data_prep.storage.parsing import parse_json
+from data_prep.storage.reading import read_text
 
 RECORD_FILE = "auto.json"
 
@@ -48,7 +49,7 @@ class Record:
         self.stages: dict[str, dict[str, Any]] = {}
         if self.path.is_file():
             try:
-                self.stages = parse_json(self.path.read_text(encoding="utf-8"))["stages"]
+                self.stages = parse_json(read_text(self.path))["stages"]
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(
                     f"is damaged ({error})",

@@ -17,6 +17,7 @@ from clip2.mapping.motion import ConstantVelocity
 from data_prep.errors import InputError
 from data_prep.storage.files import require_writable, write_atomically
 from data_prep.storage.parsing import parse_json, read_arrays
+from data_prep.storage.reading import read_text
 from data_prep.storage.versioned import FileFormat
 
 FORMAT = FileFormat("clip2-map", 1)
@@ -72,7 +73,7 @@ def read_map(folder: Path) -> tuple[list[MapObject], dict[str, Any]]:
     """
     path = folder / DOCUMENT
     try:
-        document = parse_json(path.read_text("utf-8"))
+        document = parse_json(read_text(path))
     except FileNotFoundError:
         raise InputError("holds no map", source=folder, fix="give a folder that clip2 map wrote") from None
     except (OSError, ValueError) as error:

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
 from clip2.ood.exposure import OutlierExposureHead
 from clip2.state_dict import require_same_shapes
+from clip2.tensor_files import load_arrays
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
 from data_prep.storage.parsing import parse_json
@@ -138,12 +138,8 @@ class OODDetector:
         Raises:
             InputError: another kind of file, tensors that do not fit together, or a 0.1.0 file fitted without outliers.
         """
-        try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                tensors = {_OLD_NAMES.get(name, name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"is not a safetensors file ({error})", source=path) from error
+        arrays, metadata = load_arrays(path, fix="download the checkpoint again")
+        tensors = {_OLD_NAMES.get(name, name): array for name, array in arrays.items()}
         stated = metadata.get(FORMAT) or metadata.get(_OLD_FORMAT)
         if stated is None:
             raise InputError(f"is not a {FORMAT} file", source=path, fix="download the checkpoint again")

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import math
-import pickle
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from clip2.model import LARGEST_LOGIT_SCALE
+from clip2.tensor_files import load_torch_file, open_tensors
 from data_prep.errors import InputError
 
 # Keys under which training code keeps the network: OpenShape and ULIP, others, DeepSpeed (Uni3D).
@@ -33,27 +29,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         InputError: the file is missing, cut short, of another kind, or holds objects.
     """
     found: object
-    try:
-        if path.suffix == ".safetensors":
-            found = safetensors.torch.load_file(path)
-        elif not zipfile.is_zipfile(path):  # torch.load of other bytes is undefined
-            raise OSError(
-                "no such file"
-                if not path.exists()
-                else "cut short, or not written by torch.save of release 1.6 or later"
-            )
-        else:
-            # ULIP's files also hold the command line, a plain record of values.
-            with torch.serialization.safe_globals([argparse.Namespace]):
-                found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError:
-        raise InputError(
-            "holds Python objects, which loading would execute",
-            source=path,
-            fix="if you trust it, save its state_dict alone as safetensors",
-        ) from None
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise InputError(f"cannot be read ({str(error).splitlines()[0]})", source=path) from None
+    # A wide network of others may hold what is not finite in parts that are not used; what is used is checked later.
+    if path.suffix == ".safetensors":
+        with open_tensors(path, "pt") as file:
+            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    else:
+        found = load_torch_file(path)
     return network_tensors(found, path)
 
 

@@ -18,6 +18,7 @@ from clip2.preprocessing import Preprocessing
 from clip2.pretrained.checkpoint_file import CheckpointTensors, logit_scale, read_tensors
 from clip2.pretrained.layouts import ABSENT_COLOR, LAYOUTS, CheckpointLayout, find_layout
 from clip2.state_dict import require_same_shapes
+from clip2.tensor_files import require_finite
 from data_prep.errors import InputError
 
 
@@ -70,6 +71,7 @@ def fill_encoder(
         ]
         raise InputError("; ".join(parts), source=source, fix=_fix(kind, state))
     require_same_shapes(filled, ours, owner="the encoder", source=source, fix=_fix(kind, state))
+    require_finite(filled, source or "checkpoint")
     encoder.load_state_dict(filled)
     projection, bias = _projection(tensors, kind, encoder.width)
     teacher = None if projection is None else kind.teachers.get(len(projection))
@@ -121,6 +123,9 @@ def convert_checkpoint(
             source=source,
             field=kind.projection,
         )
+    require_finite(
+        {"weight": converted.projection, "bias": converted.bias}, source or "checkpoint", "copy it again"
+    )
     model.projection.load_state_dict({"weight": converted.projection, "bias": converted.bias})
     if converted.logit_scale is not None:
         for scale in (model.log_text_scale, model.log_image_scale):

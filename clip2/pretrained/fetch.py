@@ -18,6 +18,7 @@ from data_prep.errors import InputError
 from data_prep.storage.files import file_sha256, require_writable, write_atomically
 from data_prep.storage.lock import FolderLock
 from data_prep.storage.parsing import parse_json
+from data_prep.storage.reading import read_text
 from data_prep.storage.room import megabytes, require_disk, require_memory
 from data_prep.storage.urls import cache_root
 
@@ -182,7 +183,7 @@ def _record(name: str) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found = parse_json(path.read_text(encoding="utf-8"))
+        found = parse_json(read_text(path))
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -17,6 +17,7 @@ from data_prep.errors import InputError
 from data_prep.geometry import OrientedBox
 from data_prep.storage.files import write_atomically
 from data_prep.storage.parsing import parse_json
+from data_prep.storage.reading import read_text
 from data_prep.storage.versioned import FileFormat
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ class Instances3D:
         """
         name = "instances" if isinstance(source, Mapping) else str(source)
         try:
-            document = source if isinstance(source, Mapping) else parse_json(Path(source).read_text("utf-8"))
+            document = source if isinstance(source, Mapping) else parse_json(read_text(source))
             FORMAT.require(document, name, fix="give a file of Instances3D.to_json")
             objects = document["objects"]
             width = len(objects[0]["embedding"]) if objects else 0

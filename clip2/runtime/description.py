@@ -13,6 +13,7 @@ from data_prep.config import TypedConfig, parse_config
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
 from data_prep.storage.parsing import parse_json
+from data_prep.storage.reading import read_text
 from data_prep.storage.versioned import FileFormat
 
 FILE, BANK_FILE, OOD_FILE = "clip2_onnx.json", "text_bank.npz", "ood.safetensors"
@@ -116,7 +117,7 @@ class OnnxDescription(TypedConfig):
         if not path.is_file():
             raise InputError(f"has no {FILE}", source=folder, fix="give a folder that clip2 export wrote")
         try:
-            values = parse_json(path.read_text(encoding="utf-8"))
+            values = parse_json(read_text(path))
         except (ValueError, OSError) as error:
             raise InputError(f"is not JSON ({error})", source=path) from error
         FORMAT.require(values, path, fix="give a folder that clip2 export wrote")

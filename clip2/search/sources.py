@@ -18,6 +18,7 @@ from clip2.search.objects import StoredObject
 from data_prep.errors import InputError
 from data_prep.scans.formats.ply import read_ply
 from data_prep.storage.parsing import parse_json
+from data_prep.storage.reading import read_text
 from data_prep.triplets import open_triplets
 from data_prep.triplets.triplet import Triplet
 
@@ -108,7 +109,7 @@ def _scan_name(path: str) -> str:
 def _from_map(folder: Path, scan: str) -> tuple[str, Iterator[StoredObject]]:
     """Confirmed and lost objects of a map: what is merely tentative may be nothing."""
     objects, facts = read_map(folder)
-    entries = parse_json((folder / DOCUMENT).read_text("utf-8"))["objects"]
+    entries = parse_json(read_text(folder / DOCUMENT))["objects"]
     names = {entry["id"]: (entry["label"], entry["score"]) for entry in entries}
     return facts["model"], (
         _from_map_object(one, number, *names[one.id], folder, scan)

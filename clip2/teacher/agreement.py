@@ -16,6 +16,7 @@ from clip2.labels import normalize_label
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
 from data_prep.storage.parsing import parse_json
+from data_prep.storage.reading import read_text
 
 AGREEMENT = "agreement.json"
 UNJUDGED = ("object",)  # the label of class-agnostic detectors fits every crop
@@ -101,7 +102,7 @@ class Agreement:
         if not path.is_file():
             return None
         try:
-            record = parse_json(path.read_text(encoding="utf-8"))
+            record = parse_json(read_text(path))
             found = cls(
                 float(record["times_chance"]), str(record["shards"]), np.array(record["dropped"], np.int64)
             )

@@ -18,15 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from clip2.labels import normalize_label
 from clip2.teacher.agreement import Agreement, shards_digest
 from clip2.teacher.text_source import canonical_model
+from clip2.tensor_files import as_record, load_arrays, open_tensors, read_record
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
 from data_prep.storage.parsing import parse_json
+from data_prep.storage.reading import read_text
 from data_prep.storage.versioned import FileFormat
 from data_prep.triplets import TripletSet, open_triplets
 
@@ -249,7 +250,7 @@ class FeatureIndex:
         """
         path = folder / INDEX
         try:
-            record = parse_json(path.read_text(encoding="utf-8"))
+            record = parse_json(read_text(path))
             FORMAT.require(record, path, fix="embed again")
             fields = {key: value for key, value in record.items() if key not in FORMAT.header}
             return TypeAdapter(cls).validate_python(fields)
@@ -328,9 +329,8 @@ class ShardFeatures:
             InputError: it is missing, truncated, or another kind of file.
         """
         try:
-            with safe_open(path, framework="numpy") as file:
-                record = parse_json((file.metadata() or {})[_RECORD])
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+            tensors, metadata = load_arrays(path, fix=_REPEAT)
+            record = as_record(metadata, _RECORD, path, fix=_REPEAT)
             counts, ids, texts = tensors["text_counts"], tensors["text_ids"], tuple(record["texts"])
             if (
                 any(len(tensors[key]) != len(counts) for key in _PER_OBJECT if key in tensors)
@@ -356,7 +356,9 @@ class ShardFeatures:
                 contents=contents,
                 point_embeddings=tensors.get("point_embeddings"),
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        except InputError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"cannot be read ({error!r})", source=path, fix=_REPEAT) from error
 
 
@@ -367,19 +369,20 @@ def feature_file(folder: Path, shard: str) -> Path:
 
 def source_shard(path: Path) -> str | None:
     """SHA-256 of the shard that a feature file was computed from; None if there is no whole feature file."""
-    if not path.is_file():
-        return None
     try:
-        with safe_open(path, framework="numpy") as file:
-            return str(parse_json((file.metadata() or {})[_RECORD])["shard_sha256"])
-    except (SafetensorError, ValueError, KeyError):
+        return str(read_record(path, _RECORD).get("shard_sha256"))
+    except InputError:
         return None
 
 
 def read_texts(path: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
     """Texts of a feature file and their (U, D) vectors, without its images."""
-    with safe_open(path, framework="numpy") as file:
-        return tuple(parse_json(file.metadata()[_RECORD])["texts"]), file.get_tensor("text_embeddings")
+    with open_tensors(path, fix=_REPEAT) as file:
+        texts = as_record(file.metadata(), _RECORD, path, fix=_REPEAT).get("texts")
+        vectors = file.get_tensor("text_embeddings")
+    if not isinstance(texts, list) or len(texts) != len(vectors):
+        raise InputError("does not fit its vectors", source=path, field="texts", fix=_REPEAT)
+    return tuple(map(str, texts)), vectors
 
 
 def _is_named(folder: Path, model: str) -> bool:

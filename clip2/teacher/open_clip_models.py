@@ -18,6 +18,7 @@ from clip2.teacher.hub_files import HubFile
 from clip2.teacher.text_source import canonical_model
 from data_prep.errors import InputError
 from data_prep.storage.parsing import parse_json
+from data_prep.storage.reading import read_text
 
 _CONFIG = "open_clip_config.json"
 _WEIGHTS_FILE = "open_clip_model.safetensors"
@@ -155,7 +156,7 @@ def _load_folder(folder: Path, declared: str | None) -> LoadedClip:
     if not any(path.suffix in _WEIGHTS for path in folder.iterdir()):
         raise InputError("has no weights", source=folder, fix=fix)
     try:
-        config = parse_json((folder / _CONFIG).read_text(encoding="utf-8"))["model_cfg"]
+        config = parse_json(read_text(folder / _CONFIG))["model_cfg"]
         int(config["embed_dim"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(

@@ -6,13 +6,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,8 +19,10 @@ from clip2.labels import parse_labels
 from clip2.teacher.open_clip_models import published_config, published_weights, tokenizer
 from clip2.teacher.prompts import fill_templates, require_templates
 from clip2.teacher.text_source import canonical_model
+from clip2.tensor_files import load_torch_file, open_tensors
 from data_prep.errors import InputError
 from data_prep.storage.parsing import parse_json
+from data_prep.storage.reading import read_text
 from data_prep.storage.room import megabytes, require_memory
 from data_prep.storage.urls import cache_root
 
@@ -204,7 +204,7 @@ def find_text_tower(name: str) -> tuple[Mapping[str, Any], Path]:
     if name.startswith("local-dir:") or (kept / CONFIG_FILE).is_file():
         folder = Path(name.removeprefix("local-dir:")).expanduser() if name.startswith("local-dir:") else kept
         try:
-            settings = parse_json((folder / CONFIG_FILE).read_text(encoding="utf-8"))["model_cfg"]
+            settings = parse_json(read_text(folder / CONFIG_FILE))["model_cfg"]
             weights = next(
                 path for path in sorted(folder.iterdir()) if path.suffix in (".safetensors", ".bin")
             )
@@ -229,11 +229,8 @@ def _text_keys(path: Path) -> dict[str, int]:
     """Keys of the text tower in a file and their numbers of elements; only its index is read."""
     shapes: dict[str, tuple[int, ...]] = {}
     if path.suffix == ".safetensors":
-        try:
-            with safe_open(path, "pt") as file:
-                shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"cannot be read ({error})", source=path) from error
+        with open_tensors(path, "pt") as file:
+            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
     else:
         shapes = {key: tuple(value.shape) for key, value in _mapped(path).items()}
     has_own = any(key.startswith("text.") for key in shapes)
@@ -246,7 +243,7 @@ def _text_keys(path: Path) -> dict[str, int]:
 def _read(path: Path, keys: Mapping[str, int], dtype: torch.dtype) -> dict[str, Tensor]:
     """The tensors of these keys, without the prefix of the tower."""
     if path.suffix == ".safetensors":
-        with safe_open(path, "pt") as file:
+        with open_tensors(path, "pt") as file:
             found = {key: file.get_tensor(key) for key in keys}
     else:
         mapped = _mapped(path)
@@ -258,15 +255,11 @@ def _read(path: Path, keys: Mapping[str, int], dtype: torch.dtype) -> dict[str, 
 
 
 def _mapped(path: Path) -> dict[str, Tensor]:
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except UnpicklingError:
-        raise InputError(
-            "holds Python objects, which loading would execute", source=path, fix="use its safetensors file"
-        ) from None
-    except (OSError, RuntimeError, ValueError) as error:
-        raise InputError(f"cannot be read ({str(error).splitlines()[0]})", source=path) from error
-    return found.get("state_dict", found)
+    found = load_torch_file(path)
+    found = found.get("state_dict", found) if isinstance(found, dict) else found
+    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise InputError("is not a state dict", source=path, fix="use its safetensors file")
+    return found
 
 
 def _build(settings: Mapping[str, Any], state: dict[str, Tensor], path: Path) -> nn.Module:

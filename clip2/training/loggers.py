@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
+from data_prep.storage.reading import read_text
 
 LoggerName = Literal["tensorboard", "curves", "csv", "wandb", "mlflow"]
 METRICS_FILE, CSV_FILE, TENSORBOARD_FOLDER = "metrics.jsonl", "metrics.csv", "tensorboard"
@@ -51,7 +52,7 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
     """The records of ``metrics.jsonl``, up to a line that a killed run left half-written."""
     path = run / METRICS_FILE
     records: list[dict[str, Any]] = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else ():
+    for line in read_text(path).splitlines(keepends=True) if path.is_file() else ():
         try:
             record = json.loads(line)
         except json.JSONDecodeError:

@@ -27,6 +27,7 @@ from clip2.training.clouds import Block, Clouds, sample_object
 from data_prep.errors import InputError
 from data_prep.storage.files import move_durably, require_writable
 from data_prep.storage.parsing import parse_json, read_arrays
+from data_prep.storage.reading import read_text
 from data_prep.triplets import Provenance, Triplet, TripletSet
 
 CACHE, INDEX, POINTS, COLORS, OBJECTS = "cache", "index.json", "points.f16", "colors.u8", "objects.npz"
@@ -208,7 +209,7 @@ def sample_objects(
 def _load(folder: Path, digest: str) -> StoredObjects | None:
     """Objects of a cache; None: it does not exist or is incomplete."""
     try:
-        index = parse_json((folder / INDEX).read_text(encoding="utf-8"))
+        index = parse_json(read_text(folder / INDEX))
         file = read_arrays(folder / OBJECTS)
         count, scale, has_color, frames, problem = (
             file[name] for name in ("count", "scale", "has_color", "frames", "problem")
@@ -247,7 +248,7 @@ def _map(path: Path, dtype: Any, rows: int) -> NDArray:
 
 def _shards_of(folder: Path) -> list[str] | None:
     try:
-        return list(parse_json((folder / INDEX).read_text(encoding="utf-8"))["shards"])
+        return list(parse_json(read_text(folder / INDEX))["shards"])
     except (OSError, ValueError, KeyError):
         return None
 

@@ -11,23 +11,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from clip2.model import Clip2Model
 from clip2.pretrained.loading import load
 from clip2.state_dict import require_same_shapes, save_tensors
+from clip2.tensor_files import load_tensors, read_record
 from clip2.training.config import TrainConfig, load_config
 from clip2.training.sharding import copy_whole, like, whole
 from data_prep.errors import InputError
 from data_prep.storage.files import require_writable, writing
-from data_prep.storage.parsing import parse_json
 
 CONFIG_FILE, STATE_FOLDER = "config.yaml", "state"
 _STATES_KEPT = 2
+_REPAIR = "delete it to continue from an earlier one"
 # Keys that do not change what is learned; a resumed run may differ in them.
 _FREE = (
     "device.",
@@ -141,13 +139,10 @@ def read_facts(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is damaged.
     """
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            return parse_json((file.metadata() or {})["clip2"])
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise InputError(
-            f"is not a training state ({error})", source=path, fix="delete it to continue from an earlier one"
-        ) from None
+    facts = read_record(path, "clip2", fix=_REPAIR)
+    if type(facts.get("step")) is not int or facts["step"] < 0:
+        raise InputError(f"is {facts.get('step')!r}", source=path, field="step", fix=_REPAIR)
+    return facts
 
 
 def load_state(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -157,10 +152,12 @@ def load_state(path: Path, model: nn.Module, average: nn.Module, optimizer: torc
         InputError: the file is damaged or belongs to another network.
     """
     read_facts(path)
-    tensors = safetensors.torch.load_file(path)
+    tensors = load_tensors(path, fix=_REPAIR)
     parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
     for name, value in tensors.items():
         kind, _, rest = name.partition("/")
+        if kind not in parts:
+            raise InputError("is not a part of a training state", source=path, field=name, fix=_REPAIR)
         parts[kind][rest] = value
     for kind, module in (("model", model), ("average", average)):
         current = module.state_dict()
@@ -170,7 +167,9 @@ def load_state(path: Path, model: nn.Module, average: nn.Module, optimizer: torc
     by_name = dict(model.named_parameters())
     for name, value in parts["optimizer"].items():
         key, _, parameter_name = name.partition("/")
-        parameter = by_name[parameter_name]
+        parameter = by_name.get(parameter_name)
+        if parameter is None or value.shape not in (parameter.shape, ()):
+            raise InputError("fits no parameter", source=path, field=f"optimizer/{name}", fix=_REPAIR)
         # AdamW keeps its step count on the CPU by default.
         optimizer.state[parameter][key] = value if key == "step" else like(parameter, value)
 

@@ -15,6 +15,7 @@ from data_prep.scans import Scan
 from data_prep.storage.files import move_durably, require_writable, write_atomically
 from data_prep.storage.lock import LOCK
 from data_prep.storage.parsing import parse_json
+from data_prep.storage.reading import read_text
 from data_prep.storage.urls import as_path, as_url
 from data_prep.storage.versioned import FileFormat
 
@@ -126,7 +127,7 @@ def publish(
 def _read(folder: Path) -> dict[str, Any]:
     path = folder / _REPORT
     try:
-        found: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = parse_json(read_text(path))
     except (OSError, ValueError) as error:
         raise BadDatasetError(
             f"cannot be read ({error})", source=path, fix="delete it and run again"

@@ -16,6 +16,7 @@ from data_prep.errors import BadDatasetError
 from data_prep.geometry import OrientedBox, box_to_image
 from data_prep.geometry.box_iou import box_iou_3d, box_rows
 from data_prep.scans import Frame, Scan
+from data_prep.storage.reading import read_text
 
 BANDS = ((0, 15), (15, 30), (30, 45), (45, 1000))  # meters
 _LOOSE, _STRICT = 0.25, 0.5  # 3D IoU
@@ -167,7 +168,7 @@ def _read_boxes(folder: Path) -> dict[str, list[tuple[list[float], float]]]:
     """Frame id → (7 numbers, score) of each box."""
     boxes = defaultdict(list)
     try:
-        lines = (folder / BOXES).read_text(encoding="utf-8").splitlines()
+        lines = read_text(folder / BOXES).splitlines()
     except FileNotFoundError:
         raise BadDatasetError(
             "is missing", source=folder / BOXES, fix="give a folder that clip2 label wrote"

@@ -19,6 +19,7 @@ from data_prep.detect.detections import Detections2D
 from data_prep.errors import BadDatasetError
 from data_prep.storage.files import write_atomically
 from data_prep.storage.parsing import parse_json
+from data_prep.storage.reading import read_text
 
 _V = TypeVar("_V")
 # An image (file_name, width, height, and anything else), and its rows as of `coco_rows`.
@@ -238,7 +239,7 @@ def _write_list(file: TextIO, key: str, items: Iterable[Mapping[str, Any]]) -> N
 
 def _load_json(path: Path) -> Any:
     try:
-        return parse_json(path.read_text(encoding="utf-8"))
+        return parse_json(read_text(path))
     except FileNotFoundError as error:
         raise BadDatasetError("does not exist", source=path, fix="check the path") from error
     except IsADirectoryError as error:

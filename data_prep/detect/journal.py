@@ -14,6 +14,7 @@ from data_prep.detect.coco_format import Entry, RowReader
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.storage.lock import FolderLock
 from data_prep.storage.parsing import parse_json
+from data_prep.storage.reading import read_text
 
 SETTINGS = "settings"  # key of the result's `info`
 _ROWS = "batches.jsonl"
@@ -182,7 +183,7 @@ def _read_result(out: Path, settings: dict[str, Any]) -> list[FrameEntries]:
             fix="give another --out, or delete it",
         )
     _require_same(before, settings, out)
-    return list(_frames_of(parse_json(out.read_text(encoding="utf-8")), out))
+    return list(_frames_of(parse_json(read_text(out)), out))
 
 
 def _frames_of(content: dict[str, Any], out: Path) -> Iterator[FrameEntries]:

@@ -19,6 +19,7 @@ from data_prep.detect.vocabulary import Vocabulary
 from data_prep.errors import InputError
 from data_prep.labels import normalize_label
 from data_prep.storage.extras import require_extra
+from data_prep.storage.reading import read_file, stays_inside
 
 # Boxes (M, 4) x0 y0 x1 y1 in pixels of the network's input, and scores (M, K).
 _Decoded = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -73,6 +74,13 @@ class OnnxDetector:
     def __init__(self, description: str | Path, vocabulary: Vocabulary | None = None) -> None:
         path = Path(description)
         self.config = config = parse_config(OnnxDetectorConfig, read_yaml(path), source=path)
+        if not stays_inside(config.model):
+            raise InputError(
+                f"{config.model!r} leaves the folder",
+                source=path,
+                field="model",
+                fix="put both into one folder",
+            )
         file = path.parent / config.model
         if not file.is_file():
             raise InputError("does not exist", source=file, field="model", fix=f"correct it in {path}")
@@ -83,7 +91,7 @@ class OnnxDetector:
             self._session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         except failures as error:
             raise InputError(f"is not an ONNX model ({str(error).splitlines()[0]})", source=file) from error
-        self._digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        self._digest = hashlib.sha256(read_file(file)).hexdigest()
         known = Vocabulary.load(config.names).labels if isinstance(config.names, str) else config.names
         self._classes = tuple(known)
         self._wanted = self._choose(vocabulary)

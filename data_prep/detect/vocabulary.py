@@ -10,6 +10,7 @@ from pathlib import Path
 
 from data_prep.errors import InputError
 from data_prep.labels import normalize_label
+from data_prep.storage.reading import read_text
 
 _LISTS = Path(__file__).parent / "vocabularies"
 
@@ -98,7 +99,7 @@ class Vocabulary:
     @classmethod
     def _read(cls, path: Path) -> Vocabulary:
         try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            lines = read_text(path, "utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(
                 f"cannot be read ({error})", source=path, field="vocabulary", fix="write it as UTF-8 text"

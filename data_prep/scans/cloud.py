@@ -32,6 +32,7 @@ from data_prep.scans.frame import Frame
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 from data_prep.storage.parsing import read_array
+from data_prep.storage.reading import read_text
 
 SUFFIXES = (".ply", ".pcd", ".xyz", ".bin", ".npy", ".las", ".laz", ".e57", *MESH_SUFFIXES)
 # KITTI object, tracking and raw: x y z intensity. (Waymo's exports in this layout have seven digits and six values.)
@@ -233,7 +234,7 @@ def _read_npy(path: Path, most: int | None) -> NDArray:
 
 def _read_text(path: Path) -> RawCloud:
     try:
-        lines = path.read_text(encoding="ascii").replace(",", " ").splitlines()
+        lines = read_text(path, "ascii").replace(",", " ").splitlines()
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # numpy warns about a file without numbers
             table = np.loadtxt(lines, dtype=np.float64, comments=("#", "//"), ndmin=2)

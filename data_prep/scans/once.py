@@ -28,6 +28,7 @@ from data_prep.scans.frame import Annotations3D, Frame, View
 from data_prep.scans.scan import IndexedScan, choose_names
 from data_prep.scans.sources import register_source
 from data_prep.storage.parsing import parse_json
+from data_prep.storage.reading import read_text
 
 _FIX = "use the JSON of the official download"
 
@@ -271,7 +272,7 @@ class OnceSequence:
 
     def _load(self) -> Any:
         try:
-            return parse_json(self.path.read_text(encoding="utf-8"))
+            return parse_json(read_text(self.path))
         except (OSError, ValueError) as error:
             raise BadDatasetError(
                 f"cannot be read ({type(error).__name__}: {error})", source=self.path, fix=_FIX

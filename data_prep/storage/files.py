@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data_prep.errors import InputError
+from data_prep.storage.reading import open_file
 
 
 class UnwritableError(InputError):
@@ -94,7 +95,7 @@ def _flush(path: Path) -> None:
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file as hexadecimal digits."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

@@ -9,10 +9,12 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any, BinaryIO, Literal
@@ -20,28 +22,49 @@ from typing import IO, Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.storage.reading import open_file
+
 _PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what numpy writes; the others may ask for gigabytes
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # surrogates
 _BLOCK = 1 << 24
+# Arrays of scans and vectors shrink to a half or a tenth; only zeros shrink to a thousandth.
+_BOMB, _MOST_TIMES = 1 << 27, 100
 
 
 def parse_json(content: str | bytes) -> Any:
     """The value of a JSON document.
 
     Raises:
-        ValueError: it is not JSON, not UTF-8, or nested too deeply.
+        ValueError: it is not JSON, not UTF-8, nested too deeply, or holds an integer beyond 64 bits or half of a character:
+            Python takes both, and what uses them fails far from here.
 
     >>> parse_json("[" * 100_000)
     Traceback (most recent call last):
     ValueError: is nested too deeply
     """
     try:
-        return json.loads(content)
+        text = (
+            content if isinstance(content, str) else content.decode(json.detect_encoding(content), "strict")
+        )
+        value = json.loads(text, parse_int=_parse_int)
+        if _HALF.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except RecursionError:
         raise ValueError("is nested too deeply") from None
+
+
+def _parse_int(digits: str) -> int:
+    if len(digits) < 19:
+        return int(digits)
+    value = int(digits) if len(digits) < 25 else 1 << 64
+    if not -(1 << 63) <= value < 1 << 64:
+        raise ValueError(f"holds the integer {digits[:30]}, which has more than 64 bits")
+    return value
 
 
 class ShallowStream:
@@ -97,7 +120,7 @@ def read_array(path: Path, mapped: bool = False) -> NDArray:
         OSError: it cannot be opened.
         ValueError: not an npy, damaged, cut short, or of Python objects.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         shape, order, dtype = _read_header(file)
         promised, there = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
         if promised > there:
@@ -121,23 +144,39 @@ def read_arrays(
 
     Raises:
         OSError: it cannot be opened.
-        ValueError: not an npz, damaged, or of Python objects.
+        ValueError: not an npz, damaged, of Python objects, or unpacked more than a hundred times as large as it is.
     """
-    arrays = {}
+    arrays: dict[str, NDArray] = {}
     try:
-        with zipfile.ZipFile(file) as archive:
+        with _open_zip(file) as archive:
             for info in archive.infolist():
                 name = info.filename.removesuffix(".npy")
                 if names is not None and name not in names:
                     continue
                 if info.compress_type not in _PLAIN:
                     raise ValueError("has a compression that numpy does not write")
+                if name in arrays:
+                    raise ValueError(f"holds {name!r} twice")
                 with archive.open(info) as member:
                     arrays[name] = _read_member(member, require)
     # RuntimeError: a password; NotImplementedError, which is one: a zip of a later version.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error) as error:
         raise ValueError(f"is not an npz ({error})") from error
     return arrays
+
+
+@contextmanager
+def _open_zip(file: Path | BinaryIO) -> Iterator[zipfile.ZipFile]:
+    """A zip whose members are not absurdly larger than itself; what a member holds beyond its stated size is not read."""
+    with (
+        open_file(file) if isinstance(file, Path) else nullcontext(file) as stream,
+        zipfile.ZipFile(stream) as archive,
+    ):
+        packed = stream.seek(0, io.SEEK_END)
+        unpacked = sum(info.file_size for info in archive.infolist())
+        if unpacked > max(_BOMB, _MOST_TIMES * packed):
+            raise ValueError(f"is {packed:,} bytes that would unpack to {unpacked:,}")
+        yield archive
 
 
 def _read_member(file: IO[bytes], require: Callable[[int, np.dtype], None] | None = None) -> NDArray:

@@ -12,6 +12,7 @@ from data_prep.errors import BadDatasetError
 from data_prep.storage import files
 from data_prep.storage.lease import Lease
 from data_prep.storage.lock import FolderLock
+from data_prep.storage.reading import open_file, read_file
 from data_prep.storage.urls import as_path, as_url, cache_folder, open_url, url_errors
 
 # An upload to these appears whole or not at all; elsewhere a finished file is renamed.
@@ -116,10 +117,10 @@ class LocalStore:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def read(self, name: str) -> bytes:
-        return (self.folder / name).read_bytes()
+        return read_file(self.folder / name)
 
     def open(self, name: str) -> BinaryIO:
-        return (self.folder / name).open("rb")
+        return open_file(self.folder / name)
 
     def write(self, name: str, data: bytes) -> None:
         file = self.new(name)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from data_prep.errors import InputError
 from data_prep.geometry import box_iou_2d
 from data_prep.storage.parsing import parse_json
+from data_prep.storage.reading import read_file, read_text
 
 SAME_BOX = 0.5  # 2D IoU from which a caption's box and a detection are the same object
 
@@ -48,7 +49,7 @@ class Captions:
         by_detection: dict[tuple[str, int], list[str]] = defaultdict(list)
         by_box: dict[str, list[tuple[list[float], str]]] = defaultdict(list)
         try:
-            data = Path(path).read_bytes()
+            data = read_file(path)
             lines = data.decode("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"cannot be read ({error})", source=path, fix="give JSON Lines") from None
@@ -95,7 +96,7 @@ def load_label_map(path: str | Path) -> dict[str, tuple[str, ...]]:
         InputError: it is not such a file; the label is named.
     """
     try:
-        record = parse_json(Path(path).read_text(encoding="utf-8"))
+        record = parse_json(read_text(path))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read ({error})", source=path, fix="give a JSON object") from None
     if not isinstance(record, dict):

@@ -17,6 +17,7 @@ from clip2.evaluation.objects import Cloud, ObjectSet
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.storage.extras import require_extra
 from data_prep.storage.parsing import parse_json, read_array, read_arrays
+from data_prep.storage.reading import open_file, read_file, read_text
 
 # What numpy's own object arrays need. Nothing else that a file names is ever called.
 _ALLOWED = {
@@ -64,7 +65,7 @@ def read_object_npy(path: Path) -> Any:
         InputError: it is no npy file, or holds more than arrays, dicts, lists, strings and numbers.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             version = np.lib.format.read_magic(file)
             read = (
                 np.lib.format.read_array_header_1_0
@@ -223,7 +224,7 @@ class _TextClouds:
 
     def __call__(self, index: int) -> Cloud:
         try:
-            rows = np.loadtxt(self.paths[index], dtype=np.float32, ndmin=2)
+            rows = np.loadtxt(read_text(self.paths[index]).splitlines(), dtype=np.float32, ndmin=2)
         except (OSError, ValueError) as error:
             raise InputError(
                 f"is not a text cloud ({error})", source=self.paths[index], fix="copy it again"
@@ -251,7 +252,7 @@ def _set(
 
 def _json_list(path: Path) -> list[Any]:
     try:
-        rows = parse_json(path.read_bytes())
+        rows = parse_json(read_file(path))
     except (OSError, ValueError) as error:
         raise BadDatasetError(f"is not readable JSON ({error})", source=path, fix="copy it again") from error
     if not isinstance(rows, list):

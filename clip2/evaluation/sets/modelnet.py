@@ -14,6 +14,7 @@ from clip2.evaluation.class_lists import ClassList, unknown_labels
 from clip2.evaluation.objects import Cloud, ObjectSet
 from clip2.evaluation.sets.arrays import read_npz
 from data_prep.errors import BadDatasetError
+from data_prep.storage.reading import read_file
 
 # Enough that every protocol can draw its points from them.
 MESH_POINTS = 10_000
@@ -60,7 +61,7 @@ class _Meshes:
         from data_prep.scans.formats.mesh import sample_mesh
 
         path = self.paths[index]
-        raw = sample_mesh(path, MESH_POINTS, _seed_of(path.read_bytes(), self.seed))
+        raw = sample_mesh(path, MESH_POINTS, _seed_of(read_file(path), self.seed))
         return Cloud(raw.points.astype(np.float32))
 
 

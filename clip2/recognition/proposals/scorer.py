@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
 from safetensors.numpy import save_file
 from scipy.special import expit
 
+from clip2.tensor_files import load_arrays
 from data_prep.errors import InputError
 
 
@@ -62,9 +62,8 @@ class Scorer:
         Raises:
             InputError: the file was trained on other features.
         """
-        with safe_open(path, "numpy") as file:
-            names = tuple(json.loads(file.metadata()["features"]))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        arrays, metadata = load_arrays(path)
+        names = tuple(json.loads(metadata["features"]))
         if names != tuple(features):
             raise InputError(
                 "was trained on other features", source=path.name, fix="train it again: clip2.world.proposals"

@@ -13,6 +13,7 @@ from PIL import Image
 
 from data_prep.errors import BadFrameError
 from data_prep.scans.formats.text import unreadable
+from data_prep.storage.reading import read_file
 
 # Formats of cameras and datasets; Pillow would also start a PostScript interpreter for an image of that kind.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")
@@ -126,7 +127,7 @@ class _Markers(io.BytesIO):
 
 def _open_image(path: Path, content: bytes | None = None, max_pixels: int | None = None) -> Image.Image:
     try:
-        data = _Markers(path.read_bytes() if content is None else content)
+        data = _Markers(read_file(path) if content is None else content)
         with Image.open(data, formats=_FORMATS) as image:
             if max_pixels is not None and image.width * image.height > max_pixels:
                 raise BadFrameError(

@@ -21,6 +21,7 @@ from data_prep.scans.formats.ply import require_size
 from data_prep.scans.formats.records import RawCloud, scale_colors, spread, unit_intensity
 from data_prep.scans.formats.text import unreadable
 from data_prep.storage.extras import require_extra
+from data_prep.storage.reading import open_file
 
 _DECOMPRESS = """
 import sys, laspy
@@ -61,7 +62,7 @@ def read_las(path: Path, most: int | None = None) -> RawCloud:
     try:
         size = path.stat().st_size
         compressed = _require_records(path, size)
-        with path.open("rb") as file:
+        with open_file(path) as file:
             header = laspy.LasHeader.read_from(file)
         count = header.point_count
         if count == 0:
@@ -149,7 +150,7 @@ def _require_records(path: Path, size: int) -> bool:
     Returns:
         Whether the points are compressed.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         header = file.read(105)
     if len(header) < 105 or not header.startswith(b"LASF"):
         raise _cut_short(path, "does not begin like a LAS file")
@@ -166,7 +167,7 @@ def _require_chunks(path: Path, header: Any, size: int) -> None:
     (LAZ specification 1.4).
     """
     start = header.offset_to_point_data
-    with path.open("rb") as file:
+    with open_file(path) as file:
         file.seek(start)
         (table,) = struct.unpack("<q", file.read(8))
         if table == -1:

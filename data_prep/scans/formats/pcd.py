@@ -15,6 +15,7 @@ from data_prep.errors import BadFrameError
 from data_prep.scans.formats.ply import require_size, text_table
 from data_prep.scans.formats.records import RawCloud, cloud_from_fields, require_at_most
 from data_prep.scans.formats.text import unreadable
+from data_prep.storage.reading import read_file
 
 _KINDS = {"F": "f", "I": "i", "U": "u"}
 _LONGEST_HEADER = 1 << 16
@@ -32,7 +33,7 @@ def read_pcd(path: Path, content: bytes | None = None, max_points: int | None = 
         BadFrameError: not a PCD, a header that promises more or other than the file holds, no x y z, no point.
     """
     try:
-        content = path.read_bytes() if content is None else content
+        content = read_file(path) if content is None else content
     except OSError as error:
         raise unreadable(path, "points", error) from error
     header, body = _read_header(path, content)

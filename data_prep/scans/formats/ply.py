@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from data_prep.errors import BadFrameError
 from data_prep.scans.formats.records import RawCloud, cloud_from_fields, mapped, require_at_most, spread
 from data_prep.scans.formats.text import unreadable
+from data_prep.storage.reading import read_file
 
 _TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
@@ -53,7 +54,7 @@ def read_ply(
         if content is not None:
             data: bytes | mmap.mmap = content
         else:
-            data = path.read_bytes() if most is None else mapped(path)
+            data = read_file(path) if most is None else mapped(path)
     except OSError as error:
         raise unreadable(path, "points", error) from error
     order, elements, body = _read_header(path, data)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadFrameError
 from data_prep.scans.formats.text import unreadable
+from data_prep.storage.reading import open_file, read_file
 
 _WIDEST = 256  # bytes of a point with every attribute that sensors record
 
@@ -70,7 +71,7 @@ def mapped(path: Path) -> bytes | mmap.mmap:
     Raises:
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
 
 
@@ -205,7 +206,7 @@ def read_records(
         BadFrameError: missing, empty, or not a whole number of records.
     """
     try:
-        raw = path.read_bytes() if content is None else content
+        raw = read_file(path) if content is None else content
     except OSError as error:
         raise unreadable(path, "points", error) from error
     record = 4 * columns

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from data_prep.errors import BadDatasetError, BadFrameError, shared_by_all_frames
 from data_prep.scans.formats.images import read_image, require_size
 from data_prep.scans.formats.text import unreadable
+from data_prep.storage.reading import open_file
 
 _VERSION = 4
 _COLOR_CODED = {1: "png", 2: "jpeg"}
@@ -142,7 +143,7 @@ class SensFile:
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             yield file
     except OSError as error:
         raise unreadable(path, "recording", error) from error

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import BadFrameError, InputError
 from data_prep.storage.parsing import parse_json
+from data_prep.storage.reading import read_file, read_text
 
 
 def read_lines(path: Path, field: str) -> list[str]:
@@ -21,7 +22,7 @@ def read_lines(path: Path, field: str) -> list[str]:
         BadFrameError: missing, or not text.
     """
     try:
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [line for line in read_text(path).splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise unreadable(path, field, error) from error
 
@@ -56,7 +57,7 @@ def read_json(path: Path, content: bytes | None = None) -> dict[str, Any]:
         InputError: missing, not JSON, or not an object.
     """
     try:
-        record = parse_json(path.read_bytes() if content is None else content)
+        record = parse_json(read_file(path) if content is None else content)
     except (OSError, ValueError) as error:
         raise unreadable(path, "JSON", error) from error
     if not isinstance(record, dict):

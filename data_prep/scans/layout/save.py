@@ -26,6 +26,7 @@ from data_prep.scans.layout.records import (
 )
 from data_prep.scans.scan import Scan
 from data_prep.storage.files import require_writable, write_atomically
+from data_prep.storage.reading import read_file, stays_inside
 
 _ORIGIN = ".export.json"  # the scan being converted, until scan.json is written (named by the first release)
 _MILLIMETERS = np.float32(1000)
@@ -200,11 +201,11 @@ def _write_depth(depth: NDArray[np.float32], id: str, folder: Path) -> DepthReco
 
 def _write_image(view: View, id: str, number: int, root: Path, folder: Path) -> str:
     name = PurePosixPath(view.name)
-    if name.is_absolute() or ".." in name.parts or "\\" in view.name:
+    if not stays_inside(view.name):
         name = PurePosixPath(f"images/{number}/{id}.png")
     original = root / name
     if original.is_file() and _shows(original, view.image):
-        content = original.read_bytes()
+        content = read_file(original)
         _write(folder / name, lambda file: file.write(content))
         return name.as_posix()
     # PNG loses nothing; level 1 is several times faster than the default and a tenth larger.

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ from data_prep.scans.layout.records import CameraRecord, DepthRecord, FrameRecor
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 from data_prep.storage.parsing import read_array
+from data_prep.storage.reading import stays_inside
 
 _SUFFIXES = (".npz", ".npy", ".ply", ".pcd", ".bin")
 
@@ -185,12 +186,11 @@ class LayoutScan(IndexedScan[Path]):
         return cloud
 
     def _inside(self, name: str, entry: Path) -> Path:
-        parts = PurePosixPath(name)
-        if parts.is_absolute() or ".." in parts.parts or "\\" in name or not name:
+        if not stays_inside(name):
             raise BadFrameError(
                 f"{name!r} leaves the folder", source=entry, fix="write paths relative to it, with /"
             )
-        return self.root / parts
+        return self.root / name
 
 
 def _readable(entry: Path) -> FrameRecord | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from data_prep.scans.nuscenes.tables import Row, Table
 from data_prep.scans.scan import choose_names
+from data_prep.storage.reading import stays_inside
 
 # Clockwise from the front, as the cameras sit on the car.
 _CAMERAS = (
@@ -247,7 +248,6 @@ class NuscenesIndex:
 def _inside(table: Table, row: Row) -> str:
     """The file name, which must stay below the dataset's root."""
     name: str = table.value(row, "filename")
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.parts:
+    if not stays_inside(name):
         raise table.error(f"{name!r} leaves the dataset", f"{row.get('token')}.filename")
     return name

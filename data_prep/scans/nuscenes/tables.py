@@ -14,6 +14,7 @@ from data_prep.errors import BadDatasetError, InputError, shared_by_all_frames
 from data_prep.geometry.camera import validate_intrinsics
 from data_prep.geometry.transforms import quaternion_pose
 from data_prep.storage.parsing import ShallowStream
+from data_prep.storage.reading import open_file
 
 _FIX = "use the tables of one complete version folder"
 Row = dict[str, Any]
@@ -41,7 +42,7 @@ class Table:
         """
         number = 0
         try:
-            with self.path.open("rb") as stream:
+            with open_file(self.path) as stream:
                 if not stream.read(64).lstrip().startswith(b"["):
                     raise self.error("is not a list", "start")
                 stream.seek(0)

@@ -29,6 +29,7 @@ from data_prep.scans.frame import Frame
 from data_prep.scans.rgbd.depth import T_WORLD_ARKIT, arkit_frame
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
+from data_prep.storage.reading import read_file
 
 _ZIP_ERRORS = (
     lzma.LZMAError,
@@ -171,7 +172,7 @@ class _Files:
     def read(self, name: str) -> bytes:
         try:
             if self._root.is_dir():
-                return (self._root / name).read_bytes()
+                return read_file(self._root / name)
             # Opened anew each time, so that a scan can be sent to other processes.
             with zipfile.ZipFile(self._root) as archive:
                 return archive.read(name)

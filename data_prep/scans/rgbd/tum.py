@@ -26,6 +26,7 @@ from data_prep.scans.formats.text import read_lines
 from data_prep.scans.frame import Frame
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
+from data_prep.storage.reading import stays_inside
 
 # fx fy cx cy, then k1 k2 p1 p2 k3 (https://cvg.cit.tum.de/data/datasets/rgbd-dataset/intrinsic_calibration).
 PRESETS: dict[str, tuple[float, ...]] = {
@@ -214,7 +215,8 @@ def read_image_list(path: Path) -> dict[float, Path]:
     """
     images: dict[float, Path] = {}
     for number, words in _rows(path):
-        if len(words) != 2 or (stamp := _number(words[0])) is None or Path(words[1]).is_absolute():
+        stamp = _number(words[0]) if len(words) == 2 else None
+        if stamp is None or not stays_inside(words[1]):
             raise BadDatasetError(
                 f"{' '.join(words)[:60]!r} is not a time and a file name below the folder",
                 source=path,
