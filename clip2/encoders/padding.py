@@ -5,13 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from clip2.ops.batches import is_exporting
+
 
 def shapes_follow_data(device: torch.device) -> bool:
     """Whether shapes may depend on values: only on a CPU, and never in a graph that is being exported.
 
     On a GPU a shape that depends on values would stall the queue; an exported graph must hold for every input.
     """
-    return device.type == "cpu" and not torch.compiler.is_exporting()
+    return device.type == "cpu" and not is_exporting()
 
 
 def leaves_out_padding(device: torch.device, training: bool) -> bool:

@@ -12,6 +12,7 @@ from clip2.encoders.neighborhoods import Neighborhoods
 from clip2.encoders.padding import RealRows, leaves_out_padding
 from clip2.encoders.shared_mlp import GroupedMLP, fold_norm
 from clip2.ops import ball_query, farthest_point_sample, group, knn
+from clip2.ops.batches import is_exporting
 
 # Members worked on at a time in inference: activations then stay near a CPU's cache, and memory does not grow with
 # the batch.
@@ -52,7 +53,7 @@ class NearestPatches(nn.Module):
         index = real.take(index)
         table, rows = points.flatten(0, 1), None if features is None else features.flatten(0, 1)
         at_once = _ROWS_AT_ONCE.get(points.device.type, _ROWS_AT_ONCE_ELSEWHERE)
-        whole = self.training or torch.compiler.is_exporting()
+        whole = self.training or is_exporting()
         step = max(1, at_once // self.size)
         index_parts = [index] if whole else index.split(step)
         cloud_parts = [cloud] if whole else cloud.split(step)

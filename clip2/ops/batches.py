@@ -6,6 +6,12 @@ import torch
 from torch import Tensor
 
 
+def is_exporting() -> bool:
+    """Whether a graph is being made that must hold for every input."""
+    # torch 2.6 tells exporting and compiling not apart.
+    return bool(getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)())
+
+
 def group(features: Tensor, index: Tensor) -> Tensor:
     """Gather the features of the indexed points of each cloud.
 
@@ -67,7 +73,7 @@ def check_lengths(lengths: Tensor | None, points: Tensor) -> Tensor | None:
             f"lengths must be ({len(points)},) integers, not {tuple(lengths.shape)} {lengths.dtype}"
         )
     # On a GPU the check would stall the queue at every call, and an exported graph has no values to check.
-    if lengths.device.type == "cpu" and not torch.compiler.is_exporting() and len(lengths):
+    if lengths.device.type == "cpu" and not is_exporting() and len(lengths):
         low, high = int(lengths.min()), int(lengths.max())
         if low < 1 or high > points.shape[1]:
             raise ValueError(f"lengths must lie in 1..{points.shape[1]}, found {low if low < 1 else high}")

@@ -91,4 +91,6 @@ def open_scan(source: str, root: str | Path, **options: object) -> Scan:
     root = as_here(root)
     if source != "procedural" and not root.exists():
         raise BadDatasetError("does not exist", source=root, fix="check the path")
+    if source != "procedural" and not (root.is_dir() or root.is_file()):
+        raise BadDatasetError("is neither a file nor a folder", source=root, fix="check the path")
     return opener(root, **options)
