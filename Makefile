@@ -53,6 +53,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/codespell
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive clip2 data_prep
 
 format: setup  ## apply the formatter and the safe lint fixes
 	$(BIN)/ruff check --fix .

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import pickle
+import pickle  # an exception  # nosec B403
 import struct
 import zipfile
 from collections.abc import Iterator

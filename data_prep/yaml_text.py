@@ -20,7 +20,7 @@ def parse_yaml(text: str) -> Any:
     {'lr': 0.001}
     """
     try:
-        return yaml.load(text, _StrictLoader)
+        return yaml.load(text, _StrictLoader)  # a SafeLoader  # nosec B506
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from None
     except RecursionError:

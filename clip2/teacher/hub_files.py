@@ -38,7 +38,7 @@ class HubFile:
         from huggingface_hub.errors import EntryNotFoundError, HFValidationError
 
         try:
-            return Path(hf_hub_download(**self._where(), local_files_only=True))
+            return Path(hf_hub_download(**self._where(), local_files_only=True))  # with a revision  # nosec B615
         except (EntryNotFoundError, HFValidationError):
             return None
 
@@ -64,7 +64,7 @@ class HubFile:
         from huggingface_hub import hf_hub_download
 
         with _as_os_errors():
-            return Path(hf_hub_download(**self._where()))
+            return Path(hf_hub_download(**self._where()))  # with a revision  # nosec B615
 
     def _where(self) -> dict[str, Any]:
         return {

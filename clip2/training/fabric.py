@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import resource
-import subprocess
+import subprocess  # nosec B404
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -163,7 +163,7 @@ def environment() -> dict[str, str]:
         "numpy": np.__version__,
     }
     try:
-        state = subprocess.run(
+        state = subprocess.run(  # git of the user  # nosec B603 B607
             ["git", "describe", "--always", "--dirty", "--abbrev=12"],
             capture_output=True,
             text=True,

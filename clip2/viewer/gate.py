@@ -63,7 +63,10 @@ class Gate:
         self.port = int(self._server.sockets[0].getsockname()[1])
         self._cookie = f"clip2_view_{self.port}"  # cookies do not tell ports apart
         shown = "localhost" if host in LOOPBACK else host
-        if host in ("0.0.0.0", "::"):  # every address of this machine; its name is one that others can open
+        if host in (
+            "0.0.0.0",
+            "::",
+        ):  # every address of this machine; its name is one that others can open  # compared, not bound  # nosec B104
             shown = socket.gethostname()
         shown = f"[{shown}]" if ":" in shown else shown
         self.url = f"http://{shown}:{self.port}/" + (f"?token={token}" if token else "")

@@ -159,7 +159,7 @@ class NuscenesFormat(LabelFormat):
                         "token": tokens[place],
                         "sample_token": frame.id,
                         "instance_token": instances[-1]["token"],
-                        "visibility_token": "",
+                        "visibility_token": "",  # no password  # nosec B105
                         "attribute_tokens": [],
                         "translation": box["translation"],
                         "size": box["size"],

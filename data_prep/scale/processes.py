@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import multiprocessing
 import os
-import pickle
+import pickle  # between our own processes  # nosec B403
 import signal
 import sys
 import tempfile

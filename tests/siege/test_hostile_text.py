@@ -83,7 +83,8 @@ def result_page(text: str, folder: Path) -> Path:
 def check_page(text: str, folder: Path) -> Path:
     scan = open_scan("procedural", "room", frames=2, image_size=(160, 120))
     report = check_scan(scan)
-    report.sample.frames[:] = [replace(frame, id=text) for frame in report.sample.frames]
+    for index, frame in report.sample.frames.items():
+        report.sample.frames[index] = replace(frame, id=text)
     findings = tuple(replace(each, check=text, message=text, fix=text) for each in report.findings)
     told = replace(report, source=text, root=text, there={text: text}, missing=(text,), findings=findings)
     return write_check_page(told, folder / "check.html")

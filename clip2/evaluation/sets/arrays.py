@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import pickle
+import pickle  # with a list of what may be named  # nosec B403
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
