@@ -28,7 +28,7 @@ from data_prep.errors import InputError
 
 SECONDS, GIGABYTES = 20, 6.0
 # Processor time is what a case costs; a busy machine only delays it. What waits costs none, so that there is a clock too.
-_CLOCK, _PATIENCE, _UNSOUND = 8 * SECONDS, 12 * SECONDS, 3
+_CLOCK, _PATIENCE, _MAKING, _UNSOUND = 8 * SECONDS, 12 * SECONDS, 1200, 3
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _in_child(module: str, name: str, folder: Path, cases: range) -> Iterator[Ou
     case, cause = cases.start, ""
     try:
         # The alarm inside the child cannot interrupt native code; this clock can.
-        while receive.poll(_PATIENCE):
+        while receive.poll(_PATIENCE if case > cases.start else _MAKING):
             outcome = Outcome(*receive.recv())
             case = outcome.case + 1
             yield outcome
@@ -132,9 +132,11 @@ def _read_all(module: str, name: str, folder: Path, cases: range, send: Connecti
     try:
         target: Target = import_module(module).TARGETS[name]
         if not sound.exists():
-            sound.mkdir(parents=True)
-            target.make(sound)
-            target.read(shutil.copytree(sound, work))
+            making = folder / "making"
+            making.mkdir(parents=True)
+            target.make(making)
+            target.read(shutil.copytree(making, work))
+            making.rename(sound)
     except BaseException:  # noqa: BLE001 the trial itself is wrong
         traceback.print_exc()
         sys.stderr.flush()
