@@ -221,9 +221,9 @@ class _Pickled:
 def _unpickler(content: Any) -> Callable[[], Callable]:
     def load() -> Any:
         if isinstance(content, bytes):
-            return pickle.loads(content)  # noqa: S301  (written by the parent a moment ago)
+            return pickle.loads(content)  # noqa: S301  (written by the parent a moment ago)  # nosec B301
         with open(content.detach(), "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
-            return pickle.loads(mapped)  # type: ignore[arg-type]  # noqa: S301
+            return pickle.loads(mapped)  # type: ignore[arg-type]  # noqa: S301  # nosec B301
 
     return load
 

@@ -220,12 +220,12 @@ def test_configs_from_before_size_and_detector_load(folder: Path, model: Clip2Mo
 def test_a_failed_save_leaves_the_old_checkpoint(
     folder: Path, model: Clip2Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full_disk(tensors: object, path: Path) -> None:
+    def full_disk(tensors: object, path: Path, metadata: object) -> None:
         Path(path).write_bytes(b"half")
-        raise OSError("No space left on device")
+        raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("safetensors.torch.save_file", full_disk)
-    with pytest.raises(OSError, match="space"):
+    with pytest.raises(InputError, match="space"):
         save(model, folder, WORDS)
     monkeypatch.undo()
     assert torch.equal(clip2.load(folder).encode([CLOUD]), model.encode([CLOUD]))
