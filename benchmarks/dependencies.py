@@ -55,7 +55,9 @@ COLUMNS = {
 _SHOWN = ("torch", "numpy", "scipy", "pydantic", "open3d", "transformers")
 
 
-def main(folder: Path, only: tuple[str, ...] = (), keep: bool = False, tests: tuple[str, ...] = TESTS) -> None:
+def main(
+    folder: Path, only: tuple[str, ...] = (), keep: bool = False, tests: tuple[str, ...] = TESTS
+) -> None:
     """Install each column and run the tests in it.
 
     Args:
@@ -85,7 +87,13 @@ def _install(column: Column, home: Path) -> str:
         made = _run(uv, "venv", "--quiet", "--python", column.python, str(home))
         if made.returncode:
             return f"no Python {column.python}"
-    wanted = (f"{ROOT}[{','.join(EXTRAS)}]", "pytest>=8", "hypothesis>=6.100", "httpx>=0.27", "webdataset>=0.2.100")
+    wanted = (
+        f"{ROOT}[{','.join(EXTRAS)}]",
+        "pytest>=8",
+        "hypothesis>=6.100",
+        "httpx>=0.27",
+        "webdataset>=0.2.100",
+    )
     done = _run(
         uv, "pip", "install", "--quiet", "--python", str(home / "bin/python"), "--resolution", column.resolution,
         *wanted, *column.pins,

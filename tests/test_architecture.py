@@ -26,7 +26,16 @@ LAYERS = {
         ["__init__"],
     ],
     "clip2": [
-        ["labels", "device", "state_dict", "tensor_files", "progress", "version", "native_library", "point_queries"],
+        [
+            "labels",
+            "device",
+            "state_dict",
+            "tensor_files",
+            "progress",
+            "version",
+            "native_library",
+            "point_queries",
+        ],
         ["ops"],
         [
             "encoders",
