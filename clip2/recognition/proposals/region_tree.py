@@ -87,19 +87,19 @@ class RegionTree:
     def _order(self) -> tuple[NDArray[np.int64], list[int], list[int]]:
         """Leaves in an order in which those of every node are a run, and where it starts and stops."""
         children, parent = self.children.tolist(), self.parent.tolist()
-        count = [1] * len(children)
-        for node in range(self.leaves, len(count)):  # children come before their parents
+        leaves, count = self.leaves, [1] * len(children)
+        for node in range(leaves, len(count)):  # children come before their parents
             first, second = children[node]
             count[node] = count[first] + count[second]
         start, free = [0] * len(count), 0
         for node in range(len(count) - 1, -1, -1):
             if parent[node] < 0:
                 start[node], free = free, free + count[node]
-            if node >= self.leaves:
+            if node >= leaves:
                 first, second = children[node]
                 start[first], start[second] = start[node], start[node] + count[first]
-        order = np.empty(self.leaves, np.int64)
-        order[start[: self.leaves]] = np.arange(self.leaves)
+        order = np.empty(leaves, np.int64)
+        order[start[:leaves]] = np.arange(leaves)
         return order, start, [at + many for at, many in zip(start, count, strict=True)]
 
 
