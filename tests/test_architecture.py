@@ -13,8 +13,9 @@ ROOT = Path(__file__).parents[1]
 # Lowest layer first. Rooms of one layer may import each other, in one direction only.
 LAYERS = {
     "data_prep": [
-        ["errors", "labels", "lazy", "registry", "yaml_text", "config"],
+        ["errors", "labels", "lazy", "registry", "yaml_text"],
         ["storage"],
+        ["config"],
         ["geometry"],
         ["scans"],
         ["detect"],
