@@ -22,6 +22,7 @@ from rich.table import Table
 
 import clip2
 from clip2.cli import main as command
+from clip2.evaluation.open_set import reliability
 from clip2.teacher import TextBank
 from data_prep import open_scan
 from data_prep.detect import CocoDetections
@@ -102,10 +103,12 @@ def main(
     }
     for with_boxes in (True, False):
         table, counts = Counter[tuple[str, str]](), Counter[str]()
+        scored: list[tuple[float, bool]] = []
         for source, (root, name, frames) in tests.items():
             for frame in frames:
-                recognize(recognizer, source, root, frame, boxes[name] if with_boxes else None, table, counts)
-        show(table, counts, f"{'with' if with_boxes else 'without'} 2D boxes")
+                given = boxes[name] if with_boxes else None
+                scored += recognize(recognizer, source, root, frame, given, table, counts)
+        show(table, counts, scored, f"{'with' if with_boxes else 'without'} 2D boxes")
         (out / f"confusion_{'with' if with_boxes else 'without'}_boxes.json").write_text(
             json.dumps([[*pair, count] for pair, count in sorted(table.items())], indent=1)
         )
@@ -132,8 +135,10 @@ def recognize(
     detections: Path | None,
     table: Counter[tuple[str, str]],
     counts: Counter[str],
-) -> None:
+) -> list[tuple[float, bool]]:
     """Count (label, name given or why none), over the labeled objects with at least 10 points in view, and ``COUNTS``.
+
+    Returns the score of each object in view that got a name asked for, and whether the name is right.
 
     A sure name among those asked for is false if the object found is no labeled object of that name. Nobody labeled
     what is far or hidden (``DontCare``), so some of these are right.
@@ -168,14 +173,19 @@ def recognize(
             right.add(best)
             counts[COUNTS[1]] += 1
             counts[COUNTS[2]] += bool(result.scores[best] >= SURE)
+    scored = []
     for i, points in enumerate(result.indices):
-        sure = result.labels[i] in asked and result.scores[i] >= SURE
-        counts[COUNTS[3]] += bool(sure and i not in right and in_view[points].mean() >= 0.5)
+        if result.labels[i] in asked and in_view[points].mean() >= 0.5:
+            scored.append((float(result.scores[i]), i in right))
+            counts[COUNTS[3]] += bool(result.scores[i] >= SURE and i not in right)
     counts[COUNTS[4]] += 1
+    return scored
 
 
-def show(table: Counter[tuple[str, str]], counts: Counter[str], title: str) -> None:
-    """Print the confusion table and the counts."""
+def show(
+    table: Counter[tuple[str, str]], counts: Counter[str], scored: list[tuple[float, bool]], title: str
+) -> None:
+    """Print the confusion table, the counts, and how far scores are from the share of right names."""
     given = sorted({name for _, name in table})
     grid = Table("label", *given, title=f"labeled objects with at least 10 points, {title}")
     for label in sorted({label for label, _ in table}):
@@ -185,9 +195,10 @@ def show(table: Counter[tuple[str, str]], counts: Counter[str], title: str) -> N
     print(
         f"of {objects} objects asked for: named right {right}, right with a score of at least {SURE}: {sure}"
     )
-    print(
-        f"false names asked for with a score of at least {SURE}: {false / frames:.2f} per frame", flush=True
-    )
+    print(f"false names asked for with a score of at least {SURE}: {false / frames:.2f} per frame")
+    if scored:
+        error = reliability(*zip(*scored, strict=True), bins=5).ece
+        print(f"expected calibration error of {len(scored)} names asked for: {error:.3f}", flush=True)
 
 
 if __name__ == "__main__":
