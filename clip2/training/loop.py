@@ -1,10 +1,9 @@
-"""Training loop."""
+"""Training run: steps, evaluation, checkpoints and what is fitted at the end."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,40 +15,30 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from clip2.checkpoint import read_config, save
-from clip2.encoders import weights_follow
 from clip2.hub import write_model_card
-from clip2.model import Clip2Model
 from clip2.model_config import ModelConfig
-from clip2.objectives import ContrastiveObjective, Losses
 from clip2.progress import StopRequest
 from clip2.size_prior import SizeRange
 from clip2.teacher.text_bank import TextBank
-from clip2.training.accumulation import backward_in_parts
 from clip2.training.augmentation import colors_seen
-from clip2.training.batches import BatchMaker
 from clip2.training.calibration import calibrate, synthetic_manifests
-from clip2.training.clouds import Clouds
 from clip2.training.config import TrainConfig
 from clip2.training.dataset import TrainingSet
 from clip2.training.fabric import any_rank, create_fabric, environment, lost_ranks, peak_memory, reproducible
 from clip2.training.fit_ood import MOST_OBJECTS, fit_from_objects
+from clip2.training.learner import Learner
 from clip2.training.log import RunLog, summary
 from clip2.training.metrics import Meters, zero_shot
-from clip2.training.optimizer import WeightAverage, create_optimizer, learning_rate
 from clip2.training.packing import configured_training_set
 from clip2.training.run_folder import (
     CONFIG_FILE,
     check_run,
     flat,
-    init_weights,
     load_state,
     read_facts,
     save_state,
 )
-from clip2.training.sampler import ObjectSampler, balancing_weights, step_seed
-from clip2.training.sharding import agree, clip_gradients, share_buffers
 from clip2.training.sizes import trained_sizes
-from clip2.training.stream import StreamedBatches
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.storage.files import write_atomically
 from data_prep.storage.lock import FolderLock
@@ -146,20 +135,11 @@ class TrainingRun:
             self.held_out = self.held_out[data.has_color[self.held_out]]
         if len(self.train_on) < 2:
             raise BadDatasetError(f"leaves {len(self.train_on)} objects to train on", field="data")
-        size = config.loop.batch_size
-        self.total = config.loop.steps or max(1, math.ceil(config.loop.epochs * len(self.train_on) / size))
-        texts = data.own_texts[self.train_on, 0]
-        weights = balancing_weights(texts) if config.data.balance == "sqrt" else np.ones(len(texts))
-        lanes = config.data.stream
-        shards = data.clouds.block[self.train_on] if lanes else None
-        self.sampler = ObjectSampler(self.train_on, weights, size, config.seed, shards, lanes or 1)
-        self._stream: Generator[Clouds] | None = None
         self.terms = self._terms()
         teacher = data.teacher
         self.bank = (
             TextBank(data.texts, data.text_vectors, teacher.name, teacher.templates) if data.texts else None
         )
-        torch.manual_seed(config.seed)
         network = config.model
         described = ModelConfig(
             encoder=network.encoder,
@@ -168,20 +148,8 @@ class TrainingRun:
             colors_seen=self.colors_seen,
             sizes=self._sizes() if network.preprocessing.size else {},
         )
-        with nullcontext() if fresh else weights_follow():
-            self.model = Clip2Model(described)
-        if config.init_from is not None and fresh:
-            init_weights(self.model, config.init_from)
-        self.model.to(fabric.device)
-        self.average = WeightAverage(self.model, config.optimizer.ema)
-        self.network = fabric.setup_module(self.model)
-        optimizer = fabric.setup_optimizers(create_optimizer(self.model, config.optimizer))
-        assert not isinstance(optimizer, tuple)  # one goes in
-        self.optimizer = optimizer
-        self.average.follow(self.model)
-        self.sharded = fabric.world_size > 1 and config.device.strategy == "fsdp"
-        self.objective = ContrastiveObjective(config.objective)
-        self.batches = BatchMaker(data, network.preprocessing, config.augmentation, fabric.device)
+        self.learner = Learner(config, data, self.train_on, described, fabric, fresh)
+        self.total = self.learner.total
         self.latest_metrics: dict[str, float] = {}
         self.seconds = 0.0
 
@@ -205,8 +173,7 @@ class TrainingRun:
             try:
                 step = self._steps(first, log, stop)
             finally:
-                if self._stream is not None:
-                    self._stream.close()  # ends its processes
+                self.learner.close()
             if step == self.total:
                 self._evaluate(step, log)
                 self._fit_ood(step, log)
@@ -219,7 +186,7 @@ class TrainingRun:
         meters = Meters()
         for step in range(first, self.total):
             began = time.perf_counter()
-            losses, data_seconds = self.step(step)
+            losses, data_seconds = self.learner.step(step)
             seconds = time.perf_counter() - began
             self.seconds += seconds
             meters.add(losses, data_seconds, seconds)
@@ -237,9 +204,9 @@ class TrainingRun:
                         fix="lower it (--set optimizer.lr=...) and begin again in another folder",
                     )
                 metrics["train/memory_gb"] = peak_memory(self.fabric.device) / 1e9
-                metrics["train/lr"] = self.optimizer.param_groups[0]["lr"]
-                metrics["train/text_scale"] = self.model.log_text_scale.exp().item()
-                metrics["train/image_scale"] = self.model.log_image_scale.exp().item()
+                metrics["train/lr"] = self.learner.optimizer.param_groups[0]["lr"]
+                metrics["train/text_scale"] = self.learner.model.log_text_scale.exp().item()
+                metrics["train/image_scale"] = self.learner.model.log_image_scale.exp().item()
                 self.latest_metrics |= metrics
                 log.write(done, metrics)
                 meters = Meters()
@@ -251,51 +218,15 @@ class TrainingRun:
                 self._checkpoint(done)
         return self.total
 
-    def step(self, step: int) -> tuple[Losses, float]:
-        """Losses of one optimizer step, and the seconds spent on its data."""
-        config, rank, world = self.config, self.fabric.global_rank, self.fabric.world_size
-        seed = step_seed(config.seed, step, rank)
-        torch.manual_seed(seed)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, self.total, config.optimizer)
-        began = time.perf_counter()
-        share = config.loop.batch_size // world
-        objects = self.sampler.batch(step)[rank * share : (rank + 1) * share]
-        if self._stream is None and self.data.clouds.home == "shards":
-            batches = StreamedBatches(self.data.clouds, self.sampler, rank, world, (step, self.total))
-            self._stream = batches.loader(config.device.workers)
-        read = None if self._stream is None else next(self._stream)
-        clouds, targets = self.batches.make(objects, seed, read)
-        data_seconds = time.perf_counter() - began
-        self.optimizer.zero_grad()
-        part = config.loop.part
-        if part is None or part >= share:
-            losses = self.objective(self.network(clouds), targets)
-            self.fabric.backward(losses.total)
-        else:
-            losses = backward_in_parts(self.fabric, self.network, self.objective, clouds, targets, part, seed)
-        if self.sharded:
-            agree(self.model)
-            clip_gradients(self.model.parameters(), config.optimizer.clip)
-            share_buffers(self.model)
-        else:
-            self.fabric.clip_gradients(
-                self.network, self.optimizer, max_norm=config.optimizer.clip, error_if_nonfinite=False
-            )
-        self.optimizer.step()
-        self.model.clamp_scales()
-        self.average.update(self.model, step)
-        return losses.detach(), data_seconds
-
     def _evaluation_due(self, done: int) -> bool:
         per_step = self.config.loop.batch_size / (len(self.train_on) * self.config.loop.evaluate_every)
         return math.floor(done * per_step) > math.floor((done - 1) * per_step)
 
     def _evaluate(self, step: int, log: RunLog) -> None:
-        self.average.collect()
+        self.learner.average.collect()
         if len(self.held_out) and self.fabric.is_global_zero:
-            self._update_statistics()
-            metrics = zero_shot(self.average.model, self.data, self.held_out)
+            self.learner.update_statistics()
+            metrics = zero_shot(self.learner.average.model, self.data, self.held_out)
             named = {f"held_out/{name}": value for name, value in metrics.items()}
             self.latest_metrics |= named
             log.write(step, named)
@@ -316,10 +247,12 @@ class TrainingRun:
                 "objects: the model will name everything (set data.hold_out=0.1)"
             )
             return
-        self._update_statistics()
+        self.learner.update_statistics()
         data, known, held_out = _in_memory(self.data, self.train_on, self.held_out, self.config.seed)
-        detector, score = fit_from_objects(self.average.model, data, known, held_out, self.config.seed)
-        self.average.model.ood_detector = detector
+        detector, score = fit_from_objects(
+            self.learner.average.model, data, known, held_out, self.config.seed
+        )
+        self.learner.average.model.ood_detector = detector
         self.latest_metrics["held_out/ood_auroc"] = score
         log.write(step, {"held_out/ood_auroc": score})
         log.say(f"unknown objects: AUROC {score:.3f} on held-out objects against outliers made from them")
@@ -333,8 +266,8 @@ class TrainingRun:
         if not manifests:
             log.say("no folder was mined from the synthetic world: scores are not calibrated")
             return
-        self._update_statistics()
-        model = self.average.model
+        self.learner.update_statistics()
+        model = self.learner.average.model
         calibration, metrics = calibrate(model, self.bank, manifests, frames)
         model.config = model.config.model_copy(update={"calibration": calibration})
         named = {f"calibration/{name}": value for name, value in metrics.items()}
@@ -347,7 +280,8 @@ class TrainingRun:
 
     def _checkpoint(self, step: int) -> None:
         """Save the state first: the export can always be repeated from it."""
-        self.average.collect()
+        learner = self.learner
+        learner.average.collect()
         facts = {
             "total": self.total,
             "fingerprint": self.fingerprint,
@@ -355,24 +289,14 @@ class TrainingRun:
             "metrics": self.latest_metrics,
         }
         first = self.fabric.is_global_zero
-        if first or self.sharded:
-            optimizer = self.optimizer.optimizer
-            save_state(self.run, step, self.model, self.average.model, optimizer, facts, write=first)
+        if first or learner.sharded:
+            state = learner.model, learner.average.model, learner.optimizer.optimizer
+            save_state(self.run, step, *state, facts, write=first)
         if first:
-            self._update_statistics()
-            save(self.average.model, self.run, self.bank, self._metrics(step))
+            learner.update_statistics()
+            save(learner.average.model, self.run, self.bank, self._metrics(step))
             write_model_card(self.run)
         self.fabric.barrier()
-
-    def _update_statistics(self) -> None:
-        """BatchNorm statistics from fixed batches, so that they depend on the averaged weights only."""
-        share = self.config.loop.batch_size // self.fabric.world_size
-        self.average.update_statistics(
-            self.batches.make(
-                self.sampler.batch(step)[:share], step_seed(self.config.seed, step, _STATISTICS_RANK)
-            )[0]
-            for step in range(_STATISTICS_BATCHES)
-        )
 
     def _restore(self, latest: Path) -> int:
         facts = read_facts(latest)
@@ -383,8 +307,9 @@ class TrainingRun:
                 field="--data",
                 fix="give the same folders, or begin in another folder",
             )
-        load_state(latest, self.model, self.average.model, self.optimizer.optimizer)
-        self.average.distribute()
+        learner = self.learner
+        load_state(latest, learner.model, learner.average.model, learner.optimizer.optimizer)
+        learner.average.distribute()
         # Called `figures` until 0.1.0.
         self.seconds = facts["seconds"]
         self.latest_metrics = facts["metrics"] if "metrics" in facts else facts["figures"]
@@ -456,7 +381,7 @@ class TrainingRun:
         elif self.terms != "text and image":
             self._say(f"training on the {self.terms} term{'s' if ' and ' in self.terms else ''}")
         self._say(
-            f"{self.config.model.encoder.name}, {self.model.parameter_count() / 1e6:.2f} M parameters, on "
+            f"{self.config.model.encoder.name}, {self.learner.model.parameter_count() / 1e6:.2f} M parameters, on "
             f"{self.fabric.world_size} x {self.fabric.device.type} with {torch.get_num_threads()} threads; "
             f"{f'continuing at step {first} of' if first else 'beginning'} {self.total} steps"
         )

@@ -75,15 +75,15 @@ def plan_training(config: TrainConfig, data: TrainingSet | None = None) -> Train
         run = TrainingRun(config, Path(), data, fabric, None)
         warm = min(_WARM_UP, run.total - 1)
         for step in range(warm):
-            run.step(step)
+            run.learner.step(step)
         began, done = time.perf_counter(), 0
         while done == 0 or (warm + done < run.total and time.perf_counter() - began < _SECONDS):
-            run.step(warm + done)
+            run.learner.step(warm + done)
             done += 1
         if fabric.device.type == "cuda":
             torch.cuda.synchronize(fabric.device)
         per_step = (time.perf_counter() - began) / done
-    weights = sum(value.numel() * value.element_size() for value in run.model.state_dict().values())
+    weights = sum(value.numel() * value.element_size() for value in run.learner.model.state_dict().values())
     return TrainingPlan(
         objects=len(run.train_on),
         steps=run.total,

@@ -22,8 +22,8 @@ from support.stream_twin import make_triplets
 import clip2
 from clip2.training import TrainConfig, train
 from clip2.training.batches import BatchMaker
+from clip2.training.learner import Learner
 from clip2.training.loggers import read_metrics
-from clip2.training.loop import TrainingRun
 from data_prep.errors import InputError
 
 Tiny = Callable[..., TrainConfig]
@@ -32,10 +32,10 @@ Tiny = Callable[..., TrainConfig]
 def job(config: TrainConfig, run: Path, dies_at: int | None = None) -> str:
     """Train; write down the objects of each step; rank 1 dies once before a step."""
     rank = int(os.environ["RANK"])
-    make, step_of = BatchMaker.make, TrainingRun.step
+    make, step_of = BatchMaker.make, Learner.step
     now = 0
 
-    def step(self: TrainingRun, number: int) -> object:
+    def step(self: Learner, number: int) -> object:
         nonlocal now
         now = number
         if number == dies_at and rank == 1 and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
@@ -48,7 +48,7 @@ def job(config: TrainConfig, run: Path, dies_at: int | None = None) -> str:
                 file.write(json.dumps([now, objects.tolist()]) + "\n")
         return make(self, objects, seed, clouds)
 
-    TrainingRun.step, BatchMaker.make = step, noted  # type: ignore[method-assign,assignment]
+    Learner.step, BatchMaker.make = step, noted  # type: ignore[method-assign,assignment]
     try:
         return str(train(config, run, resume=True).finished)
     except InputError as error:
