@@ -212,7 +212,7 @@ def test_a_damaged_state_is_named(shapes: TrainingSet, tiny: Tiny, tmp_path: Pat
     train(tiny("loop.steps=2"), tmp_path, data=shapes)
     state = next((tmp_path / "state").iterdir())
     state.write_bytes(b"nonsense")
-    with pytest.raises(InputError, match="is not a training state"):
+    with pytest.raises(InputError, match="is not a safetensors file"):
         train(tiny("loop.steps=2"), tmp_path, resume=True, data=shapes)
 
 
