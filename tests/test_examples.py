@@ -110,9 +110,11 @@ assert np.allclose(answers, clip2.load("mini-points").encode([cloud]).numpy(), a
 print("replicas", deployment.replica_states["RUNNING"])
 """
     paths = [str(EXAMPLES.parent), os.environ.get("PYTHONPATH", "")]
+    # By default Ray kills its proxy after three times 5 s, which importing it takes on a busy machine.
+    patience = {f"RAY_SERVE_PROXY_{check}_CHECK_TIMEOUT_S": "120" for check in ("READY", "HEALTH")}
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-        capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **patience},
+        capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert "replicas 2" in done.stdout, done.stderr[-3000:]

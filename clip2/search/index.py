@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +32,12 @@ _BATCH = 1000  # objects per transaction
 # Below, reading every vector is as fast and exact.
 VECTOR_INDEX_FROM = 20_000
 _STALE = 0.2  # share of rows without a vector index from which it is built anew
-# Partitions that a search looks into, and how many times the wanted hits it compares with their full vectors:
-# python -m benchmarks.search measures them.
-_PROBES, _REFINE = 50, 10
-# Nothing near a query, such as a label among objects that are near images: its neighbors are in no few partitions, so it
-# is compared with the codes of all.
-_FAR, _REFINE_FAR = 0.5, 40
+# Bits per dimension of the codes in the vector index. A search compares a query with the codes of all objects, because the
+# neighbors of a label among objects that are near images are in no few partitions, and these many of the best with their
+# full vectors: python -m benchmarks.search measures both.
+_BITS, _REFINED = 4, 100
+_EVERY_PARTITION = 1_000_000
+_PARTITION = 8192  # rows; smaller ones take longer to build and to search, and find no more
 _SAME_PLACE = 0.5  # of the larger box's diagonal: hits of one scan with nearer centers are one object
 _MARGIN = 5  # hits read for each that is wanted, as several can be one object
 
@@ -219,31 +220,23 @@ class Index:
             raise InputError(f"has shape {query.shape} or no length", field="vector")
         self._require_space(model, len(query), create=False)
         where = _where(near, since, until, scan)
-        if exact:
-            table = self._nearest(query, k, where, None)
-        else:
-            table = self._nearest(query, k, where, (_PROBES, _REFINE))
-            rows = len(self)
-            partitions = _partitions(rows)
-            indexed = rows >= VECTOR_INDEX_FROM and partitions > _PROBES
-            if indexed and len(table) and 1 - table["_distance"][0].as_py() < _FAR:
-                table = self._nearest(query, k, where, (partitions, _REFINE_FAR))
+        table = self._nearest(query, _MARGIN * k, where, exact)
         vectors = table["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self.width)
         records = table.drop_columns(["vector"]).to_pylist()
         found = [(from_row(row, v), 1 - row["_distance"]) for row, v in zip(records, vectors, strict=True)]
         return list(islice(_grouped(found), k))
 
-    def _nearest(self, query: NDArray[np.float32], k: int, where: str, effort: tuple[int, int] | None) -> Any:
-        """Arrow table of the rows nearest to a query; ``effort``: partitions and refinement, None for every vector."""
-        search = self._table.search(query, vector_column_name="vector").distance_type("cosine")
+    def _nearest(self, query: NDArray[np.float32], count: int, where: str, exact: bool) -> Any:
+        """Arrow table of the rows nearest to a query."""
+        search = self._table.search(query, vector_column_name="vector").distance_type("cosine").limit(count)
         if where:
             search = search.where(where, prefilter=True)
-        if effort is None:
+        if exact:
             search = search.bypass_vector_index()
         else:
-            search = search.nprobes(effort[0]).refine_factor(effort[1])
+            search = search.nprobes(_EVERY_PARTITION).refine_factor(max(2, ceil(_REFINED / count)))
         columns = [name for name in self._table.schema.names if name != "id"]
-        return search.limit(_MARGIN * k).select([*columns, "_distance"]).to_arrow()
+        return search.select([*columns, "_distance"]).to_arrow()
 
     def scans(self) -> list[str]:
         """Names of all scans."""
@@ -260,7 +253,7 @@ class Index:
             rows = len(self)
             self._table.optimize(cleanup_older_than=timedelta(days=7))
             if rows >= VECTOR_INDEX_FROM and self._without_index() > _STALE * rows:
-                config = IvfRq(distance_type="cosine", num_partitions=_partitions(rows))
+                config = IvfRq(distance_type="cosine", num_bits=_BITS, target_partition_size=_PARTITION)
                 self._table.create_index("vector", config=config, replace=True)
 
     def _without_index(self) -> int:
@@ -323,11 +316,6 @@ class Index:
     def _lock(self) -> AbstractContextManager[object]:
         """One writer at a time: two that add the same object at once would both find it missing."""
         return FolderLock(Path(self.path), wait=True) if self._is_local else nullcontext()
-
-
-def _partitions(rows: int) -> int:
-    """Partitions of a vector index over so many objects."""
-    return max(1, round(rows**0.5))
 
 
 def _first_line(error: Exception) -> str:

@@ -213,23 +213,26 @@ def test_a_vector_index_is_built_when_it_pays(tmp_path, monkeypatch):
     assert index.search(newest.embedding, SPACE, k=1)[0].similarity == pytest.approx(1, abs=1e-4)
 
 
-def test_what_is_near_to_nothing_is_looked_for_everywhere(tmp_path, monkeypatch):
-    monkeypatch.setattr(index_module, "VECTOR_INDEX_FROM", 2000)
-    monkeypatch.setattr(
-        index_module, "_PROBES", 1
-    )  # one partition does not hold the neighbors of a far query
+def test_the_vector_index_loses_no_far_object(tmp_path, monkeypatch):
+    """Labels are far from all objects, and a filter can leave only far ones: both are compared with every code."""
+    monkeypatch.setattr(index_module, "VECTOR_INDEX_FROM", 1000)
+    monkeypatch.setattr(index_module, "_PARTITION", 100)  # rows; so that one partition is not the whole table
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(2000, WIDTH)).astype(np.float32)
     vectors[:, 0] = 8  # all objects lie in one direction, like images, and the query in another, like a label
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     index = Index(tmp_path / "db")
     boxes = np.pad(np.arange(2000.0)[:, None] * 10, ((0, 0), (0, 6)), constant_values=1)
-    index.add([StoredObject(v, box) for v, box in zip(vectors, boxes, strict=True)], SPACE)
+    scans = [f"room {i % 1000}" for i in range(2000)]
+    index.add(
+        [StoredObject(*one, scan=scan) for *one, scan in zip(vectors, boxes, scans, strict=True)], SPACE
+    )
     for query in rng.normal(size=(5, WIDTH)).astype(np.float32):
         query[0] = 0
         found, exact = index.search(query, SPACE), index.search(query, SPACE, exact=True)
         assert exact[0].similarity < 0.5
-        assert len({hit.object.box[0] for hit in found} & {hit.object.box[0] for hit in exact}) >= 9
+        assert [hit.object.box[0] for hit in found] == [hit.object.box[0] for hit in exact]
+        assert len(index.search(query, SPACE, scan="room 7")) == 2
 
 
 def test_writers_at_the_same_time_lose_and_double_nothing(tmp_path):
