@@ -86,6 +86,69 @@ def kills(only: tuple[str, ...] = (), kills: int | None = None, seed: int = 0) -
     sys.exit(bool(failures))
 
 
+def disk(
+    only: tuple[str, ...] = (), jobs: tuple[str, ...] = (), seed: int = 0, scratch: Path | None = None
+) -> None:
+    """Fill the disk, forbid it, remove the folder, start a second writer, take descriptors away, turn the clock back.
+
+    Each job ends in its result or in one line, and the same command then gives the bytes of an undisturbed run. A small
+    tmpfs is mounted; where that is not permitted, its rows are left out.
+
+    Args:
+        only: hardships; empty: all.
+        jobs: empty: all.
+        seed: of moments.
+        scratch: folder for the runs.
+    """
+    from siege.hardships import HARDSHIPS, JOB_NAMES, run_hardships
+    from siege.kills import make_inputs
+
+    console, failures = Console(), 0
+    table = Table("job", *(only or HARDSHIPS))
+    with tempfile.TemporaryDirectory(dir=scratch) as place:
+        inputs = make_inputs(Path(place) / "inputs")
+        for name in jobs or JOB_NAMES:
+            row = []
+            for hardship, problems in run_hardships(
+                name, inputs, Path(place) / f"job-{len(table.rows)}", only, seed
+            ):
+                for problem in problems or ():
+                    console.print(f"{name}, {hardship}: {problem}", markup=False, soft_wrap=True)
+                row.append("not permitted" if problems is None else "bad" if problems else "ok")
+            failures += row.count("bad")
+            table.add_row(name, *row)
+            console.print(f"{name}: {', '.join(row)}", style="dim")
+    console.print(table)
+    sys.exit(bool(failures))
+
+
+def soak(only: tuple[str, ...] = (), share: float = 1.0) -> None:
+    """Work for long in one process: memory stays within noise, open files and threads are constant.
+
+    Args:
+        only: jobs; empty: all.
+        share: of the full count.
+    """
+    from siege.soak import JOBS, WARM
+    from siege.soak import soak as soak_one
+
+    console, failures = Console(), 0
+    table = Table(
+        "work", "count", "MB after warming", "MB at the end", "growth, MB", "files", "threads", "flat"
+    )
+    for name in only or JOBS:
+        count = int(share * JOBS[name][1])
+        held = soak_one(name, count)
+        settled = int(WARM * len(held.megabytes))
+        memory = (held.megabytes[settled], held.megabytes[-1], held.growth)
+        others = (f"{values[settled]} → {values[-1]}" for values in (held.files, held.threads))
+        table.add_row(name, f"{count:,}", *(f"{value:.1f}" for value in memory), *others, str(held.flat))
+        console.print(f"{name}: {held.growth:+.1f} MB", style="dim")
+        failures += not held.flat
+    console.print(table)
+    sys.exit(bool(failures))
+
+
 if __name__ == "__main__":
     sys.path.insert(0, str(TESTS))  # the twins of the datasets are the tests'
-    tyro.extras.subcommand_cli_from_dict({"files": files, "kills": kills})
+    tyro.extras.subcommand_cli_from_dict({"files": files, "kills": kills, "disk": disk, "soak": soak})

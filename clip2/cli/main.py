@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -11,6 +12,15 @@ from typing import NamedTuple, Protocol
 
 from data_prep.errors import InputError
 
+_ROOM = "make room, then run the same again"
+_OF_THE_MACHINE = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: _ROOM,
+    errno.EROFS: "get the right to write there, then run the same again",
+    errno.EMFILE: "raise the limit of open files (ulimit -n), then run the same again",
+    errno.ENFILE: "close other programs, then run the same again",
+}
 EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130
 
 
@@ -95,6 +105,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(
             f"clip2: {name} needs {package}, which is not installed. Fix: pip install clip2", file=sys.stderr
         )
+        return EXIT_BAD_INPUT
+    except OSError as error:
+        fix = _OF_THE_MACHINE.get(error.errno)
+        if fix is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"clip2: {where}{error.strerror}. Fix: {fix}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         advice = "; run the same command again to continue" if COMMANDS[name].continues else ""

@@ -140,6 +140,7 @@ class Map(ScanCommand):
             ) from error
 
     def _check_out(self) -> None:
+        from clip2.mapping.files import holds_other_files
         from data_prep.storage.files import require_writable
 
         exists = (self.out / "map.json").exists()
@@ -154,7 +155,7 @@ class Map(ScanCommand):
                 field="--out",
                 fix="add --continue, or name another folder",
             )
-        if self.out.is_dir() and not exists and any(self.out.iterdir()):
+        if holds_other_files(self.out):
             raise InputError(
                 "holds other files", source=self.out, field="--out", fix="name an empty or new folder"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from clip2.mapping.map_object import MapObject, State
 from clip2.mapping.motion import ConstantVelocity
 from data_prep.errors import InputError
-from data_prep.storage.files import require_writable, write_atomically
+from data_prep.storage.files import write_atomically
 from data_prep.storage.parsing import parse_json, read_arrays
 from data_prep.storage.reading import read_text
 from data_prep.storage.versioned import FileFormat
@@ -28,6 +29,15 @@ _SCALARS = ("first_seen", "last_seen", "belief", "objectness", "moves", "strange
 _COUNTS = ("id", "frames", "looks", "best_points", "unseen", "overlooked", "absorbed")
 _PLACES = ("viewpoint", "encoded_from")
 
+# What a process that was killed before the document leaves.
+_UNFINISHED = re.compile(rf"objects-[0-9a-f]+\.npz|{re.escape(CLOUD)}|{re.escape(PAGE)}|\..*\.part")
+
+
+def holds_other_files(folder: Path) -> bool:
+    """Whether a folder holds anything but a map, whole or begun."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return DOCUMENT not in names and not all(map(_UNFINISHED.fullmatch, names))
+
 
 def write_map(
     folder: Path, objects: Sequence[MapObject], facts: dict[str, Any], names: dict[int, tuple[str, float]]
@@ -35,7 +45,7 @@ def write_map(
     """Write ``map.json`` and its arrays; a killed process leaves the old map or the new one, never half of each.
 
     Args:
-        folder: made if it does not exist.
+        folder: must exist.
         objects: all objects.
         facts: of the map: model, width, frames and so on.
         names: id → label and score of the objects that have one.
@@ -43,8 +53,6 @@ def write_map(
     Raises:
         InputError: the folder cannot be written.
     """
-    require_writable(folder, "map")
-    folder.mkdir(parents=True, exist_ok=True)
     data = io.BytesIO()
     np.savez(data, **_arrays(objects, facts["width"]))  # type: ignore[arg-type]
     # The document names the arrays by their content: it is what makes a new map the map.

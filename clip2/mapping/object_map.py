@@ -36,6 +36,7 @@ from data_prep.errors import InputError
 from data_prep.geometry.box_iou import box_rows
 from data_prep.geometry.transforms import validate_rigid
 from data_prep.scans import Frame
+from data_prep.storage.files import require_writable
 
 if TYPE_CHECKING:
     from clip2.object_model import ObjectModel
@@ -297,11 +298,13 @@ class ObjectMap:
             "frames": self.frames,
             "next_id": self._store.next_id,
         }
-        write_map(folder, objects, facts, names)
         shown = [one for one in objects if one.state == "confirmed"]
         clouds, ids = [one.points() for one in shown], [one.id for one in shown]
+        require_writable(folder, "map")
+        folder.mkdir(parents=True, exist_ok=True)
         write_ply(folder / CLOUD, clouds, instance_palette(len(shown)), ids)
         write_page(folder / PAGE, objects, names, self.frames, title, notes)
+        write_map(folder, objects, facts, names)  # last: who finds its document finds everything
         return folder
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -249,7 +249,7 @@ class Index:
         """Merge small files, and build a vector index where it pays (from 20,000 objects on)."""
         from lancedb.index import IvfRq
 
-        with self._lock():
+        with self._writing(), self._lock():
             rows = len(self)
             self._table.optimize(cleanup_older_than=timedelta(days=7))
             if rows >= VECTOR_INDEX_FROM and self._without_index() > _STALE * rows:
@@ -276,14 +276,12 @@ class Index:
 
     def _create(self, model: str, width: int) -> None:
         metadata = {"format": FORMAT.name, "version": str(FORMAT.version), "model": model}
-        try:
+        with self._writing():
             if self._is_local:
                 Path(self.path).mkdir(parents=True, exist_ok=True)
             database = self._connect()
             with self._lock():
                 database.create_table(_TABLE, schema=schema(width, metadata), exist_ok=True)
-        except (OSError, RuntimeError) as error:
-            raise InputError(f"cannot be written ({_first_line(error)})", source=self.path) from error
         self._open(database)
 
     def _connect(self) -> Any:
@@ -309,9 +307,20 @@ class Index:
         self._metadata = metadata
 
     def _merge(self, rows: Any) -> int:
-        with self._lock():
+        with self._writing(), self._lock():
             done = self._table.merge_insert("id").when_not_matched_insert_all().execute(rows)
         return int(done.num_inserted_rows)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # the second is how LanceDB tells of a full disk
+            raise InputError(
+                f"cannot be written ({_first_line(error)})",
+                source=self.path,
+                fix="make room or get the right to write there, and run the same again",
+            ) from error
 
     def _lock(self) -> AbstractContextManager[object]:
         """One writer at a time: two that add the same object at once would both find it missing."""

@@ -36,6 +36,7 @@ from clip2.training.run_folder import (
     flat,
     load_state,
     read_facts,
+    require_begun,
     save_state,
 )
 from clip2.training.sizes import trained_sizes
@@ -293,6 +294,7 @@ class TrainingRun:
             state = learner.model, learner.average.model, learner.optimizer.optimizer
             save_state(self.run, step, *state, facts, write=first)
         if first:
+            require_begun(self.run)
             learner.update_statistics()
             save(learner.average.model, self.run, self.bank, self._metrics(step))
             write_model_card(self.run)

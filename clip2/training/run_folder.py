@@ -70,6 +70,18 @@ def check_run(run: Path, config: TrainConfig, resume: bool) -> Path | None:
     return states[-1] if states else None
 
 
+def require_begun(run: Path) -> None:
+    """Refuse to end well in a folder that was removed while the run was writing it.
+
+    Raises:
+        InputError: the configuration is gone, and so may be everything else.
+    """
+    if not (run / CONFIG_FILE).is_file():
+        raise InputError(
+            "was removed while it was written", source=run, field="--out", fix="run the same again"
+        )
+
+
 def init_weights(model: Clip2Model, source: str) -> None:
     """Copy the encoder of a checkpoint; also its projection and scales if both models have the same teacher.
 

@@ -27,7 +27,7 @@ _PROCESSES.set_forkserver_preload(
 )  # fmt: skip
 _PATIENCE = 600  # seconds; machines that do other work are slow
 _LEFTOVERS = (".part", ".lock")  # scratch files and locks of the killed: harmless, see docs/reliability.md
-_MEASURED = re.compile(r"time|seconds|train/(objects_per_second|data_share|memory_gb)")
+_MEASURED = re.compile(r"time|seconds|git|train/(objects_per_second|data_share|memory_gb)")
 
 
 @dataclass(frozen=True)
@@ -172,11 +172,11 @@ class Siege:
 
     def undisturbed(self) -> tuple[Any, float]:
         """Result and duration in seconds of a run that is not killed."""
-        self._begin()
+        self.begin()
         begun = time.monotonic()
-        if code := self._end(self._start()):
+        if code := self.end(self.start()):
             raise RuntimeError(f"{self.name} ends with {code} even undisturbed, see {self.log}")
-        return self._result(), time.monotonic() - begun
+        return self.result(), time.monotonic() - begun
 
     def kills(self, count: int) -> Iterator[Killed]:
         """Kill the job ``count`` times, each in a new folder, continue it to its end, and compare."""
@@ -192,49 +192,57 @@ class Siege:
                 raise RuntimeError(f"{self.name} ends before it can be killed")
 
     def _kill_one(self, whole: Any, duration: float) -> Killed:
-        self._begin()
+        self.begin()
         moment, victim = self._random.uniform(0, duration), self._random.choice(self.job.victims)
-        process = self._start()
+        process = self.start()
         process.join(moment)
         others = _descendants(process.pid)
         if not process.is_alive() or (victim == "worker" and not others):
-            self._end(process)
-            return Killed(moment, "", _difference(whole, self._result()))
+            code = self.end(process)
+            return Killed(moment, "", f"ends with {code}: {self.last_line()}" if code else "")
         targets = {"all": [process.pid, *others], "main": [process.pid], "worker": []}[victim]
         targets = targets or [self._random.choice(others)]
         _kill(targets)
-        code = self._end(process)
-        if problem := _outlived(others if victim == "main" else []):
+        code = self.end(process)
+        if problem := _outlived([pid for pid in others if victim == "main" and "ray::" not in _name(pid)]):
             return Killed(moment, victim, problem)
         _kill(others)
-        if code and (code := self._end(self._start())):
-            return Killed(moment, victim, f"the same command ends with {code}: {self._last_line()}")
-        return Killed(moment, victim, _difference(whole, self._result()))
+        if code and (code := self.end(self.start())):
+            return Killed(moment, victim, f"the same command ends with {code}: {self.last_line()}")
+        return Killed(moment, victim, difference(whole, self.result()))
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Remove what an earlier run wrote."""
         shutil.rmtree(self.out, ignore_errors=True)
+        self.log.unlink(missing_ok=True)
         if self.job.begins_with:
             shutil.copytree(self.inputs / self.job.begins_with, self.out)
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
 
-    def _start(self) -> BaseProcess:
+    def start(self, prepare: Callable[..., None] | None = None, *values: Any) -> BaseProcess:
+        """Start the job in a process that first calls ``prepare(*values)``."""
         arguments = _filled(self.job.arguments, self.inputs, self.out)
-        process = _PROCESSES.Process(target=_command, args=(arguments, self.job.ranks, self.log))
+        process = _PROCESSES.Process(
+            target=_command, args=(arguments, self.job.ranks, self.log, prepare, values)
+        )
         process.start()
         return process
 
-    def _end(self, process: BaseProcess) -> int:
+    def end(self, process: BaseProcess) -> int:
+        """Wait for the exit code."""
         process.join(_PATIENCE)
         if process.exitcode is None:
             _kill([process.pid, *_descendants(process.pid)])
             raise RuntimeError(f"{self.name} hangs, see {self.log}")
         return process.exitcode
 
-    def _result(self) -> Any:
+    def result(self) -> Any:
+        """What the out folder holds, without what differs in every run."""
         return self.job.same(self.out) if self.job.same else _contents(self.out, self.job.timed)
 
-    def _last_line(self) -> str:
+    def last_line(self) -> str:
+        """What the latest run said at the end."""
         lines = self.log.read_text(errors="replace").strip().splitlines()
         return lines[-1][:200] if lines else ""
 
@@ -269,7 +277,8 @@ def _without_times(value: Any) -> Any:
     return value
 
 
-def _difference(whole: Any, found: Any) -> str:
+def difference(whole: Any, found: Any) -> str:
+    """What a result lacks, has too much or has otherwise; empty: nothing."""
     if whole == found:
         return ""
     if not isinstance(whole, dict):
@@ -290,7 +299,9 @@ def _run_here(arguments: list[str]) -> None:
         raise RuntimeError(f"clip2 {' '.join(arguments)} ended with {code}")
 
 
-def _command(arguments: list[str], ranks: int, log: Path) -> None:
+def _command(
+    arguments: list[str], ranks: int, log: Path, prepare: Callable[..., None] | None, values: tuple
+) -> None:
     """Main function of a run: a session of its own, its output in a file."""
     os.setsid()
     with log.open("ab") as file:
@@ -298,6 +309,8 @@ def _command(arguments: list[str], ranks: int, log: Path) -> None:
         os.dup2(file.fileno(), 2)
     from clip2.cli.main import main
 
+    if prepare is not None:
+        prepare(*values)
     if ranks == 1:
         sys.exit(main(arguments))
     from support.ranks import elastic
@@ -341,4 +354,7 @@ def _lives(pid: int) -> bool:
 
 
 def _name(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()[:80]
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()[:80]
+    except OSError:
+        return ""
