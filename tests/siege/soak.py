@@ -80,19 +80,19 @@ def _train(meter: Meter, count: int, folder: Path) -> None:
     from support.training_shapes import WORDS, surface, unit_rows
 
     from clip2.training import load_config, pack, train
-    from clip2.training.loop import TrainingRun
+    from clip2.training.learner import Learner
 
     random = np.random.default_rng(0)
     words = [i % 3 for i in range(90)]
     clouds = [(surface(word, random), None) for word in words]
     data = pack(clouds, [[word] for word in words], WORDS, unit_rows(3), "x/y")
-    step = TrainingRun.step
+    step = Learner.step
 
-    def counted(self: TrainingRun, number: int) -> Any:
+    def counted(self: Learner, number: int) -> Any:
         meter.tick()
         return step(self, number)
 
-    TrainingRun.step = counted  # type: ignore[method-assign]
+    Learner.step = counted  # type: ignore[method-assign]
     settings = (
         "model.encoder.name=pointnet", "model.encoder.options={widths: [16, 32]}",
         "model.preprocessing.num_points=32", "loop.batch_size=8", f"loop.steps={count}",
