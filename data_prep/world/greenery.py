@@ -111,6 +111,31 @@ def hanging_tree(p: Parts, rng: Rng) -> None:
     p.has("branches down to the ground")
 
 
+@category(
+    "tree", (6.0, 13.5), "avenue tree, plane tree", like="lamppost", of="leaves", colors=_GREEN, label="tree"
+)
+def avenue_tree(p: Parts, rng: Rng) -> None:
+    """Its crown is above the traffic: a LiDAR nearby sees the trunk only."""
+    height, wide, trunk = rng.uniform(7, 11), rng.uniform(3, 6), rng.uniform(2.8, 4.5)
+    p.cylinder(rng.uniform(0.12, 0.36), trunk + 1.2, paint="bark", top=0.1, sections=10)
+    _branches(p, rng, (0, 0, trunk), 4, wide * 0.3, (height - trunk) * 0.5, 0.07)
+    _crown(p, rng, (0, 0, (height + trunk) / 2), (wide, wide, height - trunk), int(rng.integers(40, 70)))
+    p.has("a high crown")
+
+
+@category("tree", (4.5, 10.5), "light pole, street light mast", like="tree", of="metal", label="lamppost")
+def lamp_mast(p: Parts, rng: Rng) -> None:
+    """Thicker and taller than the bundled models' lamppost: a LiDAR nearby sees the mast only."""
+    height, thick = rng.uniform(5, 10), rng.uniform(0.07, 0.2)
+    p.cylinder(thick, height, top=thick * rng.uniform(0.5, 1.0), sections=12)
+    if rng.random() < 0.4:
+        p.cylinder(thick * 1.5, rng.uniform(0.4, 1.2), sections=12)
+    reach = rng.uniform(0.2, 1.6)
+    p.rod((0, 0, height - 0.1), (reach, 0, height), 0.05)
+    p.blob((0.7, 0.28, 0.16), (reach, 0, height - 0.05), "lamp", power=0.6, sections=8)
+    p.has("one arm")
+
+
 @category("background", (1.6, 9.5), "shrubbery, privet", of="leaves", colors=_GREEN)
 def hedge(p: Parts, rng: Rng) -> None:
     length, thick, tall = rng.uniform(2.0, 8.0), rng.uniform(0.5, 1.4), rng.uniform(0.7, 2.2)
