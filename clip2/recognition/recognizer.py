@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import time
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -14,11 +11,11 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from clip2.labels import BACKGROUND, UNKNOWN, normalize_label, parse_labels
+from clip2.recognition.found_objects import FoundObjects
 from clip2.recognition.instances import Instances3D
-from clip2.recognition.proposals import OUTDOOR_EXTENT, Kind, Proposals, propose_objects, spread
-from clip2.recognition.proposals.lifted import propose_lifted
-from clip2.recognition.proposals.masks import MaskedFrames, propose_with_masks
-from clip2.recognition.proposals.sweep import viewpoint_of
+from clip2.recognition.proposals import Kind
+from clip2.recognition.proposals.masks import MaskedFrames
+from clip2.recognition.scannable import Scannable, as_frame
 from clip2.score_calibration import object_scores
 from clip2.size_prior import size_plausibility
 from clip2.teacher.text_source import labels_and_vectors
@@ -26,43 +23,15 @@ from data_prep.check.orientation import up_note
 from data_prep.check.units import millimeter_note
 from data_prep.detect.detections import Detections2D
 from data_prep.errors import InputError
-from data_prep.geometry import OrientedBox, rigid
-from data_prep.geometry.box_completion import SeenObject, complete_boxes
+from data_prep.geometry import OrientedBox
 from data_prep.geometry.box_iou import box_rows
-from data_prep.geometry.ground import GroundMap
-from data_prep.geometry.local_origin import local_origin
-from data_prep.geometry.strays import far_strays, stray_note
-from data_prep.geometry.upright_box import fit_upright_boxes
-from data_prep.scans import Frame, open_scan
+from data_prep.scans import Frame
 
 if TYPE_CHECKING:
     from clip2.object_model import Description, ObjectModel
     from clip2.teacher.text_source import TextSource
 
 Unknown = Literal["keep", "name", "drop"]
-# Probability of a label from which its usual size shapes the box.
-_BELIEVED = 0.5
-Scannable = Frame | str | Path | NDArray | tuple[NDArray, NDArray | None]
-
-
-@dataclass(frozen=True)
-class _Found:
-    """The N objects of a scan, the rest of its proposals, and boxes of whole objects by number and label, once asked for."""
-
-    frame: Frame
-    objects: Proposals
-    background: Proposals
-    boxes: list[OrientedBox]
-    viewpoint: NDArray | None
-    floor: list[float | None]
-    embeddings: NDArray[np.float32]
-    features: NDArray[np.float32]
-    whole: dict[tuple[int, str | None], OrientedBox] = field(default_factory=dict)
-
-    @property
-    def distinct(self) -> int:
-        """How many objects are no alternatives; they come first."""
-        return int((~self.objects.alternative).sum())
 
 
 class Recognizer:
@@ -103,7 +72,8 @@ class Recognizer:
             )
         self._model, self._text = model, model.text_source(text)
         self._describe = describe
-        self._found: _Found | None = None
+        self._found: FoundObjects | None = None
+        self._embeddings = self._features = np.zeros((0, 0), np.float32)
         self.seconds: dict[str, float] = {}
         self.notes: tuple[str, ...] = ()
 
@@ -132,44 +102,23 @@ class Recognizer:
         """
         if detections is not None and masks is not None:
             raise InputError("are given beside detections", field="masks", fix="give one of the two")
-        frame = _as_frame(scan)
+        frame = as_frame(scan)
+        found, clouds = FoundObjects.find(frame, detections, proposals, masks)
         started = time.perf_counter()
-        world = frame.world_points()
-        viewpoint = viewpoint_of(frame, world)
-        if detections is None:
-            found = propose_objects(world, proposals, viewpoint, frame.colors, alternatives=masks is None)
-            if masks is not None:
-                found = propose_with_masks(world, masks, found)
-        else:
-            found = propose_lifted(frame, detections)
-        objects = found.objects()
-        clouds = [world.take(index, axis=0) for index in objects.indices]
-        # A cloud of coincident points has no shape.
-        shaped = [i for i, cloud in enumerate(clouds) if (cloud != cloud[0]).any()]
-        # Alternatives come last, so that the numbers of the others do not depend on them.
-        shaped.sort(key=lambda i: objects.alternative[i])
-        objects, clouds = objects[np.array(shaped, np.int64)], [clouds[i] for i in shaped]
-        proposed = time.perf_counter()
-        boxes = fit_upright_boxes(clouds)
-        floor = _floor(world, found, boxes)
-        fitted = time.perf_counter()
         embeddings = np.zeros((0, self._model.teacher.width), dtype=np.float32)
         features = np.zeros((0, 0), dtype=np.float32)
         if clouds:
-            colors = None if frame.colors is None else [frame.colors[index] for index in objects.indices]
+            colors = (
+                None if frame.colors is None else [frame.colors[index] for index in found.objects.indices]
+            )
             embeddings, features = (self._describe or self._model.describe)(clouds, colors)
-        background = found[np.array([label is not None for label in found.background], dtype=bool)]
-        self._found = _Found(frame, objects, background, boxes, viewpoint, floor, embeddings, features)
-        self._shared_world = weakref.ref(world)
+        self._found, self._embeddings, self._features = found, embeddings, features
         # A Frame comes from a reader that was told the axes.
         doubts = () if isinstance(scan, Frame) else up_note(frame)
         turn = "If so, turn the points (a file: open_scan('cloud', file, up='y')[0])"
-        self.notes = (*frame.notes, *millimeter_note(world), *(f"{note}. {turn}" for note in doubts))
-        self.seconds = {
-            "propose": proposed - started,
-            "boxes": fitted - proposed,
-            "encode": time.perf_counter() - fitted,
-        }
+        units = millimeter_note(found.world_points())
+        self.notes = (*frame.notes, *units, *(f"{note}. {turn}" for note in doubts))
+        self.seconds = {**found.seconds, "encode": time.perf_counter() - started}
         return self
 
     def query(
@@ -234,7 +183,8 @@ class Recognizer:
         kept = kept[np.argsort(-found.objects.objectness[kept], kind="stable")][:max_objects]
         kept = kept[np.argsort(-score[kept], kind="stable")]
         labels_kept = tuple(UNKNOWN if strange[i] else wanted[best[i]] for i in kept)
-        background_points = self._background(offered, np.where(stays, best, 0), len(wanted))
+        scenery = np.flatnonzero(stays & (best >= len(wanted)))
+        background_points = found.background_points(scenery, [offered[best[i]] for i in scenery])
         return self._instances(kept, labels_kept, score[kept], likely[kept], wanted, background_points)
 
     def likeliest(
@@ -260,7 +210,7 @@ class Recognizer:
         self, offered: Sequence[str], vectors: NDArray[np.float32]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         found = self._require_scan()
-        scores = softmax(self._model.logit_scale * found.embeddings @ vectors.T, axis=1)
+        scores = softmax(self._model.logit_scale * self._embeddings @ vectors.T, axis=1)
         # A label that the size excludes loses its probability; the others do not win it.
         sizes = np.array([box.size for box in found.boxes]).reshape(-1, 3)
         scores *= size_plausibility(self._model.config.sizes, sizes, offered)
@@ -274,11 +224,9 @@ class Recognizer:
             InputError: no scan set.
         """
         found = self._require_scan()
-        numbers, nothing = np.arange(len(found.boxes)), np.zeros(len(found.boxes), np.float32)
-        parts = [*zip(found.background.background, found.background.indices, strict=True)]
-        return self._instances(
-            numbers, ("",) * len(numbers), nothing, nothing, (), _by_label(parts, len(found.frame.points))
-        )
+        numbers, nothing = np.arange(len(found)), np.zeros(len(found), np.float32)
+        background = found.background_points(numbers[:0], ())
+        return self._instances(numbers, ("",) * len(found), nothing, nothing, (), background)
 
     def is_in_distribution(self, false_alarms: float | None = None) -> NDArray[np.bool_]:
         """(N,) bool, whether each object of :meth:`unnamed` resembles the training objects.
@@ -290,7 +238,8 @@ class Recognizer:
         Raises:
             InputError: no scan set, or a share outside 0..1.
         """
-        features, detector = self._require_scan().features, self._model.ood_detector
+        self._require_scan()
+        features, detector = self._features, self._model.ood_detector
         if detector is None or len(features) == 0:
             return np.ones(len(features), dtype=bool)
         detector = detector if false_alarms is None else detector.with_quantile(1 - false_alarms)
@@ -314,9 +263,10 @@ class Recognizer:
         Raises:
             InputError: no scan set.
         """
-        return self._whole(np.arange(len(self._require_scan().boxes)), labels, likely)
+        found = self._require_scan()
+        return found.whole_boxes(np.arange(len(found)), labels, likely)
 
-    def _require_scan(self) -> _Found:
+    def _require_scan(self) -> FoundObjects:
         if self._found is None:
             raise InputError("no scan is set", field="scan", fix="call set_scan first")
         return self._found
@@ -331,8 +281,7 @@ class Recognizer:
         background: dict[str, NDArray[np.int64]],
     ) -> Instances3D:
         found = self._require_scan()
-        world = self._world(found.frame)
-        boxes = self._whole(kept, labels, likely)
+        boxes = found.whole_boxes(kept, labels, likely)
         return Instances3D(
             indices=tuple(found.objects.indices[i] for i in kept),
             boxes=box_rows(boxes),
@@ -340,10 +289,10 @@ class Recognizer:
             rotations=np.array([box.rotation for box in boxes]).reshape(-1, 3, 3),
             labels=labels,
             scores=scores,
-            embeddings=found.embeddings[kept],
+            embeddings=self._embeddings[kept],
             objectness=found.objects.objectness[kept],
             background=background,
-            points=world,
+            points=found.world_points(),
             colors=found.frame.colors,
             frame_id=found.frame.id,
             timestamp=found.frame.timestamp,
@@ -363,47 +312,6 @@ class Recognizer:
             InputError: no labels, a repeated label, or one without a vector.
         """
         return labels_and_vectors(self._text, labels, background)
-
-    def _background(
-        self, offered: Sequence[str], best: NDArray[np.int64], wanted: int
-    ) -> dict[str, NDArray[np.int64]]:
-        """Label → points of the proposals that are background by their shape, and of objects that match it best."""
-        found = self._require_scan()
-        named = np.flatnonzero(best >= wanted)
-        parts = [*zip(found.background.background, found.background.indices, strict=True)]
-        parts += [(offered[best[i]], found.objects.indices[i]) for i in named]
-        return _by_label(parts, len(found.frame.points))
-
-    def _whole(
-        self, kept: NDArray[np.int64], labels: Sequence[str], scores: NDArray[np.float32]
-    ) -> list[OrientedBox]:
-        """Boxes of the whole objects: a label tells the usual size of what is half hidden, if it is likely right."""
-        found = self._require_scan()
-        wanted = [
-            (i, label if score >= _BELIEVED else None)
-            for i, label, score in zip(kept.tolist(), labels, scores.tolist(), strict=True)
-        ]
-        missing = [key for key in wanted if key not in found.whole]
-        if missing:
-            world = self._world(found.frame)
-            seen = [
-                SeenObject(world[found.objects.indices[i]], label, found.viewpoint, found.floor[i])
-                for i, label in missing
-            ]
-            boxes = complete_boxes(seen, [found.boxes[i] for i, _ in missing])
-            found.whole.update(zip(missing, (box.amodal for box in boxes), strict=True))
-        return [found.whole[key] for key in wanted]
-
-    def _world(self, frame: Frame) -> NDArray[np.float64]:
-        """World points, one array for all results that are alive.
-
-        Only results hold it: in float64 it is larger than the rest of the scan, and cheap to compute again.
-        """
-        world = self._shared_world()
-        if world is None:
-            world = frame.world_points()
-            self._shared_world = weakref.ref(world)
-        return world
 
     @property
     def viewpoint(self) -> NDArray[np.float64] | None:
@@ -434,71 +342,3 @@ def trained_background(
     if listed is not None:  # a bank; a text tower has a vector for everything
         trained &= {normalize_label(name) for name in listed}
     return tuple(label for label in BACKGROUND if label in trained)
-
-
-def _as_frame(scan: Scannable) -> Frame:
-    if isinstance(scan, Frame):
-        return scan
-    if isinstance(scan, str | Path):
-        return open_scan("cloud", scan)[0]
-    points, colors = scan if isinstance(scan, tuple) and len(scan) == 2 else (scan, None)
-    try:
-        array = np.asarray(points)
-    except ValueError:  # rows of different lengths
-        array = np.empty(0)
-    if array.ndim != 2 or array.shape[1] != 3 or array.dtype.kind not in "fiu":
-        raise InputError(
-            f"is a {type(points).__name__} of shape {array.shape}",
-            field="points",
-            fix="give an array (N, 3) in meters, a tuple (points, colors), a Frame, or the path of a file",
-        )
-    broken = ~np.isfinite(array).all(axis=1)
-    if broken.any():  # dropped here, they would shift the indices of the result
-        raise InputError(
-            f"hold NaN or inf in {broken.sum():,} of {len(array):,} rows",
-            field="points",
-            fix="leave them out: points[np.isfinite(points).all(axis=1)]",
-        )
-    if colors is not None:
-        try:
-            given: NDArray = np.asarray(colors)
-        except ValueError:  # rows of different lengths
-            given = np.empty(0)
-        if given.shape != array.shape or given.dtype != np.uint8:
-            raise InputError(
-                f"are {given.dtype} of shape {given.shape}, the points {array.shape}",
-                field="colors",
-                fix="give an array (N, 3) of uint8, 0 to 255",
-            )
-        colors = given
-    offset = local_origin(array)
-    strays = far_strays(array)
-    return Frame(
-        "scan",
-        (array - offset).astype(np.float32),
-        colors=colors,
-        T_world_points=rigid(translation=offset),
-        notes=(stray_note(array, strays),) if strays.any() else (),
-    )
-
-
-def _floor(world: NDArray, found: Proposals, boxes: Sequence[OrientedBox]) -> list[float | None]:
-    """Height of the floor under each box: the room's, or of the ground outdoors; None if unknown."""
-    floors = [index for index, label in zip(found.indices, found.background, strict=True) if label == "floor"]
-    if floors:
-        height = float(np.median(world[np.concatenate(floors), 2]))
-        return [height] * len(boxes)
-    if not boxes or (found.ground is None and spread(world) < OUTDOOR_EXTENT):
-        return [None] * len(boxes)
-    heights = (found.ground or GroundMap.fit(world)).height(np.array([box.center[:2] for box in boxes]))
-    return [float(height) for height in heights]
-
-
-def _by_label(
-    pieces: Sequence[tuple[str | None, NDArray[np.int64]]], count: int
-) -> dict[str, NDArray[np.int64]]:
-    """Label → ascending indices of all points of that background, out of ``count``."""
-    marked: dict[str, NDArray[np.bool_]] = {}
-    for label, index in pieces:
-        marked.setdefault(str(label), np.zeros(count, bool))[index] = True
-    return {label: np.flatnonzero(mark) for label, mark in marked.items()}

@@ -13,7 +13,8 @@ from clip2.object_model import Description, ObjectModel
 from clip2.ood.detector import OODDetector
 from clip2.preprocessing import CloudArrays
 from clip2.recognition.instances import Instances3D
-from clip2.recognition.recognizer import Recognizer, Scannable
+from clip2.recognition.recognizer import Recognizer
+from clip2.recognition.scannable import Scannable
 from clip2.runtime.description import OnnxDescription
 from clip2.runtime.indices import plan_indices
 from clip2.teacher.text_bank import TextBank

@@ -22,7 +22,7 @@ from data_prep.errors import InputError
 from data_prep.scans import Frame, open_scan
 
 if TYPE_CHECKING:
-    from clip2.recognition.recognizer import Scannable
+    from clip2.recognition.scannable import Scannable
 
 _EXACT = 1e-4  # meters that coordinates may lose as float32
 _LONGEST_WAIT = 60.0  # seconds between two attempts
