@@ -57,6 +57,7 @@ def visitor(size: tuple[int, int] = (1000, 700)) -> Iterator[Any]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         page = browser.new_page(viewport={"width": size[0], "height": size[1]}, accept_downloads=True)
+        page.set_default_timeout(90_000)  # without a GPU, on a busy machine
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         try:
@@ -72,6 +73,16 @@ def until(true: Callable[[], bool], seconds: float = 90.0) -> None:
     while not true():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.05)
+
+
+def settled(app: Any, true: Callable[[], bool]) -> None:
+    """Wait until something holds between two actions: in the middle of one, labels are set and names are still the old."""
+
+    def holds() -> bool:
+        with app.page.lock:
+            return bool(true())
+
+    until(holds)
 
 
 def picture(page: Any) -> NDArray[np.int64]:

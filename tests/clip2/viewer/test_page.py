@@ -10,7 +10,17 @@ import trimesh
 from clip2.recognition import Instances3D
 from data_prep.scans import open_scan
 from data_prep.scans.layout.save import save_layout
-from tests.support.viewer_browser import choose, field, needs_browser, picture, place, served, until, visitor
+from tests.support.viewer_browser import (
+    choose,
+    field,
+    needs_browser,
+    picture,
+    place,
+    served,
+    settled,
+    until,
+    visitor,
+)
 from tests.support.viewer_stand_ins import room_frame
 
 
@@ -48,7 +58,7 @@ def colors_sent(app, number):
 def opened(page, gate, app):
     page.goto(gate.url)
     page.wait_for_selector("canvas")
-    until(lambda: len(app.session.content.objects) > 0)
+    settled(app, lambda: len(app.session.content.objects) > 0)
 
 
 def test_the_scene_follows_what_is_typed(room):
@@ -56,9 +66,9 @@ def test_the_scene_follows_what_is_typed(room):
     with served(str(room), "--labels", "table") as (gate, app):
         with urllib.request.urlopen(gate.url, timeout=5) as page:
             assert b"<html" in page.read()
-        until(lambda: app.page.appearance.mode == "similarity")
+        settled(app, lambda: app.page.appearance.mode == "similarity")
         (table, *_) = np.flatnonzero(app.session.naming.wanted)
-        until(lambda: table in app.stage.captions)
+        settled(app, lambda: table in app.stage.captions)
         assert np.ptp(colors_sent(app, table).astype(int), axis=1).min() > 40
         assert app.stage.captions[table].text == "table"
         assert len(app.stage.boxes.points) == 12 * app.session.naming.wanted.sum()
@@ -72,15 +82,14 @@ def test_what_is_typed_lights_up(room):
         session = app.session
         field(page, "labels").fill("tab")
         page.get_by_role("button", name="table", exact=True).click()
-        until(lambda: session.labels == ("table",) and app.page.appearance.mode == "similarity")
+        settled(app, lambda: session.labels == ("table",) and app.page.appearance.mode == "similarity")
         (table, *_) = np.flatnonzero(session.naming.wanted)
         assert session.naming.labels[table] == "table"
-        page.wait_for_timeout(500)
         lit = colors_sent(app, table).astype(int)
         assert np.ptp(lit, axis=1).min() > 40  # colored
         dark = colors_sent(app, int(np.flatnonzero(~session.naming.wanted)[0])).astype(int)
         assert np.ptp(dark, axis=1).max() < 15  # gray
-        assert pixels_of(picture(page)[:, :320], app.page.appearance.palette()[0]) > 40
+        until(lambda: pixels_of(picture(page)[:, :320], app.page.appearance.palette()[0]) > 40)
 
 
 @needs_browser
@@ -90,31 +99,31 @@ def test_a_visit(room, tmp_path):
     with served(str(room), "--labels", "fan, table", "--out", str(out)) as (gate, app), visitor() as page:
         opened(page, gate, app)
         session = app.session
-        until(lambda: session.labels == ("fan", "table"))
+        settled(app, lambda: session.labels == ("fan", "table"))
         before = int(session.naming.wanted.sum())
         field(page, "score ≥").fill("0.9")
         field(page, "score ≥").press("Enter")
-        until(lambda: session.threshold == 0.9)
+        settled(app, lambda: session.threshold == 0.9)
         assert int(session.naming.wanted.sum()) < before
         field(page, "score ≥").fill("0")
-        until(lambda: session.threshold == 0)
+        settled(app, lambda: session.threshold == 0)
 
         choose(page, "color by", "height")
-        until(lambda: app.page.appearance.mode == "height")
+        settled(app, lambda: app.page.appearance.mode == "height")
         choose(page, "color by", "similarity to labels")
 
         table = int(np.flatnonzero(np.array(session.naming.labels) == "table")[0])
         page.mouse.click(*place(page, app, session.content.objects.object_points(table)))
-        until(lambda: session.selected is not None)
+        settled(app, lambda: session.selected is not None)
         page.get_by_text("objectness").first.wait_for()
         chosen = session.selected
         page.get_by_role("button", name="find more like this").click()
-        until(lambda: session.reference == chosen)
+        settled(app, lambda: session.reference == chosen)
         page.get_by_text("most alike").wait_for()
 
         field(page, "label").fill("<b>desk</b>")
         page.get_by_role("button", name="set label").click()
-        until(lambda: session.naming.labels[chosen] == "<b>desk</b>")
+        settled(app, lambda: session.naming.labels[chosen] == "<b>desk</b>")
         page.get_by_text("<b>desk</b>").first.wait_for()
 
         page.get_by_text("Save", exact=True).click()
@@ -130,13 +139,12 @@ def test_a_visit(room, tmp_path):
         html = tmp_path / "view.html"
         download.value.save_as(html)
         page.get_by_role("button", name="labels for training").click()
-        until(lambda: (out / "layout" / "scan.json").is_file())
+        settled(app, lambda: (out / "layout" / "scan.json").is_file())
         labels = open_scan("layout", out / "layout").annotations(0).labels
         assert "<b>desk</b>" in labels
         page.goto(html.as_uri())
         page.wait_for_selector("canvas")
-        page.wait_for_timeout(3000)
-        assert picture(page).std() > 10  # the scene is there without a server
+        until(lambda: picture(page).std() > 10)  # the scene is there without a server
         legend = page.locator("#clip2-legend").inner_text()
         assert "<b>desk</b>" in legend
         assert "similarity to labels" in legend
@@ -150,10 +158,10 @@ def test_a_box_is_edited_by_hand(room, tmp_path):
     with served(str(room), "--labels", "table", "--out", str(out)) as (gate, app), visitor() as page:
         opened(page, gate, app)
         session = app.session
-        until(lambda: session.labels == ("table",))
+        settled(app, lambda: session.labels == ("table",))
         table = int(np.flatnonzero(np.array(session.naming.labels) == "table")[0])
         page.mouse.click(*place(page, app, session.content.objects.object_points(table)))
-        until(lambda: session.selected is not None)
+        settled(app, lambda: session.selected is not None)
         table, start = session.selected, session.boxes[session.selected]
         page.get_by_role("button", name="edit box").click()
         page.get_by_role("button", name="box is right").wait_for()
@@ -161,11 +169,11 @@ def test_a_box_is_edited_by_hand(room, tmp_path):
         # By the panel: the length, then the heading.
         field(page, "size (m)").fill("2.5")
         field(page, "size (m)").press("Enter")
-        until(lambda: session.boxes[table].size[0] == 2.5)
+        settled(app, lambda: session.boxes[table].size[0] == 2.5)
         np.testing.assert_allclose(session.boxes[table].size[1:], start.size[1:], atol=1e-3)
         field(page, "heading (°)").fill("30")
         field(page, "heading (°)").press("Enter")
-        until(lambda: abs(np.rad2deg(session.boxes[table].yaw) - 30) < 0.01)
+        settled(app, lambda: abs(np.rad2deg(session.boxes[table].yaw) - 30) < 0.01)
 
         # By the handle in the scene that lifts.
         center = session.boxes[table].center
@@ -177,7 +185,7 @@ def test_a_box_is_edited_by_hand(room, tmp_path):
         page.mouse.down()
         page.mouse.move(*there, steps=8)
         page.mouse.up()
-        until(lambda: session.boxes[table].center[2] > center[2] + 0.3)
+        settled(app, lambda: session.boxes[table].center[2] > center[2] + 0.3)
         np.testing.assert_allclose(session.boxes[table].center[:2], center[:2], atol=1e-3)
 
         page.get_by_role("button", name="box is right").click()
@@ -187,10 +195,10 @@ def test_a_box_is_edited_by_hand(room, tmp_path):
 
         field(page, "label").fill("lamp")
         page.get_by_text("by box", exact=True).click()
-        until(lambda: "lamp" in session.naming.labels)
+        settled(app, lambda: "lamp" in session.naming.labels)
         page.get_by_text("Save", exact=True).click()
         page.get_by_role("button", name="labels for training").click()
-        until(lambda: (out / "layout" / "scan.json").is_file())
+        settled(app, lambda: (out / "layout" / "scan.json").is_file())
         saved = open_scan("layout", out / "layout").annotations(0)
         assert "lamp" in saved.labels
         (row,) = [i for i, box in enumerate(saved.boxes) if np.allclose(box.size, moved.size, atol=1e-3)]
@@ -207,7 +215,7 @@ def test_a_sequence_plays(tmp_path):
         first = app.session.content.objects.frame_id
         field(page, "frame").fill("2")
         field(page, "frame").press("Enter")
-        until(lambda: app.session.content.objects.frame_id not in (first, ""))
+        settled(app, lambda: app.session.content.objects.frame_id not in (first, ""))
         seen = set()
         page.get_by_label("play").check()
         until(lambda: seen.add(app.session.content.objects.frame_id) or len(seen) == 3)
