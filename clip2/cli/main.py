@@ -107,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return EXIT_BAD_INPUT
     except OSError as error:
-        fix = _OF_THE_MACHINE.get(error.errno)
+        fix = _OF_THE_MACHINE.get(error.errno or 0)
         if fix is None:
             raise
         where = f"{error.filename}: " if error.filename else ""

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from data_prep.errors import InputError
 
@@ -38,7 +37,15 @@ class HubFile:
         from huggingface_hub.errors import EntryNotFoundError, HFValidationError
 
         try:
-            return Path(hf_hub_download(**self._where(), local_files_only=True))  # with a revision  # nosec B615
+            return Path(
+                hf_hub_download(
+                    self.repository,
+                    self.file,
+                    repo_type=self.kind,
+                    revision=self.revision,
+                    local_files_only=True,
+                )
+            )
         except (EntryNotFoundError, HFValidationError):
             return None
 
@@ -64,15 +71,9 @@ class HubFile:
         from huggingface_hub import hf_hub_download
 
         with _as_os_errors():
-            return Path(hf_hub_download(**self._where()))  # with a revision  # nosec B615
-
-    def _where(self) -> dict[str, Any]:
-        return {
-            "repo_id": self.repository,
-            "filename": self.file,
-            "repo_type": self.kind,
-            "revision": self.revision,
-        }
+            return Path(
+                hf_hub_download(self.repository, self.file, repo_type=self.kind, revision=self.revision)
+            )
 
 
 def hub_cache() -> Path:

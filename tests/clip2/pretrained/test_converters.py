@@ -157,7 +157,7 @@ def test_files_with_objects_and_other_files_are_refused(tmp_path: Path) -> None:
         ("numbers.pt", "holds no tensors"),
         ("text.pt", "not written by torch"),
         ("half.pt", "cut short"),
-        ("text.safetensors", "cannot be read"),
+        ("text.safetensors", "is not a safetensors file"),
         ("absent.pt", "no such file"),
     ):
         with pytest.raises(InputError, match=words):
