@@ -158,7 +158,7 @@ def test_files_with_objects_and_other_files_are_refused(tmp_path: Path) -> None:
         ("text.pt", "not written by torch"),
         ("half.pt", "cut short"),
         ("text.safetensors", "is not a safetensors file"),
-        ("absent.pt", "no such file"),
+        ("absent.pt", "does not exist"),
     ):
         with pytest.raises(InputError, match=words):
             convert_checkpoint(tmp_path / name)
