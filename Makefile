@@ -16,7 +16,7 @@ help:  ## list the targets
 
 setup: $(VENV)/.ready  ## make .venv from the lock file, with this project in it
 
-$(VENV)/.ready: requirements.lock pyproject.toml setup.py $(wildcard clip2/ops/native/*.?pp)
+$(VENV)/.ready: requirements.lock pyproject.toml setup.py $(wildcard data_prep/native/*.?pp)
 	@$(PYTHON) -c 'import sys; sys.exit("clip2 needs Python >= 3.10, this is " + sys.version.split()[0] + "; set PYTHON=python3.11, say") if sys.version_info < (3, 10) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "could not make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
@@ -67,4 +67,4 @@ lock: setup  ## resolve the dependencies again
 		--no-emit-index-url --no-emit-find-links --generate-hashes --upgrade --quiet --custom-compile-command "make lock"
 
 clean:  ## remove the environment and everything generated
-	rm -rf $(VENV) demo build site docs/reference clip2/ops/native/*.so *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo build site docs/reference data_prep/native/*.so *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -10,13 +10,13 @@ from glob import glob
 
 from setuptools import Extension, setup
 
-NATIVE = "clip2/ops/native"
+NATIVE = "data_prep/native"
 
 # Where the compiler has OpenMP by default; elsewhere the kernels run on one thread.
 OPENMP = ["-fopenmp"] if sys.platform == "linux" else []
 
 kernels = Extension(
-    "clip2.ops.native._kernels",
+    "data_prep.native._kernels",
     sources=[f"{NATIVE}/native.cpp"],
     depends=sorted(glob(f"{NATIVE}/**/*.hpp", recursive=True)),
     language="c++",

@@ -5,13 +5,12 @@ Same indices as :mod:`clip2.ops`: by the native library where it is built, in nu
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-import clip2.native_library as native_library
+import data_prep.native as native
 from data_prep.geometry.cluster import connected_components
 
 _SAMPLED_AT_ONCE = 1 << 16  # points: the arrays of the sampling loop then fit a core's second-level cache
@@ -32,9 +31,9 @@ def farthest_point_sample(
     batch, count, _ = points.shape
     steps = min(k, count)
     first = np.zeros(batch, np.int64)
-    if native_library.problem() is None:
+    if native.problem() is None:
         chosen = np.empty((batch, steps), np.int64)
-        native_library.call(
+        native.call(
             "farthest_point_sample",
             points,
             batch,
@@ -42,7 +41,7 @@ def farthest_point_sample(
             _contiguous(lengths),
             first,
             steps,
-            threads(),
+            native.threads(),
             chosen,
         )
     else:
@@ -67,9 +66,9 @@ def ball_query(
     points, centers = np.ascontiguousarray(points, np.float32), np.ascontiguousarray(centers, np.float32)
     batch, count, _ = points.shape
     index = np.empty((*centers.shape[:2], k), np.int64)
-    if native_library.problem() is None:
+    if native.problem() is None:
         cloud = (points, batch, count, _contiguous(lengths))
-        native_library.call("ball_query", *cloud, centers, centers.shape[1], radius, k, threads(), index)
+        native.call("ball_query", *cloud, centers, centers.shape[1], radius, k, native.threads(), index)
         return index
     column = np.arange(count)
     for b, rows, squared in _squared_distances(points, centers, lengths):
@@ -100,10 +99,10 @@ def knn(
     batch, count, _ = points.shape
     queries, found = centers.shape[1], min(k, count)
     index = np.empty((batch, queries, found), np.int64)
-    if native_library.problem() is None:
+    if native.problem() is None:
         cloud = (points, batch, count, _contiguous(lengths))
         squared = np.empty(index.shape, np.float32)
-        native_library.call("knn", *cloud, centers, queries, found, threads(), index, squared)
+        native.call("knn", *cloud, centers, queries, found, native.threads(), index, squared)
     else:
         for b, rows, block in _squared_distances(points, centers, lengths):
             index[b, rows] = np.argsort(block, axis=1, kind="stable")[:, :found]
@@ -121,20 +120,12 @@ def radius_components(points: NDArray[np.floating], radii: NDArray[np.floating])
     points = np.ascontiguousarray(points, np.float64)
     radii = np.ascontiguousarray(radii, np.float64)
     labels = np.empty(radii.shape, np.int64)
-    if native_library.problem() is None:
-        native_library.call("radius_components", points, len(points), radii, len(radii), labels)
+    if native.problem() is None:
+        native.call("radius_components", points, len(points), radii, len(radii), labels)
         return labels
     for level, radius in enumerate(radii):
         labels[level] = connected_components(points, radius, labels[level - 1] if level else None)
     return labels
-
-
-def threads() -> int:
-    """Threads of the native library: ``OMP_NUM_THREADS``, or as many as the process may use cores."""
-    stated = os.environ.get("OMP_NUM_THREADS", "")
-    if stated.isdecimal() and int(stated):
-        return int(stated)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def sample_in_numpy(

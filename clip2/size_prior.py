@@ -89,11 +89,16 @@ def size_plausibility(
     [[1.0, 1.0], [0.0, 1.0]]
     """
     plausible = np.ones((len(sizes), len(labels)))
-    logs = np.log(np.maximum(sizes, 1e-3))
-    for column, label in enumerate(labels):
-        found = ranges.get(normalize_label(label))
-        if found is not None:
-            over = np.maximum(logs - np.log(np.maximum(found.high, 1e-3)), 0) / _ABOVE
-            under = np.maximum(np.log(np.maximum(found.low, 1e-3)) - logs, 0) / _BELOW
-            plausible[:, column] = np.exp(-0.5 * (over**2 + under**2).sum(axis=1))
+    known = [
+        (column, found)
+        for column, label in enumerate(labels)
+        if (found := ranges.get(normalize_label(label)))
+    ]
+    if known and len(sizes):
+        logs = np.log(np.maximum(sizes, 1e-3))[:, None]
+        low, high = np.log(np.maximum([[found.low, found.high] for _, found in known], 1e-3)).transpose(
+            1, 0, 2
+        )
+        over, under = np.maximum(logs - high, 0) / _ABOVE, np.maximum(low - logs, 0) / _BELOW
+        plausible[:, [column for column, _ in known]] = np.exp(-0.5 * (over**2 + under**2).sum(axis=2))
     return plausible.astype(np.float32)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 # Lowest layer first. Rooms of one layer may import each other, in one direction only.
 LAYERS = {
     "data_prep": [
-        ["errors", "labels", "lazy", "registry", "yaml_text"],
+        ["errors", "labels", "lazy", "registry", "yaml_text", "native"],
         ["storage"],
         ["config"],
         ["geometry"],
@@ -27,16 +27,7 @@ LAYERS = {
         ["__init__"],
     ],
     "clip2": [
-        [
-            "labels",
-            "device",
-            "state_dict",
-            "tensor_files",
-            "progress",
-            "version",
-            "native_library",
-            "point_queries",
-        ],
+        ["labels", "device", "state_dict", "tensor_files", "progress", "version", "point_queries"],
         ["ops"],
         [
             "encoders",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+import data_prep.native as native
 from data_prep.errors import InputError
 from data_prep.geometry.strays import far_strays
 
@@ -18,6 +19,7 @@ _CONTENT = (
     0.6  # share of the cells that an ordinary scene's ground explains at least; streets have 0.65 to 0.85
 )
 _HOUSE = 9  # cells: what is narrower stands on the ground
+_TRUNCATE = 2.5  # spreads: where the Gaussian ends
 
 
 def height_above_ground(points: NDArray, *, cell: float = 1.0) -> NDArray[np.float64]:
@@ -167,7 +169,8 @@ class GroundMap:
     ) -> NDArray[np.float64]:
         """Bilinear heights; the same places serve all maps of one grid."""
         cell, along, across = places
-        surface = np.pad(self.surface, (0, 1), mode="edge")
+        rows, columns = (np.append(np.arange(count), count - 1) for count in self.surface.shape)
+        surface = self.surface[rows[:, None], columns]
         row, flat = surface.shape[1], surface.reshape(-1)
         near, far = flat[cell], flat[cell + row]
         near += across * (flat[cell + 1] - near)
@@ -236,9 +239,7 @@ def _fit_locally(
     images = np.zeros((9, shape[0] * shape[1]))
     for image, values in zip(images, [*(weight * terms), *(weight * z * terms[:3])], strict=True):
         image[cells] = values
-    s, sx, sy, sxx, sxy, syy, sz, sxz, syz = ndimage.gaussian_filter(
-        images.reshape(9, *shape), spread, truncate=2.5, mode="constant", axes=(1, 2)
-    )
+    s, sx, sy, sxx, sxy, syy, sz, sxz, syz = _blurred(images.reshape(9, *shape), spread)
     # Moments about each cell's own center.
     cx, cy = (np.arange(count) + 0.5 - count / 2 for count in shape)
     cx = cx[:, None]
@@ -255,3 +256,18 @@ def _fit_locally(
     along_x = (zx - cross * along_y) / mxx
     correction: NDArray[np.float64] = (sz - mx * along_x - my * along_y) / s
     return correction
+
+
+def _blurred(images: NDArray[np.float64], spread: float) -> NDArray[np.float64]:
+    """Each of (C, A, B) images under a Gaussian filter, zeros outside; the native filter has the same bits as scipy's."""
+    if native.problem() is not None:
+        blurred: NDArray[np.float64] = ndimage.gaussian_filter(
+            images, spread, truncate=_TRUNCATE, mode="constant", axes=(1, 2)
+        )
+        return blurred
+    reach = int(_TRUNCATE * spread + 0.5)
+    taps = np.exp(-0.5 / (spread * spread) * np.arange(-reach, reach + 1) ** 2)
+    half = np.ascontiguousarray((taps / taps.sum())[reach:])
+    blurred = np.empty_like(images)
+    native.call("blur", images, *images.shape, half, reach, native.threads(), blurred)
+    return blurred

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+import data_prep.native as native
 from data_prep.errors import InputError
 
 _BITS = 21  # per axis: three of them fit into an int64
@@ -30,16 +31,35 @@ def voxel_index(points: NDArray, size: float) -> tuple[NDArray[np.int64], NDArra
     ([0, 1], [0, 1, 0])
     """
     columns = np.ascontiguousarray(points.T)  # numpy is slow along an axis of three
-    key = number_cells(voxel_cells(columns - columns.min(axis=1, keepdims=True), size))
-    order = np.argsort(key)
-    starts = np.flatnonzero(np.diff(key[order], prepend=-1))
-    first = np.minimum.reduceat(order, starts)
-    is_first = np.zeros(len(key), dtype=bool)
-    is_first[first] = True
-    rank = np.cumsum(is_first) - 1
-    voxel = np.empty_like(order)
-    voxel[order] = np.repeat(rank[first], np.diff(starts, append=len(key)))
-    return np.flatnonzero(is_first), voxel
+    return number_keys(number_cells(voxel_cells(columns - columns.min(axis=1, keepdims=True), size)))
+
+
+def number_keys(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number distinct keys in the order in which they first occur.
+
+    Args:
+        keys: (N,).
+
+    Returns:
+        first (M,): where each of the M distinct keys first occurs, ascending; number (N,): which of the M each key is.
+
+    >>> [part.tolist() for part in number_keys(np.array([7, 3, 7, 5]))]
+    [[0, 1, 3], [0, 1, 0, 2]]
+    """
+    if native.problem() is None:
+        keys = np.ascontiguousarray(keys, np.int64)
+        number, first, distinct = (
+            np.empty(len(keys), np.int64),
+            np.empty(len(keys), np.int64),
+            np.zeros(1, int),
+        )
+        native.call("number_keys", keys, len(keys), number, first, distinct)
+        return first[: distinct[0]].copy(), number
+    _, first, number = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[number.reshape(-1)]
 
 
 def thin(points: NDArray, most: int, size: float = 0.01) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

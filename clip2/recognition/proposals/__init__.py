@@ -17,6 +17,7 @@ from data_prep.geometry.strays import far_strays
 from data_prep.geometry.voxels import thin
 
 Kind = Literal["auto", "lidar", "room"]
+_SPREAD_SAMPLE = 20_000  # points that tell how wide a scan is
 OUTDOOR_EXTENT = 25.0  # m across: rooms and the range of their depth cameras end before
 MOST_POINTS = 4_000_000  # of larger clouds, objects are found among one point per voxel
 
@@ -88,6 +89,7 @@ def propose_objects(
 
 def spread(points: NDArray) -> float:
     """Meters across which most of a scan lies, seen from above: beyond ``OUTDOOR_EXTENT`` it was taken outdoors."""
-    columns = np.ascontiguousarray(points[:, :2].T)  # numpy is slow along an axis of two
+    some = points[:: max(1, len(points) // _SPREAD_SAMPLE), :2]
+    columns = np.ascontiguousarray(some.T)  # numpy is slow along an axis of two
     low, high = np.percentile(columns, [2, 98], axis=1)
     return float((high - low).max())

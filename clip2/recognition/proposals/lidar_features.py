@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+import data_prep.native as native
 from clip2.recognition.proposals.component_tree import ComponentTree
 
 _SHAPE = ("length", "width", "height", "bottom", "linear", "planar", "upright", "rim", "middle", "spread")
@@ -128,6 +129,12 @@ def _extents(
     tree: ComponentTree, x: NDArray, y: NDArray, over: NDArray, mean: NDArray, turn: NDArray
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Low and high ends (3, M) along each node's own two level axes and upward, and how near its points are to its sides."""
+    if native.problem() is None:
+        low, high, rim = np.empty((3, len(tree))), np.empty((3, len(tree))), np.empty(len(tree))
+        axes = np.stack([mean[0], mean[1], np.cos(turn), np.sin(turn)])
+        ranges = (tree.start, tree.stop, axes, len(tree), native.threads())
+        native.call("extents", np.stack([x, y, over]), len(x), *ranges, low, high, rim)
+        return low, high, rim
     size = tree.stop - tree.start
     begins = np.cumsum(size) - size
     member = np.arange(size.sum()) + np.repeat(tree.start - begins, size)

@@ -13,7 +13,7 @@ from support.recognition_stand_ins import three_boxes_on_a_floor
 from support.slim_installs import ROOT, left_out
 
 import clip2
-import clip2.native_library as native_library
+import data_prep.native as native
 from clip2 import point_queries
 from clip2.cli.main import main
 from clip2.ops import ball_query, farthest_point_sample, knn
@@ -64,8 +64,8 @@ def test_objects_are_found_and_named_with_the_packages_of_the_slim_install(expor
 def test_indices_are_those_of_torch(built, monkeypatch):
     import torch
 
-    if built and native_library.problem():
-        pytest.skip(native_library.problem())
+    if built and native.problem():
+        pytest.skip(native.problem())
     draw = np.random.default_rng(0)
     points = np.round(draw.random((3, 90, 3)), 1).astype(np.float32)  # many ties
     centers = np.concatenate([points[:, :20], np.full((3, 1, 3), 9, np.float32)], axis=1)  # one ball is empty
@@ -75,7 +75,7 @@ def test_indices_are_those_of_torch(built, monkeypatch):
     wanted_ball = ball_query(*given, 0.3, 8, torch.from_numpy(lengths))
     wanted_nearest = knn(*given, 12, torch.from_numpy(lengths))[1]
     if not built:
-        monkeypatch.setattr(native_library, "problem", lambda: "not built")
+        monkeypatch.setattr(native, "problem", lambda: "not built")
     assert (point_queries.farthest_point_sample(points, 40, lengths) == wanted_sample.numpy()).all()
     assert (point_queries.ball_query(points, centers, 0.3, 8, lengths) == wanted_ball.numpy()).all()
     assert (point_queries.knn(points, centers, 12, lengths) == wanted_nearest.numpy()).all()

@@ -43,18 +43,6 @@ def backends_beside_torch() -> list[str]:
     return [name for name, backend in registry.BACKENDS.items() if name != "torch" and not backend.problem()]
 
 
-@pytest.fixture(params=[0, 1, 2], ids=["baseline", "avx2", "avx512"])
-def instruction_set(request: pytest.FixtureRequest) -> Iterator[int]:
-    """The native library held to one instruction set, where this CPU has it."""
-    if native.problem() is not None:
-        pytest.skip("the native library is not built here")
-    best = native.limit_instruction_set(2)
-    if request.param > best:
-        pytest.skip("this CPU does not have it")
-    yield native.limit_instruction_set(request.param)
-    native.limit_instruction_set(2)
-
-
 def make_cloud(shape: str, batch: int, count: int, seed: int) -> Tensor:
     """(B, N, 3) float32."""
     draw = np.random.default_rng(seed)

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+import data_prep.native as native
 from clip2.recognition.proposals.cuts import cut_at_valleys
-from clip2.recognition.proposals.lidar import propose_lidar
+from clip2.recognition.proposals.lidar import find_candidates, propose_lidar
 from data_prep import open_scan
 
 EYE = np.array([0.0, 0.0, 1.8])
@@ -122,3 +123,13 @@ def test_background_is_called_by_its_name_and_holds_no_objects(city):
     assert named > 8_000
     assert right / named > 0.8
     assert on_objects / named < 0.05
+
+
+def test_clusters_and_features_are_the_same_without_the_native_library(instruction_set, monkeypatch):
+    points, _ = swept([(x, 5.0, 4.2, 1.8, 1.5) for x in (-5.0, 0.0, 5.0)], 32, -24.8, 2.0, 900)
+    ours = find_candidates(points, EYE)
+    monkeypatch.setattr(native, "problem", lambda: "not built")
+    plain = find_candidates(points, EYE)
+    assert np.array_equal(ours.tree.order, plain.tree.order)
+    assert np.array_equal(ours.voxel, plain.voxel)
+    np.testing.assert_allclose(ours.features, plain.features, rtol=1e-6, atol=1e-6)

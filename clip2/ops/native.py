@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 import clip2.ops.registry as registry
-from clip2.native_library import call, instruction_set, limit_instruction_set, problem
 from clip2.ops.sampling import numpy_farthest_point_sample
+from data_prep.native import call, instruction_set, limit_instruction_set, problem
 
 __all__ = ["instruction_set", "limit_instruction_set", "problem"]
 

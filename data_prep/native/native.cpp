@@ -1,4 +1,4 @@
-// Point operations on a CPU: the C functions that clip2/ops/native/__init__.py calls through ctypes.
+// Point operations on a CPU: the C functions that data_prep.native calls through ctypes.
 //
 // Nothing here knows Python or torch, so one build serves every version of both. The kernels (kernels/*.hpp) are
 // compiled once per instruction set, and the best one for the processor is chosen when the library is loaded. Floating
@@ -29,7 +29,7 @@
 
 namespace {
 
-constexpr int ABI = 5;  // raised with every change of a C signature; the Python side asks for its own
+constexpr int ABI = 6;  // raised with every change of a C signature; the Python side asks for its own
 enum Status { OK = 0, OUT_OF_MEMORY = 1, INDEX_OUT_OF_RANGE = 2 };  // of every operation
 
 #include "cloud.hpp"
@@ -251,6 +251,62 @@ EXPORT int clip2_radius_components(const double* points, int64_t count, const do
         labels[at + i] = here;
       }
     }
+    return OK;
+  });
+}
+
+// images (count, rows, columns), taps (reach + 1) from the middle out → out, the images filtered along both axes.
+EXPORT int clip2_blur(const double* images, int64_t count, int64_t rows, int64_t columns, const double* taps,
+                      int64_t reach, int64_t threads, double* out) {
+  constexpr int64_t WIDEST_BLOCK = 32;
+  const int64_t wide = round_up(columns, WIDEST_BLOCK), scratch = (rows + 2 * reach + 1) * wide + 2 * reach;
+  return guarded([&] {
+    const bool good = parallel(count, threads, [&](int64_t i) {
+      Buffer<double> zeros(scratch);
+      std::memset(zeros.get(), 0, scratch * sizeof(double));
+      kernels().blur(images + i * rows * columns, rows, columns, taps, reach, zeros, out + i * rows * columns);
+    });
+    return good ? OK : OUT_OF_MEMORY;
+  });
+}
+
+// columns x, y, up (3, points); start and stop (ranges), none empty; axes (4, ranges): middle x and y, cosine, sine →
+// low and high (3, ranges) along the axes and up, and rim (ranges), the mean distance from the middle of the sides in shares
+// of the way to the nearest.
+EXPORT int clip2_extents(const double* columns, int64_t points, const int64_t* start, const int64_t* stop,
+                         const double* axes, int64_t ranges, int64_t threads, double* low, double* high, double* rim) {
+  const Ranges given{columns,      columns + points, columns + 2 * points, start, stop, axes, axes + ranges,
+                     axes + 2 * ranges, axes + 3 * ranges};
+  return guarded([&] {
+    const int64_t parts = std::min<int64_t>(ranges, 32);
+    const bool good = parallel(parts, worthwhile(threads, points, 1 << 16), [&](int64_t part) {
+      kernels().extents(given, ranges, ranges * part / parts, ranges * (part + 1) / parts, low, high, rim);
+    });
+    return good ? OK : OUT_OF_MEMORY;
+  });
+}
+
+// keys (count) → number (count), which of the distinct keys each is, counted as they first occur; first (distinct), where;
+// both arrays have room for `count`.
+EXPORT int clip2_number_keys(const int64_t* keys, int64_t count, int64_t* number, int64_t* first, int64_t* distinct) {
+  return guarded([&] {
+    constexpr uint32_t EMPTY = 0xffffffffu;
+    int bits = 4;
+    while ((int64_t{1} << bits) < 2 * count) ++bits;
+    Buffer<uint32_t> table(int64_t{1} << bits);
+    std::fill(table.get(), table.get() + (int64_t{1} << bits), EMPTY);
+    const uint64_t mask = (uint64_t{1} << bits) - 1;
+    int64_t found = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      uint64_t slot = static_cast<uint64_t>(keys[i]) * 0x9E3779B97F4A7C15u >> (64 - bits);
+      while (table[slot] != EMPTY && keys[first[table[slot]]] != keys[i]) slot = (slot + 1) & mask;
+      if (table[slot] == EMPTY) {
+        first[found] = i;
+        table[slot] = static_cast<uint32_t>(found++);
+      }
+      number[i] = table[slot];
+    }
+    *distinct = found;
     return OK;
   });
 }

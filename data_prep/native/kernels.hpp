@@ -8,6 +8,8 @@
 #include "kernels/nearest.hpp"
 #include "kernels/ball.hpp"
 #include "kernels/components.hpp"
+#include "kernels/blur.hpp"
+#include "kernels/extents.hpp"
 #include "kernels/segments.hpp"
 
-const Kernels table = {NAME, curve, enclose, farthest, ball, knn, components, sum, max, softmax};
+const Kernels table = {NAME, curve, enclose, farthest, ball, knn, components, blur, extents, sum, max, softmax};

@@ -1,19 +1,20 @@
 """Native library of point operations, called with plain pointers: of numpy arrays or of torch tensors.
 
-`pip install` builds ``ops/native/_kernels`` from the C++ beside it if a compiler is available. The library knows neither Python
+`pip install` builds ``_kernels`` from the C++ beside it if a compiler is available. The library knows neither Python
 nor torch, and other Python threads keep running while it works.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 from ctypes import c_double, c_int, c_int64, c_void_p
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
-_ABI = 5  # of native.cpp; a library left over from another version must not be called
+_ABI = 6  # of native.cpp; a library left over from another version must not be called
 _CLOUDS = (c_void_p, c_int64, c_int64, c_void_p)  # points, batch, count, lengths
 _REDUCTION = (c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p)
 _SIGNATURES = {
@@ -21,6 +22,9 @@ _SIGNATURES = {
     "ball_query": (*_CLOUDS, c_void_p, c_int64, c_double, c_int64, c_int64, c_void_p),
     "knn": (*_CLOUDS, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_void_p),
     "radius_components": (c_void_p, c_int64, c_void_p, c_int64, c_void_p),
+    "blur": (c_void_p, c_int64, c_int64, c_int64, c_void_p, c_int64, c_int64, c_void_p),
+    "extents": (c_void_p, c_int64, *(c_void_p,) * 3, c_int64, c_int64, *(c_void_p,) * 3),
+    "number_keys": (c_void_p, c_int64, c_void_p, c_void_p, c_void_p),
     "segment_sum": _REDUCTION,
     "segment_mean": _REDUCTION,
     "segment_max": _REDUCTION,
@@ -54,9 +58,7 @@ def problem() -> str | None:
 
 
 def _path() -> Path | None:
-    candidates = (
-        Path(__file__).parent / "ops" / "native" / f"_kernels{suffix}" for suffix in EXTENSION_SUFFIXES
-    )
+    candidates = (Path(__file__).parent / f"_kernels{suffix}" for suffix in EXTENSION_SUFFIXES)
     return next((path for path in candidates if path.exists()), None)
 
 
@@ -72,11 +74,19 @@ def _library() -> ctypes.CDLL:
     return library
 
 
+def threads() -> int:
+    """Threads of the native library: ``OMP_NUM_THREADS``, or as many as the process may use cores."""
+    stated = os.environ.get("OMP_NUM_THREADS", "")
+    if stated.isdecimal() and int(stated):
+        return int(stated)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def call(op: str, *arguments: Any) -> None:
     """Run one operation; its arguments are those of the C function.
 
     Args:
-        op: ``farthest_point_sample``, ``ball_query``, ``knn``, ``radius_components`` or a segment reduction.
+        op: name of the C function without ``clip2_``.
         arguments: numbers, None, and contiguous numpy arrays or CPU tensors of the types in ``native.cpp``.
 
     Raises:

@@ -24,6 +24,13 @@ struct Segments {
   int64_t rows, channels;
 };
 
+// Ranges of points, each with axes of its own, turned about z.
+struct Ranges {
+  const double *x, *y, *up;                            // (points)
+  const int64_t *start, *stop;                         // (ranges), none empty
+  const double *middle_x, *middle_y, *cosine, *sine;  // (ranges)
+};
+
 struct Kernels {
   const char* name;
   void (*curve)(const float* points, int64_t count, const float* low, const float* scale, int bits, uint64_t* keys);
@@ -33,6 +40,10 @@ struct Kernels {
                int64_t* index, Scratch& scratch);
   void (*knn)(const Cloud& tree, const Queries& queries, int64_t k, int64_t* index, float* squared, Scratch& scratch);
   void (*components)(Bvh& bvh);
+  void (*blur)(const double* image, int64_t rows, int64_t columns, const double* taps, int64_t reach, double* scratch,
+               double* out);
+  void (*extents)(const Ranges& given, int64_t ranges, int64_t from, int64_t to, double* low, double* high,
+                  double* rim);
   void (*sum)(const Segments& given, int64_t from, int64_t to, float* out);
   void (*max)(const Segments& given, int64_t from, int64_t to, float* out, uint8_t* seen);
   void (*softmax)(const Segments& given, int64_t from, int64_t to, const float* largest, float* total, float* out);
