@@ -10,9 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
+from support import index_writers
+from support.box_world import sweep
 from support.detection_stand_ins import ColorDetector, PaintedScan
+from support.recognition_stand_ins import tiny_bank, tiny_model
 
 import clip2
+from clip2.evaluation.result import read_results
 from clip2.training import load_config, load_training_set, train
 from clip2.training.point_cache import open_point_cache
 from data_prep.detect import CocoDetections
@@ -92,6 +96,35 @@ def test_a_recognition_result() -> None:
     assert Counter(result.labels) == {"unknown": 10, "chair": 4, "table": 2}
     assert np.isfinite(result.boxes).all()
     assert clip2.Instances3D.from_json(result.to_json()).labels == result.labels
+
+
+def test_a_map_can_be_asked_and_goes_on() -> None:
+    loaded = clip2.ObjectMap.load(YESTERDAY / "map", tiny_model(tiny_bank()))
+    found = loaded.query("chair, box")
+    assert len(found) == len(loaded) == 2
+    near = sorted(np.round(found.boxes[:, :2]).tolist())
+    assert near == [[0, 5], [4, 0]]
+    loaded.update(*sweep({0: ((4, 0, 0.5), (1, 1, 1))}, 10.0))
+    assert len(loaded) >= 2
+
+
+def test_an_index(files: Path) -> None:
+    index = clip2.Index(files / "index")
+    stored = index_writers.objects(6)
+    assert len(index) == 6
+    (best, *_) = index.search(stored[3].embedding, index_writers.SPACE, k=2)
+    assert (best.object.number, best.object.label, best.object.scan) == (3, "label 3", "kitchen")
+    assert index.add(stored, index_writers.SPACE) == 0, "they are known"
+    assert index.add(index_writers.objects(2, seed=9), index_writers.SPACE) == 2
+
+
+def test_an_evaluation_result() -> None:
+    (result,) = read_results(YESTERDAY / "results.json")
+    assert (result.benchmark, result.metrics["top-1"].value) == ("modelnet10", 0.5)
+    assert np.isnan(result.metrics["rank"].value)
+    assert result.confusion is not None
+    assert result.confusion.counts == ((5, 5), (0, 0))
+    assert result.curves[0].y == (0.5, 0.25)
 
 
 def test_detections() -> None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from itertools import islice
 from math import ceil
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,7 @@ _STALE = 0.2  # share of rows without a vector index from which it is built anew
 _BITS, _REFINED = 4, 100
 _EVERY_PARTITION = 1_000_000
 _PARTITION = 8192  # rows; smaller ones take longer to build and to search, and find no more
+_LANCE_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, OverflowError)
 _SAME_PLACE = 0.5  # of the larger box's diagonal: hits of one scan with nearer centers are one object
 _MARGIN = 5  # hits read for each that is wanted, as several can be one object
 
@@ -105,15 +107,20 @@ class Index:
             raise InputError("is a file", source=self.path, fix="name a folder for the index")
         if self._is_local and not folder.exists():
             return  # the first add makes it
-        database = self._connect()
-        if _TABLE in _tables(database):
+        with self._lance():
+            database = self._connect()
+            there = _TABLE in _tables(database)
+        if there:
             self._open(database)
         elif self._is_local and any(file.name != LOCK for file in folder.iterdir()):
             raise InputError("holds other files", source=self.path, fix="name a new folder for the index")
 
     def __len__(self) -> int:
         """Number of objects."""
-        return 0 if self._table is None else int(self._table.count_rows())
+        if self._table is None:
+            return 0
+        with self._lance():
+            return int(self._table.count_rows())
 
     @property
     def model(self) -> str:
@@ -220,10 +227,13 @@ class Index:
             raise InputError(f"has shape {query.shape} or no length", field="vector")
         self._require_space(model, len(query), create=False)
         where = _where(near, since, until, scan)
-        table = self._nearest(query, _MARGIN * k, where, exact)
-        vectors = table["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self.width)
-        records = table.drop_columns(["vector"]).to_pylist()
-        found = [(from_row(row, v), 1 - row["_distance"]) for row, v in zip(records, vectors, strict=True)]
+        with self._lance():
+            table = self._nearest(query, _MARGIN * k, where, exact)
+            vectors = table["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self.width)
+            records = table.drop_columns(["vector"]).to_pylist()
+            found = [
+                (from_row(row, v), 1 - row["_distance"]) for row, v in zip(records, vectors, strict=True)
+            ]
         return list(islice(_grouped(found), k))
 
     def _nearest(self, query: NDArray[np.float32], count: int, where: str, exact: bool) -> Any:
@@ -242,14 +252,15 @@ class Index:
         """Names of all scans."""
         if self._table is None:
             return []
-        column = self._table.search().select(["scan"]).limit(len(self)).to_arrow()["scan"]
-        return sorted(column.unique().to_pylist())
+        with self._lance():
+            column = self._table.search().select(["scan"]).limit(len(self)).to_arrow()["scan"]
+            return sorted(column.unique().to_pylist())
 
     def optimize(self) -> None:
         """Merge small files, and build a vector index where it pays (from 20,000 objects on)."""
         from lancedb.index import IvfRq
 
-        with self._writing(), self._lock():
+        with self._lance(), self._writing(), self._lock():
             rows = len(self)
             self._table.optimize(cleanup_older_than=timedelta(days=7))
             if rows >= VECTOR_INDEX_FROM and self._without_index() > _STALE * rows:
@@ -287,17 +298,13 @@ class Index:
     def _connect(self) -> Any:
         import lancedb
 
-        try:  # what another process adds is seen at once
+        with self._lance():  # what another process adds is seen at once
             return lancedb.connect(self.path, read_consistency_interval=timedelta(0))
-        except (OSError, ValueError, RuntimeError) as error:
-            raise InputError(f"cannot be opened ({_first_line(error)})", source=self.path) from error
 
     def _open(self, database: Any) -> None:
-        try:
+        with self._lance():
             self._table = database.open_table(_TABLE)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise InputError(f"cannot be opened ({_first_line(error)})", source=self.path) from error
-        metadata = {k.decode(): v.decode() for k, v in (self._table.schema.metadata or {}).items()}
+            metadata = {k.decode(): v.decode() for k, v in (self._table.schema.metadata or {}).items()}
         version = metadata.get("version", "")
         document = {
             "format": metadata.get("format"),
@@ -307,7 +314,7 @@ class Index:
         self._metadata = metadata
 
     def _merge(self, rows: Any) -> int:
-        with self._writing(), self._lock():
+        with self._lance(), self._writing(), self._lock():
             done = self._table.merge_insert("id").when_not_matched_insert_all().execute(rows)
         return int(done.num_inserted_rows)
 
@@ -322,12 +329,37 @@ class Index:
                 fix="make room or get the right to write there, and run the same again",
             ) from error
 
+    def _lance(self) -> _OneLine:
+        return _OneLine(self.path)
+
     def _lock(self) -> AbstractContextManager[object]:
         """One writer at a time: two that add the same object at once would both find it missing."""
         return FolderLock(Path(self.path), wait=True) if self._is_local else nullcontext()
 
 
-def _first_line(error: Exception) -> str:
+class _OneLine:
+    """Inside, a failure of LanceDB is one line that names the index.
+
+    Damaged files make it panic in Rust, and no module exports the class of that error: it is known by its name.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or error is None or issubclass(kind, InputError):
+            return
+        if issubclass(kind, _LANCE_ERRORS) or kind.__name__ in ("RustPanic", "PanicException"):
+            fix = "get the right to use it; if it is damaged, make it again with clip2 index"
+            raise InputError(f"cannot be used ({_first_line(error)})", source=self._path, fix=fix) from error
+
+
+def _first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)[:200]
 
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data_prep.errors import InputError
+from data_prep.scans.formats.images import read_image
 
 _CROP_SIDE, _CROP_QUALITY = 160, 80
 _CLOUD_POINTS = 256
@@ -125,7 +127,7 @@ def from_row(row: Mapping[str, Any], embedding: NDArray[np.float32]) -> StoredOb
     if row["cloud_colors"]:
         colors = np.frombuffer(row["cloud_colors"], np.uint8).reshape(-1, 3)
     if row["crop"]:
-        crop = np.asarray(Image.open(io.BytesIO(row["crop"]), formats=["JPEG"]).convert("RGB"))
+        crop = read_image(Path("crop"), row["crop"], _CROP_SIDE**2)
     kept = {
         name: row[name] for name in ("label", "scan", "source", "number", "track", "timestamp", "num_points")
     }

@@ -256,7 +256,7 @@ def write_eval(folder: Path) -> None:
 
     write_sets(folder / "sets")
     results = clip2.evaluate(
-        RuleModel(("slab", "post"), flat_or_tall), "named-objects", folder / "sets" / "named"
+        RuleModel(("chair", "table"), flat_or_tall), "named-objects", folder / "sets" / "named"
     )
     clip2.evaluation.result.write_results(folder / "results.json", results)
     shutil.rmtree(folder / "sets")
@@ -274,7 +274,7 @@ def write_sets(root: Path) -> None:
     """Object sets of four formats: npz, OFF, HDF5, and pickled arrays as OpenShape ships them."""
     clouds = np.random.default_rng(0).uniform(-1, 1, (6, 60, 3)).astype(np.float32)
     (root / "named").mkdir(parents=True)
-    np.savez(root / "named/named_objects.npz", points=clouds, name=np.array(["slab", "post"] * 3))
+    np.savez(root / "named/named_objects.npz", points=clouds, name=np.array(["chair", "table"] * 3))
     folder = root / "modelnet/ModelNet10"
     for label in class_list("modelnet10").labels[:2]:
         place = folder / label.replace(" ", "_") / "test"

@@ -177,7 +177,7 @@ def test_what_is_no_index(tmp_path):
     with pytest.raises(InputError, match=r"triplets: holds other files\. Fix: name a new folder"):
         Index(tmp_path / "triplets")
     (tmp_path / "broken" / "objects.lance").mkdir(parents=True)
-    with pytest.raises(InputError, match="broken: cannot be opened"):
+    with pytest.raises(InputError, match="broken: cannot be used"):
         Index(tmp_path / "broken")
     assert len(Index(tmp_path / "missing")) == 0
     assert not (tmp_path / "missing").exists(), "looking makes no folder"
