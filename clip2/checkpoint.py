@@ -19,9 +19,9 @@ from clip2.encoders import weights_follow
 from clip2.model import Clip2Model
 from clip2.model_config import ModelConfig
 from clip2.ood.detector import OODDetector
-from clip2.state_dict import require_same_shapes, save_tensors
+from clip2.state_dict import require_same_shapes
 from clip2.teacher.text_bank import TextBank
-from clip2.tensor_files import load_tensors
+from clip2.tensor_files import load_tensors, save_tensors
 from clip2.version import __version__
 from data_prep.config import TypedConfig, parse_config
 from data_prep.errors import InputError

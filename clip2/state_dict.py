@@ -1,41 +1,12 @@
-"""State dicts in safetensors files, and a check of names and shapes against those of a network."""
+"""State-dict check: names and shapes of stored tensors against those of a network."""
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from data_prep.errors import InputError
-from data_prep.storage.files import write_atomically
-
-
-def save_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, str] | None = None) -> None:
-    """Write torch tensors as a safetensors file; it appears whole or not at all.
-
-    Args:
-        path: the file.
-        tensors: name → contiguous tensor of the CPU.
-        metadata: one entry at most: several are written in random order.
-
-    Raises:
-        UnwritableError: no room, no right, or the folder is gone.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    def write(scratch: Path) -> None:
-        try:
-            save_file(dict(tensors), scratch, metadata)
-        except SafetensorError as error:  # the system's error is in its text only
-            code = re.search(r"\(os error (\d+)\)", str(error))
-            if code is None:
-                raise
-            raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
-
-    write_atomically(path, write)
 
 
 def require_same_shapes(

@@ -1,12 +1,14 @@
-"""Tensor files of others, safetensors and those of torch.save: whatever is wrong with one is a line that names it."""
+"""Tensor files: safetensors and those of torch.save; whatever is wrong with one is a line that names it."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import pickle  # an exception  # nosec B403
+import re
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from data_prep.errors import InputError
+from data_prep.storage.files import write_atomically
 from data_prep.storage.parsing import parse_json
 from data_prep.storage.reading import require_file
 
@@ -169,3 +172,28 @@ def require_finite(tensors: dict[str, Tensor], path: str | Path, fix: str | None
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, str] | None = None) -> None:
+    """Write torch tensors as a safetensors file; it appears whole or not at all.
+
+    Args:
+        path: the file.
+        tensors: name → contiguous tensor of the CPU.
+        metadata: one entry at most: several are written in random order.
+
+    Raises:
+        UnwritableError: no room, no right, or the folder is gone.
+    """
+    from safetensors.torch import save_file  # torch, which readers of arrays need not import
+
+    def write(scratch: Path) -> None:
+        try:
+            save_file(dict(tensors), scratch, metadata)
+        except SafetensorError as error:  # the system's error is in its text only
+            code = re.search(r"\(os error (\d+)\)", str(error))
+            if code is None:
+                raise
+            raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
+
+    write_atomically(path, write)

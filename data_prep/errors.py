@@ -30,6 +30,15 @@ def printable(text: str) -> str:
     )
 
 
+def without_secret(text: str) -> str:
+    """``text`` without the user and password of its addresses; a manifest travels, and so do logs.
+
+    >>> without_secret("sftp://me:secret@robot/data: cannot be read")
+    'sftp://…@robot/data: cannot be read'
+    """
+    return _SECRET.sub("…", text)
+
+
 def _clip(text: str, most: int) -> str:
     """Files are quoted back to their reader, and some lines of theirs are megabytes long."""
     return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 4 :]}"
@@ -66,7 +75,7 @@ class InputError(ValueError):
         )
         advice = f". Fix: {_clip(fix, _LONGEST_PROBLEM)}" if fix else ""
         line = " ".join(f"{where}{_clip(problem, _LONGEST_PROBLEM)}{advice}".split())
-        super().__init__(printable(_SECRET.sub("…", line)))
+        super().__init__(printable(without_secret(line)))
 
     def as_kind(
         self,

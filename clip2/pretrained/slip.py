@@ -9,8 +9,8 @@ from pathlib import Path
 from torch import Tensor
 
 from clip2.pretrained.layouts import SLIP
-from clip2.state_dict import save_tensors
 from clip2.teacher.text_tower import CONFIG_FILE, WEIGHTS_FILE, is_of_text, kept_tower
+from clip2.tensor_files import save_tensors
 from data_prep.storage.files import write_atomically
 
 _CONFIG = {

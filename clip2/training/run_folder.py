@@ -16,8 +16,8 @@ from torch import nn
 
 from clip2.model import Clip2Model
 from clip2.pretrained.loading import load
-from clip2.state_dict import require_same_shapes, save_tensors
-from clip2.tensor_files import load_tensors, read_record
+from clip2.state_dict import require_same_shapes
+from clip2.tensor_files import load_tensors, read_record, save_tensors
 from clip2.training.config import TrainConfig, load_config
 from clip2.training.sharding import copy_whole, like, whole
 from data_prep.errors import InputError

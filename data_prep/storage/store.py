@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from data_prep.errors import BadDatasetError
+from data_prep.errors import BadDatasetError, without_secret
 from data_prep.storage import files
 from data_prep.storage.lease import Lease
 from data_prep.storage.lock import FolderLock
@@ -168,7 +168,7 @@ class UrlStore:
     sweeps = False
 
     def __init__(self, url: str) -> None:
-        self.place = url.rstrip("/")
+        self.place = without_secret(url.rstrip("/"))
         self._system, self._base = open_url(url)
         self.derived = cache_folder(url, "sets")
         kinds = self._system.protocol

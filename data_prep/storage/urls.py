@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from data_prep.errors import InputError
+from data_prep.errors import InputError, without_secret
 from data_prep.storage.extras import require_extra
 
 _log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ def cache_folder(url: str, kind: str) -> Path:
         kind: subfolder, for example ``files`` or ``sets``.
     """
     root = cache_root()
-    name = re.sub(r"[^A-Za-z0-9_-]+", "_", url.rstrip("/"))[-60:]
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", without_secret(url.rstrip("/")))[-60:]
     return root / kind / f"{name}-{hashlib.sha256(url.rstrip('/').encode()).hexdigest()[:12]}"
 
 
@@ -152,7 +152,14 @@ def _announce(url: str, target: Path, missing: dict[str, tuple[int, Path]], kept
         )
     files = f"{len(missing):,} file{'' if len(missing) == 1 else 's'}"
     already = f" ({kept:,} more are there)" if kept else ""
-    _log.warning("clip2: %s: copying %s, %s MB, to %s%s", url, files, f"{size / 1e6:,.1f}", target, already)
+    _log.warning(
+        "clip2: %s: copying %s, %s MB, to %s%s",
+        without_secret(url),
+        files,
+        f"{size / 1e6:,.1f}",
+        target,
+        already,
+    )
 
 
 def _fetch_file(system: Any, name: str, target: Path) -> None:

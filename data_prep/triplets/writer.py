@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import BadDatasetError, InputError
+from data_prep.errors import BadDatasetError, InputError, without_secret
 from data_prep.storage.store import Store, open_store, writing
 from data_prep.storage.urls import as_url
 from data_prep.triplets.folder import WHOLE, Part, continue_set, require_triplet_folder
@@ -76,7 +76,7 @@ class TripletWriter:
         wanted = Manifest(
             versions=versions_here(),
             source=source,
-            root=None if root is None else as_url(root) or str(Path(root).resolve()),
+            root=None if root is None else without_secret(as_url(root) or str(Path(root).resolve())),
             options={**(options or {}), "objects_per_shard": objects_per_shard},
             **(about_detections or {}),
         )

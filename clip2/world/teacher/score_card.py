@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from scipy.special import softmax
 
-from clip2.state_dict import save_tensors
 from clip2.teacher.teacher import Teacher
+from clip2.tensor_files import save_tensors
 from clip2.world.teacher.pictures import Pictures, draw_objects, draw_scene
 from clip2.world.teacher.training import WEIGHTS_FILE
 from data_prep.world import get_category, list_categories

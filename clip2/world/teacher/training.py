@@ -17,7 +17,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 
-from clip2.state_dict import save_tensors
+from clip2.tensor_files import save_tensors
 from clip2.world.teacher.batches import FILL, MEAN, STD, Batch, Batches, Mixture
 from clip2.world.teacher.pictures import SIZE, Pictures
 from data_prep.storage.files import file_sha256, write_atomically

@@ -122,13 +122,13 @@ def _begin(scan: Scan, folder: Path) -> None:
                 )
             break
     else:
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and not all(path.name.endswith(".part") for path in folder.iterdir()):
             raise InputError(
                 "is not empty and holds no converted scan", source=folder, fix="give a new folder"
             )
-    (folder / "frames").mkdir(parents=True, exist_ok=True)
     if not (folder / "scan.json").exists():
-        _write_json(folder / _ORIGIN, origin)
+        _write_json(folder / _ORIGIN, origin)  # first of all: who finds it goes on
+    (folder / "frames").mkdir(exist_ok=True)
 
 
 def _require_begun(folder: Path) -> None:
