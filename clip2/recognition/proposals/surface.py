@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+import data_prep.native as native
 from clip2.recognition.proposals.normals import orient_normals
 from data_prep.geometry.planes import fit_normals
 from data_prep.geometry.voxels import number_cells, voxel_cells
@@ -98,7 +99,7 @@ def build_surface(
     shade = None
     if colors is not None:
         shade = np.stack([np.bincount(element, c, count) / weight for c in colors.T / 255.0], axis=1)
-    distance, index = cKDTree(mean).query(mean, k=min(_NEIGHBORS, count))
+    distance, index = cKDTree(mean).query(mean, k=min(_NEIGHBORS, count), workers=native.threads())
     normals, _ = fit_normals(mean, index)
     near = distance[:, 1:9] < _REACH * np.maximum(size[:, None], size[index[:, 1:9]])
     rows, column = np.nonzero(near)
