@@ -149,8 +149,8 @@ class Recognizer:
             The objects, highest scores first. A score is how likely the points are an object of that label. Its parts are
             the probability among labels and background at the temperature that the model learned, times the plausibility
             of the object's size for the label; and the objectness. A model with a ``calibration`` maps them to the share
-            of such names that were right in synthetic scenes; without one the score is their product. Objects labeled ``unknown`` get no probability:
-            they come last, and any threshold above 0 leaves them out.
+            of such names that were right in synthetic scenes; without one the score is their product. Objects labeled
+            ``unknown`` get no probability: they come last, and any threshold above 0 leaves them out.
 
         Raises:
             InputError: no scan set; no labels, a repeated label, or one without a vector; a threshold or objectness
