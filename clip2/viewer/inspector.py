@@ -133,5 +133,6 @@ class Inspector:
             if number is None
             else object_html(session, number, crops_of(session.content, number))
         )
-        for button in (self._alike, self._rename, self._remove):
+        for button in (self._rename, self._remove):
             button.visible = number is not None
+        self._alike.visible = number is not None and session.is_encoded(number)

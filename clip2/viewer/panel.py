@@ -88,7 +88,8 @@ def object_html(session: Session, number: int, crops: Sequence[NDArray[np.uint8]
         facts.append("label given by you")
     elif session.unknown()[number]:
         facts.append("unlike the training objects")
-    bars = "".join(_bar(label, value) for label, value in naming.top(number))
+    named = session.is_encoded(number)
+    bars = "".join(_bar(label, value) for label, value in naming.top(number)) if named else ""
     pictures = "".join(
         f'<img src="{_data_url(crop)}" alt="" style="height:84px;border-radius:4px;margin:2px">'
         for crop in crops

@@ -175,6 +175,10 @@ class Session:
             unknown[:found] &= naming.probabilities.argmax(axis=1) < offered - len(naming.background)
         return unknown
 
+    def is_encoded(self, number: int) -> bool:
+        """Whether an object has an embedding to compare; one that a person added has none."""
+        return bool(np.any(self.content.objects.embeddings[number]))
+
     def result(self) -> Instances3D:
         """What ``clip2 recognize`` would write, with the corrections: named and unknown objects, best first."""
         naming = self.naming

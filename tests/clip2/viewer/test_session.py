@@ -22,6 +22,7 @@ from clip2.viewer.corrections import (
     settle_box,
     to_annotations,
 )
+from clip2.viewer.panel import object_html
 from clip2.viewer.picking import Eye
 from data_prep import InputError
 from data_prep.geometry import OrientedBox
@@ -192,6 +193,8 @@ def test_an_object_is_added_by_a_rectangle_around_it(session):
     added = add_by_rectangle(session, eye, tuple(low), tuple(high), "vase")
     taken = session.content.objects.indices[added]
     assert len(np.intersect1d(taken, bottle)) / len(np.union1d(taken, bottle)) > 0.8
+    assert "bottle" in object_html(session, number)
+    assert "bottle" not in object_html(session, added), "it has no embedding, so the model says nothing about it"
     with pytest.raises(InputError, match="0 free points"):
         add_by_rectangle(session, eye, (2.0, 2.0), (2.1, 2.1), "vase")
 
