@@ -194,7 +194,9 @@ def test_an_object_is_added_by_a_rectangle_around_it(session):
     taken = session.content.objects.indices[added]
     assert len(np.intersect1d(taken, bottle)) / len(np.union1d(taken, bottle)) > 0.8
     assert "bottle" in object_html(session, number)
-    assert "bottle" not in object_html(session, added), "it has no embedding, so the model says nothing about it"
+    assert "bottle" not in object_html(session, added), (
+        "it has no embedding, so the model says nothing about it"
+    )
     with pytest.raises(InputError, match="0 free points"):
         add_by_rectangle(session, eye, (2.0, 2.0), (2.1, 2.1), "vase")
 
