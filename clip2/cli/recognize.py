@@ -14,7 +14,7 @@ import tyro
 
 from clip2.cli.model_options import ModelOptions, print_notice, teacher_notice
 from clip2.cli.scan_options import CloudCommand
-from clip2.labels import UNKNOWN
+from clip2.labels import UNKNOWN, parse_labels
 from data_prep.errors import BadFrameError, InputError
 from data_prep.storage.extras import require_extra
 
@@ -85,13 +85,17 @@ class Recognize(CloudCommand):
         self._check_options()
         files = self._files()
         require_outputs(files, self._inputs(files), "--out")
+        # A model may be a download of gigabytes: what is wrong with the scan or the labels is said before.
+        scan = self.open(self.scan, self.source)
+        if self.options.labels is not None:
+            parse_labels(self.options.labels)
         model = self.options.load_model()
         note = teacher_notice(model)
         recognizer = Recognizer(model, self.options.text_source(model))
         # A misspelled label must fail before the slow part.
         recognizer.check(self.options.labels, self.background or ())
         with console.status("reading the scan"):
-            frame, detections, masks = self._open()
+            frame, detections, masks = self._read(scan)
         for line in self._doubts(frame):
             _log.warning("clip2: warning: %s", line)
         with console.status("finding objects"):
@@ -159,10 +163,9 @@ class Recognize(CloudCommand):
             inputs += [self.scan / file.name for file in files if (self.scan / file.name).exists()]
         return inputs
 
-    def _open(self) -> tuple[Frame, list[Detections2D] | None, _MaskedFrames | None]:
+    def _read(self, scan: Scan) -> tuple[Frame, list[Detections2D] | None, _MaskedFrames | None]:
         from clip2.recognition import fuse_frames
 
-        scan = self.open(self.scan, self.source)
         if len(scan) > 1 and self.frame is None:
             self._require_one_world(scan)
             chosen = range(0, len(scan), self.every)

@@ -47,11 +47,11 @@ def fetch_pretrained(name: str, tell: Tell = tell_on_stderr) -> Path:
     found = cached_folder(name)
     if found is not None:
         return found
-    models = cache_root() / "models"
-    require_writable(models, "CLIP2_CACHE")
-    models.mkdir(parents=True, exist_ok=True)
+    models = _writable_models()
     with FolderLock(models, f".{name}.lock", wait=True):
         found = cached_folder(name)
+        if found is None:
+            require_memory(3 * 4 * entry.parameters * 1e6, f"converting {name}")  # before the download
         return found if found is not None else _convert(entry, models, _source_file(entry, tell), tell)
 
 
@@ -60,6 +60,27 @@ def cached_folder(name: str) -> Path | None:
     record = _record(name)
     folder = cache_root() / "models" / str(record.get("folder"))
     return folder if record and (folder / CONFIG_FILE).is_file() else None
+
+
+def converted_file(path: Path, tell: Tell = tell_on_stderr) -> Path:
+    """The folder of a checkpoint file of one of the public networks, converted into the user cache once per content.
+
+    Args:
+        path: a published file, or one trained with the authors' code; its tensors tell the network.
+        tell: called with a line before the conversion.
+
+    Raises:
+        InputError: the weights of a model folder; a broken file, or one of another network; a cache that cannot be
+            written; too little disk or memory.
+    """
+    if (path.parent / CONFIG_FILE).is_file():
+        raise InputError("is a part of a model folder", source=path, fix=f"give the folder: {path.parent}")
+    models = _writable_models()
+    folder = models / f"file-{file_sha256(path)[:12]}"
+    with FolderLock(models, f".{folder.name}.lock", wait=True):
+        if not (folder / CONFIG_FILE).is_file():
+            _write_model(folder, path, str(path), {"source": path.name}, tell)
+    return folder
 
 
 class PlannedFile(NamedTuple):
@@ -117,36 +138,50 @@ def drop_folder(entry: PretrainedModel) -> Path:
     return cache_root() / "downloads" / entry.name
 
 
-def _convert(entry: PretrainedModel, models: Path, path: Path, tell: Tell) -> Path:
-    from clip2.pretrained.checkpoint_file import read_tensors
-    from clip2.pretrained.converters import convert_checkpoint
-    from clip2.pretrained.slip import keep_text_tower
+def _writable_models() -> Path:
+    """Folder of converted models in the user cache."""
+    models = cache_root() / "models"
+    require_writable(models, "CLIP2_CACHE")
+    models.mkdir(parents=True, exist_ok=True)
+    return models
 
+
+def _convert(entry: PretrainedModel, models: Path, path: Path, tell: Tell) -> Path:
     digest = file_sha256(path)
     known = entry.sha256 or _record(entry.name).get("sha256")
     if known is not None and digest != known:
         raise InputError(
             f"has the digest {digest[:12]}…, expected {known[:12]}…",
-            source=path,
+            source=path.resolve(),  # the hub's cache has a link to it, and would make the link again
             field="sha256",
             fix=f"delete the file and run clip2 fetch {entry.name} again",
         )
-    needed = 3 * 4 * entry.parameters * 1e6
-    require_memory(needed, f"converting {entry.name}")
-    require_disk(models, 4 * entry.parameters * 1e6, f"the converted {entry.name}")
-    tell(f"converting {entry.name}, once")
-    tensors = read_tensors(path)
-    model = convert_checkpoint(tensors, source=path)
-    keep_text_tower(tensors, entry.clip)
     folder = models / f"{entry.name}-{digest[:12]}"
-    with tempfile.TemporaryDirectory(dir=models, prefix=f".{entry.name}.") as scratch:
-        made = Path(scratch) / "model"
-        save(model, made, training={"source": f"{entry.url} {entry.file}", "license": entry.license})
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(made, folder)
+    source = {"source": f"{entry.url} {entry.file}", "license": entry.license}
+    _write_model(folder, path, entry.name, source, tell)
     record = json.dumps({"folder": folder.name, "sha256": digest, "file": entry.file}) + "\n"
     write_atomically(_record_file(entry.name), lambda target: target.write_text(record, encoding="utf-8"))
     return folder
+
+
+def _write_model(folder: Path, path: Path, name: str, training: dict[str, str], tell: Tell) -> None:
+    """Convert a checkpoint file to a model folder, and keep the text tower that it may carry."""
+    from clip2.pretrained.checkpoint_file import read_tensors
+    from clip2.pretrained.converters import convert_checkpoint
+    from clip2.pretrained.slip import keep_text_tower
+
+    tensors = read_tensors(path)
+    size = 4.0 * sum(tensor.numel() for tensor in tensors.values())
+    require_memory(3 * size, f"converting {name}")
+    require_disk(folder.parent, size, f"the converted {name}")
+    tell(f"converting {name}, once")
+    model = convert_checkpoint(tensors, source=path)
+    keep_text_tower(tensors, model.teacher.name)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        made = Path(scratch) / "model"
+        save(model, made, training=training)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(made, folder)
 
 
 def _source_file(entry: PretrainedModel, tell: Tell) -> Path:

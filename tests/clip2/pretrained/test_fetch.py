@@ -16,8 +16,10 @@ import pytest
 import torch
 
 import clip2
+from clip2.cli import main
 from clip2.pretrained import CATALOG, convert_checkpoint, fetch_pretrained, list_pretrained
 from clip2.pretrained.loading import resolve
+from clip2.teacher.hub_files import HubFile
 from data_prep.errors import InputError
 from data_prep.storage.files import file_sha256
 from tests.support.hub_stand_in import Hub, hub_stand_in
@@ -100,6 +102,19 @@ def test_another_digest_than_before_is_refused(
     assert "expected 000000000000" in error_of()
 
 
+def test_the_advice_on_a_wrong_digest_helps(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = file_sha256(tmp_path / "served.pt")
+    monkeypatch.setitem(CATALOG, NAME, replace(CATALOG[NAME], sha256=good))
+    cached = HubFile(CATALOG[NAME].repository, CATALOG[NAME].file).download()
+    cached.resolve().write_bytes(cached.read_bytes()[:-1] + b"x")  # a disk that lost a byte
+    said = error_of()
+    Path(said.partition(": sha256")[0]).unlink()  # "delete the file"
+    fetch_pretrained(NAME)
+    assert len(hub.downloads) == 2
+
+
 def test_without_a_network_one_line_says_what_to_fetch_and_where_to_put_it(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +145,7 @@ def test_too_little_disk_and_memory_is_said_before(hub: Hub, monkeypatch: pytest
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     monkeypatch.setitem(CATALOG, NAME, replace(CATALOG[NAME], parameters=1e9))
     assert "of memory" in error_of()
+    assert hub.downloads == []
 
 
 def test_a_cache_that_cannot_be_written_is_told(
@@ -200,3 +216,44 @@ def test_the_catalog_agrees_with_the_files(name: str) -> None:
         model.preprocessing.color,
         model.preprocessing.num_points,
     )
+
+
+def test_a_checkpoint_file_needs_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CLIP2_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "mine.pt"
+    TWINS[NAME].write(path, TWINS[NAME].state(1))
+    model = clip2.load(str(path))
+    assert f"converting {path}, once" in capsys.readouterr().err
+    direct = convert_checkpoint(path).eval()
+    torch.testing.assert_close(model.encode(CLOUD), direct.encode(CLOUD))
+    clip2.load(path)
+    assert "converting" not in capsys.readouterr().err
+    with pytest.raises(InputError, match="does not exist"):
+        clip2.load(str(tmp_path / "other.pt"))
+    clip2.save(direct, tmp_path / "folder")
+    with pytest.raises(InputError, match=f"give the folder: {tmp_path / 'folder'}"):
+        clip2.load(str(tmp_path / "folder" / "model.safetensors"))
+    torch.save({"a": torch.zeros(2)}, tmp_path / "other.pt")
+    with pytest.raises(InputError, match="is no checkpoint of OpenShape, ULIP or Uni3D"):
+        clip2.load(str(tmp_path / "other.pt"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["no.ply", "--labels", "chair"], "no.ply: does not exist"),
+        (["cloud.npy", "--labels", "chair,Chair"], "labels"),
+        (["cloud.npy", "--labels", ""], "labels: is empty"),
+    ],
+)
+def test_what_is_wrong_is_said_before_the_download(
+    arguments: list[str], problem: str, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    np.save("cloud.npy", CLOUD[0])
+    assert main(["recognize", *arguments, "--model", NAME]) == 2
+    assert problem in capsys.readouterr().err
+    assert not hub.downloads
