@@ -85,10 +85,10 @@ class Recognize(CloudCommand):
         self._check_options()
         files = self._files()
         require_outputs(files, self._inputs(files), "--out")
-        # A model may be a download of gigabytes: what is wrong with the scan or the labels is said before.
-        scan = self.open(self.scan, self.source)
+        # A model may be a download of gigabytes: what is wrong with the labels or the scan is said before.
         if self.options.labels is not None:
             parse_labels(self.options.labels)
+        scan = self.open(self.scan, self.source)
         model = self.options.load_model()
         note = teacher_notice(model)
         recognizer = Recognizer(model, self.options.text_source(model))

@@ -67,7 +67,7 @@ def uni3d(
 ) -> PointEncoder:
     """Uni3D (Zhou et al., ICLR 2024, arXiv 2310.06773): an EVA image transformer whose patches are cut from points.
 
-    The defaults are Uni3D-Ti: 6.0 M parameters (6.2 M with the projection to 1024 channels). 32.0 GFLOP as computed here
+    The defaults are Uni3D-Ti: 6.0 M parameters (6.2 M with the projection to 1024 channels). 31.5 GFLOP as computed here
     for 1024 points or more, most of them in the overlapping patches. :data:`UNI3D_SIZES` has the options of the others.
 
     Args:
@@ -99,7 +99,7 @@ def openshape_pointbert(
 ) -> PointEncoder:
     """OpenShape's PointBERT (Liu et al., NeurIPS 2023, arXiv 2305.10764): patches of balls, no added positions.
 
-    31.7 M parameters (32.3 M with the projection to 1280 channels). 28.3 GFLOP as computed here for 1024 points.
+    31.7 M parameters (32.3 M with the projection to 1280 channels). 26.6 GFLOP as computed here for 1024 points.
 
     Args:
         feature_channels: channels per point beside xyz.

@@ -153,14 +153,15 @@ def test_a_lost_camera_does_not_stop_a_sequence(run, tmp_path, capsys, caplog):
     assert "the camera was lost here" in error_of(capsys, *arguments)
 
 
-def test_bad_words_stop_before_the_scan_is_read(run, capsys):
+def test_bad_words_stop_before_the_scan_is_read(run, tmp_path, capsys):
+    (tmp_path / "rubbish.ply").write_bytes(b"rubbish")
     for labels, message in (
         ("", "is empty"),
         ("chair,chair", "twice"),
         ("chair,Chair", "the same label"),
         ("submarine", "submarine"),
     ):
-        assert message in error_of(capsys, "no/such/file.ply", "--model", run, "--labels", labels)
+        assert message in error_of(capsys, str(tmp_path / "rubbish.ply"), "--model", run, "--labels", labels)
 
 
 def test_bad_input_is_one_line(cloud, run, tmp_path, capsys):
