@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -98,6 +99,9 @@ class Frame:
             self._require(
                 self.intensity.shape == (count,), "intensity", f"{self.intensity.shape}", f"({count},)"
             )
+        if self.timestamp is not None:
+            finite = math.isfinite(self.timestamp)
+            self._require(finite, "timestamp", f"{self.timestamp}", "seconds")
         if self.depth is not None:
             self._require(len(self.views) > 0, "depth", "no view", "a camera for it in views[0]")
             camera = self.views[0].camera

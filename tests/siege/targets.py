@@ -225,3 +225,5 @@ TARGETS: dict[str, Target] = {
     **MODELS,
     **SERVER,
 }  # fmt: skip
+# Their sound files take seconds to make or to read.
+HEAVY = ("export", "public weights", "training state", "clip folder")

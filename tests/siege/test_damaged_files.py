@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from siege.damage import damaged
-from siege.targets import TARGETS, check_frame
+from siege.targets import HEAVY, TARGETS, check_frame
 from siege.trial import Outcome, run_cases
 
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in TARGETS]
 
-@pytest.mark.parametrize("name", TARGETS)
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_result_or_one_line(tmp_path: Path, name: str) -> None:
     assert failures(name, tmp_path, 8) == []
 

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from siege.targets import TARGETS
+from siege.targets import HEAVY, TARGETS
 
 from data_prep.errors import InputError
+
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in TARGETS]
 
 
 class Program:
@@ -51,7 +53,7 @@ def test_the_programs_do_run_where_they_are_trusted(tmp_path: Path) -> None:
     assert trace.exists()
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.filterwarnings("ignore")
 def test_nothing_in_a_file_is_run(tmp_path: Path, name: str) -> None:
     target, trace = TARGETS[name], tmp_path / "ran"

@@ -23,7 +23,7 @@ import clip2
 from clip2.cli import main
 from clip2.training import load_config
 from data_prep.errors import InputError
-from data_prep.scans import open_scan
+from data_prep.scans import Frame, open_scan
 from data_prep.storage.parsing import parse_array, parse_json, read_array, read_arrays
 from data_prep.triplets.members import count_points, decode_record
 from data_prep.yaml_text import parse_yaml
@@ -180,6 +180,12 @@ def test_m7_intensity(value: float, tmp_path: Path) -> None:
     intensity = open_scan("kitti-tracking", tmp_path)[0].intensity
     assert intensity is not None
     assert 0 <= intensity.min() <= intensity.max() <= 1
+
+
+@pytest.mark.parametrize("time", [float("inf"), float("nan")])
+def test_m7_a_time_that_is_none(time: float) -> None:
+    with pytest.raises(InputError, match="timestamp"):
+        Frame("a", np.zeros((1, 3), np.float32), timestamp=time)
 
 
 def test_m7_a_model_with_a_weight_that_is_no_number(tmp_path: Path) -> None:
