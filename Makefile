@@ -16,7 +16,7 @@ help:  ## list the targets
 
 setup: $(VENV)/.ready  ## make .venv from the lock file, with this project in it
 
-$(VENV)/.ready: requirements.lock pyproject.toml setup.py $(wildcard data_prep/native/*.?pp)
+$(VENV)/.ready: requirements.lock pyproject.toml setup.py $(wildcard data_prep/native/*.?pp data_prep/native/kernels/*.?pp)
 	@$(PYTHON) -c 'import sys; sys.exit("clip2 needs Python >= 3.10, this is " + sys.version.split()[0] + "; set PYTHON=python3.11, say") if sys.version_info < (3, 10) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "could not make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv

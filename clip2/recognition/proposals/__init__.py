@@ -51,7 +51,8 @@ def propose_objects(
 
     >>> grid = np.stack(np.meshgrid(*[np.arange(20)] * 3), axis=-1).reshape(-1, 3)
     >>> cube = 0.01 * grid[((grid == 0) | (grid == 19)).any(axis=1)]
-    >>> [len(index) for index in propose_objects(np.concatenate([cube, cube + [1, 1, 0]])).indices]
+    >>> found = propose_objects(np.concatenate([cube, cube + [1, 1, 0]]))
+    >>> [len(index) for index in found.distinct().indices]
     [2167, 2167]
     """
     points = np.asarray(points)
