@@ -16,6 +16,7 @@ from data_prep.lift.regions import ProjectedPoints
 from data_prep.lift.sweep import Footprint, SeenScene, ground_contact
 from data_prep.scans import Frame, View
 
+_STANDS = 0.3  # m over the ground, up to which the foot of a cluster may be hidden
 _NEAREST = 0.05  # quantile of a cluster's depths that counts as its nearest point: single echoes do not
 _BASE = 0.3  # share of a cluster's height that is its base: crowns and roofs reach out over it
 _AROUND = 0.5  # how far around a box, in its sides, surfaces are followed
@@ -114,6 +115,7 @@ class Candidates:
         base = _quantile(np.where(upper, np.inf, depth), self._labels, 0.0)
         contact = ground_contact(region.box, scene.camera, scene.T_world_points, scene.ground)
         self._likelihood = contact.likelihood(base)
+        self._stands = low < self._ground + _STANDS
 
     def best(self, free: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
         """The cluster that the free points support most, cut to the extent an object can have.
@@ -130,9 +132,10 @@ class Candidates:
         label = int(score.argmax())
         depth = self._scene.depth[self.standing]
         mine = self._labels == label
-        # Fragments behind and before it whose surface ends in the box, too.
+        # Fragments behind and before it whose surface ends in the box, too; but two that stand are two things.
         mine |= (
             np.isin(self._wider, self._wider[mine & (self._wider >= 0)])
+            & ~(self._stands & self._stands[label])[self._labels]
             & free[self.standing]
             & (depth >= self._nearest[label] * (1 - self._extent))
         )
