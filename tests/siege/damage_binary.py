@@ -167,12 +167,10 @@ def ros1(content: bytes, rng: np.random.Generator) -> bytes:
         return content[:20]
     k = int(rng.integers(len(records)))
     head, data = records[k]
-    ((_, new),) = _other_record(0, head, rng) or [(0, b"")] if rng.random() < 0.5 else [(0, None)]
-    if new is None:
-        changed = _other_record(0, data, rng)
-        records[k : k + 1] = [(head, each) for _, each in changed]
+    if rng.random() < 0.5:
+        records[k : k + 1] = [(each, data) for _, each in _other_record(0, head, rng)]
     else:
-        records[k] = (new, data)
+        records[k : k + 1] = [(head, each) for _, each in _other_record(0, data, rng)]
     out = b"".join(struct.pack("<I", len(h)) + h + struct.pack("<I", len(d)) + d for h, d in records)
     return content[:start] + out + content[place:]
 

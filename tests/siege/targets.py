@@ -226,4 +226,4 @@ TARGETS: dict[str, Target] = {
     **SERVER,
 }  # fmt: skip
 # Their sound files take seconds to make or to read.
-HEAVY = ("export", "public weights", "training state", "clip folder")
+HEAVY = ("export", "public weights", "training state", "clip folder", "server")

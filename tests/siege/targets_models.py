@@ -317,7 +317,7 @@ def write_text_files(folder: Path) -> None:
     (folder / "labels.json").write_text('{"pedestrian": ["person", "human"], "car": [], "van": "car"}')
     (folder / "scores.yaml").write_text("car: 0.5\ndefault: 0.3\nred mug: 0.2\n")
     (folder / "words.txt").write_text("mug\nchair\n# no label\nred car\n")
-    (folder / "auto.yaml").write_text("training:\n  loop: {steps: 20}\n")
+    (folder / "auto.yaml").write_text("vocabulary: coco\nclip: mini\ntrain:\n  loop: {steps: 20}\n")
     (folder / "mining.yaml").write_text("max_points: 500\n")
     (folder / "auto.json").write_text(
         '{"format": "clip2-auto", "stages": {"mine": {"arguments": ["a"], "seconds": 1.0}}}'

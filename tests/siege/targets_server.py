@@ -20,6 +20,7 @@ from clip2.server import Limits
 from data_prep.errors import InputError
 
 LIMITS = Limits(max_mb=2, max_points=5000, max_objects=4, seconds=3.0)
+_PATIENCE = 2 * LIMITS.seconds
 _RUNNING = ExitStack()
 
 
@@ -59,9 +60,9 @@ def write_requests(folder: Path) -> None:
         "classify-form": request("/v1/classify", objects, objects_kind),
         "embed": request("/v1/embed", npz.getvalue()),
         "infer": request("/v2/models/encode/infer", json.dumps(tensors).encode(), "application/json"),
-        "map-frame": request(f"/v1/maps/kitchen/frames?pose={pose}&timestamp=1.5", npz.getvalue()),
-        "map": request("/v1/maps/kitchen/objects?labels=chair&threshold=0.5", method="GET"),
-        "drop": request("/v1/maps/kitchen", method="DELETE"),
+        "kitchen-1": request(f"/v1/maps/kitchen/frames?pose={pose}&timestamp=1.5", npz.getvalue()),
+        "kitchen-2": request("/v1/maps/kitchen/objects?labels=chair&threshold=0.5", method="GET"),
+        "kitchen-3": request("/v1/maps/kitchen", method="DELETE"),
         **{name: request(path, method="GET") for name, path in (("maps", "/v1/maps"), ("labels", "/v1/labels"), ("metrics", "/metrics"), ("docs", "/docs"), ("model", "/v2/models/encode"))},
     }  # fmt: skip
     for name in images:
@@ -92,12 +93,14 @@ def _ask(content: bytes) -> str:
     with socket.create_connection(("127.0.0.1", server().port), timeout=15) as connection:
         try:
             connection.sendall(content)
-            connection.shutdown(socket.SHUT_WR)
-        except (BrokenPipeError, ConnectionResetError, OSError):
+        except OSError:
             pass  # it had enough
         response = http.client.HTTPResponse(connection)
         try:
+            connection.settimeout(_PATIENCE)
             response.begin()
+        except TimeoutError:  # of a request that was cut short it waits for the rest
+            return "waits for more"
         except (http.client.HTTPException, ConnectionResetError):
             return "closed the connection"
         body = response.read()
