@@ -6,7 +6,7 @@ import http.client
 import io
 import json
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 
@@ -91,10 +91,8 @@ def send(folder: Path) -> None:
 def _ask(content: bytes) -> str:
     """The server's refusal; empty: it answered."""
     with socket.create_connection(("127.0.0.1", server().port), timeout=15) as connection:
-        try:
+        with suppress(OSError):  # it had enough
             connection.sendall(content)
-        except OSError:
-            pass  # it had enough
         response = http.client.HTTPResponse(connection)
         try:
             connection.settimeout(_PATIENCE)
