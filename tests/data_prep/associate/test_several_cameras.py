@@ -60,7 +60,10 @@ def test_real_cameras_see_one_object(real_data: Path, tmp_path: Path) -> None:
     mine(scan, found, tmp_path / "objects", ASSOCIATED)
     name = "sample_annotation_token"
     plain = Counter(token for t in open_triplets(tmp_path / "plain") for token in things(t, name))
-    assert (len(plain), plain.total()) == (26, 30)  # four stand where two images overlap
+    assert (len(plain), plain.total()) == (
+        26,
+        29,
+    )  # three stand where two images overlap and both show enough of them
     merged = [set(things(t, name)) for t in open_triplets(tmp_path / "objects")]
     assert sorted(map(len, merged)) == [1] * 26
     assert set.union(*merged) == set(plain)
