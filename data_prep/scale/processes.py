@@ -223,7 +223,7 @@ def _unpickler(content: Any) -> Callable[[], Callable]:
         if isinstance(content, bytes):
             return pickle.loads(content)  # noqa: S301  (written by the parent a moment ago)  # nosec B301
         with open(content.detach(), "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
-            return pickle.loads(mapped)  # noqa: S301  # nosec B301
+            return pickle.loads(mapped)  # noqa: S301  (as above, in a file that only we have open)  # nosec B301
 
     return load
 
