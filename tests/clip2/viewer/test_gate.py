@@ -38,11 +38,14 @@ def get(url, **headers):
 
 
 def send(port, data):
-    """Answer to raw bytes."""
+    """Answer to raw bytes; empty if the gate hangs up before it has all of them."""
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-        connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
-        return connection.makefile("rb").read()
+        try:
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+            return connection.makefile("rb").read()
+        except OSError:
+            return b""
 
 
 def test_the_loopback_needs_no_token(page):
