@@ -35,6 +35,7 @@ from data_prep.detect.detections import Detections2D
 from data_prep.errors import InputError
 from data_prep.geometry.box_iou import box_rows
 from data_prep.geometry.transforms import validate_rigid
+from data_prep.scale.blas import single_threaded_blas
 from data_prep.scans import Frame
 from data_prep.storage.files import require_writable
 
@@ -109,6 +110,7 @@ class ObjectMap:
         """Number of confirmed objects."""
         return sum(one.state == "confirmed" for one in self._store.objects.values())
 
+    @single_threaded_blas()
     def update(
         self, frame: Frame, detections: Sequence[Detections2D] | Instances3D | None = None
     ) -> MapUpdate:
@@ -155,6 +157,7 @@ class ObjectMap:
         self._keep_budget(ended - began, eye, world)
         return update
 
+    @single_threaded_blas()
     def query(
         self,
         labels: str | Iterable[str] | None = None,

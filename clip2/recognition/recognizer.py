@@ -25,6 +25,7 @@ from data_prep.detect.detections import Detections2D
 from data_prep.errors import InputError
 from data_prep.geometry import OrientedBox
 from data_prep.geometry.box_iou import box_rows
+from data_prep.scale.blas import single_threaded_blas
 from data_prep.scans import Frame
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Recognizer:
         self.seconds: dict[str, float] = {}
         self.notes: tuple[str, ...] = ()
 
+    @single_threaded_blas()
     def set_scan(
         self,
         scan: Scannable,
@@ -121,6 +123,7 @@ class Recognizer:
         self.seconds = {**found.seconds, "encode": time.perf_counter() - started}
         return self
 
+    @single_threaded_blas()
     def query(
         self,
         labels: str | Iterable[str] | None = None,

@@ -13,6 +13,7 @@ from data_prep.detect import Coverage, Detections2D
 from data_prep.errors import BadFrameError
 from data_prep.labels import normalize_label
 from data_prep.lift import Lifter
+from data_prep.scale.blas import single_threaded_blas
 from data_prep.scans import Frame, Scan, View
 from data_prep.triplets.captions import Captions
 from data_prep.triplets.config import MiningConfig
@@ -95,6 +96,7 @@ class FrameMiner:
     config: MiningConfig
     captions: Captions | None = None
 
+    @single_threaded_blas()
     def __call__(self, at: FrameRef) -> MinedFrame:
         """Mine one frame. A frame that cannot be used is returned with its error, not raised."""
         try:
