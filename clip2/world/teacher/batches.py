@@ -105,7 +105,10 @@ class Batches(Dataset[Batch]):
         if step >= self._polish_from:
             repainted = self._mixture.repainted_last
         images, colors = augment(pictures, rows, rng, repainted)
-        categories, shown = torch.from_numpy(pictures.category[rows].astype(np.int64)), torch.from_numpy(colors)
+        categories, shown = (
+            torch.from_numpy(pictures.category[rows].astype(np.int64)),
+            torch.from_numpy(colors),
+        )
         if step < self._alone:
             nothing = torch.zeros(0, dtype=torch.int64)
             return Batch(images.bfloat16(), nothing, nothing, categories, shown, nothing)
