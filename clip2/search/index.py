@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from safetensors import SafetensorError
 
 from clip2.search.objects import StoredObject, from_row, schema, to_rows
 from clip2.search.sources import objects_of, read_objects
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from clip2.recognition.instances import Instances3D
     from data_prep.scans import Frame
 
-FORMAT = FileFormat("clip2-index", 1)
+FORMAT = FileFormat("clip2-index", 2)
 _TABLE = "objects"
 _BATCH = 1000  # objects per transaction
 # Below, reading every vector is as fast and exact.
@@ -245,8 +246,7 @@ class Index:
             search = search.bypass_vector_index()
         else:
             search = search.nprobes(_EVERY_PARTITION).refine_factor(max(2, ceil(_REFINED / count)))
-        columns = [name for name in self._table.schema.names if name != "id"]
-        return search.select([*columns, "_distance"]).to_arrow()
+        return search.select(["vector", "scan", "timestamp", "content", "_distance"]).to_arrow()
 
     def scans(self) -> list[str]:
         """Names of all scans."""
@@ -310,7 +310,7 @@ class Index:
             "format": metadata.get("format"),
             "version": int(version) if version.isdecimal() else None,
         }
-        FORMAT.require(document, self.path, fix="name a folder that clip2 index made")
+        FORMAT.require(document, self.path, fix="make it with clip2 index of this release")
         self._metadata = metadata
 
     def _merge(self, rows: Any) -> int:
@@ -354,7 +354,10 @@ class _OneLine:
     ) -> None:
         if kind is None or error is None or issubclass(kind, InputError):
             return
-        if issubclass(kind, _LANCE_ERRORS) or kind.__name__ in ("RustPanic", "PanicException"):
+        if issubclass(kind, (*_LANCE_ERRORS, SafetensorError)) or kind.__name__ in (
+            "RustPanic",
+            "PanicException",
+        ):
             fix = "get the right to use it; if it is damaged, make it again with clip2 index"
             raise InputError(f"cannot be used ({_first_line(error)})", source=self._path, fix=fix) from error
 

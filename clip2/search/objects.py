@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors.numpy import load, save
 
 from data_prep.errors import InputError
 from data_prep.scans.formats.images import read_image
+from data_prep.storage.parsing import parse_json
 
 _CROP_SIDE, _CROP_QUALITY = 160, 80
 _CLOUD_POINTS = 256
-_BOX = ("x", "y", "z", "length", "width", "height", "yaw")
+_CENTER = ("x", "y", "z")
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,10 @@ class StoredObject:
 
 
 def schema(width: int, metadata: Mapping[str, str]) -> Any:
-    """Arrow schema of the table.
+    """Arrow schema of the table: what a search compares and filters by, and ``content``, which holds all that a hit shows.
+
+    Each column of a hit is read from another place of the disk, which takes as long as a tenth of the search over a million
+    vectors. Hence the content is one column.
 
     Args:
         width: D of the vectors.
@@ -92,18 +98,10 @@ def schema(width: int, metadata: Mapping[str, str]) -> Any:
         [
             pa.field("id", pa.string(), nullable=False),
             pa.field("vector", pa.list_(pa.float32(), width), nullable=False),
-            *(pa.field(name, pa.float64(), nullable=False) for name in _BOX),
-            pa.field("label", pa.string()),
-            pa.field("score", pa.float32()),
+            *(pa.field(name, pa.float64(), nullable=False) for name in _CENTER),
             pa.field("scan", pa.string()),
-            pa.field("source", pa.string()),
-            pa.field("number", pa.int64()),
-            pa.field("track", pa.int64()),
             pa.field("timestamp", pa.float64()),
-            pa.field("num_points", pa.int64()),
-            pa.field("crop", pa.binary()),
-            pa.field("cloud", pa.binary()),
-            pa.field("cloud_colors", pa.binary()),
+            pa.field("content", pa.binary(), nullable=False),
         ],
         metadata=dict(metadata),
     )
@@ -113,55 +111,64 @@ def to_rows(objects: Iterable[StoredObject], model: str, table_schema: Any) -> A
     """Arrow table of objects; one that comes twice is one row."""
     import pyarrow as pa
 
-    rows = {one.key(model): _row(one) for one in objects}
-    records = [{"id": key, **row} for key, row in rows.items()]
+    rows = {one.key(model): one for one in objects}
+    records = [
+        {
+            "id": key,
+            "vector": np.asarray(one.embedding, np.float32),
+            **dict(zip(_CENTER, map(float, one.box), strict=False)),
+            "scan": one.scan,
+            "timestamp": one.timestamp,
+            "content": _pack(one),
+        }
+        for key, one in rows.items()
+    ]
     return pa.Table.from_pylist(records, schema=table_schema)
 
 
 def from_row(row: Mapping[str, Any], embedding: NDArray[np.float32]) -> StoredObject:
     """The object of a row and its vector; its cloud and crop are the thumbnails."""
-    box = np.array([row[name] for name in _BOX])
-    points = colors = crop = None
-    if row["cloud"]:
-        points = np.frombuffer(row["cloud"], "<f4").reshape(-1, 3) + box[:3]
-    if row["cloud_colors"]:
-        colors = np.frombuffer(row["cloud_colors"], np.uint8).reshape(-1, 3)
-    if row["crop"]:
-        crop = read_image(Path("crop"), row["crop"], _CROP_SIDE**2)
-    kept = {
-        name: row[name] for name in ("label", "scan", "source", "number", "track", "timestamp", "num_points")
-    }
+    arrays = load(row["content"])
+    facts = parse_json(arrays["facts"].tobytes())
+    box = np.array(facts.pop("box"), np.float64)
+    points = arrays["points"] + box[:3] if "points" in arrays else None
+    crop = read_image(Path("crop"), arrays["crop"].tobytes(), _CROP_SIDE**2) if "crop" in arrays else None
     return StoredObject(
-        embedding, box, score=float(row["score"]), points=points, colors=colors, crop=crop, **kept
+        embedding,
+        box,
+        scan=row["scan"],
+        timestamp=row["timestamp"],
+        points=points,
+        colors=arrays.get("colors"),
+        crop=crop,
+        **facts,
     )
 
 
-def _row(one: StoredObject) -> dict[str, Any]:
-    cloud = cloud_colors = None
+def _pack(one: StoredObject) -> bytes:
+    """The content of a row: a safetensors file with the facts as JSON, the thumbnail cloud and the crop as JPEG."""
+    facts = {
+        "label": one.label,
+        "score": float(one.score),
+        "source": one.source,
+        "number": int(one.number),
+        "track": None if one.track is None else int(one.track),
+        "num_points": int(one.num_points),
+        "box": [float(value) for value in one.box],
+    }
+    arrays = {"facts": np.frombuffer(json.dumps(facts).encode(), np.uint8)}
     if one.points is not None and len(one.points):
         few = np.linspace(0, len(one.points) - 1, min(len(one.points), _CLOUD_POINTS)).astype(np.int64)
         if (
             len(one.points) > _CLOUD_POINTS
         ):  # points of a scan lie in order; an even stride would show stripes
             few = np.sort(np.random.default_rng(0).choice(len(one.points), _CLOUD_POINTS, replace=False))
-        cloud = (one.points[few] - one.box[:3]).astype("<f4").tobytes()
+        arrays["points"] = (one.points[few] - one.box[:3]).astype(np.float32)
         if one.colors is not None:
-            cloud_colors = np.ascontiguousarray(one.colors[few], np.uint8).tobytes()
-    return {
-        "vector": np.asarray(one.embedding, np.float32),
-        **dict(zip(_BOX, map(float, one.box), strict=True)),
-        "label": one.label,
-        "score": one.score,
-        "scan": one.scan,
-        "source": one.source,
-        "number": one.number,
-        "track": one.track,
-        "timestamp": one.timestamp,
-        "num_points": one.num_points,
-        "crop": None if one.crop is None else _jpeg(one.crop),
-        "cloud": cloud,
-        "cloud_colors": cloud_colors,
-    }
+            arrays["colors"] = np.ascontiguousarray(one.colors[few], np.uint8)
+    if one.crop is not None:
+        arrays["crop"] = np.frombuffer(_jpeg(one.crop), np.uint8)
+    return save(arrays)
 
 
 def _jpeg(crop: NDArray[np.uint8]) -> bytes:

@@ -186,9 +186,9 @@ def test_what_is_no_index(tmp_path):
 
 def test_an_index_of_a_newer_version(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(index_module, "FORMAT", index_module.FileFormat("clip2-index", 2))
+        patch.setattr(index_module, "FORMAT", index_module.FileFormat("clip2-index", 3))
         Index(tmp_path / "db").add(objects(1), SPACE)
-    with pytest.raises(InputError, match=r"db: version: is 2, this release reads 1\. Fix: upgrade clip2"):
+    with pytest.raises(InputError, match=r"db: version: is 3, this release reads 2\. Fix: upgrade clip2"):
         Index(tmp_path / "db")
 
 
