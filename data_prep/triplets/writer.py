@@ -76,7 +76,7 @@ class TripletWriter:
         wanted = Manifest(
             versions=versions_here(),
             source=source,
-            root=None if root is None else without_secret(as_url(root) or str(Path(root).resolve())),
+            root=None if root is None else without_secret(as_url(root) or _recorded(Path(root))),
             options={**(options or {}), "objects_per_shard": objects_per_shard},
             **(about_detections or {}),
         )
@@ -281,3 +281,8 @@ class _SeenKeys:
         added = np.fromiter(self._open, np.uint64, len(self._open))
         self._closed = np.sort(np.concatenate([self._closed, added]))
         self._open.clear()
+
+
+def _recorded(root: Path) -> str:
+    """A folder or file by its absolute path; what names something else (``room`` of the synthetic world) as it is."""
+    return str(root.resolve() if root.exists() else root)

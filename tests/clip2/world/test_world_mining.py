@@ -30,8 +30,11 @@ def test_boxes_from_memory_and_from_a_file_give_the_same_triplets(tmp_path: Path
         assert np.allclose(one.provenance.center, other.provenance.center, atol=0.02)
 
 
-def test_a_killed_run_goes_on_to_the_same_end(tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_to_the_same_end_in_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = mine_world(world_scan("room", 3, seed=4), tmp_path / "whole", objects_per_shard=4)
+    assert whole.root == "room"  # a setting, no path
 
     def kill(progress: object) -> None:
         if getattr(progress, "frames", 0) == 2:
@@ -40,6 +43,7 @@ def test_a_killed_run_goes_on_to_the_same_end(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         mine_world(world_scan("room", 3, seed=4), tmp_path / "killed", kill, objects_per_shard=4)
     assert not open_triplets(tmp_path / "killed").manifest.finished
+    monkeypatch.chdir(tmp_path)
     after = mine_world(world_scan("room", 3, seed=4), tmp_path / "killed", objects_per_shard=4)
     assert [shard.sha256 for shard in after.shards] == [shard.sha256 for shard in whole.shards]
 
