@@ -39,8 +39,8 @@ def parse_json(content: str | bytes) -> Any:
     """The value of a JSON document.
 
     Raises:
-        ValueError: it is not JSON, not UTF-8, nested too deeply, or holds an integer beyond 64 bits or half of a character:
-            Python takes both, and what uses them fails far from here.
+        ValueError: it is not JSON, not UTF-8, nested too deeply, or holds a key twice, an integer beyond 64 bits or half of a
+            character: Python takes these, and what uses them fails far from here.
 
     >>> parse_json("[" * 100_000)
     Traceback (most recent call last):
@@ -50,12 +50,20 @@ def parse_json(content: str | bytes) -> Any:
         text = (
             content if isinstance(content, str) else content.decode(json.detect_encoding(content), "strict")
         )
-        value = json.loads(text, parse_int=_parse_int)
+        value = json.loads(text, parse_int=_parse_int, object_pairs_hook=_unique)
         if _HALF.search(text):
             json.dumps(value, ensure_ascii=False).encode()
         return value
     except RecursionError:
         raise ValueError("is nested too deeply") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        twice = next(key for i, (key, _) in enumerate(pairs) if any(key == other for other, _ in pairs[:i]))
+        raise ValueError(f"holds the key {twice[:100]!r} twice")
+    return values
 
 
 def _parse_int(digits: str) -> int:
