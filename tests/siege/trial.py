@@ -153,11 +153,11 @@ def _read_all(module: str, name: str, folder: Path, cases: range, send: Connecti
     if not outside.exists():
         shutil.copytree(sound, outside)
     watch = Watch(outside)
+    shutil.rmtree(work, ignore_errors=True)
     for case in cases:
         rng = np.random.default_rng(case)
         file = names[rng.integers(len(names))]
-        shutil.rmtree(work, ignore_errors=True)
-        shutil.copytree(sound, work)
+        _restore(sound, work)
         if rng.random() < 0.03:
             _misplace(work / file, rng)
         else:
@@ -174,6 +174,34 @@ def _read_all(module: str, name: str, folder: Path, cases: range, send: Connecti
                 outcome, kind="failed", detail=f"touched outside of the folder: {sorted(touched)}"
             )
         send.send(astuple(outcome))
+
+
+def _restore(sound: Path, copy: Path) -> None:
+    """Make ``copy`` equal to ``sound`` again: what was written to has another time than its original, all else is left."""
+    copy.mkdir(exist_ok=True)
+    there = {entry.name: entry for entry in os.scandir(copy)}
+    for entry in os.scandir(sound):
+        found = there.pop(entry.name, None)
+        if entry.is_dir():
+            if found is not None and not found.is_dir(follow_symlinks=False):
+                os.unlink(found)
+            _restore(Path(entry), copy / entry.name)
+            continue
+        if found is not None:
+            now, before = found.stat(follow_symlinks=False), entry.stat()
+            if (now.st_mode, now.st_size, now.st_mtime_ns) == (before.st_mode, before.st_size, before.st_mtime_ns):
+                continue
+            _remove(found)
+        shutil.copy2(entry, copy / entry.name)
+    for entry in there.values():
+        _remove(entry)
+
+
+def _remove(entry: os.DirEntry[str]) -> None:
+    if entry.is_dir(follow_symlinks=False):
+        shutil.rmtree(entry)
+    else:
+        os.unlink(entry)
 
 
 def _misplace(path: Path, rng: np.random.Generator) -> None:
