@@ -15,6 +15,8 @@ import numpy as np
 from siege.damage_text import json_value, token
 from siege.values import ESCAPE, NAMES
 
+from data_prep.storage.parsing import parse_array
+
 _SHAPES = (
     "(1000000000000, 3)", "(-1, 3)", "(True, 3)", "(3,)", "()", "(0, 3)", "(10**9,)", "((3,), 3)", "None", "(1.5, 3)",
     "(9223372036854775807, 9223372036854775807)", "(0, 9223372036854775807)", "(2, 3, 4)", "(1,) * 40", "(" + "1, " * 70 + ")",
@@ -52,7 +54,7 @@ def array(content: bytes, rng: np.random.Generator) -> bytes:
 def _other_values(content: bytes, rng: np.random.Generator) -> bytes:
     """A sound npy of the same meaning to nobody: other rank, type, order, or values that are not finite."""
     try:
-        values = np.load(io.BytesIO(content), allow_pickle=False)
+        values = parse_array(content)
         kind = rng.integers(9)
         if kind == 0 and values.dtype.kind == "f" and values.size:
             values.flat[rng.integers(values.size)] = (np.nan, np.inf, -np.inf, np.finfo(values.dtype).max)[

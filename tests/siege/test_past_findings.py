@@ -300,3 +300,32 @@ def test_l8_a_line_does_not_quote_a_file_back(tmp_path: Path, one_line: Callable
     assert "d.yaml" in one_line(
         "train", "--config", tmp_path / "d.yaml", "--data", tmp_path, "--out", tmp_path / "o"
     )
+
+
+# -- Found later -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("SIZE", "4 4 4 1"), ("COUNT", "1 1 1 2"), ("COUNT", "1 2 1 1")],
+)
+def test_a_pcd_whose_fields_are_of_another_width(tmp_path: Path, key: str, value: str) -> None:
+    header = {"FIELDS": "x y z rgb", "SIZE": "4 4 4 4", "TYPE": "F F F U", "COUNT": "1 1 1 1", "WIDTH": "2"}
+    header |= {"HEIGHT": "1", "POINTS": "2", "DATA": "ascii", key: value}
+    columns = sum(map(int, header["COUNT"].split()))
+    rows = [" ".join(["1"] * columns)] * 2
+    (tmp_path / "a.pcd").write_text("\n".join([f"{k} {v}" for k, v in header.items()] + rows))
+    with pytest.raises(InputError, match="one number per point, packed colors in four bytes"):
+        open_scan("cloud", tmp_path / "a.pcd")[0]
+
+
+def test_a_remark_between_the_points_of_a_text_file(tmp_path: Path) -> None:
+    header = "FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nWIDTH 2\nHEIGHT 1\nPOINTS 2\nDATA ascii"
+    (tmp_path / "a.pcd").write_text(f"{header}\n1 2 3\n#4 5 6\n")
+    with pytest.raises(InputError, match="a row that is not numbers"):
+        open_scan("cloud", tmp_path / "a.pcd")[0]
+
+
+def test_a_key_that_is_there_twice() -> None:
+    with pytest.raises(ValueError, match="holds the key 'a' twice"):
+        parse_json('[{"b": 1, "a": 2, "a": 2}]')

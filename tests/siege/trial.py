@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from importlib import import_module
 from multiprocessing.connection import Connection
@@ -69,7 +69,7 @@ class _TooSlowError(BaseException):
     pass
 
 
-def run_cases(name: str, folder: Path, cases: range, module: str = "siege.targets") -> Iterator[Outcome]:
+def run_cases(name: str, folder: Path, cases: Sequence[int], module: str = "siege.targets") -> Iterator[Outcome]:
     """Damage one file of a copy per case, read the copy, put the file back.
 
     The files are made and read in child processes of a server that has used no thread: one that is forked from a process with
@@ -81,16 +81,14 @@ def run_cases(name: str, folder: Path, cases: range, module: str = "siege.target
         cases: numbers of the cases; each gives the same damage whenever it is run.
         module: whose ``TARGETS`` has the target.
     """
-    following = cases
-    while following:
-        last = following.start - 1
-        for outcome in _in_child(module, name, folder, following):
-            last = outcome.case
+    done = 0
+    while done < len(cases):
+        for outcome in _in_child(module, name, folder, cases[done:]):
+            done += 1
             yield outcome
-        following = range(last + 1, cases.stop)
 
 
-def _in_child(module: str, name: str, folder: Path, cases: range) -> Iterator[Outcome]:
+def _in_child(module: str, name: str, folder: Path, cases: Sequence[int]) -> Iterator[Outcome]:
     """Outcomes until the child ends; one that dies by a signal or hangs gives a failure for the case it was at."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["siege.targets"])
@@ -98,13 +96,12 @@ def _in_child(module: str, name: str, folder: Path, cases: range) -> Iterator[Ou
     child = context.Process(target=_read_all, args=(module, name, folder, cases, send), daemon=True)
     child.start()
     send.close()
-    case, cause = cases.start, ""
+    done, cause = 0, ""
     try:
         # The alarm inside the child cannot interrupt native code; this clock can.
-        while receive.poll(_PATIENCE if case > cases.start else _MAKING):
-            outcome = Outcome(*receive.recv())
-            case = outcome.case + 1
-            yield outcome
+        while receive.poll(_PATIENCE if done else _MAKING):
+            yield Outcome(*receive.recv())
+            done += 1
         child.kill()
         cause = f"native code that runs for more than {_PATIENCE} s"
     except EOFError:
@@ -114,13 +111,13 @@ def _in_child(module: str, name: str, folder: Path, cases: range) -> Iterator[Ou
         receive.close()
     if child.exitcode == _UNSOUND:
         raise RuntimeError(f"the sound files in {folder} cannot be read")
-    if case < cases.stop:
+    if done < len(cases):
         code = child.exitcode or 0
         ended = signal.Signals(-code).name if code < 0 else f"exit {code}"
-        yield Outcome(case, "failed", cause or f"the process ended ({ended})")
+        yield Outcome(cases[done], "failed", cause or f"the process ended ({ended})")
 
 
-def _read_all(module: str, name: str, folder: Path, cases: range, send: Connection) -> None:
+def _read_all(module: str, name: str, folder: Path, cases: Sequence[int], send: Connection) -> None:
     def ring(*_: object) -> None:
         raise _TooSlowError
 

@@ -109,7 +109,7 @@ def text_table(path: Path, text: bytes, dtype: np.dtype, skip: int, count: int) 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # numpy warns where a line holds no number
-            values = np.loadtxt(lines, dtype=np.float64, ndmin=2)
+            values = np.loadtxt(lines, dtype=np.float64, ndmin=2, comments=None)
     except (ValueError, UserWarning) as error:
         raise BadFrameError(
             f"holds a row that is not numbers ({error})",

@@ -14,6 +14,10 @@ from data_prep.scans.formats.text import unreadable
 from data_prep.storage.reading import open_file, read_file
 
 _WIDEST = 256  # bytes of a point with every attribute that sensors record
+_COLORS = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
+_PACKED = {"rgb", "rgba"}
+_INTENSITY = {"intensity", "scalar_Intensity", "scalar_intensity"}
+_SINGLE = {*"xyz", *_PACKED, *_INTENSITY}.union(*_COLORS)
 
 
 class TooManyPointsError(BadFrameError):
@@ -102,27 +106,31 @@ def cloud_from_fields(table: NDArray, path: Path) -> RawCloud:
     """Points, colors and intensity of a structured array by field name (PLY and PCD names).
 
     Raises:
-        BadFrameError: no rows, or no x, y, z.
+        BadFrameError: no rows, no x, y, z, a field with several values per point, or packed colors that are not four bytes.
     """
     names = set(table.dtype.names or ())
     if missing := [name for name in "xyz" if name not in names]:
         raise BadFrameError("is missing", source=path, field=f"property {missing[0]}", fix="write x, y and z")
     if len(table) == 0:
         raise BadFrameError("holds no points", source=path, field="points", fix="give at least one")
+    for name in names & _SINGLE:
+        if table.dtype[name].shape or (name in _PACKED and table.dtype[name].itemsize != 4):
+            raise BadFrameError(
+                f"is {table.dtype[name]}",
+                source=path,
+                field=f"property {name}",
+                fix="write one number per point, packed colors in four bytes",
+            )
     colors = intensity = None
-    for triple in (
-        ("red", "green", "blue"),
-        ("r", "g", "b"),
-        ("diffuse_red", "diffuse_green", "diffuse_blue"),
-    ):
+    for triple in _COLORS:
         if names.issuperset(triple):
             colors = scale_colors(np.stack([table[name] for name in triple], axis=1))
             break
     else:
-        if packed := names & {"rgb", "rgba"}:  # PCL packs 0xRRGGBB into four bytes, typed float or integer
+        if packed := names & _PACKED:  # PCL packs 0xRRGGBB into four bytes, typed float or integer
             bits = np.ascontiguousarray(table[packed.pop()]).view(np.uint32)
             colors = np.stack([bits >> shift & 255 for shift in (16, 8, 0)], axis=1).astype(np.uint8)
-    if found := names & {"intensity", "scalar_Intensity", "scalar_intensity"}:
+    if found := names & _INTENSITY:
         intensity = unit_intensity(table[found.pop()], path)
     points = np.stack([table[name] for name in "xyz"], axis=1).astype(np.float64)
     return RawCloud(points, colors, intensity)
