@@ -69,7 +69,9 @@ class _TooSlowError(BaseException):
     pass
 
 
-def run_cases(name: str, folder: Path, cases: Sequence[int], module: str = "siege.targets") -> Iterator[Outcome]:
+def run_cases(
+    name: str, folder: Path, cases: Sequence[int], module: str = "siege.targets"
+) -> Iterator[Outcome]:
     """Damage one file of a copy per case, read the copy, put the file back.
 
     The files are made and read in child processes of a server that has used no thread: one that is forked from a process with
@@ -186,7 +188,11 @@ def _restore(sound: Path, copy: Path) -> None:
             continue
         if found is not None:
             now, before = found.stat(follow_symlinks=False), entry.stat()
-            if (now.st_mode, now.st_size, now.st_mtime_ns) == (before.st_mode, before.st_size, before.st_mtime_ns):
+            if (now.st_mode, now.st_size, now.st_mtime_ns) == (
+                before.st_mode,
+                before.st_size,
+                before.st_mtime_ns,
+            ):
                 continue
             _remove(found)
         shutil.copy2(entry, copy / entry.name)
