@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_format
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -17,13 +17,15 @@ from data_prep.triplets.config import MiningConfig
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from data_prep.scale import Engine
+    from data_prep.scans import Scan
     from data_prep.triplets import Manifest
     from data_prep.triplets.folder import Part
 
 
 @dataclass(kw_only=True)
 class Prep(MiningCommand):
-    """Mine triplets (points, image crop, labels) from a scan and 2D detections.
+    """Mine triplets (points, image crop, labels) from a scan and 2D detections, or unlabeled objects from the scan alone.
 
     Killed or interrupted, the same command continues where it stopped. Frames that cannot be read are listed
     and skipped. Exit code 0: done; 2: bad input, or no frame could be read.
@@ -36,6 +38,9 @@ class Prep(MiningCommand):
     captions: Annotated[Path | None, tyro.conf.arg(metavar="JSONL")] = None
     """Captions of single crops: lines of {"image": NAME, "box": [x0, y0, x1, y1], "caption": TEXT}, or "detection" with
     the annotation id instead of "box"."""
+    proposals: Literal["auto", "lidar", "room"] | None = None
+    """Without detections and images: write what `clip2 recognize` finds in each frame, with the label "object" and no
+    crop, for clip2 train with --teacher-points. auto decides by the scan's extent."""
     part: Annotated[str | None, tyro.conf.arg(metavar="K/N")] = None
     """Mine only the K-th of N pieces of the frames, for N machines that write into one --out; the last completes it."""
 
@@ -59,8 +64,12 @@ class Prep(MiningCommand):
         engine = create_engine(self.engine, self.workers)
         with console.status("looking for the scan"):
             scan = self.open_scan()
+        if self.proposals is not None:
+            return self._mine_proposals(scan, config, engine, console)
         require_images(
-            scan, ", and triplets are cut out by 2D boxes", "; objects of a bare cloud: clip2 recognize"
+            scan,
+            ", and triplets are cut out by 2D boxes",
+            "; for unlabeled objects of bare clouds add --proposals auto; to name them: clip2 recognize",
         )
         frames = self.frame.choose(scan)
         captions = None if self.captions is None else Captions.load(self.captions)
@@ -86,6 +95,55 @@ class Prep(MiningCommand):
         readable = manifest.totals["frames"] - manifest.totals["bad_frames"]
         # With more parts than frames some parts have no frame, which is no error.
         return 0 if readable or (part and not manifest.totals["frames"]) else 2
+
+    def _mine_proposals(self, scan: Scan, config: MiningConfig, engine: Engine, console: Console) -> int:
+        from pydantic_core import to_jsonable_python
+
+        from clip2.cli.terminal import Console
+        from clip2.progress import FrameBar
+        from clip2.recognition.unlabeled import mine_proposals
+        from data_prep.storage.urls import as_url
+        from data_prep.triplets.folder import WHOLE
+
+        assert self.proposals is not None
+        self._require_no_detector_options(config)
+        with FrameBar("mining", console) as bar:
+            manifest = mine_proposals(
+                scan,
+                self.out,
+                self.proposals,
+                frames=self.frame.choose(scan),
+                max_points=config.max_points,
+                objects_per_shard=config.objects_per_shard,
+                scan_options=to_jsonable_python(self.reader_options()),
+                root=as_url(self.root),
+                engine=engine,
+                on_frame=lambda progress: show_mining(bar, progress),
+            )
+        if self.json:
+            print(json_format.dumps(_summary(manifest, self.out), ensure_ascii=False))
+        else:
+            _report(Console(), manifest, self.out, nothing_to_do=not bar.moved, part=WHOLE)
+        return 0 if manifest.totals["frames"] > manifest.totals["bad_frames"] else 2
+
+    def _require_no_detector_options(self, config: MiningConfig) -> None:
+        """Reject what has no effect on proposals."""
+        given = {
+            "--detections": self.detections,
+            "--detection-images": self.detection_images,
+            "--captions": self.captions,
+            "--part": self.part,
+        }
+        plain, free = MiningConfig(), ("max_points", "objects_per_shard")
+        changed = {name: getattr(config, name) != getattr(plain, name) for name in MiningConfig.model_fields}
+        options = [flag for flag, value in given.items() if value is not None]
+        options += [f"--{name.replace('_', '-')}" for name in changed if changed[name] and name not in free]
+        if options:
+            raise InputError(
+                "has no effect with --proposals, which needs no detector",
+                field=options[0],
+                fix=f"leave out {options[0]} or --proposals",
+            )
 
     def configuration(self) -> MiningConfig:
         """See :meth:`MiningCommand.configuration`."""
@@ -129,7 +187,8 @@ def _report(console: Console, manifest: Manifest, out: str, nothing_to_do: bool,
     if nothing_to_do:
         what = f"{part} of {out}" if part else out
         console.print(f"nothing to do: {what} is complete", highlight=False, markup=False)
-    table = Table("detections", "count", title=f"{counted(totals['frames'], 'frame')} of {manifest.source}")
+    found = "proposals" if "proposals" in manifest.options else "detections"
+    table = Table(found, "count", title=f"{counted(totals['frames'], 'frame')} of {manifest.source}")
     table.columns[1].justify = "right"
     table.add_row("mined", f"{totals['objects']:,}", style="bold")
     if manifest.merged:

@@ -39,6 +39,7 @@ def summary(data: TrainingSet, train_on: NDArray[np.int64], held_out: int, seen:
         held_out: number of held-out objects.
         seen: states of color that the run shows.
     """
+    alone = "their image alone" if data.point_targets is None else "their image and the point teacher"
     textless = int((data.own_texts[train_on, 0] < 0).sum())
     images, colors = int(data.image_present[train_on].sum()), int(data.has_color[train_on].sum())
     clouds, first = data.clouds, data.own_texts[train_on, 0]
@@ -51,7 +52,7 @@ def summary(data: TrainingSet, train_on: NDArray[np.int64], held_out: int, seen:
     return [
         f"{len(train_on)} objects ({images} with an image, {colors} with color), {len(data.texts)} texts, "
         f"{held_out} objects held out, vectors of {data.teacher.name}",
-        *([f"{textless} objects have no text and train by their image alone"] if textless else []),
+        *([f"{textless} objects have no text and train by {alone}"] if textless else []),
         *([f"{single} texts have one object each and are hardly learned"] if single else []),
         f"points: {clouds.nbytes / 1e6:.1f} MB {where}",
         _COLORS_SEEN[seen],

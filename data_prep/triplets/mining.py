@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from data_prep.triplets.triplet import Triplet
 from data_prep.triplets.writer import TripletWriter
 
 _log = logging.getLogger(__name__)
+
+AddFrame = Callable[["TripletWriter", "MinedFrame", "FramePlace"], tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def mine(
     if config.thin.enabled:
         chosen, thinned = thin_frames(scan, chosen, config.thin, on_thin)
     ids = [all_ids[position] for position in chosen]
-    _require_distinct(ids, scan)
+    require_distinct(ids, scan)
     mine_here = [FrameRef(position, all_ids[position]) for position in part.of_frames(chosen)]
     associate = None
     if config.associate.enabled:
@@ -125,7 +128,7 @@ def mine(
                 "sha256": file_sha256(detections.path),
                 "min_score": detections.min_score,
             },
-            "frames": {"count": len(ids), "ids_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest()},
+            "frames": frames_record(ids),
             **({"part": asdict(part)} if part else {}),
             **({"captions_sha256": captions.sha256} if captions is not None else {}),
         },
@@ -139,21 +142,8 @@ def mine(
         },
     )
     miner = FrameMiner(scan, detections, lifter, config, captions)
-    to_do = mine_here[writer.frames_done :]
-    with writer, closing((engine or InProcess()).map(miner, to_do)) as mined:
-        totals = Counter(writer.manifest.totals)
-        for done, (at, found) in enumerate(zip(to_do, mined, strict=True), start=writer.frames_done + 1):
-            frame = _Frame(at.id, done, last=done == len(mine_here))
-            for note in found.notes:
-                _log.warning("clip2: warning: frame %s: %s", at.id, note)
-            if associate is None:
-                objects, rejected = _add_objects(writer, found, frame)
-            else:
-                objects, rejected = _add_associated(writer, associate, found, frame, lifter.settings)
-            totals.update(objects=objects, rejected=rejected, bad_frames=found.error is not None)
-            on_frame(
-                Progress(done, len(mine_here), totals["objects"], totals["rejected"], totals["bad_frames"])
-            )
+    add = _add_objects if associate is None else partial(_add_associated, associate, lifter.settings)
+    write_frames(writer, miner, mine_here, engine, on_frame, add)
     if part:
         store = open_store(out)
         if not unfinished_parts(store, part.of):
@@ -161,14 +151,45 @@ def mine(
     return writer.manifest
 
 
+def write_frames(
+    writer: TripletWriter,
+    miner: Callable[[FrameRef], MinedFrame],
+    frames: Sequence[FrameRef],
+    engine: Engine | None = None,
+    on_frame: Callable[[Progress], None] = lambda progress: None,
+    add: AddFrame | None = None,
+) -> None:
+    """Mine the frames that are not in a set yet, and finish it.
+
+    Args:
+        writer: of the set.
+        miner: mines one frame, perhaps in another process.
+        frames: all of the set, in order.
+        engine, on_frame: as of :func:`mine`.
+        add: writes the objects of a frame and returns how many there were, and how many rejections; default: each as it is.
+    """
+    to_do = frames[writer.frames_done :]
+    with writer, closing((engine or InProcess()).map(miner, to_do)) as mined:
+        totals = Counter(writer.manifest.totals)
+        for done, (at, found) in enumerate(zip(to_do, mined, strict=True), start=writer.frames_done + 1):
+            for note in found.notes:
+                _log.warning("clip2: warning: frame %s: %s", at.id, note)
+            place = FramePlace(at.id, done, last=done == len(frames))
+            objects, rejected = (add or _add_objects)(writer, found, place)
+            totals.update(objects=objects, rejected=rejected, bad_frames=found.error is not None)
+            on_frame(Progress(done, len(frames), totals["objects"], totals["rejected"], totals["bad_frames"]))
+
+
 @dataclass(frozen=True)
-class _Frame:
+class FramePlace:
+    """A frame's id and its place in the set."""
+
     id: str
     number: int  # counted from 1
     last: bool
 
 
-def _add_objects(writer: TripletWriter, found: MinedFrame, frame: _Frame) -> tuple[int, int]:
+def _add_objects(writer: TripletWriter, found: MinedFrame, frame: FramePlace) -> tuple[int, int]:
     """Write the objects of a frame; returns the numbers of objects and rejections."""
     for packed in found.objects:
         assert isinstance(packed, PackedTriplet)
@@ -178,11 +199,11 @@ def _add_objects(writer: TripletWriter, found: MinedFrame, frame: _Frame) -> tup
 
 
 def _add_associated(
-    writer: TripletWriter,
     associate: Associator,
-    found: MinedFrame,
-    frame: _Frame,
     lifter: Mapping[str, Any],
+    writer: TripletWriter,
+    found: MinedFrame,
+    frame: FramePlace,
 ) -> tuple[int, int]:
     """Write the objects that a frame completes, and all open ones where a shard ends; returns the numbers of both."""
     objects = associate.push([one for one in found.objects if isinstance(one, Observation)])
@@ -202,7 +223,13 @@ def _add_associated(
     return len(objects), sum(rejections.values())
 
 
-def _require_distinct(ids: Sequence[str], scan: Scan) -> None:
+def frames_record(ids: Sequence[str]) -> dict[str, Any]:
+    """What the manifest keeps of the chosen frames; a set goes on with the same frames only."""
+    return {"count": len(ids), "ids_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest()}
+
+
+def require_distinct(ids: Sequence[str], scan: Scan) -> None:
+    """Reject a scan in which two frames share an id."""
     repeated = [name for name, count in Counter(ids).items() if count > 1]
     if repeated:
         raise BadDatasetError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import struct
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,14 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
-from data_prep.errors import BadFrameError, InputError
+from data_prep.errors import BadFrameError
 from data_prep.scans.formats.records import RawCloud
 from data_prep.scans.formats.text import unreadable
+from data_prep.storage.extras import require_extra
 
 MESH_SUFFIXES = (".obj", ".off", ".stl", ".gltf", ".glb", ".dae", ".3mf")
-# Libraries that trimesh reads these formats with: name to import, and what pip calls it.
-_LIBRARIES = {".dae": ("collada", "pycollada lxml"), ".3mf": ("lxml", "lxml")}
+# Libraries that trimesh reads these formats with.
+_LIBRARIES = {".dae": "collada", ".3mf": "lxml"}
 
 # What trimesh's parsers raise for files that are not what their name says.
 _PARSER_ERRORS = (
@@ -49,13 +49,8 @@ def sample_mesh(path: Path, count: int, seed: int) -> RawCloud:
         InputError: the library that the format needs is not installed.
         BadFrameError: unreadable, no faces, or no finite area.
     """
-    library, pip_names = _LIBRARIES.get(path.suffix.lower(), ("trimesh", ""))
-    if find_spec(library) is None:
-        raise InputError(
-            f"needs {pip_names.split()[0]}, which is not installed",
-            source=path,
-            fix=f"pip install {pip_names}",
-        )
+    if library := _LIBRARIES.get(path.suffix.lower()):
+        require_extra(library, "mesh", needed_for=str(path))
     try:
         scene = trimesh.load_scene(path, process=False)
         unit = 1.0 if scene.units is None else trimesh.units.unit_conversion(scene.units, "meters")

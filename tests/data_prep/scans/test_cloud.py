@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -282,14 +283,17 @@ def test_3mf_is_in_millimeters_unless_it_says_otherwise(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.ptp(read(tmp_path / "box.3mf").points, axis=0), [0.004, 0.002, 0.001])
 
 
-@pytest.mark.parametrize(("suffix", "command"), [(".dae", "pycollada lxml"), (".3mf", "lxml")])
+@pytest.mark.parametrize(("suffix", "library"), [(".dae", "collada"), (".3mf", "lxml")])
 def test_a_missing_library_is_one_line(
-    tmp_path: Path, suffix: str, command: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, suffix: str, library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / f"a{suffix}").write_bytes(b"")
-    monkeypatch.setattr("data_prep.scans.formats.mesh.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=f"which is not installed. Fix: pip install {command}"):
-        read(tmp_path / f"a{suffix}")
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"")
+    monkeypatch.setitem(sys.modules, library, None)  # as if it were not installed
+    with pytest.raises(InputError, match=r"which is not installed. Fix: pip install 'clip2\[mesh\]'") as found:
+        read(path)
+    assert str(path) in str(found.value)
+    assert f"needs {library}" in str(found.value)
 
 
 def test_face_colors_of_a_mesh(tmp_path: Path) -> None:
