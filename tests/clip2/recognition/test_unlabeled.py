@@ -74,23 +74,31 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(clouds: Path, mined: Path, tmp_
         assert (once / shard.name).read_bytes() == (tmp_path / "whole" / shard.name).read_bytes()
 
 
-@pytest.mark.parametrize("teacher", ["mini-points", "uni3d-ti"])
-def test_a_student_learns_from_raw_scans(teacher: str, mined: Path, tmp_path: Path) -> None:
-    name = teacher
-    if teacher in TWINS:
-        checkpoint, name = tmp_path / "teacher.pt", str(tmp_path / "public")
-        TWINS[teacher].write(checkpoint, TWINS[teacher].state(1))
-        clip2.save(convert_checkpoint(checkpoint), name)
-    run = tmp_path / "run"
-    arguments = ["train", "--out", str(run), "--data", str(mined), *TINY, "--teacher-points", name]
+def test_mini_points_teaches_a_student_on_raw_scans(mined: Path, tmp_path: Path) -> None:
+    assert likeness("mini-points", mined, tmp_path / "run") > 0.3  # two untrained networks: about 0
+
+
+def test_a_public_encoder_teaches_a_student_on_raw_scans(clouds: Path, tmp_path: Path) -> None:
+    checkpoint, public, out = tmp_path / "teacher.pt", str(tmp_path / "public"), tmp_path / "triplets"
+    TWINS["uni3d-ti"].write(checkpoint, TWINS["uni3d-ti"].state(1))
+    clip2.save(convert_checkpoint(checkpoint), public)
+    mining = ["--proposals", "room", "--limit", "1", "--max-points", "128", "--out", str(out)]
+    assert main(["prep", "cloud", str(clouds), *mining]) == 0
+    assert max(len(one.points) for one in read(out)) == 128
+    assert likeness(public, out, tmp_path / "run") > 0.3
+
+
+def likeness(teacher: str, triplets: Path, run: Path) -> float:
+    """Mean cosine between the embeddings of a teacher and of a student trained on it for a moment."""
+    arguments = ["train", "--out", str(run), "--data", str(triplets), *TINY, "--teacher-points", teacher]
     assert main(arguments) == 0
-    triplets = read(mined)
-    points, colors = [one.points for one in triplets], [one.colors for one in triplets]
-    taught, learned = (clip2.load(one).encode(points, colors).numpy() for one in (name, str(run)))
-    assert (taught * learned).sum(1).mean() > 0.3  # two untrained networks: about 0
+    objects = read(triplets)
+    points, colors = [one.points for one in objects], [one.colors for one in objects]
+    taught, learned = (clip2.load(one).encode(points, colors).numpy() for one in (teacher, str(run)))
+    return float((taught * learned).sum(1).mean())
 
 
-@pytest.mark.parametrize("option", ["--detections", "--min-score", "--part", "--associate.enabled"])
+@pytest.mark.parametrize("option", ["--detections", "--min-score", "--part", "--associate"])
 def test_an_option_of_detectors_is_one_line(
     option: str, clouds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
