@@ -55,7 +55,8 @@ def test_the_triplets_are_what_recognize_would_name(clouds: Path, mined: Path) -
         assert [len(one.points) for one in own] == [len(cloud) for cloud in world]
         for one, cloud in zip(own, world, strict=True):
             np.testing.assert_allclose(one.points + one.provenance.center, cloud, atol=1e-5)
-            assert one.texts == ("object",) and one.crop is None and one.colors is not None
+            assert (one.texts, one.crop) == (("object",), None)
+            assert one.colors is not None
         assert [one.provenance.score for one in own] == pytest.approx(found.objects.objectness, abs=1e-4)
 
 
