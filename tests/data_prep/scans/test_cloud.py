@@ -290,7 +290,9 @@ def test_a_missing_library_is_one_line(
     path = tmp_path / f"a{suffix}"
     path.write_bytes(b"")
     monkeypatch.setitem(sys.modules, library, None)  # as if it were not installed
-    with pytest.raises(InputError, match=r"which is not installed. Fix: pip install 'clip2\[mesh\]'") as found:
+    with pytest.raises(
+        InputError, match=r"which is not installed. Fix: pip install 'clip2\[mesh\]'"
+    ) as found:
         read(path)
     assert str(path) in str(found.value)
     assert f"needs {library}" in str(found.value)
