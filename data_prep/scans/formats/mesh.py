@@ -23,7 +23,7 @@ _LIBRARIES = {".dae": "collada", ".3mf": "lxml"}
 # What trimesh's parsers raise for files that are not what their name says.
 _PARSER_ERRORS = (
     OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, NotImplementedError,
-    struct.error, EOFError, NameError,
+    struct.error, EOFError, NameError, ArithmeticError,
 )  # fmt: skip
 
 
