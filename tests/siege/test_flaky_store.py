@@ -75,7 +75,7 @@ def mined(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-@pytest.mark.parametrize("down_after", [0, 3, 7, 11])
+@pytest.mark.parametrize("down_after", [7, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 3, 11, 20))])
 def test_mining_into_a_store_that_goes_down(store: FlakyS3, tmp_path: Path, down_after: int) -> None:
     url = f"s3://bucket/down-{down_after}"
     store.reset(down_after=down_after)
@@ -97,6 +97,7 @@ def test_mining_into_a_flaky_store(store: FlakyS3, tmp_path: Path, seed: int) ->
     assert contents(url) == mined(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_an_index_in_a_flaky_store(store: FlakyS3) -> None:
     url = "s3://bucket/fleet"
     store.reset(share=0.15, seed=1)
@@ -112,6 +113,7 @@ def test_an_index_in_a_flaky_store(store: FlakyS3) -> None:
     assert index.search(objects(20, seed=2)[7].embedding, SPACE)[0].object.box[1] == 2
 
 
+@pytest.mark.slow
 def test_training_from_a_flaky_store(store: FlakyS3, tmp_path: Path) -> None:
     url = make_triplets("s3://bucket/stream")
     settings = (
