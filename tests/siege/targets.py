@@ -123,10 +123,15 @@ def write_record3d(folder: Path) -> None:
             archive.writestr(name, content)
 
 
+def _bag(folder: Path) -> Path:
+    """The bag, or where it was."""
+    return next(folder.iterdir(), folder / "gone")
+
+
 def bag(format: str) -> Target:
     return Target(
         lambda folder: bag_scenes.write_vehicle(folder, format),
-        lambda folder: frames("rosbag")(next(folder.iterdir())),
+        lambda folder: frames("rosbag")(_bag(folder)),
     )
 
 
@@ -218,7 +223,7 @@ TARGETS: dict[str, Target] = {
     "rgbd 7scenes": Target(lambda f: posed_twin.write_seven_scenes(f, [0, 2, 0]), frames("rgbd")),
     "once": Target(write_once, frames("once")),
     "waymo": Target(write_waymo, frames("waymo")),
-    "rgbd bag": Target(lambda f: bag_scenes.write_rgbd(f, "mcap"), lambda f: frames("rosbag")(next(f.iterdir()))),
+    "rgbd bag": Target(lambda f: bag_scenes.write_rgbd(f, "mcap"), lambda f: frames("rosbag")(_bag(f))),
     "detections": Target(write_detections, read_detections),
     "sweep to names": Target(write_sweep, recognize),
     "uploads": Target(write_upload, read_uploads),

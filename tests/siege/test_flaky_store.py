@@ -75,7 +75,9 @@ def mined(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-@pytest.mark.parametrize("down_after", [7, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 3, 11, 20))])
+@pytest.mark.parametrize(
+    "down_after", [7, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 3, 11, 20))]
+)
 def test_mining_into_a_store_that_goes_down(store: FlakyS3, tmp_path: Path, down_after: int) -> None:
     url = f"s3://bucket/down-{down_after}"
     store.reset(down_after=down_after)

@@ -156,4 +156,12 @@ def _joined(parts: list[Any]) -> Any:
 def _pye57() -> tuple[Any, tuple[type[Exception], ...]]:
     """pye57, and the exceptions it raises for damaged files."""
     pye57 = require_extra("pye57", "lidar", needed_for=".e57")
-    return pye57, (OSError, pye57.libe57.E57Exception, MemoryError, OverflowError, RuntimeError, TypeError, ValueError)
+    return pye57, (
+        OSError,
+        pye57.libe57.E57Exception,
+        MemoryError,
+        OverflowError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    )

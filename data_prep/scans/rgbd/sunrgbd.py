@@ -12,8 +12,6 @@ VoteNet (https://github.com/facebookresearch/votenet/tree/main/sunrgbd)::
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,25 +19,19 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from data_prep.errors import BadDatasetError, BadFrameError, InputError
 from data_prep.geometry import Camera, OrientedBox, invert, rigid, transform_points, validate_rigid
 from data_prep.labels import normalize_label
 from data_prep.scans.formats.images import read_depth, read_image, require_centered, require_size
-from data_prep.scans.formats.text import read_lines, read_matrix, unreadable
+from data_prep.scans.formats.mat import read_mat_array
+from data_prep.scans.formats.text import read_lines, read_matrix
 from data_prep.scans.frame import Annotations3D, Frame
 from data_prep.scans.scan import IndexedScan
 from data_prep.scans.sources import register_source
 
 DEPTH_FOLDERS = ("depth", "depth_bfx")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-# What scipy raises for a file that is damaged, or of Matlab 7.3.
-_MAT_ERRORS = (
-    OSError, MatReadError, ValueError, TypeError, EOFError, IndexError, OverflowError, MemoryError,
-    NotImplementedError, struct.error, zlib.error,
-)  # fmt: skip
 # Camera axes (x right, y down, z forward) to x right, y forward, z up.
 CAMERA_TO_LEVEL = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
@@ -232,14 +224,7 @@ def find_votenet_frames(root: Path) -> dict[str, VotenetFrame]:
 
 def _read_points(path: Path) -> NDArray:
     """(N, 6) x y z r g b of the key ``instance``."""
-    try:
-        points = loadmat(path, variable_names=["instance"])["instance"]
-    except _MAT_ERRORS as error:
-        raise unreadable(path, "instance", error) from error
-    except KeyError as error:
-        raise BadFrameError(
-            "is missing", source=path, field="instance", fix="use VoteNet's own export"
-        ) from error
+    points = read_mat_array(path, "instance")
     if points.ndim != 2 or points.shape[1] < 3 or len(points) == 0 or points.dtype.kind != "f":
         raise BadFrameError(
             f"has shape {points.shape}", source=path, field="instance", fix="give (N, 6) numbers"

@@ -87,7 +87,8 @@ def index_bag(bag: Bag, topics: Topics, clock: Literal["header", "bag"], max_gap
             elif topic in info_topics:
                 content = raw[bag.header(raw).end :]
                 if latest_info.get(topic) != content:
-                    index.infos.setdefault(topic, []).append((bag_time, bag.decode(topic, raw)))
+                    info = bag.decode(topic, raw)
+                    index.infos.setdefault(topic, []).append((bag_time, info))
                     latest_info[topic] = content
             else:
                 static = topic.rpartition("/")[2] == "tf_static"

@@ -13,6 +13,7 @@ from support.scan_twins import LOOKING_DOWN, RGBD_K, floor_depth, write_image
 
 from data_prep import BadDatasetError, BadFrameError, InputError, open_scan
 from data_prep.geometry import box_iou_2d, box_to_image
+from data_prep.scans.formats.mat import read_mat_array
 
 WIDTH, HEIGHT = 64, 48
 # x right, y forward, z up from camera axes; the tilt is what remains of the pose.
@@ -265,3 +266,17 @@ def test_a_file_is_not_a_folder_of_frames(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("?")
     with pytest.raises(BadDatasetError, match="cannot be listed"):
         open_scan("sunrgbd", tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize(
+    "array", [np.arange(6.0).reshape(2, 3), np.arange(70_000, dtype="f4"), np.zeros((0, 6), "u1")]
+)
+def test_matlab_arrays_are_read_as_scipy_does(tmp_path: Path, array: np.ndarray, compressed: bool) -> None:
+    others = {"note": "text", "cell": {"a": 1}}
+    savemat(tmp_path / "a.mat", {**others, "instance": array}, do_compression=compressed)
+    expected = loadmat(tmp_path / "a.mat")["instance"]
+    found = read_mat_array(tmp_path / "a.mat", "instance")
+    assert found.dtype == expected.dtype
+    assert found.shape == expected.shape
+    assert (found == expected).all()
