@@ -15,11 +15,12 @@ from data_prep.geometry.strays import far_strays
 _MAX_CELLS = 1 << 18  # of the height map; beyond, cells grow
 _SPREADS = (8.0, 4.0, 2.0)  # cells: how far around itself each fit looks, coarse to fine
 _REWEIGHTINGS = 3
-_CONTENT = (
-    0.6  # share of the cells that an ordinary scene's ground explains at least; streets have 0.65 to 0.85
-)
+_CONTENT = 0.7  # share of the cells that a plain fit explains in most scenes; streets have 0.66 to 0.98
 _HOUSE = 9  # cells: what is narrower stands on the ground
 _TRUNCATE = 2.5  # spreads: where the Gaussian ends
+# Far from the sensor many cells hold an object and no ground. Such a cell is tall, or it holds a single return.
+_TALL = 0.2  # m between the lowest and the highest return of a cell
+_DOUBTFUL = 0.1  # weight of a tall or single cell
 
 
 def height_above_ground(points: NDArray, *, cell: float = 1.0) -> NDArray[np.float64]:
@@ -84,8 +85,9 @@ class GroundMap:
 
         The lowest returns of map cells are fitted by a plane around every cell, first over the whole scene,
         then within 8, 4 and 2 cells. Each fit corrects the coarser one only as far as its support goes, so that
-        unseen ground continues its surroundings; cells that stand above the fit lose their say in the next. Where that
-        explains few of the returns, a second fit begins from the lowest returns themselves, and the better one is kept.
+        unseen ground continues its surroundings; cells that stand above the fit lose their say in the next, and tall
+        cells count little. Where that explains few of the returns, a second fit begins from the lowest returns
+        themselves. It is kept if it leaves less than half as much unexplained.
 
         Args:
             points: (N, 3) z-up, meters, N > 0.
@@ -115,16 +117,19 @@ class GroundMap:
         flat = column * shape[1] + row
         low = _lowest_of_cells(z, flat, shape[0] * shape[1])
         samples, cells = np.stack([x[low], y[low], z[low]], axis=1), flat[low]
+        evidence = _evidence(z, flat, low)
 
         plane = _fit_plane(samples, tolerance)
         centers = (np.indices(shape).reshape(2, -1).T + 0.5) * cell + origin
         start = cls((centers @ plane[:2] + plane[2]).reshape(shape), origin, cell)
-        ground, explained = start._fitted(samples, cells, tolerance, _SPREADS)
+        ground = start._fitted(samples, cells, evidence, tolerance, _SPREADS, above=0.5)
+        explained = ground._explained(samples, evidence, tolerance)
         if explained < _CONTENT:
             # Hills that no plane lies under: begin from the lowest returns, without what is narrower than a house.
             start = cls(_opened(samples[:, 2], cells, shape), origin, cell)
-            hills, more = start._fitted(samples, cells, tolerance, _SPREADS[1:])
-            if more > explained:
+            # On a steep slope every cell is tall.
+            hills = start._fitted(samples, cells, np.ones_like(evidence), tolerance, _SPREADS[1:], above=1.0)
+            if 1 - hills._explained(samples, evidence, tolerance) < (1 - explained) / 2:
                 return hills
         return ground
 
@@ -132,23 +137,32 @@ class GroundMap:
         self,
         samples: NDArray[np.float64],
         cells: NDArray[np.int64],
+        evidence: NDArray[np.float64],
         tolerance: float,
         spreads: tuple[float, ...],
-    ) -> tuple[GroundMap, float]:
-        """This surface corrected scale by scale, and the share of the cells whose lowest return lies on the result."""
+        above: float,
+    ) -> GroundMap:
+        """This surface corrected scale by scale; samples may lie ``above`` times the tolerance higher."""
         ground, shape = self, (self.surface.shape[0], self.surface.shape[1])
         places = self._places(samples[:, :2])
-        above = samples[:, 2] - ground._at(places)
+        higher = samples[:, 2] - ground._at(places)
         # In cells, from the middle of the map.
         x, y = np.ascontiguousarray((samples[:, :2] - self.origin).T) / self.cell - np.array([shape]).T / 2
         terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y])
         for spread in spreads:
             for _ in range(_REWEIGHTINGS):
-                weight = _trust(above, tolerance * spread / _SPREADS[-1])
-                correction = _fit_locally(terms, above, weight, cells, shape, spread)
+                weight = evidence * _trust(higher, tolerance * spread / _SPREADS[-1], above)
+                correction = _fit_locally(terms, higher, weight, cells, shape, spread)
                 ground = GroundMap(ground.surface + correction, self.origin, self.cell)
-                above = samples[:, 2] - ground._at(places)
-        return ground, float(np.mean(np.abs(above) < tolerance))
+                higher = samples[:, 2] - ground._at(places)
+        return ground
+
+    def _explained(
+        self, samples: NDArray[np.float64], evidence: NDArray[np.float64], tolerance: float
+    ) -> float:
+        """Share of the cells, weighted by their evidence, whose lowest return lies on the surface."""
+        on = np.abs(samples[:, 2] - self.height(samples[:, :2])) < tolerance
+        return float(evidence[on].sum() / evidence.sum())
 
     def height(self, xy: NDArray) -> NDArray[np.float64]:
         """(N, 2) meters → (N,) z of the ground there; beyond the map, that of its border."""
@@ -197,9 +211,20 @@ def _opened(z: NDArray[np.float64], cells: NDArray[np.int64], shape: tuple[int, 
     return opened
 
 
-def _trust(above: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
-    """Weights of returns at these heights over the fit: none for what stands on the ground or mirrors below it."""
-    scaled = np.where(above > 0, above / tolerance, above / (3 * tolerance))
+def _evidence(
+    z: NDArray[np.float64], flat: NDArray[np.int64], low: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """How much each occupied cell, given by its lowest return, says about the ground."""
+    highest = np.full(flat.max() + 1, -np.inf)
+    np.maximum.at(highest, flat, z)
+    cells = flat[low]
+    doubtful = (highest[cells] - z[low] > _TALL) | (np.bincount(flat)[cells] == 1)
+    return np.where(doubtful, _DOUBTFUL, 1.0)
+
+
+def _trust(higher: NDArray[np.float64], tolerance: float, above: float = 1.0) -> NDArray[np.float64]:
+    """Weights of returns by their height over the fit: none for what stands on the ground or mirrors below it."""
+    scaled = np.where(higher > 0, higher / (above * tolerance), higher / (3 * tolerance))
     return np.exp(-0.5 * scaled**2)
 
 

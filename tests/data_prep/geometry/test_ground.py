@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from data_prep.errors import InputError
 from data_prep.geometry.ground import GroundMap, height_above_ground
+from data_prep.world import ProceduralScan
 
 
 def carpet(size: float, count: int, seed: int = 0) -> NDArray[np.float64]:
@@ -46,10 +47,25 @@ def test_a_slope_with_a_curb(slope: float) -> None:
     assert not ground[12000:].any()
 
 
-def test_a_road_over_crests_and_dips() -> None:
+@pytest.mark.parametrize("amplitude", [0.5, 1.0, 2.0])
+def test_a_road_over_crests_and_dips(amplitude: float) -> None:
     hill = carpet(80, 20000)
-    hill[:, 2] = np.cos(hill[:, 0] / 12)
+    hill[:, 2] = amplitude * np.cos(hill[:, 0] / 12)
     assert ground_mask(hill).mean() > 0.97
+
+
+@pytest.mark.parametrize(("beams", "error"), [(16, 0.2), (32, 0.1), (64, 0.05)])
+def test_where_beams_reach_only_objects_the_ground_continues_under_them(beams: int, error: float) -> None:
+    scan = ProceduralScan("street", frames=3, worlds=3, beams=beams, seed=5)
+    errors = []
+    for position in range(len(scan)):
+        frame, boxes = scan[position], scan.annotations(position).boxes
+        boxes = [box for box in boxes if 20 < np.linalg.norm(box.center)]
+        placed = [box.transformed(frame.T_world_points) for box in boxes]
+        bottoms = np.array([box.center[2] - box.size[2] / 2 for box in placed])
+        heights = GroundMap.fit(frame.world_points()).height(np.array([box.center[:2] for box in placed]))
+        errors += (heights - bottoms)[bottoms < 0.1].tolist()  # the others hang
+    assert np.median(np.abs(errors)) < error
 
 
 @pytest.mark.parametrize("shape", ["hill", "valley"])
