@@ -16,6 +16,7 @@ from data_prep.lift.regions import ProjectedPoints
 from data_prep.lift.sweep import Footprint, SeenScene, ground_contact
 from data_prep.scans import Frame, View
 
+_BELOW, _BEFORE = 0.25, 0.05  # of the height of the box; of the range
 _STANDS = 0.3  # m over the ground, up to which the foot of a cluster may be hidden
 _NEAREST = 0.05  # quantile of a cluster's depths that counts as its nearest point: single echoes do not
 _BASE = 0.3  # share of a cluster's height that is its base: crowns and roofs reach out over it
@@ -114,7 +115,7 @@ class Candidates:
         upper = height > (low + _BASE * (high - low))[self._labels]
         base = _quantile(np.where(upper, np.inf, depth), self._labels, 0.0)
         contact = ground_contact(region.box, scene.camera, scene.T_world_points, scene.ground)
-        self._likelihood = contact.likelihood(base)
+        self._likelihood = contact.likelihood(base, self._hides_base(sides))
         self._stands = low < self._ground + _STANDS
 
     def best(self, free: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
@@ -173,6 +174,17 @@ class Candidates:
         level = scene.level(float(self._region.box[3]), distance) + _EDGE_PIXELS * pixel
         hidden = float(np.median(scene.z[chosen] - scene.height[chosen])) - level
         return hidden if hidden <= self._spacing * pixel else 0.0
+
+    def _hides_base(self, sides: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(K,) whether what is seen right below the box stands before the cluster: the box ends where the object is hidden."""
+        scene, box = self._scene, self._region.box
+        below = scene.seen.in_box(np.array([box[0], box[3], box[2], box[3] + _BELOW * sides[1]]))
+        if len(below) == 0:
+            return np.zeros(len(self._nearest), dtype=bool)
+        standing = scene.height[below] > self._ground
+        before = scene.depth[below] < (1 - _BEFORE) * self._nearest[:, None]
+        hidden: NDArray[np.bool_] = (standing & before).mean(axis=1) > 0.5
+        return hidden
 
     def _held(self, sides: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:
         """(n,) share of each standing point's piece of surface that the box holds: walls and fences run out of it."""

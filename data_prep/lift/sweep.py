@@ -97,13 +97,19 @@ class Contact:
     log_error: float
     cut: bool
 
-    def likelihood(self, nearest: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(K,) likelihood of objects whose nearest points lie at these depths, above 0, at most 1."""
+    def likelihood(
+        self, nearest: NDArray[np.float64], hidden: NDArray[np.bool_] | bool = False
+    ) -> NDArray[np.float64]:
+        """(K,) likelihood of objects whose nearest points lie at these depths, above 0, at most 1.
+
+        Args:
+            nearest: (K,) meters along the camera's z.
+            hidden: (K,) something nearer hides the object's base, so that the object may be nearer than the contact.
+        """
         if not np.isfinite(self.depth):
             return np.ones(len(nearest))
         off = np.log(nearest / self.depth) / self.log_error
-        if self.cut:
-            off = np.maximum(off, 0)
+        off = np.where(self.cut | np.asarray(hidden), np.maximum(off, 0), off)
         # The floor lets the box's middle decide where nothing agrees: signs hang, dogs jump.
         likelihood: NDArray[np.float64] = np.exp(-0.5 * off * off) + 1e-6
         return likelihood
