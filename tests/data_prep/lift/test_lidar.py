@@ -91,6 +91,19 @@ def test_a_person_before_a_wall_that_fills_the_box() -> None:
     assert agreement(create_lifter("lidar"), frame, boxes_of([person]), hit)[0] > 0.8
 
 
+@pytest.mark.parametrize(("height", "width"), [(1.2, 0.3), (1.3, 0.25)])
+def test_a_box_that_ends_at_a_barrier_means_who_stands_behind_it(height: float, width: float) -> None:
+    """The lower edge of the visible part's box meets the ground farther away, where something else stands."""
+    distance, before = 14.0, 9.0
+    hidden = HEIGHT - (HEIGHT - height) * distance / before  # the lowest part of the person
+    contact = distance * HEIGHT / (HEIGHT - hidden)
+    person, barrier = car(distance, 1, (0.4, width, 1.75)), car(before, 0, (0.2, 8, height))
+    trash = car(contact, contact / distance, (0.3, 0.8, 1.75))
+    frame, hit = sweep([person, barrier, trash], rings=0.25, step=0.1)
+    seen = OrientedBox(person.center + [0, 0, hidden / 2], np.array([0.4, 0.5, 1.75 - hidden]))
+    assert agreement(create_lifter("lidar"), frame, boxes_of([seen]), hit)[0] > 0.7
+
+
 def test_a_wall_seen_through_the_windows_is_not_the_car() -> None:
     below, roof = (
         car(12, 0, (4.2, 1.8, 0.9)),
