@@ -60,7 +60,7 @@ def test_where_beams_reach_only_objects_the_ground_continues_under_them(beams: i
     errors = []
     for position in range(len(scan)):
         frame, boxes = scan[position], scan.annotations(position).boxes
-        boxes = [box for box in boxes if 20 < np.linalg.norm(box.center)]
+        boxes = [box for box in boxes if np.linalg.norm(box.center) > 20]
         placed = [box.transformed(frame.T_world_points) for box in boxes]
         bottoms = np.array([box.center[2] - box.size[2] / 2 for box in placed])
         heights = GroundMap.fit(frame.world_points()).height(np.array([box.center[:2] for box in placed]))
