@@ -211,9 +211,7 @@ def _opened(z: NDArray[np.float64], cells: NDArray[np.int64], shape: tuple[int, 
     return opened
 
 
-def _evidence(
-    z: NDArray[np.float64], flat: NDArray[np.int64], low: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _evidence(z: NDArray[np.float64], flat: NDArray[np.int64], low: NDArray[np.int64]) -> NDArray[np.float64]:
     """How much each occupied cell, given by its lowest return, says about the ground."""
     highest = np.full(flat.max() + 1, -np.inf)
     np.maximum.at(highest, flat, z)
