@@ -31,6 +31,7 @@ from data_prep.scale.engine import (
 from data_prep.storage.files import writing
 
 _WAITING_PER_WORKER = 2  # one in progress and one queued, so that a worker never waits for its next item
+_DESCRIPTORS = 10  # that the start of a process opens, some of them for a moment
 _IMPORTED_ONCE = "data_prep.triplets.frame_miner"  # a name, not an import: mining builds on this package
 _START_ADVICE = (
     "run with one worker to see why; a script that mines with workers needs `if __name__ == '__main__':`"
@@ -99,12 +100,24 @@ class Processes:
             worker.give(position, items[position])
 
     def _start(self, work: _Pickled) -> _Worker:
+        _require_descriptors()
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs, work), daemon=True)
         with one_thread_each():
             process.start()
         theirs.close()  # otherwise the end of the process would not close the pipe
         return _Worker(process, ours)
+
+
+def _require_descriptors() -> None:
+    """Raise OSError where too few files can be opened: Python's fork server would then print a traceback."""
+    spare: list[int] = []
+    try:
+        while len(spare) < _DESCRIPTORS:
+            spare.extend(os.pipe())
+    finally:
+        for descriptor in spare:
+            os.close(descriptor)
 
 
 class _ToDo:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -165,3 +166,20 @@ def test_ray_and_fsspec_name_their_extra_where_they_are_absent(monkeypatch: pyte
         match=r"^s3://bucket/set: needs fsspec, which is not installed\. Fix: pip install 'clip2\[cloud\]'",
     ):
         open_triplets("s3://bucket/set")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+def test_without_descriptors_no_worker_is_started_halfway() -> None:
+    script = """
+import os, resource
+from data_prep.scale.processes import Processes
+if __name__ == "__main__":
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 6, highest + 6))
+    try:
+        list(Processes(1).map(abs, [-1]))
+    except OSError as error:
+        print(error.strerror)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("Too many open files\\n", "")
