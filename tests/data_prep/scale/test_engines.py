@@ -182,4 +182,4 @@ if __name__ == "__main__":
         print(error.strerror)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("Too many open files\\n", "")
+    assert (done.stdout, done.stderr) == ("Too many open files\n", "")
