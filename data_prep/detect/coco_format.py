@@ -105,9 +105,10 @@ class RowReader:
         if not isinstance(annotation, dict):
             return self._skip("not-an-object", f"annotation {position}", "is not an object")
         id = position if self.is_results else annotation.get("id")
-        if not isinstance(id, int) or id in ids:
+        taken = isinstance(id, int) and id in ids
+        if not isinstance(id, int) or taken:
             raise BadDatasetError(
-                f"is {id!r}" + (", which is taken" if id in ids else ""),
+                f"is {id!r}" + (", which is taken" if taken else ""),
                 source=self._path,
                 field=f"annotations[{position}].id",
                 fix="number the annotations 1, 2, 3 … over the whole file",

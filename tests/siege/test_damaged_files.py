@@ -20,6 +20,7 @@ FAILED_ONCE = {
     "cloud mesh.off": (30354,),
     "sunrgbd": (30012, 30015),
     "bag sqlite3": (30092,),
+    "detections": (30210,),
 }
 
 
