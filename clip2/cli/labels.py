@@ -49,7 +49,7 @@ class Labels:
         from clip2.teacher.text_tower import space_width
         from data_prep.storage.files import require_writable
 
-        require_templates(self.prompts)
+        require_templates(self.prompts, "--prompts")
         device = str(parse_device(self.device, "--device"))
         names = _read(self.vocabulary)
         if self.out.is_dir():

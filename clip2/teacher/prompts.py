@@ -22,7 +22,7 @@ def fill_templates(label: str, templates: str) -> list[str]:
     return [template.format(spoken) for template in PROMPTS[name][slice(*_place(number))]]
 
 
-def require_templates(templates: str) -> None:
+def require_templates(templates: str, field: str = "templates") -> None:
     """Check that a prompt set is one of :data:`PROMPTS`, or one sentence of it, like ``ulip-64/3``.
 
     Raises:
@@ -30,9 +30,7 @@ def require_templates(templates: str) -> None:
     """
     name, slash, number = templates.partition("/")
     if name not in PROMPTS or (slash and not (number.isdecimal() and int(number) < len(PROMPTS[name]))):
-        raise InputError(
-            f"{templates!r} is unknown", field="templates", fix=f"use one of {', '.join(PROMPTS)}"
-        )
+        raise InputError(f"{templates!r} is unknown", field=field, fix=f"use one of {', '.join(PROMPTS)}")
 
 
 def _place(number: str) -> tuple[int | None, int | None]:

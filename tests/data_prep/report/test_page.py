@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 import subprocess
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -172,3 +174,14 @@ def test_a_picture_of_noise_can_be_shown(side: int) -> None:
     """Denser than a byte per pixel, which Pillow's encoder does not expect."""
     noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     assert "data:image/jpeg;base64," in Page("Noise").image(noise).html()
+
+
+def test_no_two_style_sheets_style_one_class_as_a_whole() -> None:
+    # A page holds all of them. The time slider of a map was once drawn over the filters of a gallery.
+    sheets = [
+        path.read_text("utf-8") for path in (Path(__file__).parents[3] / "data_prep/report").glob("*.css")
+    ]
+    assert len(sheets) > 3
+    styled = Counter(name for sheet in sheets for name in set(re.findall(r"^\.([\w-]+)\s*[{,]", sheet, re.M)))
+    assert styled["cloud"] == 1
+    assert [name for name, count in styled.items() if count > 1] == []
