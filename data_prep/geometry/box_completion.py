@@ -18,7 +18,7 @@ _YAWS = np.deg2rad(np.arange(0.0, 180.0, 5.0))
 _FINE = np.deg2rad(np.array([-2.5, -1.25, 0.0, 1.25, 2.5]))
 _SCALES = np.array([0.85, 1.0, 1.2])  # of the typical length
 _MOST_POINTS = 150
-_EMPTY, _MANY = 1.0, 300  # weight of a side's unseen share where this many points were seen
+_EMPTY, _MANY = 1.0, 100  # weight of a side's unseen share, if the sensor is right before it and saw this many points
 _TRIM = 0.01  # share of points that each side may leave outside
 _WRONG = 1.6  # times the typical size: a larger thing is something else
 _CAP = 0.5  # m: farther from a side a point says nothing about it
@@ -162,13 +162,12 @@ def _search(
     cost = _SIDE * away[y] + _OUTSIDE * np.minimum(outside, 2.0).mean(axis=1)
     cost += _SIZE * (u_axis.deviation[k, y] ** 2 + v_axis.deviation[m, y] ** 2)
     # A side that faces the sensor is seen to its end, unless something hides it: the 2D box tells that better.
-    sure = _EMPTY * min(1.0, len(seen.points) / _MANY) if seen.box_2d is None else 0.0
-    cost += (
-        sure * np.isfinite(v_axis.side)[y] * np.maximum(u_axis.full[k, y] - u_axis.extent[y], 0) / size.length
-    )
-    cost += (
-        sure * np.isfinite(u_axis.side)[y] * np.maximum(v_axis.full[m, y] - v_axis.extent[y], 0) / size.width
-    )
+    if seen.box_2d is None:
+        sure = _EMPTY * min(1.0, len(seen.points) / _MANY)
+        facing = np.hypot(eye_u, eye_v).clip(1e-9)
+        ahead_u, ahead_v = (np.abs(axis.gap) / facing for axis in (u_axis, v_axis))
+        cost += sure * ahead_v[y] * np.maximum(u_axis.full[k, y] - u_axis.extent[y], 0) / size.length
+        cost += sure * ahead_u[y] * np.maximum(v_axis.full[m, y] - v_axis.extent[y], 0) / size.width
     mid_u, mid_v = (low_u + high_u) / 2, (low_v + high_v) / 2
     cy, sy = np.cos(yaws[y]), np.sin(yaws[y])
     rows = np.column_stack(
@@ -189,6 +188,7 @@ class _Axis:
         allowed: (3, Y) which of these a sensor could have seen: a side that faces it is where the points are.
         extent: (Y,) meters, of the points.
         side: (Y,) place of the side that faces the sensor, inf if none does.
+        gap: (Y,) meters from the sensor to the plane of that side, 0 if none faces it.
     """
 
     def __init__(
@@ -207,6 +207,7 @@ class _Axis:
         before, behind = toward < low, toward > high
         self.allowed = np.stack([~behind, ~before, ~(before | behind)])
         self.side = np.where(before, low, np.where(behind, high, np.inf))
+        self.gap = np.where(before, low - toward, np.where(behind, toward - high, 0.0))
 
     def outside(self) -> NDArray[np.float64]:
         """(3, S, Y, n) meters by which each point sticks out of the box of each place and size."""
