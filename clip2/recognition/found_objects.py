@@ -46,7 +46,7 @@ class FoundObjects:
     viewpoint: NDArray | None
     floor: list[float | None]
     seconds: dict[str, float]
-    _whole: dict[tuple[int, str | None], OrientedBox] = field(default_factory=dict)
+    _whole: tuple[list[tuple[int, str | None]], list[OrientedBox]] = field(default=([], []))
     _world: weakref.ref[NDArray[np.float64]] | None = None
 
     @classmethod
@@ -119,16 +119,16 @@ class FoundObjects:
             (i, label if share >= _BELIEVED else None)
             for i, label, share in zip(numbers.tolist(), labels, likely.tolist(), strict=True)
         ]
-        missing = [key for key in wanted if key not in self._whole]
-        if missing:
+        # A box depends on its neighbors', so that only the same query finds its boxes again.
+        if self._whole[0] != wanted:
             world = self.world_points()
             seen = [
                 SeenObject(world[self.objects.indices[i]], label, self.viewpoint, self.floor[i])
-                for i, label in missing
+                for i, label in wanted
             ]
-            boxes = complete_boxes(seen, [self.boxes[i] for i, _ in missing])
-            self._whole.update(zip(missing, (box.amodal for box in boxes), strict=True))
-        return [self._whole[key] for key in wanted]
+            boxes = complete_boxes(seen, [self.boxes[i] for i, _ in wanted])
+            self._whole = wanted, [box.amodal for box in boxes]
+        return self._whole[1]
 
     def background_points(
         self, numbers: NDArray[np.int64], labels: Sequence[str]

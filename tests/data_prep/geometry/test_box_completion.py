@@ -69,6 +69,35 @@ def test_the_2d_box_tells_how_a_car_stands_of_which_only_the_rear_is_seen():
     assert np.mean(gains) > 0
 
 
+def test_a_car_of_which_a_square_corner_is_seen_stands_like_its_neighbors():
+    """The corner alone fits a car along the road and one across it."""
+    length, width, height = 4.2, 1.75, 1.5
+    for yaw in (np.pi / 4, -np.pi / 4):
+        row = [
+            OrientedBox.from_yaw([20.0, y, 0.75], [length, width, height], yaw)
+            for y in (-9.0, -4.0, 6.0, 11.0)
+        ]
+        clouds = [seen_part(box, 1.0, n) for n, box in enumerate(row)]
+        eye = EYE - [20.0, 0.0, 0.0]
+        near = np.array([[1.0, 1.0], [-1.0, 1.0]]) / np.sqrt(2)
+        sides = -np.sign(near @ eye[:2])  # of the two sides that face the eye
+        steps = np.repeat(np.linspace(0, 1.6, 30), 3)
+        tall = np.tile([0.5, 0.9, 1.3], 30)
+        corner = np.concatenate(
+            [
+                np.column_stack([steps[:, None] * (side * along) + [20.0, 0.0], tall])
+                for side, along in zip(sides, near, strict=True)
+            ]
+        )
+        alone, among = (
+            complete_boxes([SeenObject(cloud, "car", EYE, 0.0) for cloud in some])[0].amodal
+            for some in ([corner], [corner, *clouds])
+        )
+        off = abs((among.yaw - yaw + np.pi / 2) % np.pi - np.pi / 2)
+        assert off < np.deg2rad(8)
+        assert among.size[:2] == pytest.approx(alone.size[:2], rel=0.3)
+
+
 def test_a_thing_of_unknown_size_only_reaches_down_to_the_floor():
     points = seen_part(a_car(0.5), 1.0)
     (found,) = complete_boxes([SeenObject(points, "gadget", EYE, 0.0)])
