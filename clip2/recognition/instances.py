@@ -203,17 +203,17 @@ class Instances3D:
             width = len(objects[0]["embedding"]) if objects else 0
             return cls(
                 indices=tuple(np.array(o["indices"], dtype=np.int64) for o in objects),
-                boxes=np.array([_box_row(o) for o in objects]).reshape(-1, 7),
-                rotations=np.array([o["rotation"] for o in objects], dtype=np.float64).reshape(-1, 3, 3),
+                boxes=_finite([_box_row(o) for o in objects]).reshape(-1, 7),
+                rotations=_finite([o["rotation"] for o in objects]).reshape(-1, 3, 3),
                 labels=tuple(o["label"] for o in objects),
-                scores=np.array([o["score"] for o in objects], dtype=np.float32),
-                embeddings=np.array([o["embedding"] for o in objects], dtype=np.float32).reshape(-1, width)
+                scores=_finite([o["score"] for o in objects], np.float32),
+                embeddings=_finite([o["embedding"] for o in objects], np.float32).reshape(-1, width)
                 if width
                 else np.zeros((len(objects), 0), np.float32),
-                visible_boxes=np.array([_box_row(o.get("visible", o)) for o in objects]).reshape(-1, 7),
-                objectness=np.array([o.get("objectness", 1.0) for o in objects], dtype=np.float32),
+                visible_boxes=_finite([_box_row(o.get("visible", o)) for o in objects]).reshape(-1, 7),
+                objectness=_finite([o.get("objectness", 1.0) for o in objects], np.float32),
                 frame_id=document["frame"]["id"],
-                timestamp=document["timestamp"],
+                timestamp=None if document["timestamp"] is None else float(_finite(document["timestamp"])),
                 model=document["model"],
                 vocabulary=tuple(document["vocabulary"]),
                 track_ids=np.array([o["track"] for o in objects], np.int64)
@@ -361,6 +361,14 @@ def instance_palette(count: int) -> NDArray[np.uint8]:
     rgb = np.clip(np.abs((hue[:, None] + [0, 4, 2]) % 6 - 3) - 1, 0, 1)
     value = np.array([1.0, 0.8])[np.arange(count) % 2]
     return np.round((0.25 + 0.75 * rgb) * value[:, None] * 255).astype(np.uint8)
+
+
+def _finite(values: Any, dtype: DTypeLike = np.float64) -> NDArray[Any]:
+    with np.errstate(over="ignore"):
+        array = np.array(values, dtype)
+    if not np.isfinite(array).all():
+        raise ValueError("holds a number that is not finite")
+    return array
 
 
 def _box_row(item: Mapping[str, Any]) -> list[float]:

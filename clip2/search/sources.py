@@ -110,10 +110,19 @@ def _from_map(folder: Path, scan: str) -> tuple[str, Iterator[StoredObject]]:
     """Confirmed and lost objects of a map: what is merely tentative may be nothing."""
     objects, facts = read_map(folder)
     entries = parse_json(read_text(folder / DOCUMENT))["objects"]
-    names = {entry["id"]: (entry["label"], entry["score"]) for entry in entries}
+    try:
+        names = {entry["id"]: (entry["label"], float(entry["score"] or 0)) for entry in entries}
+        named = [(one, *names[one.id]) for one in objects]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"does not list the objects of its arrays ({error!r})",
+            source=folder / DOCUMENT,
+            field="objects",
+            fix="restore it from a copy, or map again",
+        ) from error
     return facts["model"], (
-        _from_map_object(one, number, *names[one.id], folder, scan)
-        for number, one in enumerate(objects)
+        _from_map_object(one, number, label, score, folder, scan)
+        for number, (one, label, score) in enumerate(named)
         if one.state != "tentative" and one.mean_embedding is not None
     )
 

@@ -195,13 +195,18 @@ def write_upload(folder: Path) -> None:
     (folder / "intrinsics").write_text("60 60 32 24")
 
 
+def _body(path: Path) -> bytes:
+    """What a client sends; nothing if it has no such file."""
+    return path.read_bytes() if path.is_file() else b""
+
+
 def read_uploads(folder: Path) -> None:
     """Bodies of requests, as the server reads them."""
     limits = Limits(max_points=5000)
     for name in ("cloud.npz", "cloud.ply", "cloud.pcd"):
-        check_frame(read_frame([Part("body", (folder / name).read_bytes())], CloudForm(), limits))
+        check_frame(read_frame([Part("body", _body(folder / name))], CloudForm(), limits))
     files = {"color": "color.png", "depth": "depth.png", "intrinsics": "intrinsics"}
-    parts = [Part(field, (folder / name).read_bytes()) for field, name in files.items()]
+    parts = [Part(field, _body(folder / name)) for field, name in files.items()]
     read_frame([*parts, Part("depth_scale", b"1000")], CloudForm(), limits)
 
 

@@ -21,6 +21,10 @@ FAILED_ONCE = {
     "sunrgbd": (30012, 30015),
     "bag sqlite3": (30092,),
     "detections": (30210,),
+    "triplets": (30057,),
+    "training set": (30057,),
+    "result": (30010, 30210),
+    "map": (30011, 30070, 30231),
 }
 
 
