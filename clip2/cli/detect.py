@@ -245,13 +245,13 @@ def _scores(given: tuple[str, ...]) -> dict[str | None, float]:
 
 
 def _scores_of_file(path: Path) -> dict[str | None, float]:
-    import yaml
-
     from data_prep.errors import InputError
+    from data_prep.storage.reading import read_text
+    from data_prep.yaml_text import parse_yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = parse_yaml(read_text(path))
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot be read ({error})", source=path, field="--min-score") from error
     if not isinstance(content, dict):
         raise InputError("is not a list of LABEL: NUMBER", source=path, field="--min-score")

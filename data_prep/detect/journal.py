@@ -104,6 +104,8 @@ class DetectionJournal:
 
     def _open(self, settings: dict[str, Any]) -> None:
         path = self.folder / _ROWS
+        if path.exists() and not path.is_file():
+            raise BadDatasetError("is no file", source=path, fix="delete the folder and start over")
         self._file = path.open("a+b")
         try:
             self._file.seek(0)
@@ -122,6 +124,7 @@ class DetectionJournal:
                     return
                 number += 1
                 batch = _decode(line, path, number)
+                _require_batch(batch, path, number)
                 self._positions |= {one["frame"]: (offset, place) for place, one in enumerate(batch)}
         except BaseException:
             self._file.close()
@@ -183,7 +186,14 @@ def _read_result(out: Path, settings: dict[str, Any]) -> list[FrameEntries]:
             fix="give another --out, or delete it",
         )
     _require_same(before, settings, out)
-    return list(_frames_of(parse_json(read_text(out)), out))
+    try:
+        return list(_frames_of(parse_json(read_text(out)), out))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadDatasetError(
+            f"holds rows that no detection run wrote ({error!r})",
+            source=out,
+            fix="restore it, give another --out, or delete it",
+        ) from error
 
 
 def _frames_of(content: dict[str, Any], out: Path) -> Iterator[FrameEntries]:
@@ -205,6 +215,24 @@ def _frames_of(content: dict[str, Any], out: Path) -> Iterator[FrameEntries]:
             )
         frames.setdefault(image["frame"], []).append((image, rows[id]))
     return (FrameEntries(frame, entries) for frame, entries in frames.items())
+
+
+def _require_batch(batch: Any, path: Path, number: int) -> None:
+    try:
+        sound = all(
+            isinstance(one["frame"], str)
+            and all(isinstance(image, dict) for image, _ in one["entries"])
+            and all(isinstance(row["label"], str) for _, rows in one["entries"] for row in rows)
+            for one in batch
+        )
+    except (KeyError, TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise BadDatasetError(
+            f"line {number} lists no frames with their images and rows",
+            source=path,
+            fix="delete the folder and start over",
+        )
 
 
 def _decode(line: bytes, path: Path, number: int) -> Any:

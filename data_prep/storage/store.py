@@ -109,7 +109,9 @@ class LocalStore:
             return {}
         found = {}
         for entry in os.scandir(self.folder):
-            with suppress(OSError):  # the writer of another part renamed its file meanwhile, or it links to itself
+            with suppress(
+                OSError
+            ):  # the writer of another part renamed its file meanwhile, or it links to itself
                 found[entry.name] = entry.stat().st_size
         return found
 

@@ -23,6 +23,9 @@ FAILED_ONCE = {
     "detections": (30210,),
     "triplets": (30057,),
     "training set": (30057,),
+    "object sets": (30307, 30343),
+    "detection journal": (30004, 30079, 30129, 30216, 30308, 30337, 30359, 30417),
+    "text files": (30352,),
     "result": (30010, 30210),
     "map": (30011, 30070, 30231),
 }

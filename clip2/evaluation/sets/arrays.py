@@ -7,6 +7,7 @@ import pickle  # with a list of what may be named  # nosec B403
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,8 @@ def read_object_npy(path: Path) -> Any:
         KeyError,
         TypeError,
         AttributeError,
+        SyntaxError,
+        TokenError,
         pickle.UnpicklingError,
     ) as error:
         raise InputError(
