@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from clip2.recognition.found_objects import FoundObjects
 from clip2.recognition.proposals import Kind
@@ -16,7 +19,7 @@ from data_prep.scale.blas import single_threaded_blas
 from data_prep.scans import Scan
 from data_prep.triplets.frame_miner import FrameRef, MinedFrame
 from data_prep.triplets.manifest import Manifest
-from data_prep.triplets.members import pack_triplet
+from data_prep.triplets.members import PackedTriplet, pack_triplet
 from data_prep.triplets.mining import Progress, frames_record, require_distinct, write_frames
 from data_prep.triplets.provenance import Provenance
 from data_prep.triplets.triplet import Triplet
@@ -43,21 +46,41 @@ class _ProposalMiner:
         found, clouds = FoundObjects.find(frame, None, self.kind, None)
         packed = []
         for number, (index, cloud) in enumerate(zip(found.objects.indices, clouds, strict=True)):
-            key = observation_key(self.scan.source, frame.id, 0, number)
-            kept = choose_points(len(index), self.max_points, key)
-            center = cloud[kept].mean(axis=0)
             source = Provenance(
                 source=self.scan.source,
                 frame=frame.id,
                 timestamp=frame.timestamp,
-                center=tuple(center.tolist()),
                 label=NAMELESS,
                 score=round(float(found.objects.objectness[number]), 4),
             )
-            points = (cloud[kept] - center).astype("float32")
-            colors = None if frame.colors is None else frame.colors[index[kept]]
-            packed.append(pack_triplet(Triplet(key, points, colors, None, (NAMELESS,), source)))
+            colors = None if frame.colors is None else frame.colors[index]
+            packed.append(pack_proposal(source, number, cloud, colors, self.max_points))
         return MinedFrame(tuple(packed), notes=frame.notes)
+
+
+def pack_proposal(
+    source: Provenance,
+    number: int,
+    cloud: NDArray[np.floating],
+    colors: NDArray[np.uint8] | None,
+    max_points: int,
+) -> PackedTriplet:
+    """A proposal as a triplet without a crop.
+
+    Args:
+        source: where it was found, and its label.
+        number: of the proposal in its frame.
+        cloud, colors: (n, 3) meters in world axes, and (n, 3) or None.
+        max_points: a larger one keeps a random choice of this many.
+    """
+    key = observation_key(source.source, source.frame, 0, number)
+    kept = choose_points(len(cloud), max_points, key)
+    center = cloud[kept].mean(axis=0)
+    points = (cloud[kept] - center).astype(np.float32)
+    source = replace(source, center=tuple(center.tolist()))
+    return pack_triplet(
+        Triplet(key, points, None if colors is None else colors[kept], None, (source.label,), source)
+    )
 
 
 def mine_proposals(

@@ -127,16 +127,19 @@ def make_example(scan: ProceduralScan, mined: Path) -> Example:
     return Example(frame, detections[0], owners)
 
 
-def make_scene(scan: ProceduralScan, on_view: Callable[[int], None] = lambda views: None) -> Scene:
-    """All frames of a scan as one cloud; a single frame stays as it is."""
+def make_scene(
+    scan: ProceduralScan, on_view: Callable[[int], None] = lambda views: None, numbers: range | None = None
+) -> Scene:
+    """Frames of one room or street as one cloud; a single frame stays as it is. ``numbers``: of the frames; None: all."""
     from clip2.recognition.fusion import fuse_frames
 
     frames, instances = [], []
-    for number in range(len(scan)):
+    numbers = range(len(scan)) if numbers is None else numbers
+    for done, number in enumerate(numbers, start=1):
         frames.append(scan[number])
         instances.append(scan.ground_truth(number).instances.astype(np.int64))
-        on_view(number + 1)
-    objects = {placed.instance: placed for placed in scan.objects}
+        on_view(done)
+    objects = {placed.instance: placed for placed in scan.world_objects(numbers[0])}
     surroundings = None
     if len(frames) == 1:
         frame, truth = frames[0], instances[0]

@@ -25,6 +25,9 @@ FOLDERS: dict[str, tuple[str, int, int, str, int, int]] = {
     "noisy": ("room", 500, 12, "good", 0, 2),
     "perfect": ("room", 500, 12, "perfect", 0, 2),
 }
+# Subfolder → frames and seed. Eight frames of a room are fused, and its proposals are labeled by what they show.
+FOUND: dict[str, tuple[int, int]] = {"found": (960, 17), "fresh-found": (160, 78), "eval-found": (160, 77)}
+_FRAMES_PER_FOUND_ROOM = 8
 
 
 @dataclass
@@ -33,7 +36,7 @@ class Mine:
 
     world: tyro.conf.Positional[Path]
     """Parent of the triplet folders."""
-    only: tuple[str, ...] = tuple(FOLDERS)
+    only: tuple[str, ...] = (*FOLDERS, *FOUND)
     """Names of the folders."""
     frames: int | None = None
     """Frames of each folder, instead of the shipped numbers."""
@@ -43,9 +46,17 @@ class Mine:
         from clip2.teacher import Teacher
         from clip2.teacher.embed import embed_triplets
         from clip2.world.points.data import mine_world, world_scan
+        from clip2.world.points.found import mine_found
 
         teacher, console = Teacher.load("mini"), Console(stderr=True)
         for name in track(self.only, "mining", console=console):
+            if name in FOUND:
+                frames, seed = FOUND[name]
+                each = _FRAMES_PER_FOUND_ROOM
+                rooms = world_scan("room", self.frames or frames, seed, frames_per_world=each, assemblies=3)
+                mine_found(rooms, self.world / name)
+                embed_triplets(self.world / name, teacher)
+                continue
             setting, frames, seed, detector, assemblies, each = FOLDERS[name]
             scan = world_scan(
                 setting,  # type: ignore[arg-type]
@@ -78,7 +89,7 @@ class Train:
         from clip2.world.points.study import train_encoder
 
         console = Console(stderr=True)
-        learn = load_world([self.world / name for name in ("room", "around", "street")])
+        learn = load_world([self.world / name for name in ("room", "around", "street", "found")])
         train_encoder(learn, self.out, overrides=self.set, console=console)
         card = ship(self.world, self.out, learn)
         print(json.dumps(card, indent=2))

@@ -192,7 +192,7 @@ def mine_world(
             objects_per_shard=objects_per_shard,
             associate=merge or AssociationConfig(),
         ),
-        scan_options=_scan_options(scan),
+        scan_options=scan_options(scan),
         on_frame=on_frame,
     )
 
@@ -223,7 +223,7 @@ class WatchedDetector:
         names = scan.image_names()
         views = len(names) // len(scan)
         self._places = {name: divmod(number, views) for number, name in enumerate(names)}
-        statement = json.dumps({"setting": scan.setting, **_scan_options(scan)}, indent=2) + "\n"
+        statement = json.dumps({"setting": scan.setting, **scan_options(scan)}, indent=2) + "\n"
         if not path.is_file() or path.read_text(encoding="utf-8") != statement:
             write_atomically(path, lambda scratch: scratch.write_text(statement, encoding="utf-8"))
 
@@ -239,7 +239,7 @@ class WatchedDetector:
         return Coverage(matched=len(self._places), not_in_scan=(), not_in_file=())
 
 
-def _scan_options(scan: ProceduralScan) -> dict[str, Any]:
+def scan_options(scan: ProceduralScan) -> dict[str, Any]:
     """Options of ``open_scan`` that reproduce the same frames, without the setting."""
     return {
         "frames": scan.frames,

@@ -27,6 +27,7 @@ from clip2.training.dataset import combine
 from clip2.training.fit_ood import describe_objects, fit_ood_detector
 from clip2.world.outliers import Cloud, background_pieces, clutter, cut_pieces, of_wrong_size, solids
 from clip2.world.points.data import WorldSet, load_world
+from clip2.world.points.found import measure_found, pieces
 from clip2.world.points.score_card import measure, write_model_card
 from data_prep.storage.files import write_atomically
 from data_prep.world import ProceduralScan, list_categories
@@ -60,6 +61,7 @@ def ship(world: Path, run: Path, learn: WorldSet) -> dict[str, Any]:
     add_ood_detector(run, _ood_detector(clip2.load(run), world, learn))
     fresh = load_world([world / "eval-room", world / "eval-street"])
     card: dict[str, Any] = measure(clip2.load(run), teacher, fresh).figures()
+    card |= measure_found(clip2.load(run), teacher, world / "eval-found")
     card |= {"objects_trained_on": training.get("objects"), "teacher": teacher.model}
     text = json.dumps(card, indent=2) + "\n"
     write_atomically(run / SCORE_FILE, lambda path: path.write_text(text, encoding="utf-8"))
@@ -69,7 +71,7 @@ def ship(world: Path, run: Path, learn: WorldSet) -> dict[str, Any]:
 
 def _ood_detector(model: Clip2Model, world: Path, learn: WorldSet) -> OODDetector:
     """Fit to labeled training objects, with a threshold from objects of fresh scenes found by the same detector."""
-    fresh = load_world([world / "fresh-room", world / "fresh-street"])
+    fresh = load_world([world / f"fresh-{name}" for name in ("room", "street", "found")])
     both = combine([learn.objects, fresh.objects], ["training", "fresh"])
     named = np.flatnonzero(both.own_texts[:, 0] >= 0)
     known, others = named[named < len(learn)], named[named >= len(learn)]
@@ -78,6 +80,7 @@ def _ood_detector(model: Clip2Model, world: Path, learn: WorldSet) -> OODDetecto
     sized = [both.cloud(int(row)) for row in known[:_WRONG_SIZE]]
     outliers = [
         describe_objects(model, both, nameless),
+        _described(model, pieces(world / "found")),
         _described(model, of_wrong_size(sized)),
         _described(model, solids(_SOLIDS)),
         _described(model, ((points, None) for points in clutter(_CLUTTER))),
