@@ -122,8 +122,9 @@ On real scans it is a demonstration. Train on your own triplets with a real CLIP
 - Trained by the ordinary path on {objects} objects: rooms seen by an RGB-D camera and streets seen by a LiDAR, boxes of a
   simulated detector with flaws, lifting, triplets, `clip2 embed`, both loss terms. Nameless things (random
   assemblies) took part with their pictures alone.
-- In two parts: 2,000 steps on single frames, then 800 steps (seed 1, learning rate 1e-3) that added rooms seen from six
-  sides, both as whole clouds and view by view.
+- In three parts: 2,000 steps on single frames; 800 steps (seed 1, learning rate 1e-3) that added rooms seen from six
+  sides, both as whole clouds and view by view; 800 steps (seed 2, learning rate 1e-3) that added what proposals find in
+  fused rooms, labeled by the world's truth.
 - One color in ten was kept out of each category's triplets; the score card names just those.
 - Points: meters, z up, one object each. Objects of streets had no color.
 - What is unlike everything it was trained on is called "unknown".
@@ -147,6 +148,9 @@ _NAMES = {
     "unseen_pairs": "color and category, in a color kept out of the category, among {pairs} pairs",
     "teacher_unseen_pairs": "the teacher, on the crops of the same objects",
     "category_in_unseen_color": "the same objects, category alone",
+    "found_named": "things that proposals found in fused rooms, among the names of rooms",
+    "found_answered": "the same, if `unknown` counts as wrong",
+    "pieces_answered": "proposals that show no thing and are not called unknown (fewer are better)",
 }
 
 
