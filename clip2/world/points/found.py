@@ -1,4 +1,4 @@
-"""What proposals find in fused rooms of the synthetic world, with the thing that each shows."""
+"""Proposals in fused rooms of the synthetic world, with the thing that each shows."""
 
 from __future__ import annotations
 
