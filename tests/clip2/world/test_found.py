@@ -56,7 +56,9 @@ def test_training_reads_the_named_ones_and_the_rest_are_outliers(folder: Path) -
 def test_the_measure_counts_each_found_thing_once(folder: Path) -> None:
     measured = measure_found(clip2.load("mini-points"), Teacher.load("mini"), folder)
     named = [one for one in read_triplets(open_triplets(folder)) if one.texts != (NAMELESS,)]
-    found = {one.provenance.attributes["track_id"] for one in named if one.provenance.attributes["iou"] >= 0.5}
+    found = {
+        one.provenance.attributes["track_id"] for one in named if one.provenance.attributes["iou"] >= 0.5
+    }
     assert measured["found_things"] == len(found)
     assert measured["pieces"] == len(pieces(folder))
     assert 0 < measured["found_answered"] <= measured["found_named"] <= 1
