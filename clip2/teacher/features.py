@@ -141,7 +141,12 @@ def load_features(path: str | Path, model: str | None = None) -> TripletFeatures
             if fitting
             else f"has no features of {model!r}, only {names}"
         )
-        raise InputError(problem, source=path, field=FEATURES, fix=f"choose one (in training: --set data.clip=NAME): {names}")
+        raise InputError(
+            problem,
+            source=path,
+            field=FEATURES,
+            fix=f"choose one (in training: --set data.clip=NAME): {names}",
+        )
     return read_features(fitting[0], triplets)
 
 
