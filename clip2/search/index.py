@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from data_prep.scans import Frame
 
 FORMAT = FileFormat("clip2-index", 2)
+_BEFORE = FileFormat(
+    "clip2-index", 1
+)  # of release 0.1.0: read as it is, and written anew by the first addition
 _TABLE = "objects"
 _BATCH = 1000  # objects per transaction
 # Below, reading every vector is as fast and exact.
@@ -168,6 +171,8 @@ class Index:
             if len(widths) > 1:
                 raise InputError(f"are {sorted(widths)} wide", field="embeddings")
             self._require_space(model, widths.pop(), create=True)
+            if not self._is_current:
+                self._renew()
             added += self._merge(to_rows(batch, model, self._table.schema))
         if optimize and added >= _BATCH:
             self.optimize()
@@ -246,7 +251,24 @@ class Index:
             search = search.bypass_vector_index()
         else:
             search = search.nprobes(_EVERY_PARTITION).refine_factor(max(2, ceil(_REFINED / count)))
-        return search.select(["vector", "scan", "timestamp", "content", "_distance"]).to_arrow()
+        unread = ("id", "x", "y", "z") if self._is_current else ("id",)
+        columns = [name for name in self._table.schema.names if name not in unread]
+        return search.select([*columns, "_distance"]).to_arrow()
+
+    @property
+    def _is_current(self) -> bool:
+        return bool(self._metadata["version"] == str(FORMAT.version))
+
+    def _renew(self) -> None:
+        """Write a table of release 0.1.0 as this release does; readers see the old one until it is complete."""
+        wanted = schema(self.width, self._metadata | {"version": str(FORMAT.version)})
+        with self._lance():
+            rows = self._table.to_arrow().to_pylist()
+        stored = (from_row(row, np.asarray(row["vector"], np.float32)) for row in rows)
+        database = self._connect()
+        with self._lance(), self._writing(), self._lock():
+            database.create_table(_TABLE, data=to_rows(stored, self.model, wanted), mode="overwrite")
+        self._open(database)
 
     def scans(self) -> list[str]:
         """Names of all scans."""
@@ -310,7 +332,8 @@ class Index:
             "format": metadata.get("format"),
             "version": int(version) if version.isdecimal() else None,
         }
-        FORMAT.require(document, self.path, fix="make it with clip2 index of this release")
+        known = _BEFORE if document["version"] == _BEFORE.version else FORMAT
+        known.require(document, self.path, fix="name a folder that clip2 index made")
         self._metadata = metadata
 
     def _merge(self, rows: Any) -> int:

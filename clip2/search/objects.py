@@ -22,6 +22,7 @@ from data_prep.storage.parsing import parse_json
 _CROP_SIDE, _CROP_QUALITY = 160, 80
 _CLOUD_POINTS = 256
 _CENTER = ("x", "y", "z")
+_FACTS = ("label", "score", "source", "number", "track", "num_points")
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,8 @@ def to_rows(objects: Iterable[StoredObject], model: str, table_schema: Any) -> A
 
 def from_row(row: Mapping[str, Any], embedding: NDArray[np.float32]) -> StoredObject:
     """The object of a row and its vector; its cloud and crop are the thumbnails."""
+    if "content" not in row:
+        return _from_columns(row, embedding)
     arrays = load(row["content"])
     facts = parse_json(arrays["facts"].tobytes())
     box = np.array(facts.pop("box"), np.float64)
@@ -143,6 +146,19 @@ def from_row(row: Mapping[str, Any], embedding: NDArray[np.float32]) -> StoredOb
         crop=crop,
         **facts,
     )
+
+
+def _from_columns(row: Mapping[str, Any], embedding: NDArray[np.float32]) -> StoredObject:
+    """The object of a row as release 0.1.0 wrote it, each fact in a column of its own."""
+    box = np.array([row[name] for name in (*_CENTER, "length", "width", "height", "yaw")])
+    points = colors = None
+    if row["cloud"]:
+        points = np.frombuffer(row["cloud"], "<f4").reshape(-1, 3) + box[:3]
+    if row["cloud_colors"]:
+        colors = np.frombuffer(row["cloud_colors"], np.uint8).reshape(-1, 3)
+    crop = read_image(Path("crop"), row["crop"], _CROP_SIDE**2) if row["crop"] else None
+    facts = {name: row[name] for name in (*_FACTS, "scan", "timestamp")}
+    return StoredObject(embedding, box, points=points, colors=colors, crop=crop, **facts)
 
 
 def _pack(one: StoredObject) -> bytes:

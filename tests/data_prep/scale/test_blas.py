@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Event, Thread
 
 import pytest
@@ -12,7 +13,13 @@ from data_prep.scale.blas import single_threaded_blas
 
 
 def threads() -> set[int]:
-    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+    """Of numpy's and scipy's libraries; other tests may have loaded further ones."""
+    own = [
+        library
+        for library in threadpool_info()
+        if {"numpy.libs", "scipy.libs"} & {*Path(library["filepath"]).parts}
+    ]
+    return {library["num_threads"] for library in own if library["user_api"] == "blas"}
 
 
 @pytest.fixture(autouse=True)
