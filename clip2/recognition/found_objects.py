@@ -119,7 +119,7 @@ class FoundObjects:
             (i, label if share >= _BELIEVED else None)
             for i, label, share in zip(numbers.tolist(), labels, likely.tolist(), strict=True)
         ]
-        # A box depends on its neighbors', so that only the same query finds its boxes again.
+        # A box depends on its neighbors, so only the same query can reuse its boxes.
         if self._whole[0] != wanted:
             world = self.world_points()
             seen = [

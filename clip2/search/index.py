@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from data_prep.scans import Frame
 
 FORMAT = FileFormat("clip2-index", 2)
-_BEFORE = FileFormat(
-    "clip2-index", 1
-)  # of release 0.1.0: read as it is, and written anew by the first addition
+# Of release 0.1.0: read as it is, and written anew by the first addition.
+_BEFORE = FileFormat("clip2-index", 1)
 _TABLE = "objects"
 _BATCH = 1000  # objects per transaction
 # Below, reading every vector is as fast and exact.
@@ -262,11 +261,11 @@ class Index:
     def _renew(self) -> None:
         """Write a table of release 0.1.0 as this release does; readers see the old one until it is complete."""
         wanted = schema(self.width, self._metadata | {"version": str(FORMAT.version)})
-        with self._lance():
-            rows = self._table.to_arrow().to_pylist()
-        stored = (from_row(row, np.asarray(row["vector"], np.float32)) for row in rows)
         database = self._connect()
         with self._lance(), self._writing(), self._lock():
+            # Read under the lock: what another writer adds in between would be lost.
+            rows = self._table.to_arrow().to_pylist()
+            stored = (from_row(row, np.asarray(row["vector"], np.float32)) for row in rows)
             database.create_table(_TABLE, data=to_rows(stored, self.model, wanted), mode="overwrite")
         self._open(database)
 

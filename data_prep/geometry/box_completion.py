@@ -18,10 +18,8 @@ _YAWS = np.deg2rad(np.arange(0.0, 180.0, 5.0))
 _FINE = np.deg2rad(np.array([-2.5, -1.25, 0.0, 1.25, 2.5]))
 _SCALES = np.array([0.85, 1.0, 1.2])  # of the typical length
 _MOST_POINTS = 150
-_EMPTY, _MANY = (
-    1.0,
-    100,
-)  # weight of a side's unseen share, if the sensor is right before it and saw this many points
+# Weight of a side's unseen share, if the sensor is right before it and saw this many points.
+_EMPTY, _MANY = 1.0, 100
 _LONG = 1.5  # times as long as wide: such things stand like their neighbors
 _ROW = 0.2  # weight of that
 _NEIGHBORS = 15.0  # m
