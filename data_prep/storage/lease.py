@@ -11,8 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from data_prep.errors import InputError
-from data_prep.storage.lock import being_written, this_process
-from data_prep.storage.parsing import parse_json
+from data_prep.storage.lock import being_written, read_holder, this_process
 from data_prep.storage.urls import url_errors
 
 BEAT, PATIENCE = 10.0, 60.0  # seconds between heartbeats; silence after which a writer counts as dead
@@ -25,7 +24,8 @@ class Lease:
     It is created with the store's create-if-absent where fsspec offers that (S3, memory), else after a check. A lease
     that has not changed for ``PATIENCE`` seconds of our own clock belongs to a killed writer and is taken over. If two
     writers take over at the same moment, the one that lost its lease stops before it lists its next shard. Both may
-    write for a moment without harm: equal configurations write equal bytes under equal names.
+    write for a moment without harm: equal configurations write equal bytes under equal names. A damaged lease is of a
+    writer without a name: whoever held it stops, and the next one takes it over after ``PATIENCE``.
 
     Raises:
         InputError: another writer lives, or the store cannot be written.
@@ -45,7 +45,7 @@ class Lease:
         """Raise :class:`InputError` if another writer has taken over."""
         if self._lost:
             raise InputError(
-                "was taken over by another process, which saw no heartbeat of this one",
+                "was taken over by another process, which saw no heartbeat of this one, or its lock was damaged",
                 source=self._place,
                 fix="let it finish",
             )
@@ -55,7 +55,7 @@ class Lease:
         self._stop.set()
         self._thread.join()
         with suppress(*url_errors()):  # a lease that cannot be removed expires
-            if not self._lost and self._read().get("token") == self._me["token"]:
+            if not self._lost and self._is_ours():
                 self._system.rm_file(self._path)
 
     def _content(self) -> bytes:
@@ -64,21 +64,22 @@ class Lease:
     def _create(self) -> bool:
         try:
             self._system.pipe_file(self._path, self._content(), mode="create")
-        except OSError:
-            # Stores report "exists" in different ways, so look.
+        except url_errors():
+            # Stores report "exists" in different ways, also of our own write if its answer was lost, so look.
             self._system.invalidate_cache()
             if not self._system.exists(self._path):
                 raise
-            return False
+            return self._is_ours()
         return True
 
     def _wait_for_silence(self) -> None:
         before = self._read()
+        holder = read_holder(before)
         _log.warning(
             "clip2: %s has a writer, process %s on %s; waiting up to %d s for its heartbeat",
             self._place,
-            before.get("pid", "?"),
-            before.get("host", "?"),
+            holder.get("pid", "?"),
+            holder.get("host", "?"),
             PATIENCE,
         )
         for _ in range(int(PATIENCE / BEAT * 2)):
@@ -87,20 +88,23 @@ class Lease:
             if not now:  # released
                 return
             if now != before:
-                raise being_written(now, self._place)
+                raise being_written(read_holder(now), self._place)
         if self._read() == before:
             self._system.rm_file(self._path)
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> bytes:
         try:
-            return parse_json(self._system.cat_file(self._path))
+            return self._system.cat_file(self._path)
         except FileNotFoundError:
-            return {}
+            return b""
+
+    def _is_ours(self) -> bool:
+        return read_holder(self._read()).get("token") == self._me["token"]
 
     def _live(self) -> None:
         while not self._stop.wait(BEAT):
             try:
-                if self._read().get("token") != self._me["token"]:
+                if not self._is_ours():
                     self._lost = True
                     return
                 self._beats += 1

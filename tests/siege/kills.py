@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import re
@@ -17,13 +16,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from support.forking import forking
+
 # Killed processes are forked from one that has imported everything, so that a kill meets work instead of imports.
-_PROCESSES: Any = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(
-    [
-        "clip2.cli.main", "clip2.training.loop", "clip2.mapping", "clip2.teacher", "clip2.recognition",
-        "data_prep.triplets", "data_prep.associate", "support.ranks", "transformers", "open_clip",
-    ]
+_PROCESSES = forking(
+    "clip2.cli.main", "clip2.training.loop", "clip2.mapping", "clip2.teacher", "clip2.recognition",
+    "data_prep.triplets", "data_prep.associate", "support.ranks", "transformers", "open_clip",
 )  # fmt: skip
 _PATIENCE = 600  # seconds; machines that do other work are slow
 _LEFTOVERS = (".part", ".lock")  # scratch files and locks of the killed: harmless, see docs/reliability.md

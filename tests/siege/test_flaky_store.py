@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from support.flaky_s3 import FlakyS3, flaky_s3
 from support.index_writers import SPACE, objects
@@ -43,8 +45,6 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FlakyS3]:
 
 
 def contents(url: str) -> dict[str, bytes]:
-    import fsspec
-
     system, base = fsspec.core.url_to_fs(url)
     system.invalidate_cache()
     return {name.rpartition("/")[2]: system.cat_file(name) for name in sorted(system.find(base))}
@@ -69,6 +69,34 @@ def until_it_ends(work: Callable[[], Any], store: FlakyS3) -> None:
             return
     store.reset()
     work()
+
+
+def test_a_lease_is_ours_though_the_store_lost_the_answer(
+    store: FlakyS3, caplog: pytest.LogCaptureFixture
+) -> None:
+    system, path = fsspec.core.url_to_fs("s3://bucket/lost/.lock")
+    store.next_fault = "answer lost"
+    held = lease.Lease(system, path, "set")
+    assert store.done["answer lost"] == 1
+    held.require()
+    held.release()
+    assert not system.exists(path)
+    assert "has a writer" not in caplog.text
+
+
+def test_a_damaged_lease_stops_its_writer_and_lets_the_next_one_in(store: FlakyS3) -> None:
+    system, path = fsspec.core.url_to_fs("s3://bucket/damaged/.lock")
+    held = lease.Lease(system, path, "set")
+    with pytest.raises(InputError, match=r"^set: was taken over .* or its lock was damaged"):
+        for _ in range(100):  # a heartbeat may mend it in the same moment
+            system.pipe_file(path, b'{"pid": ')
+            time.sleep(0.06)
+            held.require()
+    held.release()
+    following = lease.Lease(system, path, "set")
+    following.require()
+    following.release()
+    assert not system.exists(path)
 
 
 def mined(folder: Path) -> dict[str, bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import multiprocessing
 import os
 import resource
 import shutil
@@ -23,6 +22,7 @@ import numpy as np
 from siege.damage import damaged
 from siege.outside import Watch
 from siege.values import ESCAPE
+from support.forking import forking
 
 from data_prep.errors import InputError
 
@@ -92,8 +92,7 @@ def run_cases(
 
 def _in_child(module: str, name: str, folder: Path, cases: Sequence[int]) -> Iterator[Outcome]:
     """Outcomes until the child ends; one that dies by a signal or hangs gives a failure for the case it was at."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["siege.targets"])
+    context = forking("siege.targets")
     receive, send = context.Pipe(duplex=False)
     child = context.Process(target=_read_all, args=(module, name, folder, cases, send), daemon=True)
     child.start()

@@ -23,6 +23,7 @@ class FlakyS3:
         share: of the requests that are spoiled.
         down_after: requests that are still served; later ones are refused. None: it does not go down.
         delay: seconds of a slow answer.
+        next_fault: what the next request meets, whatever the share; then empty again.
         done: faults so far by kind.
         requests: number of them so far.
     """
@@ -35,12 +36,13 @@ class FlakyS3:
     def reset(self, share: float = 0.0, down_after: int | None = None, seed: int = 0) -> None:
         """Begin anew with other faults."""
         self.share, self.down_after, self._random = share, down_after, random.Random(seed)
-        self.done, self.requests = Counter[str](), 0
+        self.done, self.requests, self.next_fault = Counter[str](), 0, ""
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         with self._guard:
             self.requests += 1
             kind = self._random.choice(FAULTS) if self._random.random() < self.share else ""
+            kind, self.next_fault = self.next_fault or kind, ""
             if self.down_after is not None and self.requests > self.down_after:
                 kind = "refused"
             self.done[kind] += bool(kind)

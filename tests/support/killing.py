@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import time
@@ -12,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.forking import forking
 
 from data_prep.triplets import open_triplets
 
 # Children are forked from one clean process that has imported everything, so that a kill meets work, not imports.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["support.triplet_stand_ins", "data_prep.associate.associator"])
+PROCESSES = forking("support.triplet_stand_ins", "data_prep.associate.associator")
 
 
 class Killed(BaseException):
