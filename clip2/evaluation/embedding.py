@@ -15,6 +15,7 @@ from clip2.evaluation.protocol import Settings
 from clip2.evaluation.subject import Subject
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
+from data_prep.storage.parsing import array_bytes
 
 # Objects read, embedded and cached at once: 100 MB of clouds of 10,000 colored points.
 CHUNK = 256
@@ -157,9 +158,4 @@ def _file(cache: Path, model: str, content: bytes) -> Path:
 
 def _save(file: Path, vectors: NDArray[np.float32]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-
-    def write(path: Path) -> None:
-        with path.open("wb") as stream:  # given a name, numpy would add .npy to it
-            np.save(stream, vectors, allow_pickle=False)
-
-    write_atomically(file, write)
+    write_atomically(file, lambda path: path.write_bytes(array_bytes(vectors)))

@@ -17,6 +17,7 @@ from data_prep.autolabel.labels import LabeledFrame
 from data_prep.geometry import rigid, rotation_between
 from data_prep.geometry.transforms import invert, transform_points
 from data_prep.scans import Scan
+from data_prep.storage.parsing import array_bytes
 
 _LEVEL = np.cos(np.deg2rad(20))  # a sensor tilted more than that is no LiDAR on wheels
 _VALIDATION = 5  # one frame in this many, at the end
@@ -43,7 +44,7 @@ class OpenPcdetFormat(LabelFormat):
             intensity = np.zeros(len(frame.points)) if frame.intensity is None else frame.intensity
             points = transform_points(T, frame.points, np.float64)
             records = np.column_stack([points, intensity]).astype(np.float32)
-            np.save(folder / "points" / f"{one.id}.npy", records)
+            (folder / "points" / f"{one.id}.npy").write_bytes(array_bytes(records))
             rows = []
             for label in one.labels:
                 box = label.box.transformed(T @ invert(frame.T_world_points))

@@ -22,7 +22,7 @@ from PIL import Image
 
 from data_prep.errors import BadFrameError, InputError
 from data_prep.scans.formats.images import read_image
-from data_prep.storage.parsing import array_shape, parse_array, parse_json
+from data_prep.storage.parsing import array_bytes, array_shape, parse_array, parse_json
 from data_prep.triplets.provenance import Provenance
 from data_prep.triplets.triplet import ObjectView, Triplet
 
@@ -38,16 +38,16 @@ def encode_triplet(triplet: Triplet) -> dict[str, bytes]:
     Raises:
         InputError: the provenance holds something that JSON cannot express, NaN and inf included.
     """
-    members = {"json": _json_bytes(triplet), "points.npy": _npy_bytes(triplet.points)}
+    members = {"json": _json_bytes(triplet), "points.npy": array_bytes(triplet.points)}
     if triplet.colors is not None:
-        members["colors.npy"] = _npy_bytes(triplet.colors)
+        members["colors.npy"] = array_bytes(triplet.colors)
     if triplet.crop is not None:
         members["jpg"] = _jpeg_bytes(triplet.crop)
     for number, view in enumerate(triplet.views, start=1):
         if view.points is not None:
-            members[f"{number}.points.npy"] = _npy_bytes(view.points)
+            members[f"{number}.points.npy"] = array_bytes(view.points)
         if view.colors is not None:
-            members[f"{number}.colors.npy"] = _npy_bytes(view.colors)
+            members[f"{number}.colors.npy"] = array_bytes(view.colors)
         if view.crop is not None:
             members[f"{number}.jpg"] = _jpeg_bytes(view.crop)
     return members
@@ -164,12 +164,6 @@ def _plain(value: object) -> object:
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} {value!r}")
-
-
-def _npy_bytes(array: NDArray) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, np.ascontiguousarray(array), allow_pickle=False)
-    return stream.getvalue()
 
 
 def _jpeg_bytes(image: NDArray[np.uint8]) -> bytes:

@@ -81,37 +81,38 @@ class Trial:
             self.problems.append(f"{told} {found}".strip())
 
 
-def _full(trial: Trial, share: float) -> None:
+def _obstructed(
+    trial: Trial,
+    obstruct: Callable[[], object],
+    restore: Callable[[], object],
+    prepare: Callable[[], None] | None = None,
+    often: bool = False,
+) -> None:
     trial.siege.begin()
-    begun = trial.used()
-    pages = int(begun + (trial.size - begun) * share) // 4096 + 1
-    _mount(trial.disk, f"remount,size={4 * pages}k")
+    obstruct()
     try:
-        trial.refused(often=True)
+        trial.refused(prepare, often=often)
     finally:
-        _mount(trial.disk, "remount,size=512m")
+        restore()
     trial.continues()
+
+
+def _full(trial: Trial, share: float) -> None:
+    def shrink() -> None:
+        begun = trial.used()
+        pages = int(begun + (trial.size - begun) * share) // 4096 + 1
+        _mount(trial.disk, f"remount,size={4 * pages}k")
+
+    _obstructed(trial, shrink, lambda: _mount(trial.disk, "remount,size=512m"), often=True)
 
 
 def _read_only(trial: Trial) -> None:
-    trial.siege.begin()
-    _mount(trial.disk, "remount,ro")
-    try:
-        trial.refused(often=False)
-    finally:
-        _mount(trial.disk, "remount,rw")
-    trial.continues()
+    _obstructed(trial, lambda: _mount(trial.disk, "remount,ro"), lambda: _mount(trial.disk, "remount,rw"))
 
 
 def _forbidden(trial: Trial) -> None:
-    trial.siege.begin()
     mode = trial.disk.stat().st_mode
-    trial.disk.chmod(0o555)
-    try:
-        trial.refused(_as_nobody, often=False)
-    finally:
-        trial.disk.chmod(mode)
-    trial.continues()
+    _obstructed(trial, lambda: trial.disk.chmod(0o555), lambda: trial.disk.chmod(mode), _as_nobody)
 
 
 def _as_nobody() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -49,6 +50,20 @@ def test_a_disk_that_refuses_is_one_line_and_the_same_command_continues(
     assert main([*CONVERT, str(out)]) == 0
     assert main([*CONVERT, str(tmp_path / "whole")]) == 0
     assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_a_full_disk_is_told_as_the_system_tells_it_also_of_arrays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4500, before[1]))  # an image has room, a depth of 1,200 floats has not
+    try:
+        assert main([*CONVERT, str(tmp_path / "out")]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    error = capsys.readouterr().err
+    assert "depth/" in error
+    assert f"cannot be written ({os.strerror(errno.EFBIG)})" in error
 
 
 def test_a_folder_that_is_removed_meanwhile_is_one_line(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from data_prep.scans.layout.records import (
 )
 from data_prep.scans.scan import Scan
 from data_prep.storage.files import require_writable, write_atomically
+from data_prep.storage.parsing import array_bytes
 from data_prep.storage.reading import read_file, stays_inside
 
 _ORIGIN = ".export.json"  # the scan being converted, until scan.json is written (named by the first release)
@@ -195,7 +196,7 @@ def _write_depth(depth: NDArray[np.float32], id: str, folder: Path) -> DepthReco
         _write(folder / name, lambda file: Image.fromarray(raw.astype(np.uint16)).save(file, "PNG"))
         return DepthRecord(file=name, units_per_meter=1000.0)
     name = f"depth/{id}.npy"
-    _write(folder / name, lambda file: np.save(file, depth.astype(np.float32)))
+    _write(folder / name, lambda file: file.write(array_bytes(depth.astype(np.float32))))
     return DepthRecord(file=name)
 
 

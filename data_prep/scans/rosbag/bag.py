@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from data_prep.errors import BadDatasetError, BadFrameError
 from data_prep.storage.extras import require_extra
+from data_prep.storage.reading import require_file
 
 if TYPE_CHECKING:
     from rosbags.highlevel import AnyReader
@@ -63,6 +64,8 @@ class Bag:
             return
         try:
             for connection, time, raw in self._reader().messages(self._connections(topics)):
+                if connection.topic not in topics:  # the index says one thing, the record another
+                    raise ValueError(f"a message of {connection.topic} is indexed as one of another topic")
                 yield connection.topic, time, raw
         except _damage() as error:
             raise BadDatasetError(
@@ -171,6 +174,10 @@ def _open(root: Path, files: list[Path]) -> AnyReader:
     from rosbags.highlevel import AnyReader
     from rosbags.typesys import Stores, get_typestore
 
+    for path in files:
+        for file in path.iterdir() if path.is_dir() else [path]:
+            if not file.is_dir():
+                require_file(file, _HELP)  # rosbags would wait for a pipe
     try:
         # Bags from before ROS 2 Iron carry no definitions; those of sensor_msgs and tf2_msgs never changed.
         reader = AnyReader(files, default_typestore=get_typestore(Stores.LATEST))
