@@ -56,7 +56,9 @@ def test_a_full_disk_is_told_as_the_system_tells_it_also_of_arrays(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4500, before[1]))  # an image has room, a depth of 1,200 floats has not
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (4500, before[1])
+    )  # an image has room, a depth of 1,200 floats has not
     try:
         assert main([*CONVERT, str(tmp_path / "out")]) == 2
     finally:
