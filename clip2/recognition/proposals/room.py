@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from clip2.recognition.proposals.groups import group_indices, owners
+from clip2.recognition.proposals.patches import colored_patches
 from clip2.recognition.proposals.proposals import Proposals
 from clip2.recognition.proposals.region_tree import (
     BORDER_FEATURES,
@@ -167,6 +168,11 @@ def read_room(
         none = np.zeros(0, dtype=bool)
         return RoomSurface(surface, planes, rest, index, np.zeros(0, np.int64), none, none)
     number = support_planes(rest.points, rest.normals, rest.size, rest.pairs)
+    patch = colored_patches(rest, number)
+    a, b = rest.pairs.T
+    # A magazine would join the table it lies on, and a table is to keep its outline: their border is taken away.
+    rest = replace(rest, pairs=rest.pairs[(number[a] != number[b]) | (patch[a] == patch[b])])
+    number[patch] = -1
     wall = np.zeros(len(index), dtype=bool)
     if planes.walls.any():
         distance, _ = cKDTree(surface.points[planes.walls]).query(rest.points, distance_upper_bound=0.1)

@@ -26,7 +26,8 @@ class TrainRoom:
 
     def run(self) -> int:
         """Render, train, write."""
-        from clip2.world.proposals.room import save, train, training_clouds
+        from clip2.world.proposals.clouds import training_clouds
+        from clip2.world.proposals.room import save, train
 
         console = Console(stderr=True)
         clouds = track(

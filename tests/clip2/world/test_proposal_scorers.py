@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from clip2.recognition.proposals.scorer import Scorer
+from clip2.world.proposals.clouds import bare_boxes
 from clip2.world.proposals.fit import calibrated, fit_scorer
-from clip2.world.proposals.room import bare_boxes, train
+from clip2.world.proposals.room import train
 from data_prep import InputError
 
 
