@@ -14,6 +14,8 @@ from scipy.spatial import cKDTree
 _THICKNESS = 0.05  # m on either side: sensor noise and skirting
 _CELL = 0.12  # m, of the map in which a plane's patches are found
 _WALL_SIZE = np.array([1.5, 1.5])  # m: a smaller upright patch may as well be a piece of furniture
+# A front of furniture has the wall behind it, which faces the same way: within so many meters, so much of the patch's size.
+_DEEPEST, _BEHIND = 1.0, 0.2
 _FLOOR_AREA = 1.0  # m²
 _MOST_TILT, _ALIKE = 38.0, float(np.cos(np.deg2rad(8.0)))
 _SUPPORT_AREA, _SUPPORT_WIDTH = 0.03, 0.12  # m², m: a small shelf
@@ -196,11 +198,12 @@ def room_planes(points: NDArray, normals: NDArray, area: NDArray) -> RoomPlanes:
     """Find floor, ceiling and walls of a z-up room; walls may stand at any angles.
 
     The floor is the lowest large level, the ceiling the highest with a clear room's height between. A wall is an
-    upright patch at least 1.5 m wide and tall. What lies within 5 cm of a patch counts to it.
+    upright patch at least 1.5 m wide and tall, unless a parallel surface behind shows that it is the front of furniture. What
+    lies within 5 cm of a patch counts to it.
 
     Args:
         points: (N, 3) meters, z-up.
-        normals: (N, 3) unit, sign arbitrary.
+        normals: (N, 3) unit, toward the sensor where it is known.
         area: (N,) of the surface that each point stands for, m².
     """
     none = np.zeros(len(points), dtype=bool)
@@ -223,7 +226,7 @@ def room_planes(points: NDArray, normals: NDArray, area: NDArray) -> RoomPlanes:
         across = np.array([np.cos(yaw), np.sin(yaw)])
         facing = upright[np.abs(normals[upright, :2] @ across) > 0.94]
         for offset in _peaks(points[facing, :2] @ across, area[facing], 0.5 * float(_WALL_SIZE.prod())):
-            walls |= _patches(points, facing, across, offset)
+            walls |= _patches(points, normals, facing, across, offset)
     return RoomPlanes(floor, ceiling, walls, floor_height)
 
 
@@ -349,17 +352,21 @@ def _directions(normals: NDArray) -> list[float]:
     return found
 
 
-def _patches(points: NDArray, facing: NDArray[np.int64], across: NDArray, offset: float) -> NDArray[np.bool_]:
-    """(N,) True on the large connected patches of one upright plane."""
+def _patches(
+    points: NDArray, normals: NDArray, facing: NDArray[np.int64], across: NDArray, offset: float
+) -> NDArray[np.bool_]:
+    """(N,) True on the large connected patches of one upright plane, but not on the fronts of large furniture."""
     result = np.zeros(len(points), dtype=bool)
-    near = np.abs(points[facing, :2] @ across - offset) < _THICKNESS
-    along = np.array([-across[1], across[0]])
-    slab = np.flatnonzero(np.abs(points[:, :2] @ across - offset) < _THICKNESS)
-    flat = np.stack([points[slab, :2] @ along, points[slab, 2]], axis=1)
+    over, turned = points[:, :2] @ across - offset, normals[:, :2] @ across
+    along = points[:, :2] @ np.array([-across[1], across[0]])
+    slab = np.flatnonzero(np.abs(over) < _THICKNESS)
+    flat = np.stack([along[slab], points[slab, 2]], axis=1)
     origin = flat.min(axis=0)
     where = ((flat - origin) / _CELL).astype(np.int64)
     seen = np.zeros(where.max(axis=0) + 1, dtype=bool)
-    in_plane = np.isin(slab, facing[near])
+    in_plane = np.zeros(len(points), dtype=bool)
+    in_plane[facing] = True
+    in_plane = in_plane[slab]
     seen[tuple(where[in_plane].T)] = True
     # Pictures, sockets and narrow gaps do not part a wall.
     closed = ndimage.binary_closing(np.pad(seen, 2), np.ones((3, 3)), iterations=2)[2:-2, 2:-2] | seen
@@ -368,5 +375,12 @@ def _patches(points: NDArray, facing: NDArray[np.int64], across: NDArray, offset
         size = np.array([s.stop - s.start for s in box]) * _CELL
         filled = (patch[box] == number).sum() * _CELL**2
         if (size >= _WALL_SIZE).all() and filled > 0.4 * size.prod():
-            result[slab[patch[tuple(where.T)] == number]] = True
+            inside = patch[tuple(where.T)] == number
+            mine = slab[inside]
+            way = np.sign(np.median(turned[slab[inside & in_plane]]))
+            low, high = np.percentile(along[mine], [2, 98])
+            depth = -way * over
+            behind = (depth > 2 * _THICKNESS) & (depth < _DEEPEST) & (way * turned > 0.8)
+            if (behind & (along > low) & (along < high)).sum() <= _BEHIND * len(mine):
+                result[mine] = True
     return result

@@ -39,6 +39,15 @@ def test_a_room_is_told_from_what_stands_in_it(yaw):
     assert room.any[part == "cupboard"].mean() < 0.05
 
 
+def test_a_row_of_cupboards_with_the_wall_behind_it_is_no_wall():
+    wall, fronts = grid((0, 3, 0.1), (4, 3, 2.4)), grid((1, 2.4, 0.1), (3.2, 2.4, 1.9))
+    covered = (np.abs(wall[:, 0] - 2.1) < 0.8) & (wall[:, 2] < 1.7)
+    points = np.concatenate([wall[~covered], fronts])
+    room = room_planes(points, np.tile([0.0, -1, 0], (len(points), 1)), np.full(len(points), SPACING**2))
+    assert room.walls[: -len(fronts)].mean() > 0.9
+    assert not room.walls[-len(fronts) :].any()
+
+
 def test_normals_of_a_slope():
     points = grid((0, 0, 0), (1, 1, 0))
     points[:, 2] = 0.5 * points[:, 0]

@@ -56,7 +56,7 @@ def masks(*drawn, scores=None, size=(160, 120)) -> Detections2D:
 
 def test_masks_find_what_geometry_alone_does_not(table):
     frame, world, truth, detections = table
-    geometry = propose_objects(world, "room", frame.T_world_points[:3, 3], frame.colors)
+    geometry = propose_objects(world, "room", frame.T_world_points[:3, 3])
     found = propose_with_masks(world, [(frame, detections)], geometry)
     assert found_of(found, truth) > found_of(geometry, truth)
     assert found_of(found, truth) >= 0.9 * len(objects_of(truth))
