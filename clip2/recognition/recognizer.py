@@ -118,8 +118,11 @@ class Recognizer:
         # A Frame comes from a reader that was told the axes.
         doubts = () if isinstance(scan, Frame) else up_note(frame)
         turn = "If so, turn the points (a file: open_scan('cloud', file, up='y')[0])"
-        units = millimeter_note(found.world_points())
-        self.notes = (*frame.notes, *units, *(f"{note}. {turn}" for note in doubts))
+        world = found.world_points()
+        self.notes = (*frame.notes, *millimeter_note(world), *(f"{note}. {turn}" for note in doubts))
+        if not clouds:
+            size = " x ".join(f"{side:,.1f}" for side in np.ptp(world, axis=0))
+            self.notes += (f"no object is found (points: {len(world):,}, extent: {size} m)",)
         self.seconds = {**found.seconds, "encode": time.perf_counter() - started}
         return self
 

@@ -129,11 +129,14 @@ class Frame:
     ) -> Frame:
         """Make a frame from raw arrays.
 
-        Points that are not finite are dropped together with their attributes. So are far strays, which a note tells;
-        in a frame with depth they stay, as its points are its measured pixels. Intensities outside 0..1 are clipped,
-        NaN becomes 0, and a note tells.
+        Points that are not finite are dropped together with their attributes, and a note tells. So are far strays, but in a
+        frame with depth they stay, as its points are its measured pixels. Intensities outside 0..1 are clipped, NaN becomes
+        0, and a note tells.
         """
         kept = np.isfinite(points).all(axis=1)
+        if not kept.all():
+            note = f"{(~kept).sum():,} of {len(kept):,} points are NaN or inf and left out"
+            fields["notes"] = (*fields.get("notes", ()), note)  # type: ignore[misc]
         if fields.get("depth") is None:
             finite = np.flatnonzero(kept)
             strays = far_strays(points if len(finite) == len(points) else points[finite])

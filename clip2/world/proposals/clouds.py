@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.recognition.proposals.room import read_room
 from data_prep.errors import BadFrameError
 from data_prep.geometry.voxels import voxel_index
 from data_prep.world import ProceduralScan
 from data_prep.world.sensors import DEPTH_CAMERAS
 from data_prep.world.world import Footprints
-
-_SHEETS = 5  # at most, on one cloud's tables
 
 
 @dataclass(frozen=True)
@@ -68,8 +65,9 @@ def training_clouds(count: int, seed: int) -> Iterator[Cloud]:
 def _single(scan: ProceduralScan, index: int, random: np.random.Generator) -> Cloud:
     frame = scan[index]
     colors = frame.colors if random.random() < 0.5 else None
-    truth = scan.ground_truth(index).instances
-    return _with_sheets(Cloud(frame.world_points(), colors, frame.T_world_points[:3, 3], truth), random)
+    return Cloud(
+        frame.world_points(), colors, frame.T_world_points[:3, 3], scan.ground_truth(index).instances
+    )
 
 
 def _fused(scan: ProceduralScan, count: int, random: np.random.Generator) -> Cloud:
@@ -80,33 +78,7 @@ def _fused(scan: ProceduralScan, count: int, random: np.random.Generator) -> Clo
     truth = np.concatenate([known.instances for _, known in seen])
     first, _ = voxel_index(points, float(random.choice([0.01, 0.02, 0.03])))
     printed = _printed(points[first], colors[first], random) if random.random() < 0.5 else None
-    return _with_sheets(Cloud(points[first], printed, None, truth[first]), random)
-
-
-def _with_sheets(cloud: Cloud, random: np.random.Generator) -> Cloud:
-    """Half of the colored clouds with papers and magazines on level surfaces: rectangles in colors of their own."""
-    if cloud.colors is None or random.random() < 0.5:
-        return cloud
-    room = read_room(cloud.points, cloud.viewpoint, None)
-    if room is None or not room.support.any():
-        return cloud
-    leaf = np.append(np.where(room.support, room.leaf, -1), -1)[room.rest.element]
-    colors, instances = cloud.colors.astype(np.float64), cloud.instances.copy()
-    for _ in range(int(random.integers(1, _SHEETS + 1))):
-        center = random.choice(np.flatnonzero(leaf >= 0))
-        on = np.flatnonzero(leaf == leaf[center])
-        c, s = np.cos(yaw := random.uniform(0, np.pi)), np.sin(yaw)
-        side = random.uniform(0.06, 0.2) * np.array([1.0, random.uniform(0.6, 1.0)])
-        place = (cloud.points[on, :2] - cloud.points[center, :2]) @ np.array([[c, -s], [s, c]])
-        inside = (np.abs(place) < side).all(axis=1)
-        on, place = on[inside], place[inside] / side
-        # A page, a printed block, and the light of the surface below.
-        page, block = random.uniform(0, 255, (2, 3))
-        printed = (np.abs(place - random.uniform(-0.5, 0.5, 2)) < random.uniform(0, 0.6)).all(axis=1)
-        light = cloud.colors[on].mean(axis=1, keepdims=True)
-        paint = np.where(printed[:, None], block, page) * light / max(float(np.median(light)), 1.0)
-        colors[on], instances[on] = np.clip(paint, 0, 255), instances.max() + 1
-    return replace(cloud, colors=colors.astype(np.uint8), instances=instances)
+    return Cloud(points[first], printed, None, truth[first])
 
 
 def _printed(points: NDArray, colors: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:

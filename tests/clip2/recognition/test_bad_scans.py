@@ -87,7 +87,11 @@ LAMP = box_surface((1.5, 1.0, 2.1), (0.4, 0.4, 0.3))
 def test_a_scan_of_little_gives_few_objects_and_no_error(recognizer, points, most, kind):
     if kind == "lidar" and np.ptp(points[:, 2]) > 1:
         most = max(most, 2)  # a wall outdoors may be one side of a thing, or of two
-    assert len(recognizer.set_scan(points, proposals=kind).boxes) <= most
+    found = len(recognizer.set_scan(points, proposals=kind).unnamed())
+    assert found <= most
+    assert any(f"no object is found (points: {len(points):,}" in note for note in recognizer.notes) == (
+        found == 0
+    )
 
 
 @pytest.mark.parametrize("flip", [(1, -1, -1), (-1, 1, 1)], ids=["upside down", "mirrored"])
@@ -103,5 +107,5 @@ def test_turned_and_mirrored_rooms_are_scans_too(recognizer, flip):
 def test_millimeters_are_said(recognizer):
     points = three_boxes_on_a_floor(0.05)
     assert recognizer.set_scan(points).notes == ()
-    (note,) = recognizer.set_scan(1000 * points).notes
+    note = recognizer.set_scan(1000 * points).notes[0]
     assert "it looks like millimeters. If so, scale the points to meters" in note
