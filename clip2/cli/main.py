@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -21,7 +22,7 @@ _OF_THE_MACHINE = {
     errno.EMFILE: "raise the limit of open files (ulimit -n), then run the same again",
     errno.ENFILE: "close other programs, then run the same again",
 }
-EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130
+EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_PIPE_CLOSED = 0, 2, 130, 141
 
 
 class Entry(NamedTuple):
@@ -84,7 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: command and options; None: the arguments of the process.
 
     Returns:
-        0: done. 2: bad input or usage. 130: interrupted. Commands may return further codes.
+        0: done. 2: bad input or usage. 130: interrupted. 141: who reads the output went away. Commands may return further
+        codes.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -93,7 +95,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = arguments[0]
     try:
         _require_known(name)
-        return _parse(name, arguments[1:]).run()
+        code = _parse(name, arguments[1:]).run()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # head and less close the pipe when they have seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE_CLOSED
     except InputError as error:
         print(f"clip2: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT

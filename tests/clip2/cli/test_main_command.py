@@ -1,4 +1,5 @@
 import inspect as python_inspect
+import os
 import subprocess
 import sys
 
@@ -55,6 +56,15 @@ def test_an_interrupted_command_promises_to_continue_only_if_it_does(name, capsy
     assert "clip2: interrupted" in said
     promises = "same command continues" in " ".join((python_inspect.getdoc(command) or "").split())
     assert ("same command again" in said) == promises
+
+
+def test_a_reader_that_went_away_is_no_traceback():
+    read, write = os.pipe()
+    os.close(read)
+    asked = [sys.executable, "-m", "clip2", "label", "--help"]
+    gone = subprocess.run(asked, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (gone.returncode, gone.stderr) == (141, "")
 
 
 def test_the_overview_lists_every_command_with_one_line(capsys):
