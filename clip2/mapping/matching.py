@@ -40,7 +40,12 @@ class Overlaps:
         return 0.7 * high + 0.3 * low
 
 
-def measure_overlaps(seen: Seen, objects: Sequence[MapObject], shifts: NDArray[np.float64]) -> Overlaps:
+def measure_overlaps(
+    seen: Seen,
+    objects: Sequence[MapObject],
+    shifts: NDArray[np.float64],
+    samples: Sequence[NDArray[np.float64]],
+) -> Overlaps:
     """Overlaps of all pairs, from two searches for nearest neighbors.
 
     A point counts for the object that its nearest neighbor belongs to, so neighbors compete for it.
@@ -49,20 +54,17 @@ def measure_overlaps(seen: Seen, objects: Sequence[MapObject], shifts: NDArray[n
         seen: N objects.
         objects: M objects of the map.
         shifts: (M, 3) meters that each is expected to have moved.
+        samples: M arrays, a few points of each object where it is expected.
     """
     n, m = len(seen), len(objects)
     if n == 0 or m == 0:
         return Overlaps(np.zeros((n, m)), np.zeros((n, m)))
-    asking = [[thinned(cloud, SAMPLE) for cloud in seen.clouds], [one.sample() for one in objects]]
-    asked = [
-        [thinned(cloud, _ASKED) for cloud in seen.clouds],
-        [thinned(one.cloud, _ASKED) + one.origin for one in objects],
-    ]
-    for clouds in (asking[1], asked[1]):
-        clouds[:] = [cloud + shift for cloud, shift in zip(clouds, shifts, strict=True)]
     sizes = [np.array([box.size for box in seen.boxes]), np.array([one.box[3:6] for one in objects])]
-    first = _shares(asking[0], sizes[0], asked[1], sizes[1])
-    second = _shares(asking[1], sizes[1], asked[0], sizes[0])
+    mapped = [
+        thinned(one.cloud, _ASKED) + (one.origin + shift) for one, shift in zip(objects, shifts, strict=True)
+    ]
+    first = _shares([thinned(cloud, SAMPLE) for cloud in seen.clouds], sizes[0], mapped, sizes[1])
+    second = _shares(samples, sizes[1], [thinned(cloud, _ASKED) for cloud in seen.clouds], sizes[0])
     return Overlaps(first, second.T)
 
 
@@ -77,12 +79,14 @@ def _shares(
     other = sample_spacing(other_sizes, np.bincount(owned, minlength=len(asked)))
     # A cup is not on the same surface as the table whose points lie farther apart than the cup is tall.
     limit = np.maximum(1.5 * spacing, 0.1 * np.linalg.norm(sizes, axis=1))
-    distance, row = cKDTree(np.concatenate(asked)).query(np.concatenate(asking))
-    target = owned[row]
     # Two samples of one surface miss each other by up to their spacing.
+    farthest = min(1.2 * max(spacing.max(), other.max()), limit.max())
+    tree = cKDTree(np.concatenate(asked), balanced_tree=False)
+    distance, row = tree.query(np.concatenate(asking), distance_upper_bound=farthest)
+    target = owned[np.minimum(row, len(owned) - 1)]  # where nothing is near, the distance is infinite
     near = distance < np.minimum(1.2 * np.maximum(spacing[owner], other[target]), limit[owner])
-    shared = np.zeros((len(asking), len(asked)))
-    np.add.at(shared, (owner[near], target[near]), 1)
+    pair = owner[near] * len(asked) + target[near]
+    shared = np.bincount(pair, minlength=len(asking) * len(asked)).reshape(len(asking), len(asked))
     return shared / counts[:, None]
 
 

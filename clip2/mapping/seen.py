@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,8 +82,8 @@ def see(
         rows = _every_pixel(frame, most_points)
         if most_range is not None and viewpoint is not None:
             rows = rows[np.linalg.norm(world[rows] - viewpoint, axis=1) < most_range]
-        colors = None if frame.colors is None else frame.colors[rows]
-        found = propose_objects(world[rows], kind, viewpoint, colors, alternatives=False).objects()
+        colors = None if frame.colors is None else frame.colors.take(rows, axis=0)
+        found = propose_objects(world.take(rows, axis=0), kind, viewpoint, colors, alternatives=False).objects()
         found = replace(found, indices=tuple(rows[index] for index in found.indices))
         labels, scores = [None] * len(found), np.ones(len(found), np.float32)
     elif isinstance(detections, Instances3D):
@@ -156,7 +157,12 @@ def thinned(rows: NDArray, most: int) -> NDArray:
     """At most this many of the rows, evenly drawn."""
     if len(rows) <= most:
         return rows
-    return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+    return rows.take(_even(len(rows), most), axis=0)
+
+
+@lru_cache(maxsize=4096)  # the clouds of a map have few different lengths, and each is thinned in every frame
+def _even(count: int, most: int) -> NDArray[np.int64]:
+    return np.linspace(0, count - 1, most).astype(np.int64)
 
 
 def sample_spacing(sizes: NDArray, counts: NDArray) -> NDArray[np.float64]:

@@ -59,8 +59,8 @@ class Step:
             now,
             number,
         )
-        low, high = world.min(axis=0) - 1, world.max(axis=0) + 1
-        self.objects = store.within(low, high)
+        columns = np.ascontiguousarray(world.T)  # numpy is slow along an axis of three
+        self.objects = store.within(columns.min(axis=1) - 1, columns.max(axis=1) + 1)
         self.owner: dict[int, MapObject] = {}  # of each seen object
         self.matched: set[int] = set()  # ids
         self.changed: set[int] = set()
@@ -79,9 +79,10 @@ class Step:
         objects, seen, config = self.objects, self.seen, self.config
         shifts = np.array([one.shift(self.now - one.last_seen, config.max_gap) for one in objects])
         shifts = shifts.reshape(-1, 3)
-        self.overlaps = measure_overlaps(seen, objects, shifts)
+        samples = [one.sample() + shift for one, shift in zip(objects, shifts, strict=True)]
+        self.overlaps = measure_overlaps(seen, objects, shifts, samples)
         pairs = match(seen, objects, self.overlaps, self.now, config.max_gap)
-        self._visibility(shifts)
+        self._visibility(samples)
         self.owner = {i: objects[j] for i, j in pairs}
         self.part_of = parts(self.overlaps, pairs) if geometric else {}
         if geometric:
@@ -99,22 +100,22 @@ class Step:
         """Whether a seen object may start an object of the map."""
         return bool(self.seen.objectness[i] >= self.config.min_objectness)
 
-    def _visibility(self, shifts: NDArray[np.float64]) -> None:
-        """Share of each object's known points that were seen through, are still there, or are hidden."""
+    def _visibility(self, samples: Sequence[NDArray[np.float64]]) -> None:
+        """Share of each object's known points that were seen through, are still there, or are hidden.
+
+        Args:
+            samples: a few points of each object where it is expected: a moving one has left the place where it was last
+                seen, so there nothing can be concluded.
+        """
         self.space = FreeSpace(self.frame, self.world, self.eye)
-        samples = [one.sample() + shift for one, shift in zip(self.objects, shifts, strict=True)]
-        # A moving object has left the place where it was last seen, so there nothing can be concluded.
         looks = self.space.look(np.concatenate([np.zeros((0, 3)), *samples]))
-        self.through, self.there = np.zeros(len(samples)), np.zeros(len(samples))
-        self.known = np.zeros(len(samples), np.int64)
-        start = 0
-        for j, sample in enumerate(samples):
-            mine = looks[start : start + len(sample)]
-            start += len(sample)
-            counts = {kind: int((mine == kind).sum()) for kind in (THROUGH, HIDDEN, HIT)}
-            self.known[j] = total = sum(counts.values())
-            if total >= _KNOWN:
-                self.through[j], self.there[j] = counts[THROUGH] / total, counts[HIT] / total
+        owner = np.repeat(np.arange(len(samples)), [len(sample) for sample in samples])
+        through, hidden, hit = (
+            np.bincount(owner[looks == kind], minlength=len(samples)) for kind in (THROUGH, HIDDEN, HIT)
+        )
+        self.known = through + hidden + hit
+        enough, total = self.known >= _KNOWN, np.maximum(self.known, 1)
+        self.through, self.there = (np.where(enough, count / total, 0.0) for count in (through, hit))
 
     def _absorb(self, pairs: Sequence[tuple[int, int]]) -> None:
         """An object that again and again is covered by what another one matched is a piece of that one."""
@@ -204,7 +205,8 @@ class Step:
     def _join(self, stale: Sequence[MapObject]) -> None:
         """Objects that were begun from different parts of one thing have become the same: the older id stays."""
         local = [one for one in self.objects if one.id in self.store.objects and not one.moving]
-        mine = [one for one in stale if one in local]
+        ids = {one.id for one in local}
+        mine = [one for one in stale if one.id in ids]
         if not mine:
             return
         rows, columns = (np.array([one.box for one in some]) for some in (mine, local))

@@ -14,6 +14,7 @@ from clip2.recognition.proposals import OUTDOOR_EXTENT, Kind, Proposals, propose
 from clip2.recognition.proposals.lifted import propose_lifted
 from clip2.recognition.proposals.masks import MaskedFrames, propose_with_masks
 from clip2.recognition.proposals.sweep import viewpoint_of
+from data_prep.check.units import millimeter_note
 from data_prep.detect.detections import Detections2D
 from data_prep.geometry import OrientedBox
 from data_prep.geometry.box_completion import SeenObject, complete_boxes
@@ -37,6 +38,7 @@ class FoundObjects:
         viewpoint: (3,) world position of the one sensor, or None.
         floor: N heights of the floor or ground below, None where it is unknown.
         seconds: time of the steps ``propose`` and ``boxes``.
+        notes: oddities of the frame, one line each.
     """
 
     frame: Frame
@@ -46,6 +48,7 @@ class FoundObjects:
     viewpoint: NDArray | None
     floor: list[float | None]
     seconds: dict[str, float]
+    notes: tuple[str, ...]
     _whole: tuple[list[tuple[int, str | None]], list[OrientedBox]] = field(default=([], []))
     _world: weakref.ref[NDArray[np.float64]] | None = None
 
@@ -82,7 +85,8 @@ class FoundObjects:
         floor = _floor(world, found, boxes)
         background = found[np.array([label is not None for label in found.background], dtype=bool)]
         seconds = {"propose": proposed - started, "boxes": time.perf_counter() - proposed}
-        result = cls(frame, objects, background, boxes, viewpoint, floor, seconds)
+        notes = (*frame.notes, *millimeter_note(world))
+        result = cls(frame, objects, background, boxes, viewpoint, floor, seconds, notes)
         result._world = weakref.ref(world)
         return result, clouds
 

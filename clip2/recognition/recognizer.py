@@ -20,7 +20,6 @@ from clip2.score_calibration import object_scores
 from clip2.size_prior import size_plausibility
 from clip2.teacher.text_source import labels_and_vectors
 from data_prep.check.orientation import up_note
-from data_prep.check.units import millimeter_note
 from data_prep.detect.detections import Detections2D
 from data_prep.errors import InputError
 from data_prep.geometry import OrientedBox
@@ -118,9 +117,9 @@ class Recognizer:
         # A Frame comes from a reader that was told the axes.
         doubts = () if isinstance(scan, Frame) else up_note(frame)
         turn = "If so, turn the points (a file: open_scan('cloud', file, up='y')[0])"
-        world = found.world_points()
-        self.notes = (*frame.notes, *millimeter_note(world), *(f"{note}. {turn}" for note in doubts))
+        self.notes = (*found.notes, *(f"{note}. {turn}" for note in doubts))
         if not clouds:
+            world = found.world_points()
             size = " x ".join(f"{side:,.1f}" for side in np.ptp(world, axis=0))
             self.notes += (f"no object is found (points: {len(world):,}, extent: {size} m)",)
         self.seconds = {**found.seconds, "encode": time.perf_counter() - started}
@@ -287,6 +286,7 @@ class Recognizer:
         background: dict[str, NDArray[np.int64]],
     ) -> Instances3D:
         found = self._require_scan()
+        points = found.world_points()  # held here, or the boxes would compute them once more
         boxes = found.whole_boxes(kept, labels, likely)
         return Instances3D(
             indices=tuple(found.objects.indices[i] for i in kept),
@@ -298,7 +298,7 @@ class Recognizer:
             embeddings=self._embeddings[kept],
             objectness=found.objects.objectness[kept],
             background=background,
-            points=found.world_points(),
+            points=points,
             colors=found.frame.colors,
             frame_id=found.frame.id,
             timestamp=found.frame.timestamp,

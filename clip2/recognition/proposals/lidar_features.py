@@ -49,8 +49,9 @@ def node_features(
         viewpoint: (3,) of the sensor, or None.
         gap: angle between neighboring beams, radians.
     """
-    middle = samples.mean(axis=0)
-    x, y, z = (samples - middle)[tree.order].T.copy()  # numpy is slow along an axis of three
+    columns = np.ascontiguousarray(samples.T)  # numpy is slow along an axis of three
+    middle = columns.mean(axis=1)
+    x, y, z = (columns - middle[:, None]).take(tree.order, axis=1)
     over = height[tree.order]
     size = tree.stop - tree.start
     sums = np.stack([x, y, z, x * x, x * y, x * z, y * y, y * z, z * z, over, over * over])

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from data_prep.scans import Frame
 
-_EVERY = 4  # of the columns of azimuth: enough to measure the gap
+_EVERY = 4  # of the columns of azimuth, a power of two: enough to measure the gap
 _MOST_BEHIND = 0.05  # share of a sweep's points that may lie behind another one: they graze an edge
 
 
@@ -23,9 +23,9 @@ def beam_gap(points: NDArray, viewpoint: NDArray) -> float:
     """
     x, y, z = (points[:, axis] - viewpoint[axis] for axis in range(3))
     column = np.floor(np.arctan2(y, x) / np.deg2rad(0.2)).astype(np.int64)
-    some = np.flatnonzero(column % _EVERY == 0)
+    some = np.flatnonzero(column & (_EVERY - 1) == 0)
     x, y, z, column = x[some], y[some], z[some], column[some]
-    elevation = np.arctan2(z, np.hypot(x, y))
+    elevation = np.arctan2(z, np.sqrt(x * x + y * y))  # np.hypot takes ten times as long
     # Columns are put 4 radians apart on one axis, so that one sort is enough: a step from one column to the next is too
     # large to be a gap, as elevations end at a right angle.
     step = np.diff(np.sort(4 * column + elevation))
@@ -78,13 +78,13 @@ def may_be_seen_from(points: NDArray, place: NDArray) -> bool:
 def _share_behind(points: NDArray, place: NDArray) -> float:
     """Share of points well behind another one in the same direction."""
     x, y, z = (points[:, axis] - place[axis] for axis in range(3))
-    flat = np.hypot(x, y)
+    flat = np.sqrt(x * x + y * y)
     column, row = (
         np.floor(angle / np.deg2rad(0.2)).astype(np.int64)
         for angle in (np.arctan2(y, x), np.arctan2(z, flat))
     )
     # The bits of positive floats are ordered like their values, so cell and distance fit into one sortable number.
-    distance = np.minimum(np.hypot(flat, z), np.finfo(np.float32).max).astype(np.float32).view(np.uint32)
+    distance = np.minimum(np.sqrt(flat * flat + z * z), np.finfo(np.float32).max).astype(np.float32).view(np.uint32)
     ordered = np.sort((10_000 * column + row) << 32 | distance)
     cell, distance = ordered >> 32, ordered.astype(np.uint32).view(np.float32)
     if len(cell) < 2:
