@@ -83,7 +83,9 @@ def see(
         if most_range is not None and viewpoint is not None:
             rows = rows[np.linalg.norm(world[rows] - viewpoint, axis=1) < most_range]
         colors = None if frame.colors is None else frame.colors.take(rows, axis=0)
-        found = propose_objects(world.take(rows, axis=0), kind, viewpoint, colors, alternatives=False).objects()
+        found = propose_objects(
+            world.take(rows, axis=0), kind, viewpoint, colors, alternatives=False
+        ).objects()
         found = replace(found, indices=tuple(rows[index] for index in found.indices))
         labels, scores = [None] * len(found), np.ones(len(found), np.float32)
     elif isinstance(detections, Instances3D):

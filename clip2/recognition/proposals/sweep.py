@@ -84,7 +84,9 @@ def _share_behind(points: NDArray, place: NDArray) -> float:
         for angle in (np.arctan2(y, x), np.arctan2(z, flat))
     )
     # The bits of positive floats are ordered like their values, so cell and distance fit into one sortable number.
-    distance = np.minimum(np.sqrt(flat * flat + z * z), np.finfo(np.float32).max).astype(np.float32).view(np.uint32)
+    distance = (
+        np.minimum(np.sqrt(flat * flat + z * z), np.finfo(np.float32).max).astype(np.float32).view(np.uint32)
+    )
     ordered = np.sort((10_000 * column + row) << 32 | distance)
     cell, distance = ordered >> 32, ordered.astype(np.uint32).view(np.float32)
     if len(cell) < 2:
