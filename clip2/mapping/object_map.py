@@ -17,20 +17,17 @@ from clip2.mapping.alignment import align
 from clip2.mapping.answers import answer
 from clip2.mapping.config import MapConfig
 from clip2.mapping.files import CLOUD, PAGE, read_map, write_map, write_ply
+from clip2.mapping.finder import Finder, Sighting
 from clip2.mapping.looks import LookEncoder
 from clip2.mapping.map_object import MapObject
 from clip2.mapping.merging import unify
 from clip2.mapping.naming import Naming, mean_embeddings
 from clip2.mapping.page import write_page
-from clip2.mapping.pose_check import PoseCheck
-from clip2.mapping.seen import see
 from clip2.mapping.step import Step
 from clip2.mapping.store import ObjectStore
 from clip2.mapping.update import MapUpdate
 from clip2.mapping.whole_boxes import whole_boxes
 from clip2.recognition.instances import Instances3D, instance_palette
-from clip2.recognition.proposals.sweep import may_be_seen_from
-from data_prep.check.units import millimeter_note
 from data_prep.detect.detections import Detections2D
 from data_prep.errors import InputError
 from data_prep.geometry.box_iou import box_rows
@@ -63,7 +60,6 @@ class ObjectMap:
     Attributes:
         frames: number of frames taken.
         notes: oddities of the last frame, one line each.
-        range: meters beyond which points are left out to keep ``budget_ms``; None: all are used.
         seconds: time of each step of the last update: ``find``, ``match``, ``fuse``, ``encode``.
 
     >>> import clip2, data_prep
@@ -94,9 +90,7 @@ class ObjectMap:
         self._labels = self._naming.vectors(labels)
         self._store = ObjectStore(self.config.max_objects)
         self._encoder = LookEncoder(model, self.config.budget_ms)
-        self._pose = PoseCheck(self.config.max_speed, self.config.frame_time)
-        self._is_sweep: bool | None = None
-        self.range: float | None = None
+        self._finder = Finder(self.config)
         self.frames = 0
         self.notes: tuple[str, ...] = ()
         self.seconds: dict[str, float] = {}
@@ -106,11 +100,15 @@ class ObjectMap:
         """All objects by id, tentative and lost ones too."""
         return self._store.objects
 
+    @property
+    def range(self) -> float | None:
+        """Meters beyond which points are left out to keep ``budget_ms``; None: all are used."""
+        return self._finder.range
+
     def __len__(self) -> int:
         """Number of confirmed objects."""
         return sum(one.state == "confirmed" for one in self._store.objects.values())
 
-    @single_threaded_blas()
     def update(
         self, frame: Frame, detections: Sequence[Detections2D] | Instances3D | None = None
     ) -> MapUpdate:
@@ -128,19 +126,30 @@ class ObjectMap:
             BadFrameError: time runs backwards, or the pose jumps; the map is as it was.
             InputError: detections that do not fit the frame.
         """
+        return self.fuse(self.find(frame, detections))
+
+    @single_threaded_blas()
+    def find(self, frame: Frame, detections: Sequence[Detections2D] | Instances3D | None = None) -> Sighting:
+        """First half of :meth:`update`: find the objects of the next frame.
+
+        It reads nothing that :meth:`fuse` changes, except for :attr:`range`: while one thread fuses a frame, another may
+        find the objects of the next (:class:`LivePipeline`). Arguments and errors as of :meth:`update`.
+        """
+        return self._finder.find(frame, detections)
+
+    @single_threaded_blas()
+    def fuse(self, sighting: Sighting) -> MapUpdate:
+        """Second half of :meth:`update`: take what was found into the map.
+
+        Args:
+            sighting: of :meth:`find`; frames in the order in which they were found.
+        """
         began = time.perf_counter()
-        now = self._pose.check(frame)
-        world = frame.world_points()
-        eye = self._viewpoint(frame, world)
-        self.notes = (*frame.notes, *millimeter_note(world))
-        kind, depth_points = self.config.proposals, self.config.depth_points
-        seen = see(frame, world, eye, detections, kind, self.range, depth_points)
-        found = time.perf_counter()
-        self._pose.accept(frame, now)
+        self.notes = sighting.notes
         self.frames += 1
-        self._encoder.start(began)
-        step = Step(self._store, self.config, self._encoder, frame, world, eye, seen, now, self.frames)
-        step.match(geometric=detections is None)
+        self._encoder.start(began - sighting.seconds)
+        step = Step(self._store, self.config, self._encoder, sighting, self.frames)
+        step.match()
         matched, sought = time.perf_counter(), self._encoder.seconds
         step.fuse()
         fused = time.perf_counter()
@@ -148,13 +157,13 @@ class ObjectMap:
         update = self._update(step)
         ended = time.perf_counter()
         self.seconds = {
-            "find": found - began,
-            "match": matched - found - sought,
+            "find": sighting.seconds,
+            "match": matched - began - sought,
             "fuse": fused - matched,
             "encode": sought + ended - fused,
         }
         self._store.prune()
-        self._keep_budget(ended - began, eye, world)
+        self._finder.keep_budget(sighting, sum(self.seconds.values()))
         return update
 
     @single_threaded_blas()
@@ -248,7 +257,7 @@ class ObjectMap:
         for one in self._store.objects.values():
             one.transform(transforms[int(np.abs(moments - one.last_seen).argmin())])
             self._store.place(one)
-        self._pose.forget()
+        self._finder.forget()
         unify(self._store, self.config.max_points)
 
     def merge(self, other: ObjectMap, T_self_other: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -352,15 +361,6 @@ class ObjectMap:
                 fix="use the model that the map was made with, or make the map again",
             )
 
-    def _viewpoint(self, frame: Frame, world: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """Position of the sensor, at the origin of a frame's points unless they contradict; None for fused clouds."""
-        place = frame.T_world_points[:3, 3]
-        if len(frame.views) == 1:
-            return place
-        if self._is_sweep is None:
-            self._is_sweep = may_be_seen_from(world, place)
-        return place if self._is_sweep else None
-
     def _instances(
         self,
         objects: Sequence[MapObject],
@@ -389,17 +389,6 @@ class ObjectMap:
             vocabulary=vocabulary,
             track_ids=np.array([one.id for one in objects], np.int64),
         )
-
-    def _keep_budget(self, seconds: float, eye: NDArray | None, world: NDArray[np.float64]) -> None:
-        """Shorten the range after an update that took too long, and lengthen it slowly when there is time."""
-        if self.config.budget_ms is None or eye is None:
-            return
-        reach = float(np.linalg.norm(world[::16] - eye, axis=1).max())
-        used = 1e3 * seconds / self.config.budget_ms
-        if used > 1:
-            self.range = max(0.8 * min(self.range or reach, reach), 0.1 * reach)
-        elif used < 0.7 and self.range is not None:
-            self.range = 1.05 * self.range if self.range < reach else None
 
     def _update(self, step: Step) -> MapUpdate:
         """What the frame did, with names."""

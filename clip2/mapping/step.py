@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from clip2.mapping.config import MapConfig
+from clip2.mapping.finder import Sighting
 from clip2.mapping.free_space import HIDDEN, HIT, THROUGH, FreeSpace
 from clip2.mapping.looks import LookEncoder
 from clip2.mapping.map_object import MapObject
 from clip2.mapping.matching import match, measure_overlaps, parts
 from clip2.mapping.motion import ConstantVelocity
-from clip2.mapping.seen import Seen, thinned
+from clip2.mapping.seen import thinned
 from clip2.mapping.store import ObjectStore
 from data_prep.geometry.box_iou import box_iou_3d, box_rows
 from data_prep.geometry.upright_box import fit_upright_boxes
-from data_prep.scans import Frame
 
 _NOISE = 0.1  # of the diagonal: a measured center
 _LARGEST_SPEED = 12.0  # m/s, standard deviation of the unknown speed of a large object; small ones are slower
@@ -43,23 +43,16 @@ class Step:
         store: ObjectStore,
         config: MapConfig,
         encoder: LookEncoder,
-        frame: Frame,
-        world: NDArray[np.float64],
-        eye: NDArray[np.float64] | None,
-        seen: Seen,
-        now: float,
+        sighting: Sighting,
         number: int,
     ) -> None:
-        self.store, self.config, self.encoder = store, config, encoder
-        self.frame, self.world, self.eye, self.seen, self.now, self.number = (
-            frame,
-            world,
-            eye,
-            seen,
-            now,
-            number,
-        )
-        columns = np.ascontiguousarray(world.T)  # numpy is slow along an axis of three
+        self.store, self.config, self.encoder, self.number = store, config, encoder, number
+        self.frame, self.world, self.eye = sighting.frame, sighting.world, sighting.eye
+        self.seen, self.now = sighting.seen, sighting.now
+        # Proposals may show a part of an object, and every object in sight has one; a detector names whole objects and
+        # may miss some.
+        self.geometric = sighting.geometric
+        columns = np.ascontiguousarray(self.world.T)  # numpy is slow along an axis of three
         self.objects = store.within(columns.min(axis=1) - 1, columns.max(axis=1) + 1)
         self.owner: dict[int, MapObject] = {}  # of each seen object
         self.matched: set[int] = set()  # ids
@@ -68,14 +61,8 @@ class Step:
         self.lost: list[int] = []
         self.embedded: dict[int, tuple[NDArray, float]] = {}
 
-    def match(self, geometric: bool) -> None:
-        """Find the object of the map for each seen one, by place and motion, then by place and embedding.
-
-        Args:
-            geometric: what was seen are proposals, which may show a part of an object, and every object in sight has
-                one; a detector names whole objects and may miss some.
-        """
-        self.geometric = geometric
+    def match(self) -> None:
+        """Find the object of the map for each seen one, by place and motion, then by place and embedding."""
         objects, seen, config = self.objects, self.seen, self.config
         shifts = np.array([one.shift(self.now - one.last_seen, config.max_gap) for one in objects])
         shifts = shifts.reshape(-1, 3)
@@ -84,8 +71,8 @@ class Step:
         pairs = match(seen, objects, self.overlaps, self.now, config.max_gap)
         self._visibility(samples)
         self.owner = {i: objects[j] for i, j in pairs}
-        self.part_of = parts(self.overlaps, pairs) if geometric else {}
-        if geometric:
+        self.part_of = parts(self.overlaps, pairs) if self.geometric else {}
+        if self.geometric:
             self._absorb(pairs)
         taken = {j for _, j in pairs}
         open_seen = [

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clip2.mapping import MapConfig, MapUpdate, ObjectMap
+from clip2.mapping.finder import Sighting
 from clip2.mapping.pipeline import LivePipeline
 from clip2.object_model import ObjectModel
 from clip2.recognition.instances import Instances3D
@@ -212,9 +213,9 @@ class _SharedMap(ObjectMap):
         super().__init__(model, labels, config=config)
         self._shared = lock
 
-    def update(self, *arguments: Any, **named: Any) -> MapUpdate:
+    def fuse(self, sighting: Sighting) -> MapUpdate:
         with self._shared:
-            return super().update(*arguments, **named)
+            return super().fuse(sighting)
 
 
 class ColorBuffer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from ctypes import c_double, c_int, c_int64, c_void_p
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -30,6 +31,7 @@ _SIGNATURES = {
     "segment_max": _REDUCTION,
     "segment_softmax": _REDUCTION,
 }
+_limit = threading.local()
 
 
 def instruction_set() -> str:
@@ -74,12 +76,19 @@ def _library() -> ctypes.CDLL:
     return library
 
 
+def limit_threads(count: int) -> None:
+    """Use at most ``count`` threads in what this Python thread calls."""
+    _limit.count = count
+
+
 def threads() -> int:
     """Threads of the native library: ``OMP_NUM_THREADS``, or as many as the process may use cores."""
     stated = os.environ.get("OMP_NUM_THREADS", "")
     if stated.isdecimal() and int(stated):
-        return int(stated)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        count = int(stated)
+    else:
+        count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(count, getattr(_limit, "count", count))
 
 
 def call(op: str, *arguments: Any) -> None:

@@ -2,6 +2,7 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 from support.box_world import sweep
 from support.recognition_stand_ins import tiny_bank, tiny_model
 
@@ -17,10 +18,14 @@ class SlowMap:
     def __init__(self):
         self.allowed, self.taken, self.began = threading.Semaphore(0), [], threading.Event()
 
-    def update(self, frame):
+    def find(self, frame):
         self.began.set()
         self.allowed.acquire()
+        return frame
+
+    def fuse(self, frame):
         self.taken.append(frame.id)
+        return frame
 
 
 def test_frames_that_come_too_fast_are_dropped_oldest_first_and_counted():
@@ -47,15 +52,62 @@ def test_a_bad_frame_is_told_and_the_map_goes_on():
     assert (pipeline.taken, pipeline.refused, len(updates)) == (2, 1, 2)
 
 
-def test_a_failure_of_the_worker_reaches_the_caller():
+def offer_all(pipeline):
+    for frame in FRAMES:
+        pipeline.offer(frame)
+    pipeline.drain()
+
+
+@pytest.mark.parametrize("stage", ["find", "fuse"])
+def test_a_failure_of_a_worker_reaches_the_caller_and_ends_both(stage):
     class Broken:
-        def update(self, frame):
-            raise ZeroDivisionError
+        def find(self, frame):
+            return frame if stage == "fuse" else 1 / 0
+
+        def fuse(self, frame):
+            return frame if stage == "find" else 1 / 0
 
     pipeline = LivePipeline(Broken())
-    pipeline.offer(FRAMES[0])
     with pytest.raises(ZeroDivisionError):
-        pipeline.drain()
+        offer_all(pipeline)
+    with pytest.raises(ZeroDivisionError):
+        pipeline.close()
+
+
+def test_the_next_frame_is_looked_at_while_the_last_is_fused():
+    class Overlapping:
+        second, overlapped = threading.Event(), None
+
+        def find(self, frame):
+            if frame is FRAMES[1]:
+                self.second.set()
+            return frame
+
+        def fuse(self, frame):
+            if frame is FRAMES[0]:
+                self.overlapped = self.second.wait(5)
+            return frame
+
+    overlapping = Overlapping()
+    with LivePipeline(overlapping) as pipeline:
+        for frame in FRAMES[:2]:
+            pipeline.offer(frame)
+    assert overlapping.overlapped
+
+
+def test_the_map_is_the_same_as_without_a_pipeline():
+    alone, live = (clip2.ObjectMap(tiny_model(tiny_bank())) for _ in range(2))
+    before = torch.get_num_threads()
+    with LivePipeline(live, depth=len(FRAMES)) as pipeline:
+        offer_all(pipeline)
+    for frame in FRAMES:
+        alone.update(frame)
+    assert torch.get_num_threads() == before
+    assert [*live.objects] == [*alone.objects]
+    for a, b in zip(live.objects.values(), alone.objects.values(), strict=True):
+        np.testing.assert_array_equal(a.box, b.box)
+        np.testing.assert_array_equal(a.cloud, b.cloud)
+        np.testing.assert_allclose(a.embedding, b.embedding, atol=1e-6)
 
 
 def test_a_budget_leaves_out_far_points_first_and_gives_them_back():
