@@ -98,14 +98,14 @@ class Train:
 
 @dataclass
 class Study:
-    """Draws of unseen categories, seeds and ablations; continues where it was interrupted."""
+    """Draws of unseen categories and ablations; continues where it was interrupted."""
 
     world: tyro.conf.Positional[Path]
     """Made by ``mine``."""
     out: tyro.conf.Positional[Path]
     """Parent of the run folders."""
     draws: tuple[int, ...] = (0, 1, 2)
-    """Numbers of the draws of four unseen categories."""
+    """Numbers of the draws of four unseen categories; each is the seed of its runs, too."""
     variants: tuple[str, ...] = ()
     """Names of variants; none: all."""
     part: tuple[int, int] = (0, 1)
