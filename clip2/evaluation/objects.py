@@ -118,7 +118,13 @@ class ObjectSet:
         Raises:
             InputError: it cannot be read, is empty, or holds NaN; the line names the object.
         """
-        cloud = self.load(index)
+        try:
+            cloud = self.load(index)
+        except OSError as error:  # its file was listed, and is gone or no file now
+            name = self.names[index]
+            raise InputError(
+                f"cannot be read ({error})", source=self.name, field=name, fix="copy the set again"
+            ) from error
         local = local_coordinates(cloud.points, cloud.colors, name=f"{self.name} object {self.names[index]}")
         return cloud if self.metric else Cloud(local / local.max(), cloud.colors)
 

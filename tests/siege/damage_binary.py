@@ -131,7 +131,7 @@ def mcap(content: bytes, rng: np.random.Generator) -> bytes:
     k = int(rng.integers(len(records)))
     records[k : k + 1] = _other_record(*records[k], rng)
     body = b"".join(bytes((op,)) + struct.pack("<Q", len(data)) + data for op, data in records)
-    if rng.random() < 0.1:
+    if rng.random() < 0.1 and records:
         lie = struct.pack("<Q", EXTREMES[rng.integers(len(EXTREMES))] % 2**64)
         body = body.replace(struct.pack("<Q", len(records[-1][1])), lie, 1)
     return content[:8] + body + content[place:]
