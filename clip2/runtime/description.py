@@ -17,6 +17,7 @@ from data_prep.storage.reading import read_text
 from data_prep.storage.versioned import FileFormat
 
 FILE, BANK_FILE, OOD_FILE = "clip2_onnx.json", "text_bank.npz", "ood.safetensors"
+_MOST = 1 << 16  # points of a sample or neighborhood
 FORMAT = FileFormat("clip2-onnx", 1)
 
 
@@ -37,10 +38,10 @@ class Query(TypedConfig):
     """
 
     op: Literal["ball_query", "knn"]
-    searched: int | None
-    centers: int
-    radius: float | None
-    k: int
+    searched: int | None = Field(ge=1)
+    centers: int = Field(ge=1)
+    radius: float | None = Field(gt=0, allow_inf_nan=False)
+    k: int = Field(ge=1, le=_MOST)
 
 
 class IndexPlan(TypedConfig):
@@ -51,13 +52,13 @@ class IndexPlan(TypedConfig):
         queries: searches for neighbors.
     """
 
-    samples: int
+    samples: int = Field(ge=0, le=_MOST)
     queries: tuple[Query, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the index inputs."""
-        return (*["sample"] * (self.samples > 0), *(f"neighbors_{i}" for i in range(len(self.queries))))
+        return ("sample", *(f"neighbors_{i}" for i in range(len(self.queries)))) if self.samples else ()
 
 
 class Graph(TypedConfig):

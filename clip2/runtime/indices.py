@@ -27,7 +27,8 @@ def plan_indices(
     for query in plan.queries:
         cloud, ends = points, lengths
         if query.searched is not None:
-            cloud, ends = chosen[:, : query.searched], np.minimum(lengths, query.searched)
+            cloud = chosen[:, : query.searched]
+            ends = np.minimum(lengths, cloud.shape[1])
         centers = chosen[:, : query.centers]
         if query.radius is None:
             indices.append(knn(cloud, centers, query.k, ends))

@@ -19,9 +19,10 @@ from clip2.runtime.description import OnnxDescription
 from clip2.runtime.indices import plan_indices
 from clip2.teacher.text_bank import TextBank
 from data_prep.errors import InputError
-from data_prep.storage.extras import require_extra
 from data_prep.storage.files import file_sha256
+from data_prep.storage.onnx_graph import graph_errors, open_graph
 
+_INPUTS = ("points", "lengths", "colors", "has_color", "radii")  # besides the indices
 _POINTS_AT_ONCE = 1 << 15  # bounds the memory of a batch; onnxruntime gains little from larger ones
 
 
@@ -67,8 +68,16 @@ class OnnxModel(ObjectModel):
         path = _inside(folder, record.file)
         if file_sha256(path) != record.sha256:
             raise InputError("differs from its checksum", source=path, field="sha256", fix="export again")
+        known = (*_INPUTS, *self.description.plan.names)
+        if unknown := set(record.inputs).difference(known):
+            raise InputError(
+                f"has an input {min(unknown)!r}",
+                source=folder,
+                field="inputs",
+                fix=f"known: {', '.join(known)}",
+            )
         self._inputs = record.inputs
-        self._session = _session(path, threads)
+        self._path, self._session = path, open_graph(path, "clip2.runtime", threads)
 
     @property
     def logit_scale(self) -> float:
@@ -101,8 +110,11 @@ class OnnxModel(ObjectModel):
             batch = self.preprocessing.arrays(
                 clouds[start:stop], None if colors is None else colors[start:stop], first=start
             )
-            parts.append(self._session.run(["embeddings", "features"], self._feed(batch)))
+            with graph_errors(self._path):
+                parts.append(self._session.run(["embeddings", "features"], self._feed(batch)))
         embeddings, features = (np.concatenate(each) for each in zip(*parts, strict=True))
+        if not (np.isfinite(embeddings).all() and np.isfinite(features).all()):
+            raise InputError("gives vectors that are not finite", source=self._path, fix="export again")
         return Description(embeddings, features)
 
     def recognize(
@@ -130,12 +142,9 @@ class OnnxModel(ObjectModel):
                 if colors is None
                 else np.pad(colors, ((0, 0), (0, points.shape[1] - colors.shape[1]), (0, 0)))
             )
+        values = (points, batch.lengths, colors, batch.features_present, batch.radii)
         given = {
-            "points": points,
-            "lengths": batch.lengths,
-            "colors": colors,
-            "has_color": batch.features_present,
-            "radii": batch.radii,
+            **dict(zip(_INPUTS, values, strict=True)),
             **dict(zip(plan.names, plan_indices(points, batch.lengths, plan), strict=True)),
         }
         return {name: value for name in self._inputs if (value := given[name]) is not None}
@@ -147,15 +156,3 @@ def _inside(folder: Path, name: str) -> Path:
     if Path(name).name != name or not path.is_file():
         raise InputError(f"names {name!r}, which is not in it", source=folder, fix="copy the whole folder")
     return path
-
-
-def _session(path: Path, threads: int | None) -> Any:
-    onnxruntime = require_extra("onnxruntime", "onnx", needed_for="clip2.runtime")
-    options = onnxruntime.SessionOptions()
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except (RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"is no graph that onnxruntime runs ({reason})", source=path) from error

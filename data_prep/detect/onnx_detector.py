@@ -18,7 +18,7 @@ from data_prep.detect.detections import Detections2D
 from data_prep.detect.vocabulary import Vocabulary
 from data_prep.errors import InputError
 from data_prep.labels import normalize_label
-from data_prep.storage.extras import require_extra
+from data_prep.storage.onnx_graph import graph_errors, open_graph
 from data_prep.storage.reading import read_file, stays_inside
 
 # Boxes (M, 4) x0 y0 x1 y1 in pixels of the network's input, and scores (M, K).
@@ -84,13 +84,7 @@ class OnnxDetector:
         file = path.parent / config.model
         if not file.is_file():
             raise InputError("does not exist", source=file, field="model", fix=f"correct it in {path}")
-        runtime = require_extra("onnxruntime", "onnx", needed_for=str(path))
-        states = runtime.capi.onnxruntime_pybind11_state
-        failures = (states.InvalidProtobuf, states.InvalidGraph, states.NotImplemented, states.Fail)
-        try:
-            self._session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-        except failures as error:
-            raise InputError(f"is not an ONNX model ({str(error).splitlines()[0]})", source=file) from error
+        self._file, self._session = file, open_graph(file, needed_for=str(path))
         self._digest = hashlib.sha256(read_file(file)).hexdigest()
         known = Vocabulary.load(config.names).labels if isinstance(config.names, str) else config.names
         self._classes = tuple(known)
@@ -114,7 +108,8 @@ class OnnxDetector:
     def _detect(self, image: NDArray[np.uint8], min_score: float) -> Detections2D:
         height, width = image.shape[:2]
         array, scale, offset = self._input(image)
-        outputs = self._session.run(None, {self._session.get_inputs()[0].name: array})
+        with graph_errors(self._file):
+            outputs = self._session.run(None, {self._session.get_inputs()[0].name: array})
         outputs = [np.asarray(output) for output in outputs]
         try:
             boxes, scores = _LAYOUTS[self.config.layout](outputs, self._size, self.config.strides)

@@ -30,6 +30,7 @@ _HEADERS = {
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # surrogates
+_LEVELS = 100
 _BLOCK = 1 << 24
 # Arrays of scans and vectors shrink to a half or a tenth, occupancy grids as float32 (ModelNet10) to a 260th; only
 # zeros shrink to a thousandth.
@@ -51,12 +52,24 @@ def parse_json(content: str | bytes) -> Any:
         text = (
             content if isinstance(content, str) else content.decode(json.detect_encoding(content), "strict")
         )
+        _require_shallow(text)
         value = json.loads(text, parse_int=_parse_int, object_pairs_hook=_unique)
         if _HALF.search(text):
             json.dumps(value, ensure_ascii=False).encode()
         return value
     except RecursionError:
         raise ValueError("is nested too deeply") from None
+
+
+def _require_shallow(text: str) -> None:
+    """Refuse what takes a call or two per level from whoever walks over it."""
+    if text.count("[") + text.count("{") > _LEVELS:
+        depth = 0
+        for start in range(0, len(text), 256):  # brackets in labels count too, but those are few or closed
+            block = text[start : start + 256]
+            depth += block.count("[") + block.count("{") - block.count("]") - block.count("}")
+            if depth > _LEVELS:
+                raise RecursionError
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -146,5 +146,5 @@ def test_a_wrong_description_is_one_line(change: dict, problem: str, tmp_path: P
 def test_a_damaged_model_is_one_line(tmp_path: Path) -> None:
     path = write_detector(tmp_path, outputs("yolov5"), layout="yolov5")
     (tmp_path / "twin.onnx").write_bytes(b"rubbish" * 20)
-    with pytest.raises(InputError, match="is not an ONNX model"):
+    with pytest.raises(InputError, match="is no graph that onnxruntime runs"):
         OnnxDetector(path)
