@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from clip2.object_model import ObjectModel
-    from clip2.search.index import Hit
+    from clip2.search.hits import Hit
 
 
 @dataclass(kw_only=True)
@@ -102,7 +102,7 @@ class Search:
 
     def _vector(self, model: ObjectModel) -> NDArray[np.float32]:
         """One direction from label, image and cloud."""
-        from clip2.search.index import mean_direction
+        from clip2.search.hits import mean_direction
         from data_prep.scans import open_scan
 
         vectors = []

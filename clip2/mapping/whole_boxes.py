@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clip2.mapping.map_object import MapObject
+from clip2.recognition.found_objects import BELIEVED
 from data_prep.geometry import OrientedBox
 from data_prep.geometry.box_completion import SeenObject, complete_boxes
 from data_prep.geometry.box_iou import box_rows
 from data_prep.geometry.typical_sizes import typical_size
-
-_BELIEVED = 0.5  # probability of a label from which its usual size shapes the box
 
 
 def whole_boxes(
@@ -29,7 +28,7 @@ def whole_boxes(
     rows = [
         i
         for i, one in enumerate(objects)
-        if scores[i] >= _BELIEVED and one.viewpoint is not None and typical_size(labels[i]) is not None
+        if scores[i] >= BELIEVED and one.viewpoint is not None and typical_size(labels[i]) is not None
     ]
     seen = [SeenObject(objects[i].points(), labels[i], objects[i].viewpoint) for i in rows]
     visible = [OrientedBox.from_yaw(boxes[i, :3], boxes[i, 3:6], boxes[i, 6]) for i in rows]

@@ -23,7 +23,7 @@ from data_prep.geometry.upright_box import fit_upright_boxes
 from data_prep.scans import Frame
 
 # Probability of a label from which its usual size shapes the box.
-_BELIEVED = 0.5
+BELIEVED = 0.5
 
 
 @dataclass(eq=False)
@@ -120,7 +120,7 @@ class FoundObjects:
             likely: (K,) probabilities of the labels.
         """
         wanted = [
-            (i, label if share >= _BELIEVED else None)
+            (i, label if share >= BELIEVED else None)
             for i, label, share in zip(numbers.tolist(), labels, likely.tolist(), strict=True)
         ]
         # A box depends on its neighbors, so only the same query can reuse its boxes.

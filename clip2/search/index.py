@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from itertools import islice
 from math import ceil
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError
 
+from clip2.search.hits import Hit, group_sightings, row_filter
+from clip2.search.lance import OneLine, table_names, writing
 from clip2.search.objects import StoredObject, from_row, schema, to_rows
 from clip2.search.sources import objects_of, read_objects
 from data_prep.errors import InputError
@@ -42,43 +41,7 @@ _STALE = 0.2  # share of rows without a vector index from which it is built anew
 _BITS, _REFINED = 4, 100
 _EVERY_PARTITION = 1_000_000
 _PARTITION = 8192  # rows; smaller ones take longer to build and to search, and find no more
-_LANCE_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, OverflowError)
-_SAME_PLACE = 0.5  # of the larger box's diagonal: hits of one scan with nearer centers are one object
 _MARGIN = 5  # hits read for each that is wanted, as several can be one object
-
-
-@dataclass(frozen=True)
-class Hit:
-    """An object that was found.
-
-    Attributes:
-        object: as it is stored; cloud and crop are thumbnails.
-        similarity: cosine with the query, -1..1.
-        others: further sightings of the same object, best first.
-    """
-
-    object: StoredObject
-    similarity: float
-    others: tuple[StoredObject, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """A dict for ``json``, without thumbnails."""
-        one = self.object
-        return {
-            "similarity": round(self.similarity, 6),
-            "label": one.label,
-            "score": round(one.score, 6),
-            "scan": one.scan,
-            "source": one.source,
-            "object": one.number,
-            "track": one.track,
-            "timestamp": one.timestamp,
-            "center": one.box[:3].tolist(),
-            "size": one.box[3:6].tolist(),
-            "yaw": float(one.box[6]),
-            "num_points": one.num_points,
-            "sightings": 1 + len(self.others),
-        }
 
 
 class Index:
@@ -112,7 +75,7 @@ class Index:
             return  # the first add makes it
         with self._lance():
             database = self._connect()
-            there = _TABLE in _tables(database)
+            there = _TABLE in table_names(database)
         if there:
             self._open(database)
         elif self._is_local and any(file.name != LOCK for file in folder.iterdir()):
@@ -231,7 +194,7 @@ class Index:
         if query.ndim != 1 or not np.isfinite(query).all() or not np.any(query):
             raise InputError(f"has shape {query.shape} or no length", field="vector")
         self._require_space(model, len(query), create=False)
-        where = _where(near, since, until, scan)
+        where = row_filter(near, since, until, scan)
         with self._lance():
             table = self._nearest(query, _MARGIN * k, where, exact)
             vectors = table["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self.width)
@@ -239,7 +202,7 @@ class Index:
             found = [
                 (from_row(row, v), 1 - row["_distance"]) for row, v in zip(records, vectors, strict=True)
             ]
-        return list(islice(_grouped(found), k))
+        return list(islice(group_sightings(found), k))
 
     def _nearest(self, query: NDArray[np.float32], count: int, where: str, exact: bool) -> Any:
         """Arrow table of the rows nearest to a query."""
@@ -262,7 +225,7 @@ class Index:
         """Write a table of release 0.1.0 as this release does; readers see the old one until it is complete."""
         wanted = schema(self.width, self._metadata | {"version": str(FORMAT.version)})
         database = self._connect()
-        with self._lance(), self._writing(), self._lock():
+        with self._lance(), writing(self.path), self._lock():
             # Read under the lock: what another writer adds in between would be lost.
             rows = self._table.to_arrow().to_pylist()
             stored = (from_row(row, np.asarray(row["vector"], np.float32)) for row in rows)
@@ -281,7 +244,7 @@ class Index:
         """Merge small files, and build a vector index where it pays (from 20,000 objects on)."""
         from lancedb.index import IvfRq
 
-        with self._lance(), self._writing(), self._lock():
+        with self._lance(), writing(self.path), self._lock():
             rows = len(self)
             self._table.optimize(cleanup_older_than=timedelta(days=7))
             if rows >= VECTOR_INDEX_FROM and self._without_index() > _STALE * rows:
@@ -308,7 +271,7 @@ class Index:
 
     def _create(self, model: str, width: int) -> None:
         metadata = {"format": FORMAT.name, "version": str(FORMAT.version), "model": model}
-        with self._writing():
+        with writing(self.path):
             if self._is_local:
                 Path(self.path).mkdir(parents=True, exist_ok=True)
             database = self._connect()
@@ -336,109 +299,13 @@ class Index:
         self._metadata = metadata
 
     def _merge(self, rows: Any) -> int:
-        with self._lance(), self._writing(), self._lock():
+        with self._lance(), writing(self.path), self._lock():
             done = self._table.merge_insert("id").when_not_matched_insert_all().execute(rows)
         return int(done.num_inserted_rows)
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, RuntimeError) as error:  # the second is how LanceDB tells of a full disk
-            raise InputError(
-                f"cannot be written ({_first_line(error)})",
-                source=self.path,
-                fix="make room or get the right to write there, and run the same again",
-            ) from error
-
-    def _lance(self) -> _OneLine:
-        return _OneLine(self.path)
+    def _lance(self) -> OneLine:
+        return OneLine(self.path)
 
     def _lock(self) -> AbstractContextManager[object]:
         """One writer at a time: two that add the same object at once would both find it missing."""
         return FolderLock(Path(self.path), wait=True) if self._is_local else nullcontext()
-
-
-class _OneLine:
-    """Inside, a failure of LanceDB is one line that names the index.
-
-    Damaged files make it panic in Rust, and no module exports the class of that error: it is known by its name.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None or error is None or issubclass(kind, InputError):
-            return
-        if issubclass(kind, (*_LANCE_ERRORS, SafetensorError)) or kind.__name__ in (
-            "RustPanic",
-            "PanicException",
-        ):
-            fix = "get the right to use it; if it is damaged, make it again with clip2 index"
-            raise InputError(f"cannot be used ({_first_line(error)})", source=self._path, fix=fix) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:200]
-
-
-def _tables(database: Any) -> list[str]:
-    listed = database.list_tables()
-    return list(getattr(listed, "tables", listed))
-
-
-def _where(near: Sequence[float] | None, since: float | None, until: float | None, scan: str | None) -> str:
-    """The filter in SQL; text is quoted, numbers are numbers."""
-    parts = []
-    if near is not None:
-        values = np.asarray(near, np.float64)
-        if values.shape != (4,) or not np.isfinite(values).all() or values[3] <= 0:
-            raise InputError(f"is {near}", field="near", fix="give x, y, z and a radius above 0")
-        x, y, z, r = (repr(float(v)) for v in values)
-        square = " + ".join(f"({n} - ({v})) * ({n} - ({v}))" for n, v in (("x", x), ("y", y), ("z", z)))
-        parts.append(f"{square} <= {r} * {r}")
-    for name, value, sign in (("since", since, ">="), ("until", until, "<=")):
-        if value is not None:
-            if not np.isfinite(value):
-                raise InputError(f"is {value}", field=name, fix="give seconds since 1970")
-            parts.append(f"timestamp {sign} {float(value)!r}")
-    if scan is not None:
-        quoted = scan.replace("'", "''")
-        parts.append(f"scan = '{quoted}'")
-    return " AND ".join(parts)
-
-
-def _grouped(found: Sequence[tuple[StoredObject, float]]) -> Iterator[Hit]:
-    """Hits with their further sightings; the best sighting of an object stands for it."""
-    groups: list[tuple[StoredObject, float, list[StoredObject]]] = []
-    for one, similarity in found:
-        for first, _, others in groups:
-            if _is_same(first, one):
-                others.append(one)
-                break
-        else:
-            groups.append((one, similarity, []))
-    return (Hit(one, similarity, tuple(others)) for one, similarity, others in groups)
-
-
-def _is_same(a: StoredObject, b: StoredObject) -> bool:
-    """Whether two sightings are of one object: the same id of a map, or the same place in the same scan."""
-    if a.scan != b.scan:
-        return False
-    if a.track is not None and b.track is not None:
-        return a.track == b.track
-    reach = _SAME_PLACE * max(np.linalg.norm(a.box[3:6]), np.linalg.norm(b.box[3:6]))
-    return bool(np.linalg.norm(a.box[:3] - b.box[:3]) < reach)
-
-
-def mean_direction(vectors: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """One query from several: label, image and cloud together."""
-    units = [vector / np.linalg.norm(vector) for vector in vectors]
-    mean: NDArray[np.float32] = np.mean(units, axis=0, dtype=np.float32)
-    return mean

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from clip2.search.index import Hit
+from clip2.search.hits import Hit
 from data_prep.report import Card, Page
 
 
