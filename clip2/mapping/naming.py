@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+import data_prep.native as native
 from clip2.labels import UNKNOWN
 from clip2.mapping.map_object import MapObject
 from clip2.teacher.text_source import labels_and_vectors
 from data_prep.labels import normalize_label
+from data_prep.scale.blas import single_threaded_blas
 
 if TYPE_CHECKING:
     from clip2.object_model import ObjectModel
@@ -61,8 +65,11 @@ class Naming:
         """
         means = mean_embeddings(objects, self._width)
         scores = np.empty((len(objects), len(names)), np.float32)
-        for part, weights, _ in self._weights(means, vectors):
+
+        def normalize(part: slice, weights: NDArray[np.float32], _: NDArray[np.int64]) -> None:
             np.divide(weights, weights.sum(axis=1, keepdims=True), out=scores[part])
+
+        self._each_block(means, vectors, normalize)
         column = {normalize_label(name): k for k, name in enumerate(names)}
         for i, one in enumerate(objects):
             votes = [(column[label], weight) for label, weight in one.votes.items() if label in column]
@@ -73,18 +80,31 @@ class Naming:
                     scores[i, k] += weight / (1 + total)
         return scores
 
-    def _weights(
-        self, means: NDArray[np.float32], vectors: NDArray[np.float32]
-    ) -> Iterator[tuple[slice, NDArray[np.float32], NDArray[np.int64]]]:
-        """Blocks of rows that stay in the processor's cache: exponentials below the softmax, and the best column of each."""
+    def _each_block(
+        self,
+        means: NDArray[np.float32],
+        vectors: NDArray[np.float32],
+        use: Callable[[slice, NDArray[np.float32], NDArray[np.int64]], object],
+    ) -> None:
+        """Call ``use`` with every block of rows that stays in the processor's cache, on all cores.
+
+        It gets the rows, the exponentials below their softmax, and the best column of each.
+        """
         text = np.ascontiguousarray(vectors.T, np.float32) * np.float32(self._scale)
-        space = np.empty((min(_AT_ONCE, len(means)), len(vectors)), np.float32)
-        for start in range(0, len(means), _AT_ONCE):
+
+        def work(start: int) -> None:
             part = slice(start, min(start + _AT_ONCE, len(means)))
-            logits = np.matmul(means[part], text, out=space[: part.stop - start])
+            logits = means[part] @ text
             best = logits.argmax(axis=1)
             logits -= logits[np.arange(len(logits)), best][:, None]
-            yield part, np.exp(logits, out=logits), best
+            use(part, np.exp(logits, out=logits), best)
+
+        starts = range(0, len(means), _AT_ONCE)
+        if len(starts) < 2:
+            deque(map(work, starts), maxlen=0)
+        else:  # numpy lets other threads run; each block is multiplied on one
+            with ThreadPoolExecutor(native.threads()) as pool, single_threaded_blas():
+                deque(pool.map(work, starts), maxlen=0)
 
     def unknown(self, objects: Sequence[MapObject], false_alarm: float | None) -> NDArray[np.bool_]:
         """(N,) objects unlike the training objects, on average over their looks, that no detector has named."""
@@ -114,8 +134,11 @@ class Naming:
         best, score = np.zeros(len(objects), np.int64), np.zeros(len(objects), np.float32)
         # The table of all probabilities is not needed: the best one is 1 over the sum.
         means = mean_embeddings(objects, self._width) if means is None else means
-        for part, weights, columns in self._weights(means, vectors):
+
+        def keep(part: slice, weights: NDArray[np.float32], columns: NDArray[np.int64]) -> None:
             best[part], score[part] = columns, 1 / weights.sum(axis=1)
+
+        self._each_block(means, vectors, keep)
         if voted := [i for i, one in enumerate(objects) if one.votes]:
             table = self.probabilities([objects[i] for i in voted], names, vectors)
             best[voted], score[voted] = table.argmax(axis=1), table.max(axis=1)
