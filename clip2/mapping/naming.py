@@ -90,7 +90,7 @@ class Naming:
 
         It gets the rows, the exponentials below their softmax, and the best column of each.
         """
-        text = np.ascontiguousarray(vectors.T, np.float32) * np.float32(self._scale)
+        text = (vectors.astype(np.float32, copy=False) * np.float32(self._scale)).T
 
         def work(start: int) -> None:
             part = slice(start, min(start + _AT_ONCE, len(means)))

@@ -370,7 +370,8 @@ class ObjectMap:
         vocabulary: tuple[str, ...],
         points: bool,
     ) -> Instances3D:
-        boxes = np.array([one.box for one in objects]).reshape(-1, 7)
+        # Faster than an array of ten thousand arrays.
+        boxes = np.concatenate([np.zeros(0), *(one.box for one in objects)]).reshape(-1, 7)
         nothing = np.zeros(0, np.int64)
         clouds = [one.points() for one in objects] if points else []
         ends = np.cumsum([0, *map(len, clouds)]).tolist()
