@@ -20,7 +20,8 @@ from data_prep.errors import InputError
 from data_prep.scale.blas import single_threaded_blas
 from data_prep.scans import Frame
 
-Given, Result = TypeVar("Given"), TypeVar("Result")
+Given = TypeVar("Given")
+Result = TypeVar("Result")
 
 
 class LivePipeline:
