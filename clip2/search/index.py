@@ -20,6 +20,7 @@ from clip2.search.sources import objects_of, read_objects
 from data_prep.errors import InputError
 from data_prep.storage.extras import require_extra
 from data_prep.storage.lock import LOCK, FolderLock
+from data_prep.storage.reading import require_no_pipe
 from data_prep.storage.versioned import FileFormat
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Index:
             raise InputError("is a file", source=self.path, fix="name a folder for the index")
         if self._is_local and not folder.exists():
             return  # the first add makes it
+        if self._is_local:
+            require_no_pipe(folder)
         with self._lance():
             database = self._connect()
             there = _TABLE in table_names(database)

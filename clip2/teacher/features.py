@@ -258,7 +258,10 @@ class FeatureIndex:
             record = parse_json(read_text(path))
             FORMAT.require(record, path, fix="embed again")
             fields = {key: value for key, value in record.items() if key not in FORMAT.header}
-            return TypeAdapter(cls).validate_python(fields)
+            index = TypeAdapter(cls).validate_python(fields)
+            if index.width < 1:
+                raise ValueError(f"width {index.width}")
+            return index
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise

@@ -18,7 +18,7 @@ from clip2.teacher.hub_files import HubFile
 from clip2.teacher.text_source import canonical_model
 from data_prep.errors import InputError
 from data_prep.storage.parsing import parse_json
-from data_prep.storage.reading import read_text
+from data_prep.storage.reading import read_text, require_no_pipe
 
 _CONFIG = "open_clip_config.json"
 _WEIGHTS_FILE = "open_clip_model.safetensors"
@@ -153,6 +153,7 @@ def _load_folder(folder: Path, declared: str | None) -> LoadedClip:
         raise InputError("is not a folder", source=folder, fix="check the path after local-dir:")
     if not (folder / _CONFIG).is_file():
         raise InputError("is missing", source=folder, field=_CONFIG, fix=fix)
+    require_no_pipe(folder)
     if not any(path.suffix in _WEIGHTS for path in folder.iterdir()):
         raise InputError("has no weights", source=folder, fix=fix)
     try:
@@ -172,6 +173,8 @@ def _load_folder(folder: Path, declared: str | None) -> LoadedClip:
         ValueError,
         KeyError,
         TypeError,
+        AttributeError,
+        AssertionError,
         SafetensorError,
         UnpicklingError,
     ) as error:

@@ -202,8 +202,11 @@ class CropPreprocessing:
     def __init__(self, config: Mapping[str, Any]) -> None:
         from open_clip.transform import PreprocessCfg, image_transform_v2
 
-        settings = PreprocessCfg(**config)
-        self._transform = image_transform_v2(settings, is_train=False)
+        try:
+            settings = PreprocessCfg(**config)
+            self._transform = image_transform_v2(settings, is_train=False)
+        except (AssertionError, TypeError, ValueError) as error:
+            raise InputError(f"cannot be used ({error!r})", field="preprocess_cfg") from error
         self._cuts_to_square = settings.resize_mode == "shortest"
         self.config = {
             "size": list(settings.size) if isinstance(settings.size, tuple | list) else [settings.size] * 2,

@@ -14,7 +14,8 @@ from typing import Any, Literal, Protocol
 
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
-from data_prep.storage.reading import read_text
+from data_prep.storage.parsing import parse_json
+from data_prep.storage.reading import read_file
 
 LoggerName = Literal["tensorboard", "curves", "csv", "wandb", "mlflow"]
 METRICS_FILE, CSV_FILE, TENSORBOARD_FOLDER = "metrics.jsonl", "metrics.csv", "tensorboard"
@@ -49,16 +50,17 @@ def open_logger(name: str, run: Path, first: int, config: Mapping[str, Any]) -> 
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:
-    """The records of ``metrics.jsonl``, up to a line that a killed run left half-written."""
+    """The records of ``metrics.jsonl``, up to a line that a killed run left half-written, or that is none."""
     path = run / METRICS_FILE
     records: list[dict[str, Any]] = []
-    for line in read_text(path).splitlines(keepends=True) if path.is_file() else ():
+    for line in read_file(path).splitlines(keepends=True) if path.is_file() else ():
         try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
+            record = parse_json(line)
+        except ValueError:
             break
-        if line.endswith("\n"):
-            records.append(record)
+        if not (line.endswith(b"\n") and isinstance(record, dict) and type(record.get("step")) is int):
+            break
+        records.append(record)
     return records
 
 

@@ -152,8 +152,10 @@ def read_facts(path: Path) -> dict[str, Any]:
         InputError: the file is damaged.
     """
     facts = read_record(path, "clip2", fix=_REPAIR)
-    if type(facts.get("step")) is not int or facts["step"] < 0:
-        raise InputError(f"is {facts.get('step')!r}", source=path, field="step", fix=_REPAIR)
+    for field, kinds in (("step", (int,)), ("fingerprint", (str,)), ("seconds", (int, float))):
+        value = facts.get(field)
+        if type(value) not in kinds or field == "step" and value < 0:
+            raise InputError(f"is {value!r}", source=path, field=field, fix=_REPAIR)
     return facts
 
 
@@ -180,7 +182,8 @@ def load_state(path: Path, model: nn.Module, average: nn.Module, optimizer: torc
     for name, value in parts["optimizer"].items():
         key, _, parameter_name = name.partition("/")
         parameter = by_name.get(parameter_name)
-        if parameter is None or value.shape not in (parameter.shape, ()):
+        fits = parameter is not None and value.shape in (parameter.shape, ()) and value.is_floating_point()
+        if parameter is None or not fits:
             raise InputError("fits no parameter", source=path, field=f"optimizer/{name}", fix=_REPAIR)
         # AdamW keeps its step count on the CPU by default.
         optimizer.state[parameter][key] = value if key == "step" else like(parameter, value)

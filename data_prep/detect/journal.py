@@ -104,7 +104,7 @@ class DetectionJournal:
 
     def _open(self, settings: dict[str, Any]) -> None:
         path = self.folder / _ROWS
-        if path.exists() and not path.is_file():
+        if path.is_symlink() or (path.exists() and not path.is_file()):
             raise BadDatasetError("is no file", source=path, fix="delete the folder and start over")
         self._file = path.open("a+b")
         try:

@@ -65,6 +65,17 @@ def stays_inside(name: str) -> bool:
     )
 
 
+def require_no_pipe(folder: Path) -> None:
+    """Refuse a folder with pipes or devices, for libraries that open its files themselves and would wait for these.
+
+    Raises:
+        InputError: naming the first.
+    """
+    for path in folder.rglob("*"):
+        if path.is_fifo() or path.is_char_device():
+            raise InputError("is a pipe or a device, not a file", source=path, fix="remove it")
+
+
 def require_file(path: str | Path, fix: str | None = None) -> None:
     """Refuse what is no regular file, for libraries that open files themselves.
 

@@ -101,7 +101,7 @@ def _count(path: Path, header: dict[str, list[str]]) -> int:
     numbers = {}
     for key in ("WIDTH", "HEIGHT", "POINTS"):
         match header.get(key):
-            case [text] if text.isdigit():
+            case [text] if text.isdecimal() and len(text) < 19:
                 numbers[key] = int(text)
             case None if key == "POINTS":
                 numbers[key] = numbers["WIDTH"] * numbers["HEIGHT"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import struct
+import sys
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from data_prep.errors import BadDatasetError, BadFrameError
 from data_prep.storage.extras import require_extra
-from data_prep.storage.reading import require_file
+from data_prep.storage.reading import require_no_pipe
 
 if TYPE_CHECKING:
     from rosbags.highlevel import AnyReader
@@ -178,10 +179,7 @@ def _open(root: Path, files: list[Path]) -> AnyReader:
     from rosbags.highlevel import AnyReader
     from rosbags.typesys import Stores, get_typestore
 
-    for path in files:
-        for file in path.iterdir() if path.is_dir() else [path]:
-            if not file.is_dir():
-                require_file(file, _HELP)  # rosbags would wait for a pipe
+    require_no_pipe(root)
     try:
         # Bags from before ROS 2 Iron carry no definitions; those of sensor_msgs and tf2_msgs never changed.
         reader = AnyReader(files, default_typestore=get_typestore(Stores.LATEST))
@@ -193,14 +191,15 @@ def _open(root: Path, files: list[Path]) -> AnyReader:
 
 def _damage() -> tuple[type[Exception], ...]:
     """Exceptions of broken files; those of rosbags can be named only where it is installed."""
-    from apsw import Error as SqliteError
     from rosbags.highlevel import AnyReaderError
     from rosbags.highlevel.anyreader import ReaderErrors
     from rosbags.serde import SerdeError
     from rosbags.typesys import TypesysError
     from zstandard import ZstdError
 
-    return (*_DAMAGE, *ReaderErrors, AnyReaderError, SerdeError, TypesysError, SqliteError, ZstdError)
+    # Early versions of rosbags read SQLite without apsw.
+    sqlite = (sys.modules["apsw"].Error,) if "apsw" in sys.modules else ()
+    return (*_DAMAGE, *ReaderErrors, AnyReaderError, SerdeError, TypesysError, ZstdError, *sqlite)
 
 
 def _words(error: Exception) -> str:
