@@ -41,10 +41,14 @@ def graph_errors(path: Path) -> Iterator[None]:
     from onnxruntime.capi import onnxruntime_pybind11_state as states
 
     kinds = (kind for kind in vars(states).values() if isinstance(kind, type))
-    failures: tuple[type[Exception], ...] = tuple(kind for kind in kinds if issubclass(kind, Exception))
+    failures: tuple[type[Exception], ...] = (
+        RuntimeError,
+        ValueError,
+        *(kind for kind in kinds if issubclass(kind, Exception)),
+    )
     try:
         yield
-    except (RuntimeError, ValueError, *failures) as error:
+    except failures as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise InputError(
             f"is no graph that onnxruntime runs ({reason})", source=path, fix="copy or export it again"
