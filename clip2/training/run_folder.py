@@ -154,7 +154,7 @@ def read_facts(path: Path) -> dict[str, Any]:
     facts = read_record(path, "clip2", fix=_REPAIR)
     for field, kinds in (("step", (int,)), ("fingerprint", (str,)), ("seconds", (int, float))):
         value: Any = facts.get(field)
-        if type(value) not in kinds or field == "step" and value < 0:
+        if type(value) not in kinds or (field == "step" and value < 0):
             raise InputError(f"is {value!r}", source=path, field=field, fix=_REPAIR)
     return facts
 
