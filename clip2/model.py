@@ -211,7 +211,7 @@ class Clip2Model(nn.Module, ObjectModel):
                 pending = self.graphs(self, self._infer, batch)
             results.append(tuple(part.cpu() for part in pending))
             embeddings, features = (torch.cat(parts).numpy() for parts in zip(*results, strict=True))
-            return Description(embeddings, features)
+            return Description.checked(embeddings, features)
         finally:
             self.train(was_training)
 

@@ -29,6 +29,21 @@ class Description(NamedTuple):
     embeddings: NDArray[np.float32]
     features: NDArray[np.float32]
 
+    @classmethod
+    def checked(cls, embeddings: NDArray[np.float32], features: NDArray[np.float32]) -> Description:
+        """The vectors that an encoder gave.
+
+        Raises:
+            InputError: they are not finite, as damaged weights make them.
+        """
+        if not np.isfinite(embeddings).all():
+            raise InputError(
+                "gives vectors that are not finite",
+                field="encoder",
+                fix="its weights are damaged: copy them again",
+            )
+        return cls(embeddings, features)
+
 
 class ObjectModel:
     """What torch and onnxruntime models have in common; subclasses implement `describe` and `logit_scale`.

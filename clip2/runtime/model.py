@@ -115,7 +115,7 @@ class OnnxModel(ObjectModel):
         embeddings, features = (np.concatenate(each) for each in zip(*parts, strict=True))
         if not (np.isfinite(embeddings).all() and np.isfinite(features).all()):
             raise InputError("gives vectors that are not finite", source=self._path, fix="export again")
-        return Description(embeddings, features)
+        return Description.checked(embeddings, features)
 
     def recognize(
         self, scan: Scannable, labels: str | Sequence[str] | None = None, **options: Any

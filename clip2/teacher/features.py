@@ -344,6 +344,9 @@ class ShardFeatures:
                 any(len(tensors[key]) != len(counts) for key in _PER_OBJECT if key in tensors)
                 or len(ids) != counts.sum()
                 or len(texts) != len(tensors["text_embeddings"])
+                or not all(isinstance(text, str) for text in texts)
+                or counts.dtype.kind != "i"
+                or ids.dtype.kind != "i"
                 or (len(ids) and not 0 <= ids.min() <= ids.max() < len(texts))
             ):
                 raise ValueError("arrays that do not fit together")

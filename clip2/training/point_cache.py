@@ -217,6 +217,7 @@ def _load(folder: Path, digest: str) -> StoredObjects | None:
         whose = file["triplets"] if "views" in index else np.arange(len(count))
         stored, reasons, known = int(index["points"]), index["reasons"], index["digest"]
         whole = len({len(each) for each in (count, scale, has_color, frames, problem, whose)}) == 1
+        whole = whole and all(isinstance(reason, str) for reason in reasons)
         whole = whole and all(0 <= row < len(reasons) for row in problem)
         points_bytes, colors_bytes = (os.path.getsize(folder / name) for name in (POINTS, COLORS))
     except (OSError, ValueError, KeyError, TypeError):

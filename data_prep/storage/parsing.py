@@ -32,9 +32,8 @@ _HEADERS = {
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # surrogates
 _LEVELS = 100
 _BLOCK = 1 << 24
-# Arrays of scans and vectors shrink to a half or a tenth, occupancy grids as float32 (ModelNet10) to a 260th; only
-# zeros shrink to a thousandth.
-_BOMB, _MOST_TIMES = 1 << 27, 400
+# Arrays of scans and vectors shrink to a half or a tenth; only zeros shrink to a thousandth.
+_BOMB, _MOST_TIMES = 1 << 27, 100
 
 
 def parse_json(content: str | bytes) -> Any:
@@ -163,6 +162,7 @@ def read_arrays(
     file: Path | BinaryIO,
     require: Callable[[int, np.dtype], None] | None = None,
     names: Collection[str] | None = None,
+    most_times: int = _MOST_TIMES,
 ) -> dict[str, NDArray]:
     """The arrays of an npz file by name.
 
@@ -170,14 +170,15 @@ def read_arrays(
         file: path or stream.
         require: called with the number of values and the type of each array before it is unpacked; may raise.
         names: read only these; what the file lacks is left out. None: all.
+        most_times: the size of the file that its arrays may unpack to.
 
     Raises:
         OSError: it cannot be opened.
-        ValueError: not an npz, damaged, of Python objects, or unpacked more than 400 times as large as it is.
+        ValueError: not an npz, damaged, of Python objects, or larger unpacked than ``most_times`` allows.
     """
     arrays: dict[str, NDArray] = {}
     try:
-        with _open_zip(file) as archive:
+        with _open_zip(file, most_times) as archive:
             for info in archive.infolist():
                 name = info.filename.removesuffix(".npy")
                 if names is not None and name not in names:
@@ -195,7 +196,7 @@ def read_arrays(
 
 
 @contextmanager
-def _open_zip(file: Path | BinaryIO) -> Iterator[zipfile.ZipFile]:
+def _open_zip(file: Path | BinaryIO, most_times: int) -> Iterator[zipfile.ZipFile]:
     """A zip whose members are not absurdly larger than itself; what a member holds beyond its stated size is not read."""
     with (
         open_file(file) if isinstance(file, Path) else nullcontext(file) as stream,
@@ -203,7 +204,7 @@ def _open_zip(file: Path | BinaryIO) -> Iterator[zipfile.ZipFile]:
     ):
         packed = stream.seek(0, io.SEEK_END)
         unpacked = sum(info.file_size for info in archive.infolist())
-        if unpacked > max(_BOMB, _MOST_TIMES * packed):
+        if unpacked > max(_BOMB, most_times * packed):
             raise ValueError(f"is {packed:,} bytes that would unpack to {unpacked:,}")
         yield archive
 

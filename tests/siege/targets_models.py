@@ -193,7 +193,7 @@ def resume(folder: Path) -> None:
     )
     read_metrics(folder / "run")
     if (
-        config.loop.steps <= 6
+        (config.loop.steps or 7) <= 6
         and config.loop.batch_size <= 64
         and config.model.preprocessing.num_points <= 512
     ):

@@ -43,14 +43,16 @@ class _ArraysOnly(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def read_npz(file: Path, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, NDArray]:
-    """Arrays of an npz file by name, without executing anything in it.
+def read_npz(
+    file: Path, required: Sequence[str], optional: Sequence[str] = (), most_times: int = 100
+) -> dict[str, NDArray]:
+    """Arrays of an npz file by name, without executing anything in it; ``most_times`` its size when unpacked.
 
     Raises:
         InputError: it is no npz file, is cut short, or lacks a required array.
     """
     try:
-        arrays = read_arrays(file, names=(*required, *optional))
+        arrays = read_arrays(file, names=(*required, *optional), most_times=most_times)
     except (OSError, ValueError) as error:
         raise InputError(f"is not a readable npz file ({error})", source=file, fix="copy it again") from error
     missing = [name for name in required if name not in arrays]

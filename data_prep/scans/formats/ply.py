@@ -161,7 +161,7 @@ def _read_header(path: Path, content: bytes | mmap.mmap) -> tuple[str, list[_Ele
         match line.split():
             case ["format", name, *_] if name in _BYTE_ORDER:
                 order = _BYTE_ORDER[name]
-            case ["element", name, count] if count.isdigit():
+            case ["element", name, count] if count.isdigit() and len(count) < 19:
                 elements.append(_Element(name, int(count), []))
             case ["property", "list", *_] if elements:
                 elements[-1].has_list = True

@@ -22,6 +22,8 @@ from data_prep.scans.kitti.files import Calibration, parse_labels
 from data_prep.scans.scan import IndexedScan, choose_names
 from data_prep.scans.sources import register_source
 
+_DIGITS = 9  # of a frame's number, at most: Python reads no integer of thousands of digits
+
 
 @register_source("kitti")
 class KittiScan(IndexedScan[Path]):
@@ -179,7 +181,7 @@ class KittiTrackingScan(IndexedScan[Path]):
         rows: dict[int, list[list[str]]] = {}
         for number, line in enumerate(read_lines(path, "labels"), start=1):
             fields = line.split()
-            if not fields[0].isdecimal() or len(fields) < 17:
+            if not fields[0].isdecimal() or len(fields[0]) > _DIGITS or len(fields) < 17:
                 raise InputError(
                     f"{line.strip()!r} is not a label",
                     source=path,

@@ -279,4 +279,4 @@ def label_of(category: str) -> str:
 
 def _level(token: object) -> int:
     """1 to 4 (up to 40, 60, 80, 100 % visible); 0 where nobody said."""
-    return int(token) if isinstance(token, str) and token.isdecimal() else 0
+    return int(token) if isinstance(token, str) and token in ("1", "2", "3", "4") else 0

@@ -68,7 +68,8 @@ def test_a_frame_leaves_strays_out_with_their_attributes_and_says_so(sweep):
     numbers = np.linspace(0, 1, len(points) + 2, dtype=np.float32)
     frame = Frame.build("f", np.vstack([[[0, 1e19, 0]], points, [[np.nan, 0, 0]]]), intensity=numbers)
     np.testing.assert_array_equal(frame.intensity, numbers[1:-1])
-    assert frame.notes == ("1 stray point is left out, 1e+19 m away",)
+    nan = f"1 of {len(points) + 2:,} points are NaN or inf and left out"
+    assert frame.notes == (nan, "1 stray point is left out, 1e+19 m away")
     assert Frame.build("f", points).notes == ()
 
 
