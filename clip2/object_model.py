@@ -36,7 +36,7 @@ class Description(NamedTuple):
         Raises:
             InputError: they are not finite, as damaged weights make them.
         """
-        if not np.isfinite(embeddings).all():
+        if not (np.isfinite(embeddings).all() and np.isfinite(features).all()):
             raise InputError(
                 "gives vectors that are not finite",
                 field="encoder",

@@ -99,7 +99,10 @@ class Index:
     @property
     def width(self) -> int:
         """D of the vectors; 0 while the index is empty."""
-        return 0 if self._table is None else int(self._table.schema.field("vector").type.list_size)
+        if self._table is None:
+            return 0
+        with self._lance():
+            return int(self._table.schema.field("vector").type.list_size)
 
     def add(
         self,

@@ -26,6 +26,7 @@ from data_prep.storage.files import require_writable, writing
 CONFIG_FILE, STATE_FOLDER = "config.yaml", "state"
 _STATES_KEPT = 2
 _REPAIR = "delete it to continue from an earlier one"
+_MOMENTS = {"step", "exp_avg", "exp_avg_sq"}  # of AdamW
 # Keys that do not change what is learned; a resumed run may differ in them.
 _FREE = (
     "device.",
@@ -187,6 +188,8 @@ def load_state(path: Path, model: nn.Module, average: nn.Module, optimizer: torc
             raise InputError("fits no parameter", source=path, field=f"optimizer/{name}", fix=_REPAIR)
         # AdamW keeps its step count on the CPU by default.
         optimizer.state[parameter][key] = value if key == "step" else like(parameter, value)
+    if any(set(moments) != _MOMENTS for moments in optimizer.state.values()):
+        raise InputError("lacks moments of a parameter", source=path, field="optimizer", fix=_REPAIR)
 
 
 def _saved_states(run: Path) -> list[Path]:

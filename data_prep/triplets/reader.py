@@ -139,6 +139,7 @@ class TripletSet:
             *self._store.error_types(),
             tarfile.TarError,
             EOFError,
+            ValueError,  # a number of an extended header
         )
         try:
             with self._store.open(shard.name) as stream:

@@ -67,9 +67,8 @@ class Bag:
             for connection, time, raw in self._reader().messages(self._connections(topics)):
                 if connection.topic not in topics:  # the index says one thing, the record another
                     raise ValueError(f"a message of {connection.topic} is indexed as one of another topic")
-                if not isinstance(time, int) or isinstance(
-                    raw, str
-                ):  # a column of SQLite holds values of any type
+                # A column of SQLite holds values of any type.
+                if not isinstance(time, int) or isinstance(raw, str):
                     raise ValueError(f"a message of {connection.topic} has text for a time or for its bytes")
                 yield connection.topic, time, raw
         except _damage() as error:
