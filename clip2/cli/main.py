@@ -85,8 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: command and options; None: the arguments of the process.
 
     Returns:
-        0: done. 2: bad input or usage. 130: interrupted. 141: who reads the output went away. Commands may return further
-        codes.
+        0: done. 2: bad input or usage. 130: interrupted. 141: the reader of the output closed the pipe. Commands may
+        return further codes.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
