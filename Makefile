@@ -47,7 +47,7 @@ docs: setup  ## the documentation as a site, in site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 slow: setup  ## the tests that take longer: many kills, a real browser, long training
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --timeout 0
 
 lint: setup
 	$(BIN)/ruff check .
