@@ -1,11 +1,15 @@
 """Names for objects of a source that training never saw, in the space of real CLIP text vectors.
 
     python -m benchmarks.left_out_sources --world WORLD [--data DATA] [--seed 0] [--json]
+    python -m benchmarks.left_out_sources --world WORLD --draws 5      # three classes of ModelNet10 each
 
 Trained on: objects mined from the synthetic world (`python -m clip2.world.points mine WORLD`), ModelNet10's training
 split, and the named clouds of all sources but one, every label by its text vectors alone. Measured on the source left
 out: among its own names, and among all names of the bank. One model, trained without the first source, also names the
 objects in the labeled boxes of real scans. Labels that the bank lacks are left out of training and of the questions.
+
+With draws, three random classes of ModelNet10 are kept out instead, from every source and under each of their names. Their
+test shapes are named among the three and among all ten.
 """
 
 from __future__ import annotations
@@ -73,6 +77,7 @@ def main(
     world: Path | None = None,
     data: Path = DATA,
     sources: tuple[str, ...] = (),
+    draws: int = 0,
     config: Path = Path("configs/train/left_out_sources.yaml"),
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
     seed: int = 0,
@@ -85,6 +90,7 @@ def main(
         world: triplet folders of the synthetic world; None: train without them.
         data: folder with ``clip/vit_b32_text_bank.npz``, ``objects/`` and the scans.
         sources: to leave out, one run each; none: all.
+        draws: of three classes to keep out, one run each, instead of sources.
         config: training configuration.
         set: KEY=VALUE overrides of the configuration.
         seed: of initialization, order and augmentation.
@@ -95,25 +101,33 @@ def main(
     named = NamedSources(data / "objects/named_objects.npz")
     figures: dict[str, Any] = {}
     with TemporaryDirectory() as temporary:
-        for place, source in enumerate(sources or named.sources):
-            run = (out or Path(temporary)) / f"without-{source}-{seed}"
-            learn = training_set(world, data, named, source, bank)
-            trained = train(
-                load_config(config, [*set, f"seed={seed}"]),
-                run,
-                resume=True,
-                data=learn,
-                console=Console(stderr=True),
-            )
-            if not trained.finished:
+
+        def trained(name: str, learn: TrainingSet) -> Clip2Model:
+            run = (out or Path(temporary)) / name
+            settings = load_config(config, [*set, f"seed={seed}"])
+            if not train(settings, run, resume=True, data=learn, console=Console(stderr=True)).finished:
                 raise KeyboardInterrupt  # asked to stop: half a training is no result
-            model = clip2.load(run)
+            return clip2.load(run)
+
+        for place, source in enumerate(() if draws else sources or named.sources):
+            learn = training_set(world, data, named, bank, source)
+            model = trained(f"without-{source}-{seed}", learn)
             figures[source] = score(model, *named.of(source), bank, learn.texts)
             if place == 0:
                 figures["scans"] = {
                     name: score(model, clouds, labels, bank, learn.texts, choices)
                     for name, clouds, labels, choices in boxed_objects(data)
                 }
+        shapes = OBJECT_SETS["modelnet10"].open(data / "objects", Protocol(), "test")
+        for draw in range(draws):
+            three = tuple(np.random.default_rng(draw).choice(shapes.labels, 3, replace=False).tolist())
+            learn = training_set(world, data, named, bank, without=three)
+            model = trained(f"draw-{draw}-{seed}", learn)
+            rows = [i for i, target in enumerate(shapes.targets) if shapes.labels[target] in three]
+            clouds, labels = [shapes.read(i) for i in rows], [shapes.labels[shapes.targets[i]] for i in rows]
+            for choices in (three, shapes.labels):
+                name = f"{', '.join(three)} of {len(choices)}"
+                figures[name] = score(model, clouds, labels, bank, learn.texts, choices)
     if json_:
         print(json.dumps(figures))
         return
@@ -149,18 +163,24 @@ class NamedSources:
 
 
 def training_set(
-    world: Path | None, data: Path, named: NamedSources, left_out: str, bank: TextBank
+    world: Path | None,
+    data: Path,
+    named: NamedSources,
+    bank: TextBank,
+    left_out: str = "",
+    without: Sequence[str] = (),
 ) -> TrainingSet:
-    """Everything but the source ``left_out``, each object with all names of its label that the bank has."""
+    """Everything but a source and some labels, each object with all names of its label that the bank has."""
+    unwanted = {name for label in without for name in phrases(label, bank)}
     clouds, labels = [], []
     for cloud, label in _examples(world, data, named, left_out):
-        if phrases(label, bank):
+        if (names := phrases(label, bank)) and unwanted.isdisjoint(names):
             clouds.append((cloud, None))
             labels.append(label)
     texts = sorted({name for label in set(labels) for name in phrases(label, bank)})
     row = {name: number for number, name in enumerate(texts)}
-    own = [[row[name] for name in phrases(label, bank)] for label in labels]
-    return pack(clouds, own, texts, bank.lookup(texts), bank.model, max_points=1024)
+    rows = [[row[name] for name in phrases(label, bank)] for label in labels]
+    return pack(clouds, rows, texts, bank.lookup(texts), bank.model, max_points=1024)
 
 
 def _examples(
