@@ -51,7 +51,8 @@ def check_up(sample: Sample, facing: dict[str, float]) -> list[Finding]:
     values |= {f"surfaces facing {axis}": share for axis, share in facing.items()}
     if best == "z" or tops[best] - tops["z"] < 0.3 or facing[best] < facing["z"]:
         # The image of a camera that looks down has its top ahead, but then the camera sees the floor.
-        return [Finding("up", "ok", f"z looks up: {facing['z']:.0%} of the surfaces face it, images' tops point "
+        told = "z looks up" if tops["z"] > 0.3 or facing["z"] > 0.05 else "nothing tells which way is up"
+        return [Finding("up", "ok", f"{told}: {facing['z']:.0%} of the surfaces face z, images' tops point "
                         f"{tops['z']:+.2f} along it", values)]  # fmt: skip
     return [Finding("up", "error", f"z is not up, {best} looks like it: images' tops point {tops[best]:+.2f} along "
                     f"{best} and {tops['z']:+.2f} along z; {facing[best]:.0%} of the surfaces face {best}, "

@@ -15,8 +15,11 @@ from PIL import Image
 
 from data_prep import BadFrameError, Frame, InputError, open_scan
 from data_prep.check import CheckReport, Finding, check_scan
+from data_prep.check.orientation import check_up
 from data_prep.check.page import write_check_page
+from data_prep.check.sample import Sample
 from data_prep.geometry import OrientedBox, invert, rigid, rotation_between
+from data_prep.geometry.transforms import AXES
 from data_prep.scans import Annotations3D, Scan
 
 FLIP = np.diag([1.0, -1, -1, 1])
@@ -186,7 +189,13 @@ def test_looking_down_is_not_another_up() -> None:
     image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
     depth = floor_depth(LOOKING_DOWN, RGBD_K, 64, 48).astype(np.float32)
     frame = Frame.from_depth("0", Camera(RGBD_K, 64, 48), image, depth, LOOKING_DOWN, "0.png")
-    assert finding(check_scan(FrameList([frame])), "up").severity == "ok"
+    seen = finding(check_scan(FrameList([frame])), "up")
+    assert seen.severity == "ok"
+    assert seen.message.startswith("z looks up")
+    straight_down = replace(frame, T_world_points=rigid(np.diag([1.0, -1.0, -1.0])))
+    nearly_none = {axis: 0.01 * (axis == "z") for axis in AXES}
+    (seen,) = check_up(Sample(frames={0: straight_down}), nearly_none)
+    assert seen.message.startswith("nothing tells which way is up")
 
 
 def test_a_cloud_on_its_side(tmp_path: Path) -> None:
