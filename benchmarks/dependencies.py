@@ -9,10 +9,12 @@ the CUDA libraries of torch and are removed after their tests.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +76,8 @@ def main(
         result = problem or _tests(home, tests, folder / f"{name}.txt")
         failed |= "passed" not in result or "failed" in result or "error" in result
         table.add_row(name, *([""] * len(_SHOWN) if problem else _versions(home)), result)
+        if not problem:
+            console.print(*_failures(folder / f"{name}.txt"), sep="\n", markup=False, soft_wrap=True)
         if not keep:
             shutil.rmtree(home, ignore_errors=True)
     console.print(table)
@@ -106,11 +110,34 @@ def _install(column: Column, home: Path) -> str:
 
 
 def _tests(home: Path, tests: tuple[str, ...], log: Path) -> str:
-    done = _run(str(home / "bin/python"), "-m", "pytest", "-q", "-o", "addopts=", "--import-mode=importlib",
-                "-m", "not slow and not gpu", "-p", "no:cacheprovider", "--continue-on-collection-errors", *tests)  # fmt: skip
-    log.write_text(done.stdout + done.stderr, encoding="utf-8")
-    summary = [line for line in done.stdout.splitlines() if re.search(r"\d+ (passed|failed|error)", line)]
+    # A driver older than the CUDA of a column's torch would fail tests that say nothing about versions.
+    without_gpu = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "200"}
+    command = (
+        str(home / "bin/python"), "-m", "pytest", "-q", "-o", "addopts=", "--import-mode=importlib",
+        "-m", "not slow and not gpu", "-p", "no:cacheprovider", "--continue-on-collection-errors", *tests,
+    )  # fmt: skip
+    with log.open("w", encoding="utf-8") as out:
+        done = subprocess.run(
+            command, cwd=ROOT, env=without_gpu, stdout=out, stderr=subprocess.STDOUT, check=False
+        )
+    summary = [line for line in _lines(log) if re.search(r"\d+ (passed|failed|error)", line)]
     return summary[-1].strip("= ") if summary else f"pytest ended with {done.returncode}, see {log}"
+
+
+def _failures(log: Path) -> list[str]:
+    """One line per file and message: how many tests failed so, and the first of them."""
+    found = [
+        re.match(r"(?:FAILED|ERROR) (?P<file>[^:\s]+)(?:::(?P<test>\S+))?(?: - (?P<why>.*))?", line)
+        for line in _lines(log)
+    ]
+    failed = [(each["file"], each["why"] or "", each["test"] or "collection") for each in found if each]
+    first = {(file, why): test for file, why, test in reversed(failed)}
+    counts = Counter((file, why) for file, why, _ in failed)
+    return [f"{n} × {file}: {why} ({first[file, why]})" for (file, why), n in counts.items()]
+
+
+def _lines(log: Path) -> list[str]:
+    return log.read_text(encoding="utf-8").splitlines()
 
 
 def _versions(home: Path) -> list[str]:
