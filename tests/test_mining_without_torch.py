@@ -51,6 +51,13 @@ def test_torch_is_left_out() -> None:
     assert {"torch", "open_clip", "open3d", "safetensors"} <= left_out("requirements-mining.txt")
 
 
+@pytest.mark.parametrize("file", ["requirements-mining.txt", "requirements-runtime.txt"])
+def test_slim_installs_ask_for_the_versions_of_the_full_one(file: str) -> None:
+    asked = [line for line in (ROOT / file).read_text("utf-8").splitlines() if not line.startswith("#")]
+    project = (ROOT / "pyproject.toml").read_text("utf-8")
+    assert [each for each in asked if f'"{each}"' not in project] == []
+
+
 def test_mining_and_inspection(drive: Path) -> None:
     mined = run("prep", "layout", "drive", "--detections", "boxes.json", "--out", "triplets", cwd=drive)
     assert mined.returncode == 0, mined.stderr

@@ -48,7 +48,7 @@ def export_onnx(
         The content of ``clip2_onnx.json``.
 
     Raises:
-        InputError: onnx, onnxscript or onnxruntime is not installed; an opset that torch does not write; an encoder
+        InputError: onnx, onnxscript or onnxruntime is not installed, or torch is older than 2.11; an opset that torch does not write; an encoder
             whose indices are not one sample and neighborhoods in it; a graph that differs from the model.
 
     >>> import clip2
@@ -59,6 +59,12 @@ def export_onnx(
     if opset not in OPSETS:
         raise InputError(
             f"is {opset}", field="opset", fix=f"use {OPSETS[0]} to {OPSETS[-1]}; torch writes no others"
+        )
+    if not hasattr(torch.onnx.ONNXProgram, "rename_axes"):
+        raise InputError(
+            f"needs torch 2.11 or newer, this is {torch.__version__}",
+            source="export",
+            fix="pip install 'torch>=2.11'",
         )
     for module in ("onnx", "onnxscript", "onnxruntime"):
         require_extra(module, "export", needed_for="export")

@@ -179,3 +179,10 @@ def test_an_opset_that_torch_does_not_write_is_one_line(opset, tmp_path):
     with pytest.raises(InputError, match=rf"opset: is {opset}. Fix: use 18 to 23"):
         export_onnx(clip2.load("mini-points"), tmp_path / "out", opset)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_torch_that_cannot_write_the_graphs_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.delattr(torch.onnx.ONNXProgram, "rename_axes", raising=False)
+    with pytest.raises(InputError, match=r"export: needs torch 2.11 or newer, this is .*\. Fix: pip install"):
+        export_onnx(clip2.load("mini-points"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
