@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeGuard, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -14,6 +14,7 @@ from data_prep.errors import InputError
 from data_prep.storage.reading import read_text
 
 Config = TypeVar("Config", bound=BaseModel)
+Kind = TypeVar("Kind")
 
 
 class TypedConfig(BaseModel):
@@ -133,7 +134,16 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     if get_origin(annotation) in (Union, UnionType):
         found = [_model_in(option) for option in get_args(annotation)]
         return next((option for option in found if option is not None), None)
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    return annotation if is_subclass(annotation, BaseModel) else None
+
+
+def is_subclass(annotation: Any, kind: type[Kind]) -> TypeGuard[type[Kind]]:
+    """Whether an annotation is a class, and one of ``kind``; Python 3.10 takes ``tuple[int, ...]`` for a class, too.
+
+    >>> is_subclass(bool, int), is_subclass(tuple[int, ...], int), is_subclass(int | None, int)
+    (True, False, False)
+    """
+    return get_origin(annotation) is None and isinstance(annotation, type) and issubclass(annotation, kind)
 
 
 def _tuples(value: Any) -> Any:

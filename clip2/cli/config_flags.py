@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 import docstring_parser
 import tyro
 
-from data_prep.config import TypedConfig, parse_config
+from data_prep.config import TypedConfig, is_subclass, parse_config
 
 C = TypeVar("C", bound=TypedConfig)
 _METAVARS = {int: "INT", float: "FLOAT", str: "STR", bool: "{True,False}"}
@@ -45,7 +45,7 @@ def flags_of(kind: type[TypedConfig], prefix: str = "") -> type:
     flags: list[tuple[str, Any, Field[Any]]] = []
     for name, about in kind.model_fields.items():
         annotation = about.annotation
-        if isinstance(annotation, type) and issubclass(annotation, TypedConfig):
+        if is_subclass(annotation, TypedConfig):
             nested = flags_of(annotation, f"{prefix}{name}.")
             flags.append((name, nested, field(default_factory=nested)))
             continue

@@ -61,6 +61,19 @@ def served_by_triton(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "kernel", lambda op, device: getattr(triton_kernels, op))
 
 
+def asks_the_driver() -> bool:
+    """Whether this torch needs a driver to compute shapes alone, as torch 2.6 does for random numbers."""
+    try:
+        with FakeTensorMode(), torch.device("cuda"):
+            torch.empty(1).uniform_()
+    except RuntimeError as error:
+        return "driver" in str(error)
+    return False
+
+
+@pytest.mark.skipif(
+    asks_the_driver(), reason="this torch asks for a CUDA driver where only shapes are computed"
+)
 @pytest.mark.usefixtures("served_by_triton")
 @pytest.mark.parametrize("ragged", [False, True])
 @pytest.mark.parametrize("name", list_encoders())
