@@ -191,7 +191,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, str
         try:
             save_file(dict(tensors), scratch, metadata)
         except SafetensorError as error:  # the system's error is in its text only
-            code = re.search(r"\(os error (\d+)\)", str(error))
+            code = re.search(r"(?:os error|Os \{ code:) (\d+)", str(error))
             if code is None:
                 raise
             raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
