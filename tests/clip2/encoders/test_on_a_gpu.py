@@ -71,9 +71,12 @@ def asks_the_driver() -> bool:
     return False
 
 
-@pytest.mark.skipif(
+without_driver = pytest.mark.skipif(
     asks_the_driver(), reason="this torch asks for a CUDA driver where only shapes are computed"
 )
+
+
+@without_driver
 @pytest.mark.usefixtures("served_by_triton")
 @pytest.mark.parametrize("ragged", [False, True])
 @pytest.mark.parametrize("name", list_encoders())
@@ -124,6 +127,7 @@ def test_a_training_step_stays_on_its_device(name: str, monkeypatch: pytest.Monk
     assert host.reads == sum(isinstance(module, GroupedMLP) for module in encoder.modules())
 
 
+@without_driver
 def test_pure_torch_is_caught_waiting() -> None:
     """So the test above would see it."""
     with FakeTensorMode(), torch.device("cuda"):
