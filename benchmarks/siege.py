@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import tyro
@@ -18,6 +19,14 @@ from rich.console import Console
 from rich.table import Table
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
+
+
+def _chosen(only: Iterable[str], there: Iterable[str]) -> list[str]:
+    """The names of ``only``, or all; one that is unknown ends the program with those there are."""
+    names = list(there)
+    if unknown := sorted(set(only) - set(names)):
+        sys.exit(f"unknown: {', '.join(unknown)}. There are: {', '.join(names)}")
+    return list(only) or names
 
 
 def files(cases: int = 200, first: int = 0, only: tuple[str, ...] = (), shown: int = 20) -> None:
@@ -37,7 +46,7 @@ def files(cases: int = 200, first: int = 0, only: tuple[str, ...] = (), shown: i
     console, progress, failures = Console(), Console(stderr=True), 0
     table = Table("target", "cases", "read", "refused", "failed", "slowest, s")
     with tempfile.TemporaryDirectory() as scratch:
-        for name in only or TARGETS:
+        for name in _chosen(only, TARGETS):
             outcomes = list(run_cases(name, Path(scratch) / name, range(first, first + cases)))
             kinds = Counter(outcome.kind for outcome in outcomes)
             row = [name, len(outcomes), *(kinds[kind] for kind in ("read", "refused", "failed"))]
@@ -68,7 +77,7 @@ def kills(only: tuple[str, ...] = (), kills: int | None = None, seed: int = 0) -
     table = Table("job", "kills", "whom", "not the same result")
     with tempfile.TemporaryDirectory() as scratch:
         inputs = make_inputs(Path(scratch) / "inputs")
-        for name in only or JOBS:
+        for name in _chosen(only, JOBS):
             siege = Siege(name, inputs, Path(scratch) / f"job-{len(table.rows)}", seed)
             outcomes = []
             for outcome in siege.kills(JOBS[name].kills if kills is None else kills):
@@ -104,10 +113,11 @@ def disk(
     from siege.kills import make_inputs
 
     console, failures = Console(), 0
-    table = Table("job", *(only or HARDSHIPS))
+    hardships = _chosen(only, HARDSHIPS)
+    table = Table("job", *hardships)
     with tempfile.TemporaryDirectory(dir=scratch) as place:
         inputs = make_inputs(Path(place) / "inputs")
-        for name in jobs or JOB_NAMES:
+        for name in _chosen(jobs, JOB_NAMES):
             row = []
             for hardship, problems in run_hardships(
                 name, inputs, Path(place) / f"job-{len(table.rows)}", only, seed
@@ -136,7 +146,7 @@ def soak(only: tuple[str, ...] = (), share: float = 1.0) -> None:
     table = Table(
         "work", "count", "MB after warming", "MB at the end", "growth, MB", "files", "threads", "flat"
     )
-    for name in only or JOBS:
+    for name in _chosen(only, JOBS):
         count = int(share * JOBS[name][1])
         held = soak_one(name, count)
         settled = int(WARM * len(held.megabytes))

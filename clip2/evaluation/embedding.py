@@ -15,7 +15,7 @@ from clip2.evaluation.protocol import Settings
 from clip2.evaluation.subject import Subject
 from data_prep.errors import InputError
 from data_prep.storage.files import write_atomically
-from data_prep.storage.parsing import array_bytes
+from data_prep.storage.parsing import array_bytes, read_array
 
 # Objects read, embedded and cached at once: 100 MB of clouds of 10,000 colored points.
 CHUNK = 256
@@ -111,14 +111,14 @@ def embed_objects(
         content = _content(clouds)
         whole.update(content)
         file = None if settings.cache is None else _file(settings.cache, subject.digest, content)
-        if file is not None and file.exists():
-            vectors.append(np.load(file, allow_pickle=False))
+        found = None if file is None else _load(file, subject, len(clouds))
+        if found is not None:
             cached += len(clouds)
         else:
             found = _described(subject, clouds)
-            vectors.append(found)
             if file is not None:
                 _save(file, found)
+        vectors.append(found)
         settings.progress(doing or objects.name, min((number + 1) * CHUNK, len(objects)), len(objects))
     rows = np.concatenate(vectors)
     distances = None if subject.model.ood_detector is None else rows[:, -1]
@@ -154,6 +154,17 @@ def _content(clouds: Sequence[Cloud]) -> bytes:
 
 def _file(cache: Path, model: str, content: bytes) -> Path:
     return cache / model / f"{content.hex()[:32]}.npy"
+
+
+def _load(file: Path, subject: Subject, count: int) -> NDArray[np.float32] | None:
+    """What :func:`_described` gave for these clouds; None: it is not there, or damaged, and computed again."""
+    try:
+        found = read_array(file)
+    except (OSError, ValueError):
+        return None
+    width = subject.model.config.teacher.width + (subject.model.ood_detector is not None)
+    sound = found.dtype == np.float32 and found.shape == (count, width) and np.isfinite(found).all()
+    return found if sound else None
 
 
 def _save(file: Path, vectors: NDArray[np.float32]) -> None:

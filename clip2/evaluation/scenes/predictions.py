@@ -21,6 +21,7 @@ from data_prep.errors import InputError
 from data_prep.labels import normalize_label
 from data_prep.scans import Frame
 from data_prep.storage.files import write_atomically
+from data_prep.storage.parsing import read_arrays
 
 if TYPE_CHECKING:
     from clip2.recognition.instances import Instances3D
@@ -129,9 +130,8 @@ class _OfModel:
     def of(self, labeled: LabeledFrame) -> SceneObjects:
         frame = labeled.frame if self.settings.color else replace(labeled.frame, colors=None)
         file = None if self.settings.cache is None else self._file(self.settings.cache, frame)
-        if file is not None and file.exists():
-            found = _load(file, frame)
-        else:
+        found = None if file is None else _load(file, frame)
+        if found is None:
             scan = self._recognizer.set_scan(frame)
             found = scene_objects(scan.unnamed() if self.labels is None else scan.query(self.labels), frame)
             if file is not None:
@@ -166,14 +166,20 @@ def _save(file: Path, found: SceneObjects) -> None:
     write_atomically(file, write)
 
 
-def _load(file: Path, frame: Frame) -> SceneObjects:
-    with np.load(file, allow_pickle=False) as data:
-        sizes = data["sizes"]
+def _load(file: Path, frame: Frame) -> SceneObjects | None:
+    """What was found in the frame; None: it is not there, or damaged, and looked for again."""
+    try:
+        data = read_arrays(file)
+        sizes, indices = data["sizes"], data["indices"]
+        if len(indices) and not 0 <= indices.min() <= indices.max() < len(frame.points):
+            return None
         return SceneObjects(
             data["boxes"],
             tuple(map(str, data["labels"])),
             data["scores"],
-            indices=tuple(np.split(data["indices"], np.cumsum(sizes)[:-1])) if len(sizes) else (),
+            indices=tuple(np.split(indices, np.cumsum(sizes)[:-1])) if len(sizes) else (),
             objectness=data["objectness"],
             viewpoint=frame.T_world_points[:3, 3],
         )
+    except (OSError, KeyError, TypeError, ValueError):
+        return None

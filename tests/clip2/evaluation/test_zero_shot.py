@@ -68,9 +68,14 @@ def test_a_run_that_was_interrupted_continues_and_gives_the_same(modelnet: Path,
     assert model.calls == [4]
     assert again.metrics == first.metrics
     assert again.data_digest == first.data_digest
+    (kept,) = (tmp_path / "cache").rglob("*.npy")
+    kept.write_bytes(kept.read_bytes()[:-1])  # damaged: computed again
+    (mended,) = clip2.evaluate(model, "modelnet10", modelnet, settings=settings)
+    assert model.calls == [4, 4]
+    assert mended.metrics == first.metrics
     put_mesh(modelnet / "ModelNet10", "chair", 0, FLAT)  # other data: nothing of the cache fits
     (changed,) = clip2.evaluate(model, "modelnet10", modelnet, settings=settings)
-    assert model.calls == [4, 4]
+    assert model.calls == [4, 4, 4]
     assert changed.data_digest != first.data_digest
 
 

@@ -217,6 +217,11 @@ def test_a_scan_that_was_interrupted_continues(tmp_path: Path, monkeypatch: pyte
     (again,) = clip2.evaluate("mini-points", "proposals", "tabletop", settings=settings)
     assert again.metrics == first.metrics
     assert again.data_digest == first.data_digest
+    monkeypatch.undo()
+    damaged, sound = sorted((tmp_path / "cache").rglob("*.npz"))
+    damaged.write_bytes(sound.read_bytes()[:100])
+    (mended,) = clip2.evaluate("mini-points", "proposals", "tabletop", settings=settings)
+    assert mended.metrics == first.metrics
 
 
 def test_a_recall_curve_rises_with_the_proposals(scan: Path, tmp_path: Path) -> None:
