@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from clip2.teacher.prompts import PROMPTS, fill_templates
 from data_prep.errors import InputError
+from data_prep.storage.reading import require_plain_tables
 from data_prep.storage.urls import cache_root
 
 LARGEST = 256 << 20  # bytes of vectors; the least recently used go first
@@ -38,7 +39,7 @@ class TextCache:
         self.largest = largest
 
     def get(self, space: str, templates: str, labels: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """The vectors that are there, by label.
+        """The sound vectors that are there, by label.
 
         Args:
             space: CLIP model, and precision of its weights if not float32.
@@ -58,8 +59,9 @@ class TextCache:
                 row = database.execute(
                     "SELECT vector FROM vectors WHERE space = ? AND prompts = ? AND label = ?", (*key, spoken)
                 ).fetchone()
-                if row is not None:
-                    found[label] = np.frombuffer(row[0], dtype="<f4").astype(np.float32)
+                vector = None if row is None else _vector(row[0])
+                if vector is not None:
+                    found[label] = vector
             if not os.access(self.path, os.W_OK):  # a machine may have the cache for reading only
                 return found
             database.executemany(
@@ -97,6 +99,7 @@ class TextCache:
             database = sqlite3.connect(self.path, timeout=_PATIENCE)
             try:
                 with database:
+                    require_plain_tables(database)
                     database.execute(_TABLE)
                     yield database
             finally:
@@ -110,6 +113,14 @@ class TextCache:
             source=self.path,
             fix="delete the file if it is damaged, or set CLIP2_CACHE to a folder you may write into",
         )
+
+
+def _vector(content: object) -> NDArray[np.float32] | None:
+    """A vector of the file; None: it is none, for a column holds values of any type and length."""
+    if not isinstance(content, bytes) or len(content) % 4:
+        return None
+    vector = np.frombuffer(content, dtype="<f4").astype(np.float32)
+    return vector if np.isfinite(vector).all() else None
 
 
 def _spoken(label: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import sqlite3
 import stat
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -87,3 +88,17 @@ def require_file(path: str | Path, fix: str | None = None) -> None:
     except (OSError, ValueError) as error:  # a name with a zero byte
         problem = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
         raise InputError(problem, source=path, fix=fix or "check the path") from error
+
+
+def require_plain_tables(database: sqlite3.Connection) -> None:
+    """Refuse an SQLite file with more than tables: views and triggers are programs, which may fill the disk or never end.
+
+    Raises:
+        sqlite3.Error: it has some, or cannot be read.
+    """
+    (programs,) = database.execute(
+        "SELECT COUNT(*) FROM sqlite_master WHERE sql NOT LIKE 'CREATE TABLE%' AND sql NOT LIKE 'CREATE INDEX%'"
+        " AND sql NOT LIKE 'CREATE UNIQUE INDEX%'"
+    ).fetchone()
+    if programs:
+        raise sqlite3.DatabaseError("holds views, triggers or virtual tables")

@@ -10,9 +10,7 @@ import numpy as np
 import yaml
 from siege.values import NAMES, NESTED, TOKENS, VALUES
 
-_FILE_NAME = re.compile(
-    rb"[A-Za-z0-9_/-]*[A-Za-z0-9_-]+\.[a-z0-9]{2,11}\b|(?<=\")[a-z]+/[A-Za-z0-9_-]+(?=\")"
-)
+_FILE_NAME = re.compile(rb"[A-Za-z0-9_/-]{1,100}(?<!/)\.[a-z0-9]{2,11}\b|(?<=\")[a-z]+/[A-Za-z0-9_-]+(?=\")")
 
 
 def token(content: bytes, rng: np.random.Generator) -> bytes:

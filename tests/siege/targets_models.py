@@ -342,8 +342,7 @@ def write_text_cache(folder: Path) -> None:
 def read_text_cache(folder: Path) -> None:
     cache = TextCache(folder / "text.sqlite")
     for vector in cache.get("space", "plain", ["mug", "chair"]).values():
-        assert vector.shape == (8,)
-        assert np.isfinite(vector).all()
+        assert np.isfinite(vector).all()  # one of another width is computed again by who asked
     cache.put("space", "plain", {"chair": np.ones(8, np.float32)})
 
 

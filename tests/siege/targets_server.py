@@ -97,12 +97,15 @@ def _ask(content: bytes) -> str:
         try:
             connection.settimeout(_PATIENCE)
             response.begin()
+            body = response.read()
         except TimeoutError:  # of a request that was cut short it waits for the rest
             return "waits for more"
-        except (http.client.HTTPException, ConnectionResetError):
+        except http.client.IncompleteRead:  # an answer that began
+            raise
+        except (http.client.HTTPException, ConnectionResetError):  # bytes behind the request were not read
             return "closed the connection"
-        body = response.read()
-    assert response.status < 500 or response.status == 503, f"status {response.status}: {body[:200]!r}"
+    # Too busy, and not done in time.
+    assert response.status < 500 or response.status in (503, 504), f"status {response.status}: {body[:200]!r}"
     if response.status >= 400 and "json" in response.headers.get("content-type", ""):
         return str(json.loads(body)["error"])
     return "" if response.status < 400 else f"status {response.status}"

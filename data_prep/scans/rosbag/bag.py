@@ -8,12 +8,14 @@ import struct
 import sys
 import zlib
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 from data_prep.errors import BadDatasetError, BadFrameError
 from data_prep.storage.extras import require_extra
-from data_prep.storage.reading import require_no_pipe
+from data_prep.storage.reading import require_no_pipe, require_plain_tables
 
 if TYPE_CHECKING:
     from rosbags.highlevel import AnyReader
@@ -180,12 +182,25 @@ def _open(root: Path, files: list[Path]) -> AnyReader:
 
     require_no_pipe(root)
     try:
+        for path in root.iterdir() if root.is_dir() else files:
+            _require_no_program(path)
         # Bags from before ROS 2 Iron carry no definitions; those of sensor_msgs and tf2_msgs never changed.
         reader = AnyReader(files, default_typestore=get_typestore(Stores.LATEST))
         reader.open()
         return reader
     except _damage() as error:
         raise BadDatasetError(f"cannot be opened ({_words(error)})", source=root, fix=_HELP) from error
+
+
+def _require_no_program(path: Path) -> None:
+    """Of an SQLite file, whatever its name is: rosbags reads all that its schema gives."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        if file.read(16) != b"SQLite format 3\0":
+            return
+    with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?immutable=1", uri=True)) as database:
+        require_plain_tables(database)
 
 
 def _damage() -> tuple[type[Exception], ...]:
