@@ -116,6 +116,7 @@ def disk(
     hardships = _chosen(only, HARDSHIPS)
     table = Table("job", *hardships)
     with tempfile.TemporaryDirectory(dir=scratch) as place:
+        Path(place).chmod(0o755)  # who may not write reads the inputs
         inputs = make_inputs(Path(place) / "inputs")
         for name in _chosen(jobs, JOB_NAMES):
             row = []

@@ -27,7 +27,7 @@ from data_prep.config import TypedConfig, parse_config
 from data_prep.errors import InputError
 from data_prep.storage.files import file_sha256, write_atomically
 from data_prep.storage.parsing import parse_json
-from data_prep.storage.reading import read_text
+from data_prep.storage.reading import is_file_name, read_text
 
 CONFIG_FILE, WEIGHTS_FILE, BANK_FILE, OOD_FILE = (
     "config.json",
@@ -258,7 +258,7 @@ def require_whole(folder: Path, config: CheckpointConfig) -> None:
 
 def _verified(folder: Path, record: FileRecord) -> Path:
     # A downloaded checkpoint must not name files outside its folder.
-    if Path(record.file).name != record.file:
+    if not is_file_name(record.file):
         raise InputError(
             f"{record.file!r} is not a plain file name", source=folder / CONFIG_FILE, field="file"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import pickle  # an exception  # nosec B403
+import pickletools
 import re
 import struct
 import zipfile
@@ -40,6 +41,8 @@ _NOT_TORCH = (
     OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, EOFError, MemoryError,
     OverflowError, struct.error, zipfile.BadZipFile, RecursionError,
 )  # fmt: skip
+
+_LONGEST_NAME = 500
 
 
 @contextmanager
@@ -140,6 +143,7 @@ def load_torch_file(path: Path) -> Any:
             "cannot be read (cut short, or not written by torch.save of release 1.6 or later)", source=path
         )
     try:
+        _require_short_names(path)
         # ULIP's files also hold the command line, a plain record of values.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -151,6 +155,17 @@ def load_torch_file(path: Path) -> Any:
         ) from None
     except _NOT_TORCH as error:
         raise InputError(f"cannot be read ({_first_line(error)})", source=path) from error
+
+
+def _require_short_names(path: Path) -> None:
+    """Torch searches the name of an object that it refuses in quadratic time."""
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.namelist():
+            if member.endswith("data.pkl"):
+                with archive.open(member) as file:
+                    for code, argument, _ in pickletools.genops(file):
+                        if code.name == "GLOBAL" and len(argument) > _LONGEST_NAME:
+                            raise ValueError(f"names an object in {len(argument):,} letters")
 
 
 def require_finite(tensors: dict[str, Tensor], path: str | Path, fix: str | None = None) -> None:

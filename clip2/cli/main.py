@@ -19,6 +19,7 @@ _OF_THE_MACHINE = {
     errno.EDQUOT: _ROOM,
     errno.EFBIG: _ROOM,
     errno.EROFS: "get the right to write there, then run the same again",
+    errno.EACCES: "get the right to read and write there, then run the same again",
     errno.EMFILE: "raise the limit of open files (ulimit -n), then run the same again",
     errno.ENFILE: "close other programs, then run the same again",
 }

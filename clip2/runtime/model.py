@@ -21,6 +21,7 @@ from clip2.teacher.text_bank import TextBank
 from data_prep.errors import InputError
 from data_prep.storage.files import file_sha256
 from data_prep.storage.onnx_graph import graph_errors, open_graph
+from data_prep.storage.reading import is_file_name
 
 _INPUTS = ("points", "lengths", "colors", "has_color", "radii")  # besides the indices
 _POINTS_AT_ONCE = 1 << 15  # bounds the memory of a batch; onnxruntime gains little from larger ones
@@ -151,6 +152,6 @@ class OnnxModel(ObjectModel):
 def _inside(folder: Path, name: str) -> Path:
     # A downloaded folder must not name files outside of itself.
     path = folder / name
-    if Path(name).name != name or not path.is_file():
+    if not is_file_name(name) or not path.is_file():
         raise InputError(f"names {name!r}, which is not in it", source=folder, fix="copy the whole folder")
     return path

@@ -90,6 +90,15 @@ def require_file(path: str | Path, fix: str | None = None) -> None:
         raise InputError(problem, source=path, fix=fix or "check the path") from error
 
 
+def is_file_name(name: str) -> bool:
+    """Whether a name, as one file states it of its neighbor, is of a file in the same folder that a disk can hold.
+
+    >>> is_file_name("weights.bin"), is_file_name("a/b"), is_file_name(".."), is_file_name("x" * 5000)
+    (True, False, False, False)
+    """
+    return stays_inside(name) and PurePosixPath(name).name == name and len(os.fsencode(name)) < 256
+
+
 def require_plain_tables(database: sqlite3.Connection) -> None:
     """Refuse an SQLite file with more than tables: views and triggers are programs, which may fill the disk or never end.
 

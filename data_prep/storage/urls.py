@@ -66,7 +66,18 @@ def open_url(url: str) -> tuple[Any, str]:
         raise InputError(str(error), source=url, fix="install that package") from None
     except ValueError as error:
         raise InputError(f"cannot be opened ({error})", source=url, fix="check the part before ://") from None
+    if "s3" in system.protocol and system.session is None:
+        _send_unasked(system)
     return system, path.rstrip("/")
+
+
+def _send_unasked(system: Any) -> None:
+    """Uploads to S3 do not ask for leave (100 Continue): after it, aiohttp waits for an answer without end."""
+    from aiobotocore.session import AioSession
+    from botocore.handlers import add_expect_header
+
+    system.session = AioSession(**system.kwargs)
+    system.session.unregister("before-call.s3", add_expect_header)
 
 
 def url_errors() -> tuple[type[BaseException], ...]:

@@ -19,8 +19,9 @@ from support.recognition_stand_ins import box_surface, tiny_bank, tiny_model
 from clip2.server import Limits
 from data_prep.errors import InputError
 
-LIMITS = Limits(max_mb=2, max_points=5000, max_objects=4, seconds=3.0)
-_PATIENCE = 2 * LIMITS.seconds
+# On a busy machine a sound request takes long.
+LIMITS = Limits(max_mb=2, max_points=5000, max_objects=4, seconds=60.0)
+_PATIENCE = 6.0
 _RUNNING = ExitStack()
 
 
@@ -82,20 +83,21 @@ def send(folder: Path) -> None:
             or not path.is_file()
             or path.read_bytes() != sound.read_bytes()
         ):
-            refused = refused or _ask(path.read_bytes() if path.is_file() else b"")
+            content = path.read_bytes() if path.is_file() else b""
+            refused = refused or _ask(content, _PATIENCE if sound.exists() else LIMITS.seconds)
     assert server().ask("/v2/health/live").status == 200
     if refused:
         raise InputError(refused)
 
 
-def _ask(content: bytes) -> str:
+def _ask(content: bytes, patience: float) -> str:
     """The server's refusal; empty: it answered."""
     with socket.create_connection(("127.0.0.1", server().port), timeout=15) as connection:
         with suppress(OSError):  # it had enough
             connection.sendall(content)
         response = http.client.HTTPResponse(connection)
         try:
-            connection.settimeout(_PATIENCE)
+            connection.settimeout(patience)
             response.begin()
             body = response.read()
         except TimeoutError:  # of a request that was cut short it waits for the rest
@@ -104,8 +106,7 @@ def _ask(content: bytes) -> str:
             raise
         except (http.client.HTTPException, ConnectionResetError):  # bytes behind the request were not read
             return "closed the connection"
-    # Too busy, and not done in time.
-    assert response.status < 500 or response.status in (503, 504), f"status {response.status}: {body[:200]!r}"
+    assert response.status < 500 or response.status == 503, f"status {response.status}: {body[:200]!r}"
     if response.status >= 400 and "json" in response.headers.get("content-type", ""):
         return str(json.loads(body)["error"])
     return "" if response.status < 400 else f"status {response.status}"

@@ -52,6 +52,17 @@ def test_a_disk_that_refuses_is_one_line_and_the_same_command_continues(
     assert contents(out) == contents(tmp_path / "whole")
 
 
+def test_a_right_that_is_missing_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(command: object) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "scan")
+
+    monkeypatch.setattr("clip2.cli.convert.Convert.run", refuse)
+    assert main([*CONVERT, str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.startswith("clip2: scan: Permission denied. Fix: get the right")
+
+
 def test_a_full_disk_is_told_as_the_system_tells_it_also_of_arrays(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,6 +162,26 @@ def test_a_damaged_cache_is_one_line(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="delete the file"):
         TextCache().get("a/b", "plain", ["mug"])
+
+
+def test_a_cache_that_is_a_program_is_one_line(tmp_path: Path) -> None:
+    TextCache().put("a/b", "plain", {"mug": np.ones(8, "f4")})
+    with closing(sqlite3.connect(tmp_path / "cache" / "text.sqlite")) as database:
+        database.execute("ALTER TABLE vectors RENAME TO x")
+        database.execute(
+            "CREATE VIEW vectors AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c) SELECT x.* FROM x, c"
+        )
+    with pytest.raises(InputError, match="holds views"):
+        TextCache().get("a/b", "plain", ["mug"])
+
+
+@pytest.mark.parametrize("value", [None, "a vector", b"abc", np.array([1, np.nan], "<f4").tobytes()])
+def test_a_damaged_vector_is_left_out(tmp_path: Path, value: object) -> None:
+    TextCache().put("a/b", "plain", {"mug": np.ones(8, "f4"), "chair": np.ones(8, "f4")})
+    with sqlite3.connect(tmp_path / "cache" / "text.sqlite") as database:
+        database.execute("UPDATE vectors SET vector = ? WHERE label = 'mug'", (value,))
+    database.close()
+    assert list(TextCache().get("a/b", "plain", ["mug", "chair"])) == ["chair"]
 
 
 def test_the_text_tower_in_ulips_file() -> None:
