@@ -66,7 +66,7 @@ def open_url(url: str) -> tuple[Any, str]:
         raise InputError(str(error), source=url, fix="install that package") from None
     except ValueError as error:
         raise InputError(f"cannot be opened ({error})", source=url, fix="check the part before ://") from None
-    if "s3" in system.protocol and system.session is None:
+    if "s3" in system.protocol and getattr(system, "session", system) is None:
         _send_unasked(system)
     return system, path.rstrip("/")
 
