@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from data_prep.errors import BadDatasetError, without_secret
+from data_prep.errors import BadDatasetError, InputError, without_secret
 from data_prep.storage import files
 from data_prep.storage.lease import Lease
 from data_prep.storage.lock import FolderLock
@@ -182,6 +182,12 @@ class UrlStore:
             entries = self._system.ls(self._base, detail=True)
         except FileNotFoundError:
             return {}
+        except url_errors() as error:
+            raise InputError(
+                f"cannot be listed ({error})",
+                source=self.place,
+                fix="see that the store can be reached, then run the same again",
+            ) from error
         names = {entry["name"].rstrip("/").rpartition("/")[2]: entry for entry in entries}
         return {name: int(entry["size"] or 0) for name, entry in names.items() if entry["type"] == "file"}
 
