@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import pickle  # an exception  # nosec B403
-import pickletools
+import pickletools  # names opcodes, executes nothing  # nosec B403
 import re
 import struct
 import zipfile
