@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import InputError
 
+_LARGEST = 1e9
 _COEFFICIENTS = {"none": (0,), "radtan": (4, 5), "fisheye": (4,)}
 _NEWTON_STEPS = 20
 _CONVERGED = 1e-8  # in normalized coordinates: a hundred-thousandth of a pixel
@@ -42,7 +43,7 @@ class Distortion:
                 fix=f"use one of {list(_COEFFICIENTS)}",
             )
         counts = _COEFFICIENTS[self.model]
-        if len(self.coefficients) not in counts or not np.isfinite(self.coefficients).all():
+        if len(self.coefficients) not in counts or not (np.abs(self.coefficients) < _LARGEST).all():
             raise InputError(
                 f"is {list(self.coefficients)}",
                 field="distortion.coefficients",
@@ -56,7 +57,8 @@ class Distortion:
             return np.inf
         terms = self._radial if self.model == "radtan" else self.coefficients
         # The first turning point of the radius (radtan) or angle (fisheye) polynomial.
-        slope = [1.0, *((2 * i + 3) * k for i, k in enumerate(terms))]
+        # Without terms that do nothing, by which the roots would be divided.
+        slope = [1.0, *((2 * i + 3) * k if abs(k) > 1e-15 else 0.0 for i, k in enumerate(terms))]
         roots = np.roots(slope[::-1])
         turns = np.sqrt(roots.real[(np.abs(roots.imag) < 1e-9) & (roots.real > 0)])
         first = float(turns.min()) if len(turns) else np.inf

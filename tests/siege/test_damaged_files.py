@@ -20,6 +20,7 @@ FAILED_ONCE = {
     "cloud mesh.off": (30354,),
     "sunrgbd": (30012, 30015),
     "bag ros1": (40154,),
+    "rgbd bag": (82084,),
     "bag sqlite3": (30092, 40010, 40126, 40191, 81009),
     "detections": (30210,),
     "triplets": (30057, 70024),
