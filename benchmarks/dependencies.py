@@ -29,6 +29,7 @@ TESTS = (
     *(f"tests/clip2/{room}" for room in ("encoders", "mapping", "ood", "ops", "recognition", "teacher", "training")),
     *(f"tests/data_prep/{room}" for room in ("associate", "check", "geometry", "lift", "scans", "storage", "triplets")),
     "tests/clip2/export", "tests/clip2/server", "tests/clip2/search", "tests/test_yesterdays_files.py",
+    *(f"tests/clip2/cli/test_{name}.py" for name in ("config_flags", "main_command", "prep_command", "recognize_command")),
     *(f"tests/clip2/test_{name}.py" for name in ("checkpoint", "model", "objectives", "preprocessing")),
 )  # fmt: skip
 

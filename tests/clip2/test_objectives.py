@@ -221,8 +221,7 @@ def _one_rank(rank: int, folder: str) -> None:
 
 
 def test_two_processes_have_the_gradient_of_the_whole_batch(tmp_path: Path) -> None:
-    # Forked, not spawned: importing torch twice more would take longer than everything else here.
-    mp.start_processes(_one_rank, args=(str(tmp_path),), nprocs=2, start_method="fork")
+    mp.start_processes(_one_rank, args=(str(tmp_path),), nprocs=2, start_method="forkserver")
     for number, config in enumerate(CONFIGS):
         whole = _gradients(config, slice(0, 8))
         spread = torch.load(tmp_path / f"{number}.pt", weights_only=True)
