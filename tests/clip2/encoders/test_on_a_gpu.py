@@ -61,23 +61,25 @@ def served_by_triton(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "kernel", lambda op, device: getattr(triton_kernels, op))
 
 
-def asks_the_driver() -> bool:
-    """Whether this torch needs a driver to compute shapes alone, as torch 2.6 does for random numbers."""
+@pytest.fixture(scope="module", autouse=True)
+def first_backward_pass() -> None:
+    """Torch starts threads for the devices it sees at its first backward pass; then the tests that fork cannot train."""
+    torch.ones(1, requires_grad=True).sum().backward()
+
+
+@pytest.fixture
+def without_a_driver(first_backward_pass: None) -> None:
+    """Skips where torch wants a CUDA driver to compute shapes alone, as torch 2.6 does for random numbers."""
     try:
         with FakeTensorMode(), torch.device("cuda"):
             torch.empty(1).uniform_()
     except RuntimeError as error:
-        return "driver" in str(error)
-    return False
+        if "driver" in str(error):
+            pytest.skip("this torch asks for a CUDA driver where only shapes are computed")
+        raise
 
 
-without_driver = pytest.mark.skipif(
-    asks_the_driver(), reason="this torch asks for a CUDA driver where only shapes are computed"
-)
-
-
-@without_driver
-@pytest.mark.usefixtures("served_by_triton")
+@pytest.mark.usefixtures("without_a_driver", "served_by_triton")
 @pytest.mark.parametrize("ragged", [False, True])
 @pytest.mark.parametrize("name", list_encoders())
 def test_inference_never_waits_for_the_gpu(name: str, ragged: bool) -> None:
@@ -127,7 +129,7 @@ def test_a_training_step_stays_on_its_device(name: str, monkeypatch: pytest.Monk
     assert host.reads == sum(isinstance(module, GroupedMLP) for module in encoder.modules())
 
 
-@without_driver
+@pytest.mark.usefixtures("without_a_driver")
 def test_pure_torch_is_caught_waiting() -> None:
     """So the test above would see it."""
     with FakeTensorMode(), torch.device("cuda"):
