@@ -48,8 +48,9 @@ def export_onnx(
         The content of ``clip2_onnx.json``.
 
     Raises:
-        InputError: onnx, onnxscript or onnxruntime is not installed, or torch is older than 2.11; an opset that torch does not write; an encoder
-            whose indices are not one sample and neighborhoods in it; a graph that differs from the model.
+        InputError: onnx, onnxscript or onnxruntime is not installed, or torch is older than 2.11; an opset that torch
+            does not write; an encoder whose indices are not one sample and neighborhoods in it; a graph that differs
+            from the model.
 
     >>> import clip2
     >>> export_onnx(clip2.load("mini-points"), "robot", opset=9)
