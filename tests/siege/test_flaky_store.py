@@ -19,6 +19,7 @@ from clip2 import Index
 from clip2.training import load_config, train
 from data_prep.errors import InputError
 from data_prep.storage import lease
+from data_prep.storage.urls import open_url
 from data_prep.triplets import open_triplets
 
 
@@ -74,7 +75,7 @@ def until_it_ends(work: Callable[[], Any], store: FlakyS3) -> None:
 def test_a_lease_is_ours_though_the_store_lost_the_answer(
     store: FlakyS3, caplog: pytest.LogCaptureFixture
 ) -> None:
-    system, path = fsspec.core.url_to_fs("s3://bucket/lost/.lock")
+    system, path = open_url("s3://bucket/lost/.lock")
     store.next_fault = "answer lost"
     held = lease.Lease(system, path, "set")
     assert store.done["answer lost"] == 1
@@ -85,7 +86,7 @@ def test_a_lease_is_ours_though_the_store_lost_the_answer(
 
 
 def test_a_damaged_lease_stops_its_writer_and_lets_the_next_one_in(store: FlakyS3) -> None:
-    system, path = fsspec.core.url_to_fs("s3://bucket/damaged/.lock")
+    system, path = open_url("s3://bucket/damaged/.lock")
     held = lease.Lease(system, path, "set")
 
     def write_until_it_stops() -> None:
