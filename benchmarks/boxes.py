@@ -8,7 +8,7 @@ world are always measured. ``clip2.evaluation.scenes.boxes`` says what is measur
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +28,7 @@ from clip2.evaluation.scenes.boxes import (
 )
 from clip2.evaluation.scenes.detection import BANDS, band_name
 from clip2.evaluation.scenes.views import LabeledView
+from data_prep.geometry.scan_sizes import ScanSizes
 
 
 def main(
@@ -62,7 +63,7 @@ def rows(settings: Settings) -> Iterator[Row]:
 
 
 def measure(root: Path | None, frames: int) -> dict[str, Any]:
-    """Set → mode → ``visible`` or ``whole`` → figures."""
+    """Set → mode → ``visible``, ``whole`` or ``scan-sized`` → figures."""
     cases: dict[str, dict[str, list[LabeledView]]] = {}
     for name in SETS if root is not None else ():
         assert root is not None
@@ -79,14 +80,17 @@ def measure(root: Path | None, frames: int) -> dict[str, Any]:
         }
     result: dict[str, Any] = {}
     for name, modes in cases.items():
-        result[name] = {mode: _both(boxes_from_2d(found)) for mode, found in modes.items()}
-        result[name]["geometry alone"] = _both(
-            boxes_from_geometry((v.frame, labeled_objects(v)[1]) for v in modes["labeled 2D boxes"])
-        )
+        result[name] = {mode: _figures(boxes_from_2d, found) for mode, found in modes.items()}
+        framed = [(v.frame, labeled_objects(v)[1]) for v in modes["labeled 2D boxes"]]
+        result[name]["geometry alone"] = _figures(boxes_from_geometry, framed)
     return result
 
 
-def _both(results: dict[str, BoxScores]) -> dict[str, Any]:
+def _figures(boxes: Callable[..., dict[str, BoxScores]], of: Iterable[Any]) -> dict[str, Any]:
+    """Kind of box → figures. Scan-sized boxes are whole ones, by the sizes that the whole boxes of the set have shown."""
+    shown = ScanSizes()
+    results = boxes(of, shown=shown)
+    results["scan-sized"] = boxes(of, sizes=shown.sizes())["whole"]
     return {kind: scores.to_json() for kind, scores in results.items()}
 
 

@@ -69,7 +69,7 @@ def main(
         keep: leave the environments where they are.
         tests: files and folders given to pytest.
     """
-    console, failed = Console(), False
+    console, failed = Console(width=200), False
     table = Table("column", *_SHOWN, "result")
     for name in only or COLUMNS:
         home = folder / name
@@ -128,7 +128,7 @@ def _tests(home: Path, tests: tuple[str, ...], log: Path) -> str:
 def _failures(log: Path) -> list[str]:
     """One line per file and message: how many tests failed so, and the first of them."""
     found = [
-        re.match(r"(?:FAILED|ERROR) (?P<file>[^:\s]+)(?:::(?P<test>\S+))?(?: - (?P<why>.*))?", line)
+        re.match(r"(?:FAILED|ERROR) (?P<file>[^:\s]+)(?:::(?P<test>.+?))?(?: - (?P<why>.*))?$", line)
         for line in _lines(log)
     ]
     failed = [(each["file"], each["why"] or "", each["test"] or "collection") for each in found if each]

@@ -171,7 +171,7 @@ def _load_folder(folder: Path, declared: str | None) -> LoadedClip:
         OSError,
         RuntimeError,
         ValueError,
-        KeyError,
+        LookupError,
         TypeError,
         AttributeError,
         AssertionError,

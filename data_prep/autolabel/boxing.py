@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from data_prep.geometry.box_completion import CompletedBox, SeenObject, complete_boxes
 from data_prep.geometry.ground import floor_heights
+from data_prep.geometry.typical_sizes import TypicalSize
 from data_prep.scans import Scan
 
 
@@ -35,9 +37,11 @@ class FrameBoxer:
 
     Attributes:
         scan: the frames.
+        sizes: of labels, where the scan has shown them; None: the typical ones.
     """
 
     scan: Scan
+    sizes: Mapping[str, TypicalSize] | None = None
 
     def __call__(self, at: FrameObjects) -> list[CompletedBox]:
         """One box per object."""
@@ -51,5 +55,6 @@ class FrameBoxer:
             [
                 replace(seen, viewpoint=frame.T_world_points[:3, 3], floor=floor)
                 for seen, floor in zip(at.objects, floors, strict=True)
-            ]
+            ],
+            sizes=self.sizes,
         )

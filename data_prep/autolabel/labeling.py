@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -21,7 +21,9 @@ from data_prep.autolabel.report import MINED, LabelReport, finished_report, publ
 from data_prep.autolabel.sequences import sequence_places
 from data_prep.autolabel.tracks import Tracks, by_frame, follow, has_poses
 from data_prep.errors import BadDatasetError, InputError
-from data_prep.geometry.box_completion import CompletedBox
+from data_prep.geometry.box_completion import CompletedBox, SeenObject
+from data_prep.geometry.scan_sizes import ScanSizes
+from data_prep.geometry.typical_sizes import TypicalSize
 from data_prep.scale import Engine, InProcess
 from data_prep.scans import Scan
 from data_prep.storage.lock import FolderLock
@@ -64,7 +66,8 @@ def label_scan(
         min_quality: boxes of lower quality are left out, 0..1.
         frames: positions in the scan; default: all.
         scan_options, root, engine, on_frame: as in :func:`data_prep.mine`.
-        on_box: called with the frames whose boxes are fitted, and all frames.
+        on_box: called with the frames whose boxes are fitted, and how many there are: each is fitted twice, by typical
+            sizes and by those that the scan then shows.
 
     Raises:
         InputError: an unknown format, another process writes there, tracks of frames without times and poses, or no
@@ -176,18 +179,14 @@ class _Job:
         drafts: list[Draft] = []
         boxes: dict[BoxKey, CompletedBox] = {}
         unknown: Counter[str] = Counter()
-        frames = zip(self.positions, by_frame(self.mined, self.ids), strict=True)
-        while batch := [self._draft(*one, tracks, unknown) for one in islice(frames, _AT_ONCE)]:
-            to_fit = [draft.to_fit() for draft in batch]
-            items = [
-                FrameObjects(draft.id, draft.position, tuple(some.values()))
-                for draft, some in zip(batch, to_fit, strict=True)
-            ]
-            with closing(engine.map(FrameBoxer(self.scan), items)) as results:
-                for draft, some, fitted in zip(batch, to_fit, results, strict=True):
-                    boxes.update(zip(some, fitted, strict=True))
-                    drafts.append(draft.light())
-                    on_box(len(drafts), len(self.ids))
+        shown, total = ScanSizes(), 2 * len(self.ids)
+        for done, (_, some, fitted) in enumerate(self._fitted(tracks, Counter(), engine), 1):
+            shown.add(some.values(), fitted)
+            on_box(done, total)
+        for draft, some, fitted in self._fitted(tracks, unknown, engine, shown.sizes()):
+            boxes.update(zip(some, fitted, strict=True))
+            drafts.append(draft.light())
+            on_box(len(self.ids) + len(drafts), total)
         labeled = [draft.labeled(boxes) for draft in drafts]
         if not any(frame.labels for frame in labeled):
             raise _no_class(self.writer, unknown)
@@ -206,6 +205,24 @@ class _Job:
         if tracks is not None:
             report.rejections.update(tracks.left_out)
         return labeled
+
+    def _fitted(
+        self,
+        tracks: Tracks | None,
+        unknown: Counter[str],
+        engine: Engine,
+        sizes: Mapping[str, TypicalSize] | None = None,
+    ) -> Iterator[tuple[Draft, dict[BoxKey, SeenObject], list[CompletedBox]]]:
+        """Each frame, the objects of it that are to be fitted, and their boxes."""
+        frames = zip(self.positions, by_frame(self.mined, self.ids), strict=True)
+        while batch := [self._draft(*one, tracks, unknown) for one in islice(frames, _AT_ONCE)]:
+            to_fit = [draft.to_fit() for draft in batch]
+            items = [
+                FrameObjects(draft.id, draft.position, tuple(some.values()))
+                for draft, some in zip(batch, to_fit, strict=True)
+            ]
+            with closing(engine.map(FrameBoxer(self.scan, sizes), items)) as results:
+                yield from zip(batch, to_fit, results, strict=True)
 
     def _draft(
         self,

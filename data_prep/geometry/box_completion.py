@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +74,9 @@ class CompletedBox:
 
 
 def complete_boxes(
-    objects: Sequence[SeenObject], visible: Sequence[OrientedBox] | None = None
+    objects: Sequence[SeenObject],
+    visible: Sequence[OrientedBox] | None = None,
+    sizes: Mapping[str, TypicalSize] | None = None,
 ) -> list[CompletedBox]:
     """Fit the visible and the whole box of each object.
 
@@ -86,10 +88,11 @@ def complete_boxes(
     Args:
         objects: of one scene, each with at least one point.
         visible: their boxes as :func:`fit_upright_boxes` fits them, if they are known already.
+        sizes: of labels, where they are known better than the typical ones.
     """
     if visible is None:
         visible = fit_upright_boxes([seen.points for seen in objects])
-    fits = [_Fit(seen, box) for seen, box in zip(objects, visible, strict=True)]
+    fits = [_Fit(seen, box, sizes) for seen, box in zip(objects, visible, strict=True)]
     _align([fit for fit in fits if fit.size is not None and fit.size.length > _LONG * fit.size.width])
     return [fit.completed() for fit in fits]
 
@@ -104,10 +107,12 @@ class _Fit:
         row: (2,) cosine and sine of twice the yaw that the neighbors have in common, times how far they agree.
     """
 
-    def __init__(self, seen: SeenObject, visible: OrientedBox) -> None:
+    def __init__(
+        self, seen: SeenObject, visible: OrientedBox, sizes: Mapping[str, TypicalSize] | None
+    ) -> None:
         self.seen, self.visible, self.row = seen, visible, np.zeros(2)
         # Without one sensor the cloud was seen from many sides: nothing is hidden that a size could tell.
-        size = None if seen.viewpoint is None else typical_size(seen.label)
+        size = None if seen.viewpoint is None else typical_size(seen.label, sizes)
         if size is not None and seen.box_2d is None and _too_large(visible, size):
             size = None
         self.size, self._heights = size, _heights(seen, visible, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from data_prep.labels import normalize_label
@@ -60,13 +61,25 @@ _ALIKE = {
 }  # fmt: skip
 
 
-def typical_size(label: str | None) -> TypicalSize | None:
+def typical_size(label: str | None, known: Mapping[str, TypicalSize] | None = None) -> TypicalSize | None:
     """Size of an ordinary thing of that label; None for labels whose things come in many sizes, or unknown ones.
+
+    Args:
+        label: any spelling.
+        known: name → size where it is known better, as :class:`~data_prep.geometry.scan_sizes.ScanSizes` gives it.
 
     >>> typical_size("Car").length, typical_size("rock") is None
     (4.2, True)
     """
-    if not label:
-        return None
-    name = normalize_label(label).lower().replace("_", " ").replace(".", " ")
-    return _SIZES.get(_ALIKE.get(name, name))
+    name = size_name(label)
+    return (known or {}).get(name) or _SIZES.get(name)
+
+
+def size_name(label: str | None) -> str:
+    """The name under which the size of a label is known: ``car`` for a sedan.
+
+    >>> size_name("Sedan"), size_name(None)
+    ('car', '')
+    """
+    name = normalize_label(label).lower().replace("_", " ").replace(".", " ") if label else ""
+    return _ALIKE.get(name, name)

@@ -9,7 +9,7 @@ right. Average precision ignores labels: all predictions compete by their score.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,7 +24,9 @@ from clip2.recognition import propose_objects
 from data_prep.geometry.box_completion import SeenObject, complete_boxes
 from data_prep.geometry.box_iou import box_iou_3d, box_rows
 from data_prep.geometry.ground import floor_heights
+from data_prep.geometry.scan_sizes import ScanSizes
 from data_prep.geometry.transforms import transform_points
+from data_prep.geometry.typical_sizes import TypicalSize
 from data_prep.lift import create_lifter
 from data_prep.scans import Frame
 
@@ -112,8 +114,19 @@ class BoxScores:
         }
 
 
-def boxes_from_2d(views: Iterable[LabeledView]) -> dict[str, BoxScores]:
-    """``visible`` and ``whole`` boxes lifted from the views' 2D boxes."""
+def boxes_from_2d(
+    views: Iterable[LabeledView],
+    sizes: Mapping[str, TypicalSize] | None = None,
+    shown: ScanSizes | None = None,
+) -> dict[str, BoxScores]:
+    """``visible`` and ``whole`` boxes lifted from the views' 2D boxes.
+
+    Args:
+        views: labeled ones.
+        sizes: of labels, for the whole boxes; None: the typical ones.
+        shown: is told the whole boxes.
+    """
+    shown = shown or ScanSizes()
     lifter = create_lifter("auto", **OPEN_GATES)
     results = {"visible": BoxScores(), "whole": BoxScores()}
     for case in views:
@@ -132,7 +145,8 @@ def boxes_from_2d(views: Iterable[LabeledView]) -> dict[str, BoxScores]:
             )
             for one, row in zip(seen, lifted, strict=True)
         ]
-        boxes = dict(zip(lifted, complete_boxes(seen), strict=True))
+        boxes = dict(zip(lifted, complete_boxes(seen, sizes=sizes), strict=True))
+        shown.add(seen, boxes.values())
         scores = [float(case.detections.scores[row]) * box.quality for row, box in boxes.items()]
         rows, truth = labeled_objects(case)
         made = {
@@ -147,8 +161,18 @@ def boxes_from_2d(views: Iterable[LabeledView]) -> dict[str, BoxScores]:
     return results
 
 
-def boxes_from_geometry(frames: Iterable[tuple[Frame, SceneObjects]]) -> dict[str, BoxScores]:
-    """``visible`` and ``whole`` boxes of proposals, for frames and their labeled objects."""
+def boxes_from_geometry(
+    frames: Iterable[tuple[Frame, SceneObjects]],
+    sizes: Mapping[str, TypicalSize] | None = None,
+    shown: ScanSizes | None = None,
+) -> dict[str, BoxScores]:
+    """``visible`` and ``whole`` boxes of proposals, for frames and their labeled objects.
+
+    Args:
+        frames: with their labeled objects.
+        sizes, shown: as of :func:`boxes_from_2d`.
+    """
+    shown = shown or ScanSizes()
     results = {"visible": BoxScores(), "whole": BoxScores()}
     for frame, truth in frames:
         world, T = frame.world_points(), frame.T_world_points
@@ -164,7 +188,9 @@ def boxes_from_geometry(frames: Iterable[tuple[Frame, SceneObjects]]) -> dict[st
             else one
             for one, row in zip(seen, overlap, strict=True)
         ]
-        whole = box_rows(box.amodal for box in complete_boxes(named))
+        completed = complete_boxes(named, sizes=sizes)
+        shown.add(named, completed)
+        whole = box_rows(box.amodal for box in completed)
         for name, boxes in (("visible", plain), ("whole", whole)):
             results[name].add(truth, _predicted(boxes, found.objectness, truth))
     return results

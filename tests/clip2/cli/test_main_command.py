@@ -64,7 +64,8 @@ def test_a_reader_that_went_away_is_no_traceback():
     asked = [sys.executable, "-m", "clip2", "label", "--help"]
     gone = subprocess.run(asked, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
-    assert (gone.returncode, gone.stderr) == (141, "")
+    assert gone.stderr == ""
+    assert gone.returncode in (141, 0)  # 0: tyro before 1.0 prints through rich, which ends quietly itself
 
 
 def test_the_overview_lists_every_command_with_one_line(capsys):

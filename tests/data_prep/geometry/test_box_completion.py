@@ -5,6 +5,7 @@ from data_prep import Camera, OrientedBox
 from data_prep.geometry import box_to_image
 from data_prep.geometry.box_completion import SeenObject, complete_boxes
 from data_prep.geometry.box_iou import box_iou_3d
+from data_prep.geometry.scan_sizes import ScanSizes
 from data_prep.geometry.typical_sizes import typical_size
 
 EYE = np.array([0.0, 0.0, 1.8])
@@ -127,3 +128,32 @@ def test_a_single_point_and_nothing():
 @pytest.mark.parametrize("name", ["Car", "person", "human.pedestrian.adult", "night_stand", "Couch"])
 def test_sizes_are_found_by_the_names_that_data_sets_use(name):
     assert typical_size(name) is not None
+
+
+def test_the_cars_of_a_scan_tell_the_length_of_a_car_seen_from_behind():
+    """Small cars, of some of which both sides are seen: the whole box of one seen from behind gets shorter."""
+    small = [3.4, 1.55, 1.45]
+    cars = [
+        OrientedBox.from_yaw([x, y, 0.725], small, np.deg2rad(yaw))
+        for x, y, yaw in ((14, -6, 20), (16, 5, -30), (20, -9, 35), (12, 7, 150), (18, 8, 40), (22, -4, 25))
+    ]
+    seen = [
+        SeenObject(seen_part(car, 1.0, seed), "Car", EYE, 0.0, box_to_image(car, CAMERA), CAMERA, np.eye(4))
+        for seed, car in enumerate(cars)
+    ]
+    shown = ScanSizes()
+    shown.add(seen, complete_boxes(seen))
+    sizes = shown.sizes()
+    assert 3.4 < sizes["car"].length < 4.0 < typical_size("car").length
+    behind = OrientedBox.from_yaw([18.0, 0.0, 0.725], small, 0.0)
+    rear = SeenObject(seen_part(behind, 0.0), "sedan", EYE, 0.0)
+    (typical,), (learned,) = complete_boxes([rear]), complete_boxes([rear], sizes=sizes)
+    assert iou(learned.amodal, behind) > iou(typical.amodal, behind) + 0.05
+
+
+def test_a_scan_without_well_seen_objects_keeps_the_typical_sizes():
+    shown = ScanSizes()
+    assert shown.sizes() == {}
+    few = SeenObject(np.array([[20.0, 1.0, 0.9]]), "car", EYE, 0.0)
+    shown.add([few], complete_boxes([few]))
+    assert shown.sizes()["car"].length == pytest.approx(4.2, abs=0.02)
