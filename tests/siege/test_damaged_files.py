@@ -33,7 +33,7 @@ FAILED_ONCE = {
     "text cache": (80307,),
     "hub folder": (40298, 81085),
     "export": (40005, 40033, 40101, 40206, 40268),
-    "clip folder": (40061, 40163, 40191, 83309),
+    "clip folder": (40061, 40163, 40191, 83309, 161, 545),
     "onnx detector": (40017,),
     "features": (40079,),
     "public weights": (40037,),
