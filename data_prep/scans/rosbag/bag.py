@@ -209,11 +209,19 @@ def _damage() -> tuple[type[Exception], ...]:
     from rosbags.highlevel.anyreader import ReaderErrors
     from rosbags.serde import SerdeError
     from rosbags.typesys import TypesysError
-    from zstandard import ZstdError
 
-    # Early versions of rosbags read SQLite without apsw.
-    sqlite = (sys.modules["apsw"].Error,) if "apsw" in sys.modules else ()
-    return (*_DAMAGE, *ReaderErrors, AnyReaderError, SerdeError, TypesysError, ZstdError, *sqlite)
+    # Which packages read SQLite and Zstandard depends on the versions of rosbags and Python.
+    others = [
+        getattr(sys.modules[module], name)
+        for module, name in (
+            ("apsw", "Error"),
+            ("zstandard", "ZstdError"),
+            ("backports.zstd", "ZstdError"),
+            ("compression.zstd", "ZstdError"),
+        )
+        if sys.modules.get(module)
+    ]
+    return (*_DAMAGE, *ReaderErrors, AnyReaderError, SerdeError, TypesysError, *others)
 
 
 def _words(error: Exception) -> str:

@@ -336,6 +336,16 @@ def test_a_file_that_is_no_bag(tmp_path: Path, name: str) -> None:
         open_scan("rosbag", tmp_path / name)
 
 
+def test_damage_is_told_without_the_zstandard_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which package unpacks Zstandard depends on the version of rosbags."""
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    (tmp_path / "drive.bag").write_bytes(b"no bag at all")
+    with pytest.raises(BadDatasetError, match=r"Fix: give a ROS 1 \.bag"):
+        open_scan("rosbag", tmp_path / "drive.bag")
+
+
 def test_folders_without_a_bag_or_without_sensors(tmp_path: Path) -> None:
     with pytest.raises(BadDatasetError, match="holds no bag"):
         open_scan("rosbag", tmp_path)
