@@ -113,7 +113,7 @@ class _Fit:
         self.seen, self.visible, self.row = seen, visible, np.zeros(2)
         # Without one sensor the cloud was seen from many sides: nothing is hidden that a size could tell.
         size = None if seen.viewpoint is None else typical_size(seen.label, sizes)
-        if size is not None and seen.box_2d is None and _too_large(visible, size):
+        if size is not None and seen.box_2d is None and is_too_large(visible, size):
             size = None
         self.size, self._heights = size, _heights(seen, visible, size)
         if size is None:
@@ -169,9 +169,9 @@ def _align(fits: Sequence[_Fit]) -> None:
         fit.row = row
 
 
-def _too_large(visible: OrientedBox, size: TypicalSize) -> bool:
-    """Whether the points themselves, cut by no 2D box, say that the thing is not of the label's kind."""
-    longest, tall = max(visible.size[:2]), visible.size[2]
+def is_too_large(box: OrientedBox, size: TypicalSize) -> bool:
+    """Whether a box around points that no 2D box has cut says that the thing is not of the label's kind."""
+    longest, tall = max(box.size[:2]), box.size[2]
     return bool(longest > _WRONG * size.length or tall > _WRONG * size.height)
 
 

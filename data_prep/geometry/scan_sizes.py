@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.geometry.box_completion import CompletedBox, SeenObject
+from data_prep.geometry.box_completion import CompletedBox, SeenObject, is_too_large
 from data_prep.geometry.typical_sizes import TypicalSize, size_name, typical_size
 
 # Objects seen well that count as much as the typical size; chosen on the synthetic world.
@@ -33,7 +33,8 @@ class ScanSizes:
     def add(self, objects: Iterable[SeenObject], boxes: Iterable[CompletedBox]) -> None:
         """Count objects and their whole boxes, each by its quality and its points."""
         for seen, box in zip(objects, boxes, strict=True):
-            if typical_size(seen.label) is not None and box.quality > _POOR:
+            typical = typical_size(seen.label)
+            if typical is not None and box.quality > _POOR and not is_too_large(box.amodal, typical):
                 weight = box.quality * min(1.0, len(seen.points) / _MANY)
                 *sides, height = box.amodal.size.tolist()
                 self._sums[size_name(seen.label)] += weight * np.array([max(sides), min(sides), height, 1.0])

@@ -155,5 +155,8 @@ def test_a_scan_without_well_seen_objects_keeps_the_typical_sizes():
     shown = ScanSizes()
     assert shown.sizes() == {}
     few = SeenObject(np.array([[20.0, 1.0, 0.9]]), "car", EYE, 0.0)
-    shown.add([few], complete_boxes([few]))
-    assert shown.sizes()["car"].length == pytest.approx(4.2, abs=0.02)
+    hedge = SeenObject(
+        np.random.default_rng(0).uniform([10, 3, 0], [28, 4.5, 1.8], (500, 3)), "car", EYE, 0.0
+    )
+    shown.add([few, hedge], complete_boxes([few, hedge]))
+    assert shown.sizes().get("car", typical_size("car")).length == pytest.approx(4.2, abs=0.02)
