@@ -227,7 +227,7 @@ def mat(content: bytes, rng: np.random.Generator) -> bytes:
         except (ValueError, TypeError, OSError, zlib.error, KeyError, NotImplementedError, IndexError):
             return content[:128]
         for name, value in values.items():
-            if value.dtype.names is not None or value.dtype.hasobject:  # numpy casts no records
+            if value.dtype.kind not in "biufc":  # numpy casts no records, and text only to text
                 continue
             options = (value.astype(str), value[:, :2], value * np.nan, value * 1e30, np.zeros((0, 6)), {"a": value}, value.astype(complex),
                        value[..., None], np.array([[value]], object))  # fmt: skip
