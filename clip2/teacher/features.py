@@ -167,14 +167,16 @@ def read_features(folder: Path, triplets: TripletSet) -> TripletFeatures:
         )
     parts = [ShardFeatures.load(feature_file(folder, shard.name)) for shard in triplets.shards]
     for shard, part in zip(triplets.shards, parts, strict=True):
-        promised = (index.preprocessing is not None, index.points is not None)
-        if promised != (part.image is not None, part.point_embeddings is not None):
+        vectors = (part.image, part.point_embeddings, part.text_embeddings)
+        promised = (index.preprocessing is not None, index.points is not None, True)
+        there = tuple(some is not None for some in vectors)
+        if promised != there or any(some is not None and some.shape[1] != index.width for some in vectors):
             raise InputError(
                 f"holds other vectors than {INDEX} says", source=feature_file(folder, shard.name), fix=_REPEAT
             )
     rows: dict[str, int] = {}
     texts: list[str] = []
-    vectors = [np.zeros((0, index.width), np.float32)]
+    text_embeddings = [np.zeros((0, index.width), np.float32)]
     text_ids: list[NDArray[np.int64]] = []
     unknown: Counter[str] = Counter()
     for part in parts:
@@ -183,7 +185,7 @@ def read_features(folder: Path, triplets: TripletSet) -> TripletFeatures:
         for position in new:
             rows[keys[position]] = len(texts)
             texts.append(part.texts[position])
-        vectors.append(part.text_embeddings[new])
+        text_embeddings.append(part.text_embeddings[new])
         joined = np.array([rows[key] for key in keys], np.int64)
         text_ids.extend(joined[ids] for ids in part.text_ids)
         unknown.update(part.unknown)
@@ -201,7 +203,7 @@ def read_features(folder: Path, triplets: TripletSet) -> TripletFeatures:
         image=None if index.preprocessing is None else image,
         crops=crops,
         texts=tuple(texts),
-        text_embeddings=np.concatenate(vectors),
+        text_embeddings=np.concatenate(text_embeddings),
         text_ids=tuple(text_ids),
         templates=index.templates,
         unknown_texts=dict(unknown.most_common()),
@@ -213,6 +215,7 @@ def read_features(folder: Path, triplets: TripletSet) -> TripletFeatures:
     )
 
 
+_VECTORS = ("image", "text_embeddings", "point_embeddings")
 _PER_OBJECT = ("crops", "image_present", "image", "points", "has_color", "point_embeddings")
 
 
@@ -347,6 +350,11 @@ class ShardFeatures:
                 or not all(isinstance(text, str) for text in texts)
                 or counts.dtype.kind != "i"
                 or ids.dtype.kind != "i"
+                or any(
+                    tensors[key].dtype.kind != "f" or tensors[key].ndim != 2
+                    for key in _VECTORS
+                    if key in tensors
+                )
                 or (len(ids) and not 0 <= ids.min() <= ids.max() < len(texts))
             ):
                 raise ValueError("arrays that do not fit together")
