@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import shorten
 from typing import NamedTuple
 
 import torch
@@ -59,7 +60,14 @@ def fill_encoder(
     kind = _layout(layout, tensors, source)
     state = CheckpointTensors(tensors, kind.prefix, torch.tensor(kind.axes))
     ours = encoder.state_dict()
-    filled = kind.convert(state)
+    try:
+        filled = kind.convert(state)
+    except RuntimeError as error:  # torch joins no tensors of unlike shapes
+        raise InputError(
+            f"holds tensors that do not fit together ({shorten(str(error), 200)})",
+            source=source,
+            fix=_fix(kind, state),
+        ) from error
     if encoder.absent_features is not None:
         filled["absent_features"] = torch.full_like(ours["absent_features"], ABSENT_COLOR)
     unknown = state.unknown(kind.left_out)

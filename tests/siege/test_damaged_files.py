@@ -36,7 +36,7 @@ FAILED_ONCE = {
     "clip folder": (40061, 40163, 40191, 83309, 161, 545),
     "onnx detector": (40017,),
     "features": (40079, 84263),
-    "public weights": (40037,),
+    "public weights": (40037, 85131),
     "server": (80029, 80198),
     "training state": (40005, 40059, 40162),
     "index": (40010,),
