@@ -256,7 +256,8 @@ def _scores_of_file(path: Path) -> dict[str | None, float]:
     if not isinstance(content, dict):
         raise InputError("is not a list of LABEL: NUMBER", source=path, field="--min-score")
     for word, score in content.items():
-        if not isinstance(word, str) or isinstance(score, bool) or not isinstance(score, (int, float)):
+        number = isinstance(score, (int, float)) and not isinstance(score, bool) and not abs(score) > 1e6
+        if not isinstance(word, str) or not number:
             raise InputError(
                 f"is {score!r}", source=path, field=str(word), fix="write LABEL: NUMBER, like car: 0.5"
             )

@@ -91,7 +91,7 @@ def read_map(folder: Path) -> tuple[list[MapObject], dict[str, Any]]:
         arrays = folder / str(document["arrays"])
         columns = read_arrays(arrays)
         votes = [entry["votes"] for entry in document["objects"]]
-        objects = _objects(columns, votes)
+        objects = _objects(columns, votes, document["width"])
     except (OSError, KeyError, TypeError, ValueError, IndexError) as error:
         raise InputError(f"is damaged ({error!r})", source=path, fix="make the map again") from error
     return objects, {key: value for key, value in document.items() if key != "objects"}
@@ -171,8 +171,12 @@ def _arrays(objects: Sequence[MapObject], width: int) -> dict[str, NDArray]:
     return columns
 
 
-def _objects(columns: dict[str, NDArray], votes: Sequence[dict[str, float]]) -> list[MapObject]:
+def _objects(
+    columns: dict[str, NDArray], votes: Sequence[dict[str, float]], width: object
+) -> list[MapObject]:
     count = len(columns["id"])
+    if columns["embedding"].shape != (count, width):
+        raise ValueError(f"embeddings of shape {columns['embedding'].shape}")
     if len(votes) != count:
         raise ValueError(f"{len(votes)} objects, arrays of {count}")
     points, past = (np.cumsum(np.concatenate([[0], columns[name]])) for name in ("num_points", "num_history"))

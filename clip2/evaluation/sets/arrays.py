@@ -81,6 +81,7 @@ def read_object_npy(path: Path) -> Any:
             content = _ArraysOnly(io.BytesIO(file.read())).load()
     except (
         OSError,
+        MemoryError,
         ValueError,
         EOFError,
         IndexError,
