@@ -166,7 +166,7 @@ def _load_folder(folder: Path, declared: str | None) -> LoadedClip:
     try:
         network = open_clip.create_model(name, require_pretrained=True)
     except Exception as error:  # open_clip builds whatever the file describes; any error says it is wrong
-        reason = shorten(str(error), 200)
+        reason = shorten(f"{type(error).__name__}: {error}", 200)
         raise InputError(f"cannot be loaded ({reason})", source=folder, fix=fix) from error
     return LoadedClip(network, _tokenizer(name), network.visual.preprocess_cfg, model)
 
