@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -256,7 +257,9 @@ def _scores_of_file(path: Path) -> dict[str | None, float]:
     if not isinstance(content, dict):
         raise InputError("is not a list of LABEL: NUMBER", source=path, field="--min-score")
     for word, score in content.items():
-        number = isinstance(score, (int, float)) and not isinstance(score, bool) and not abs(score) > 1e6
+        number = isinstance(score, (int, float)) and not isinstance(score, bool)
+        if isinstance(score, int):  # YAML's are of any length
+            number = number and abs(score) <= sys.float_info.max
         if not isinstance(word, str) or not number:
             raise InputError(
                 f"is {score!r}", source=path, field=str(word), fix="write LABEL: NUMBER, like car: 0.5"
