@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ from torch.utils.data import Dataset
 from clip2.world.teacher.captions import Captioner, true_of
 from clip2.world.teacher.pictures import SIZE, Pictures, is_held_out
 from data_prep.world import list_categories
-from data_prep.world.palette import COLORS, shade_of
+from data_prep.world.palette import COLORS
 
 
 class Batch(NamedTuple):
@@ -29,7 +28,7 @@ class Batch(NamedTuple):
             rows while the image tower learns alone.
         also_true: (B, B) bool: caption (row) is true of image (column).
         categories: (B,) int64.
-        colors: (B,) int64 color shown, -1 where it has no name.
+        colors: (B,) int64, -1 where the true color is not visible.
         pairs: (B,) int64 index of the correct colored name, counted from the first of them; -1 = none of them.
     """
 
@@ -55,7 +54,7 @@ class Mixture:
     batch_size: int = 256
     scenes: float = 0.35
     colored_categories: int = 6
-    repainted: float = 0.5
+    repainted: float = 0.35
     repainted_last: float = 0.6
 
 
@@ -104,31 +103,34 @@ class Batches(Dataset[Batch]):
         repainted = self._mixture.repainted if step >= self._repaint_from else 0.0
         if step >= self._polish_from:
             repainted = self._mixture.repainted_last
-        images, colors = augment(pictures, rows, rng, repainted)
-        categories, shown = (
-            torch.from_numpy(pictures.category[rows].astype(np.int64)),
-            torch.from_numpy(colors),
-        )
+        images, shown = augment(pictures, rows, rng, repainted)
+        categories = torch.from_numpy(pictures.category[rows].astype(np.int64))
+        colors = torch.from_numpy(np.where(shown, pictures.color[rows], -1).astype(np.int64))
         if step < self._alone:
             nothing = torch.zeros(0, dtype=torch.int64)
-            return Batch(images.bfloat16(), nothing, nothing, categories, shown, nothing)
+            return Batch(images.bfloat16(), nothing, nothing, categories, colors, nothing)
         captions = [
-            self._captioner.write(int(pictures.category[row]), int(color), pictures.words[row], rng)
-            for row, color in zip(rows, colors, strict=True)
+            self._captioner.write(
+                int(pictures.category[row]),
+                int(pictures.color[row]) if visible else -1,
+                pictures.words[row],
+                rng,
+            )
+            for row, visible in zip(rows, shown, strict=True)
         ]
         names = [self._captioner.name(category, -1, rng) for category in range(_categories())]
         pairs, colored = self._colored(rng)
         index = {pair: number for number, pair in enumerate(pairs)}
         right = [
-            index.get((int(pictures.category[row]), int(color)), -1)
-            for row, color in zip(rows, colors, strict=True)
+            index.get((int(pictures.category[row]), int(pictures.color[row])), -1) if visible else -1
+            for row, visible in zip(rows, shown, strict=True)
         ]
         return Batch(
             images.bfloat16(),
             self._tokenize([caption.text for caption in captions] + names + colored),
-            torch.from_numpy(true_of(captions, pictures, rows, colors)),
+            torch.from_numpy(true_of(captions, pictures, rows, shown)),
             categories,
-            shown,
+            colors,
             torch.tensor(right),
         )
 
@@ -173,7 +175,7 @@ COARSE = 0.5  # share that loses pixels
 
 def augment(
     pictures: Pictures, rows: NDArray[np.int64], rng: np.random.Generator, repainted: float = 0.0
-) -> tuple[Tensor, NDArray[np.int64]]:
+) -> tuple[Tensor, NDArray[np.bool_]]:
     """One batch for the image tower.
 
     Args:
@@ -184,8 +186,7 @@ def augment(
             learns that pairs of category and color missing from the pool do not exist.
 
     Returns:
-        (B, 3, 64, 64) float32 normalized, channels last, and (B,) int64: the row of ``COLORS`` that the object shows, or
-        -1 if its color has no name.
+        (B, 3, 64, 64) float32 normalized, channels last, and (B,) bool: the true color is still visible.
     """
     count = len(rows)
     images = torch.from_numpy(pictures.images[rows]).permute(0, 3, 1, 2).float() / 255
@@ -194,9 +195,9 @@ def augment(
 
     _move(images, masks, torch.from_numpy(~pictures.in_scene[rows]), rng)
     _cover(images, masks, boxes, rng)
-    colors = np.where(_recolor(images, rng), pictures.color[rows], -1).astype(np.int64)
+    shown = _recolor(images, rng)
     if repainted:
-        _repaint(images, masks, pictures.category[rows], colors, repainted, rng)
+        shown[_repaint(images, masks, repainted, rng)] = False
     images = _crop(images, boxes, rng)
     _coarsen(images, rng)
     gain = _uniform(rng, 0.8, 1.2, count, 1, 1, 1)
@@ -206,7 +207,7 @@ def augment(
     images[mirrored] = images[mirrored].flip(-1)
     mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
     images.sub_(mean).div_(std)
-    return images.contiguous(memory_format=torch.channels_last), colors
+    return images.contiguous(memory_format=torch.channels_last), shown
 
 
 def _chosen(rng: np.random.Generator, count: int, share: float) -> Tensor:
@@ -269,31 +270,16 @@ def _recolor(images: Tensor, rng: np.random.Generator) -> NDArray[np.bool_]:
 _LUMA = (0.299, 0.587, 0.114)
 
 
-def _repaint(
-    images: Tensor,
-    masks: Tensor,
-    categories: NDArray[np.int16],
-    colors: NDArray[np.int64],
-    share: float,
-    rng: np.random.Generator,
-) -> None:
-    """Paint some objects and keep their shading, half of them in a named color; rotate the hues of other images.
-
-    Named paints are never a pair of color and category that is held out. ``colors`` (B,) is updated.
-    """
+def _repaint(images: Tensor, masks: Tensor, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Paint some objects in one random color, keep their shading, rotate the hues of other images; returns a mask."""
     rows = _chosen(rng, len(images), share)
     painted, turned = rows[: len(rows) // 2], rows[len(rows) // 2 :]
-    colors[rows.numpy()] = -1
-    paint = _uniform(rng, 0.03, 1, len(painted), 3)
-    for number, row in enumerate(painted.tolist()[::2]):
-        allowed = _training_colors(int(categories[row]))
-        colors[row] = allowed[rng.integers(len(allowed))]
-        paint[2 * number] = torch.tensor(shade_of(list(COLORS)[colors[row]], rng))
     luma = torch.tensor(_LUMA)[:, None, None]
     gray = (images[painted] * luma).sum(1, keepdim=True)
     inside = masks[painted]
     mean = (gray * inside).sum((1, 2, 3), keepdim=True) / inside.sum((1, 2, 3), keepdim=True).clamp_min(1)
-    coat = (gray / mean.clamp_min(0.05) * paint[:, :, None, None]).clamp_(0, 1)
+    paint = _uniform(rng, 0.03, 1, len(painted), 3, 1, 1)
+    coat = (gray / mean.clamp_min(0.05) * paint).clamp_(0, 1)
     images[painted] = torch.lerp(images[painted], coat, inside)
 
     gray = (images[turned] * luma).sum(1, keepdim=True)
@@ -304,12 +290,8 @@ def _repaint(
     along = chroma.mean(1, keepdim=True) * (1 - angle.cos())
     turn = chroma * angle.cos() + cross * angle.sin() + along
     images[turned] = (gray + turn * _uniform(rng, 0.3, 1.5, len(turned), 1, 1, 1)).clamp_(0, 1)
-
-
-@cache
-def _training_colors(category: int) -> tuple[int, ...]:
-    name = list_categories()[category]
-    return tuple(row for row, color in enumerate(COLORS) if not is_held_out(name, color))
+    both: NDArray[np.int64] = rows.numpy()
+    return both
 
 
 def _crop(images: Tensor, boxes: Tensor, rng: np.random.Generator) -> Tensor:

@@ -127,14 +127,14 @@ class Captioner:
         return synonyms[rng.integers(len(synonyms))] if synonyms and rng.random() < 0.4 else name
 
 
-def true_of(captions: Sequence[Caption], pictures: Pictures, rows: NDArray, colors: NDArray) -> NDArray:
+def true_of(captions: Sequence[Caption], pictures: Pictures, rows: NDArray, color_shown: NDArray) -> NDArray:
     """(T, I) bool: caption t is true of image ``rows[i]`` as shown.
 
     Args:
         captions: T captions.
         pictures: where the rows point.
         rows: (I,) images of the batch.
-        colors: (I,) row of ``COLORS`` that each image shows; -1: none of them, and captions that name a color are false.
+        color_shown: (I,) bool, False if the color was removed or changed; captions that name a color are then false.
     """
     names = len(list_categories())
     allowed = np.zeros((len(captions), names), bool)
@@ -142,7 +142,7 @@ def true_of(captions: Sequence[Caption], pictures: Pictures, rows: NDArray, colo
         allowed[row, list(caption.categories) if caption.categories else slice(None)] = True
     true = allowed[:, pictures.category[rows]]
     claimed = np.array([caption.color for caption in captions])
-    true &= (claimed[:, None] < 0) | (claimed[:, None] == colors[None])
+    true &= (claimed[:, None] < 0) | ((claimed[:, None] == pictures.color[rows][None]) & color_shown[None])
     spoken = [(row, caption.word) for row, caption in enumerate(captions) if caption.word]
     has: dict[str, NDArray] = {}
     for row, word in spoken:
