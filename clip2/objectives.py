@@ -12,6 +12,8 @@ from torch.nn import functional
 
 from data_prep.config import TypedConfig
 
+SameText = Literal["multi_positive", "decoupled", "mask"]
+
 
 class ObjectiveConfig(TypedConfig):
     """Weights and variants of the terms.
@@ -21,8 +23,9 @@ class ObjectiveConfig(TypedConfig):
         regression_weight: factor of 1 - cosine to the point teacher's embedding (``clip2 embed --points``).
         relation_weight: factor of the squared differences between the cosines of all pairs of a batch and those of
             their point teacher's embeddings (Park et al., "Relational Knowledge Distillation", CVPR 2019).
-        same_text: role of samples that share a text: further positives (``multi_positive``), or left out of the
-            denominator (``mask``). They are never negatives.
+        same_text: role of samples that share a text: further positives in one softmax (``multi_positive``), further
+            positives that do not compete with each other (``decoupled``), or left out of the denominator (``mask``).
+            They are never negatives.
         text_negatives: negatives of the point→text direction: the texts of the ``batch``, as in the paper, or the
             whole training ``vocabulary``.
         symmetric_text: also contrast each text with the points of the batch.
@@ -32,7 +35,7 @@ class ObjectiveConfig(TypedConfig):
     image_weight: float = Field(default=0.5, ge=0)
     regression_weight: float = Field(default=0.0, ge=0)
     relation_weight: float = Field(default=0.0, ge=0)
-    same_text: Literal["multi_positive", "mask"] = "multi_positive"
+    same_text: SameText = "multi_positive"
     text_negatives: Literal["batch", "vocabulary"] = "batch"
     symmetric_text: bool = True
 
@@ -199,7 +202,7 @@ def contrastive_loss(
     logits: torch.Tensor,
     positives: torch.Tensor,
     itself: torch.Tensor,
-    same_text: Literal["multi_positive", "mask"],
+    same_text: SameText,
 ) -> torch.Tensor:
     """InfoNCE in which columns that share the row's text are never negatives.
 
@@ -208,7 +211,8 @@ def contrastive_loss(
         positives: (B, C) bool, columns whose text is true of the row.
         itself: (B,) int64, the row's own column; always a positive.
         same_text: ``multi_positive``: cross entropy against the uniform distribution over the positives (SupCon's
-            L_out, Khosla et al. 2020); ``mask``: the own column alone is the target, other positives get a logit of
+            L_out, Khosla et al. 2020); ``decoupled``: the mean over the positives of the cross entropy of each against
+            the negatives alone; ``mask``: the own column alone is the target, other positives get a logit of
             -inf. A logit of 0 instead would leave e⁰ = 1 of each in the denominator.
 
     Returns:
@@ -218,7 +222,11 @@ def contrastive_loss(
     if same_text == "mask":
         others = positives.scatter(1, itself[:, None], False)
         return functional.cross_entropy(logits.masked_fill(others, -torch.inf), itself, reduction="none")
-    log_probability = logits.log_softmax(dim=1)
+    if same_text == "decoupled":
+        negatives = logits.masked_fill(positives, -torch.inf).logsumexp(dim=1, keepdim=True)
+        log_probability = logits - torch.logaddexp(logits, negatives)
+    else:
+        log_probability = logits.log_softmax(dim=1)
     return -log_probability.masked_fill(~positives, 0).sum(1) / positives.sum(1)
 
 

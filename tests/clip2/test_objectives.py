@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -9,7 +10,14 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.nn.functional import normalize
 
-from clip2.objectives import ContrastiveObjective, Embeddings, ObjectiveConfig, Targets, contrastive_loss
+from clip2.objectives import (
+    ContrastiveObjective,
+    Embeddings,
+    ObjectiveConfig,
+    SameText,
+    Targets,
+    contrastive_loss,
+)
 
 # Three samples; the first two are both "chair" (text 0), the third is "table" (text 1). Vectors in the plane.
 TEXTS = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
@@ -78,7 +86,16 @@ def test_a_masked_column_adds_nothing_not_even_one() -> None:
     assert loss != pytest.approx(wrong, rel=0.01)
 
 
-@pytest.mark.parametrize("same_text", ["mask", "multi_positive"])
+def test_decoupled_positives_do_not_compete_with_each_other() -> None:
+    logits = torch.tensor([[2.0, 1.0, -1.0, 0.0]])
+    positives = torch.tensor([[True, True, False, False]])
+    negatives = math.exp(-1) + math.exp(0)
+    expected = [-math.log(math.exp(x) / (math.exp(x) + negatives)) for x in (2.0, 1.0)]
+    loss = contrastive_loss(logits, positives, torch.tensor([0]), "decoupled").item()
+    assert loss == pytest.approx(sum(expected) / 2)
+
+
+@pytest.mark.parametrize("same_text", get_args(SameText))
 def test_samples_of_one_word_do_not_push_each_other_away(same_text: str) -> None:
     # A batch of one word has nothing to tell apart: no gradient.
     points = normalize(torch.randn(5, 2, generator=torch.Generator().manual_seed(0))).requires_grad_()
@@ -180,6 +197,7 @@ def test_no_embedding_in_the_batch_is_no_term() -> None:
 CONFIGS = [
     {"symmetric_text": True},
     {"same_text": "mask"},
+    {"same_text": "decoupled"},
     {"text_negatives": "vocabulary", "symmetric_text": True},
     {"regression_weight": 2.0, "relation_weight": 3.0},
 ]

@@ -122,9 +122,8 @@ On real scans it is a demonstration. Train on your own triplets with a real CLIP
 - Trained by the ordinary path on {objects} objects: rooms seen by an RGB-D camera and streets seen by a LiDAR, boxes of a
   simulated detector with flaws, lifting, triplets, `clip2 embed`, both loss terms. Nameless things (random
   assemblies) took part with their pictures alone.
-- In three parts: 2,000 steps on single frames; 800 steps (seed 1, learning rate 1e-3) that added rooms seen from six
-  sides, both as whole clouds and view by view; 800 steps (seed 2, learning rate 1e-3) that added what proposals find in
-  fused rooms, labeled by the world's truth.
+- In one run of {steps:,} steps from random weights: single frames, rooms seen from six sides, both as whole clouds and
+  view by view, and what proposals find in fused rooms, labeled by the world's truth.
 - One color in ten was kept out of each category's triplets; the score card names just those.
 - Points: meters, z up, one object each. Objects of streets had no color.
 - What is unlike everything it was trained on is called "unknown".
@@ -137,8 +136,8 @@ Objects of scenes never seen, cut out along exact boxes. Teacher: its own naming
 |---|---|
 {rows}
 
-Made by `python -m clip2.world.points train`. What happens to categories that were never trained on, over three draws of
-four, and what each part of the recipe is worth, is in docs/synthetic-world.md.
+Made by `python -m clip2.world.points train`. What happens to categories that were never trained on, over draws of four, and
+what each part of the recipe is worth, is in docs/synthetic-world.md.
 """
 
 _NAMES = {
@@ -177,6 +176,7 @@ def write_model_card(folder: Path, card: Mapping[str, Any], words: int = 73, col
         words=words,
         teacher=config.model.teacher.name,
         objects=f"{config.training.get('objects', 0):,}",
+        steps=config.training.get("total_steps", 0),
         rows="\n".join(rows),
     )
     write_atomically(folder / "README.md", lambda path: path.write_text(text, encoding="utf-8"))
