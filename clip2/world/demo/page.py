@@ -71,7 +71,7 @@ def _summary(page: DemoPage, result: DemoResult) -> None:
     named = f"of {whole.objects:,} objects in unseen scenes named correctly among {whole.words} labels"
     if whole.shipped is not None:
         named += f"; mini-points, from which it started: {_percent(whole.shipped.top1)}"
-    teacher = "by the teacher, from image crops of the same objects: the ceiling for the point encoder"
+    teacher = "by the teacher, from image crops of the same objects"
     constant = f"by always answering the most frequent label; chance is {_percent(1 / whole.words)}"
     page.tiles(
         [
