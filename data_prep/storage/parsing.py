@@ -14,7 +14,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any, BinaryIO, Literal
@@ -32,6 +32,9 @@ _HEADERS = {
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # surrogates
 _LEVELS = 100
 _BLOCK = 1 << 24
+# numpy reads a header by Python's ast, which up to 3.11 may refuse a healthy text while another thread parses
+# (SystemError: AST constructor recursion depth mismatch, github.com/python/cpython/issues/106905).
+_MORE_TRIES = 4
 # Arrays of scans and vectors shrink to a half or a tenth; only zeros shrink to a thousandth.
 _BOMB, _MOST_TIMES = 1 << 27, 100
 
@@ -137,6 +140,40 @@ def array_shape(content: bytes) -> tuple[int, ...]:
     return _read_header(io.BytesIO(content))[0]
 
 
+def read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype]:
+    """Shape, order and type of the npy that a stream begins with; its values follow.
+
+    Raises:
+        ValueError: not an npy, or a damaged header.
+    """
+    start = file.tell()
+    try:
+        for _ in range(_MORE_TRIES):
+            with suppress(SystemError):
+                return _parse_header(file, start)
+        return _parse_header(file, start)
+    # numpy reads the header as Python does; SystemError: a type of impossible size.
+    except (
+        SyntaxError,
+        TokenError,
+        TypeError,
+        RecursionError,
+        MemoryError,
+        SystemError,
+        OverflowError,
+    ) as error:
+        raise ValueError(f"has a damaged header ({error})") from error
+
+
+def _parse_header(file: IO[bytes], start: int) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype]:
+    file.seek(start)
+    version = np.lib.format.read_magic(file)
+    if version not in _HEADERS:
+        raise ValueError(f"is an array of format {version}")
+    shape, fortran, dtype = _HEADERS[version](file)
+    return shape, "F" if fortran else "C", dtype
+
+
 def read_array(path: Path, mapped: bool = False) -> NDArray:
     """The array of an npy file.
 
@@ -227,27 +264,12 @@ def _read_member(file: IO[bytes], require: Callable[[int, np.dtype], None] | Non
 
 
 def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype]:
-    try:
-        version = np.lib.format.read_magic(file)
-        if version not in _HEADERS:
-            raise ValueError(f"is an array of format {version}")
-        shape, fortran, dtype = _HEADERS[version](file)
-    # numpy reads the header as Python does; SystemError: a type of impossible size.
-    except (
-        SyntaxError,
-        TokenError,
-        TypeError,
-        RecursionError,
-        MemoryError,
-        SystemError,
-        OverflowError,
-    ) as error:
-        raise ValueError(f"has a damaged header ({error})") from error
+    shape, order, dtype = read_array_header(file)
     if dtype.hasobject:
         raise ValueError("holds Python objects, which may be programs")
     if dtype.itemsize == 0 or any(type(size) is not int or size < 0 for size in shape):
         raise ValueError(f"has the shape {shape} of {dtype}")
-    return shape, "F" if fortran else "C", dtype
+    return shape, order, dtype
 
 
 def _text_checked(values: NDArray) -> NDArray:

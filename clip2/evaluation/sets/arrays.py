@@ -17,7 +17,7 @@ from clip2.evaluation.class_lists import ClassList, unknown_labels
 from clip2.evaluation.objects import Cloud, ObjectSet
 from data_prep.errors import BadDatasetError, InputError
 from data_prep.storage.extras import require_extra
-from data_prep.storage.parsing import parse_json, read_array, read_arrays
+from data_prep.storage.parsing import parse_json, read_array, read_array_header, read_arrays
 from data_prep.storage.reading import open_file, read_file, read_text
 
 # What numpy's own object arrays need. Nothing else that a file names is ever called.
@@ -69,13 +69,7 @@ def read_object_npy(path: Path) -> Any:
     """
     try:
         with open_file(path) as file:
-            version = np.lib.format.read_magic(file)
-            read = (
-                np.lib.format.read_array_header_1_0
-                if version == (1, 0)
-                else np.lib.format.read_array_header_2_0
-            )
-            _, _, dtype = read(file)
+            _, _, dtype = read_array_header(file)
             if not dtype.hasobject:
                 return read_array(path)
             content = _ArraysOnly(io.BytesIO(file.read())).load()

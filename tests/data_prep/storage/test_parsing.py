@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import numpy as np
@@ -27,3 +28,21 @@ def test_occupancy_grids_are_no_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyP
     np.savez_compressed(file, grids=np.zeros_like(grids))
     with pytest.raises(ValueError, match="would unpack to"):
         parsing.read_arrays(file, most_times=400)
+
+
+def test_a_healthy_header_is_read_though_python_refuses_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Python 3.11 does if another thread parses in the midst of it."""
+    array, read, refused = np.arange(6).reshape(2, 3), ast.literal_eval, [1]
+
+    def refuse(text: str) -> object:
+        if refused:
+            refused.pop()
+            raise SystemError("AST constructor recursion depth mismatch (before=51, after=47)")
+        return read(text)
+
+    monkeypatch.setattr(ast, "literal_eval", refuse)
+    assert np.array_equal(parsing.parse_array(parsing.array_bytes(array)), array)
+    assert not refused
+    refused.extend(range(100))
+    with pytest.raises(ValueError, match="has a damaged header"):
+        parsing.parse_array(parsing.array_bytes(array))
