@@ -111,7 +111,7 @@ COLUMNS = (
 
 
 def summary(out: Path) -> dict[str, dict[str, tuple[float, float, int]]]:
-    """Mean, standard deviation and number of runs of each figure of each variant, over draws."""
+    """Mean, sample standard deviation (0 for one run) and number of runs of each figure of each variant, over draws."""
     cards = [json.loads(path.read_text()) for path in sorted(out.glob(f"*/{RESULT_FILE}"))]
     table: dict[str, dict[str, tuple[float, float, int]]] = {}
     for name in dict.fromkeys([v.name for v in VARIANTS] + [card["variant"] for card in cards]):
@@ -121,7 +121,9 @@ def summary(out: Path) -> dict[str, dict[str, tuple[float, float, int]]]:
                 column: [card[column] for card in mine if card[column] is not None] for column in COLUMNS
             }
             table[name] = {
-                column: (float(np.mean(v)), float(np.std(v)), len(v)) for column, v in values.items() if v
+                column: (float(np.mean(v)), float(np.std(v, ddof=min(1, len(v) - 1))), len(v))
+                for column, v in values.items()
+                if v
             }
     return table
 
@@ -139,9 +141,13 @@ def markdown(table: dict[str, dict[str, tuple[float, float, int]]]) -> str:
     lines = [f"| training | runs | {' | '.join(heads)} |", f"|---|---|{'---|' * len(heads)}"]
     for name, row in table.items():
         runs = max(count for _, _, count in row.values())
-        cells = [f"{row[c][0]:.1%} ± {row[c][1]:.1%}" if c in row else "" for c in COLUMNS]
+        cells = [_cell(*row[c]) if c in row else "" for c in COLUMNS]
         lines.append(f"| {name} | {runs} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _cell(mean: float, spread: float, count: int) -> str:
+    return f"{100 * mean:.1f} ± {100 * spread:.1f} %" if count > 1 else f"{100 * mean:.1f} %"
 
 
 CONFIG = Path(__file__).parent / "train.yaml"
